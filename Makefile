@@ -1,0 +1,47 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test test-legacy test-modern setup lint format benchmark lock clean
+
+STACK := scripts/stack.sh
+# More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
+ARGS ?=
+
+# On two cores, two processes of one thread each are faster and steadier than threads that wait for each other.
+ONE_THREAD := env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) python -m pytest -n 2 -p no:benchmark $(ARGS)
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run:  ## run the default experiment (legacy stack if there is a Python 3.7, else modern); sets up first
+	@$(STACK) with any python -m fl_simu $(ARGS)
+
+test:  ## run the tests on both stacks; sets up first
+	@$(STACK) each $(PYTEST)
+
+test-legacy:  ## run the tests on Python 3.7, torch 1.4.0 and syft 0.2.4
+	@$(STACK) with legacy $(PYTEST)
+
+test-modern:  ## run the tests on Python 3.10 or newer and torch 2
+	@$(STACK) with modern $(PYTEST)
+
+setup:  ## make or renew .venv/legacy and .venv/modern from requirements/
+	@$(STACK) setup
+
+lint:  ## check style and types with ruff and mypy
+	@$(STACK) with modern ruff check .
+	@$(STACK) with modern ruff format --check .
+	@$(STACK) with modern mypy
+
+format:  ## lay the code out as lint wants it, and mend what ruff can
+	@$(STACK) with modern ruff check --fix --quiet .
+	@$(STACK) with modern ruff format .
+
+benchmark:  ## run the benchmarks on both stacks
+	@$(STACK) each $(ONE_THREAD) python -m pytest benchmarks --timeout=0 $(ARGS)
+
+lock:  ## resolve requirements/*.txt anew from setup.py and requirements/*.in
+	@$(STACK) lock
+
+clean:  ## remove the environments, caches and build leftovers (runs/ stays)
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

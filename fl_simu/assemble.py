@@ -1,0 +1,215 @@
+"""Config to objects: the only room that knows every part's name."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, get_type_hints
+
+import pydantic
+import torch
+
+from fl_simu import config as configuration
+from fl_simu.backends import BACKENDS
+from fl_simu.backends.base import Backend
+from fl_simu.config import Experiment
+from fl_simu.coordinator import Coordinator, Observer, Setting
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.station.aggregation import AGGREGATIONS
+from fl_simu.station.evaluation import Evaluation, evaluate
+from fl_simu.station.protocols import PROTOCOLS
+from fl_simu.ue.compute import COMPUTES
+from fl_simu.ue.datasets import DATASETS, Dataset
+from fl_simu.ue.models import MODELS
+from fl_simu.ue.optimizers import OPTIMIZERS
+from fl_simu.ue.partition import PARTITIONS
+from fl_simu.ue.training import LocalTraining, Shard, initial_params
+from fl_simu.uplink.channels import CHANNELS
+from fl_simu.uplink.codecs import CODECS
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.sizes import SIZE_RULES
+
+REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
+    "data": DATASETS,
+    "partition": PARTITIONS,
+    "model": MODELS,
+    "optimizer": OPTIMIZERS,
+    "compute": COMPUTES,
+    "codec": CODECS,
+    "size": SIZE_RULES,
+    "channel": CHANNELS,
+    "protocol": PROTOCOLS,
+    "aggregation": AGGREGATIONS,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment whose every part is built and checked, before any data is read.
+
+    Args:
+        experiment: complete: every argument of every part is written out.
+        parts: the built part of each table.
+        link: codec, channel and size rule together.
+        training: local training.
+        backend: made, with no UE yet.
+    """
+
+    experiment: Experiment
+    parts: Mapping[str, Any]
+    link: Link
+    training: LocalTraining
+    backend: Backend
+
+
+def plan(experiment: Experiment) -> Plan:
+    """Check an experiment and build its parts.
+
+    Raises:
+        UserError: an unknown name, an argument out of range, parts that do not fit each other, or a backend that
+            cannot run this here.
+    """
+    parts = {table: _build(table, getattr(experiment, table)) for table in configuration.PARTS}
+    require((experiment.ues_per_round or 1) <= experiment.ues, "ues_per_round", experiment.ues_per_round,
+            "at most the {} ues".format(experiment.ues))
+    data, model = parts["data"], parts["model"]
+    require(model.shape in (None, data.shape), "model.name", experiment.model["name"],
+            "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape))
+    link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
+    try:
+        model.build(data.shape, data.classes)
+    except BadField as error:
+        raise BadField("model." + error.field, error.value, error.allowed) from None
+    training = LocalTraining(lambda: model.build(data.shape, data.classes), model.loss, parts["optimizer"],
+                             **experiment.training.model_dump())
+    name = backend_name(experiment.backend)
+    complete = {table: _complete(table, parts[table]) for table in configuration.PARTS}
+    experiment = experiment.model_copy(update=dict(complete, backend=name))
+    return Plan(experiment, parts, link, training, BACKENDS[name](training))
+
+
+def assemble(planned: Plan, dataset: Dataset, observers: Sequence[Observer] = (),
+             realtime: Optional[float] = None) -> Coordinator:
+    """Deal the data to the UEs and put everything together.
+
+    Raises:
+        UserError: the data do not suffice for that many UEs.
+    """
+    experiment, parts = planned.experiment, planned.parts
+    torch.set_num_threads(experiment.threads)
+    train, ues = dataset.train, experiment.ues
+    shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
+    for ue, indices in enumerate(shards):
+        planned.backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+    module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
+
+    def evaluate_model(params: Params) -> Evaluation:
+        return evaluate(module, params, loss, test.images, test.labels)
+
+    setting = Setting(
+        seed=experiment.seed,
+        rounds=experiment.rounds,
+        backend=planned.backend,
+        link=planned.link,
+        protocol=parts["protocol"],
+        aggregation=parts["aggregation"],
+        evaluate=evaluate_model,
+        draw=lambda version: _draw(experiment, version),
+        compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
+        samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        observers=observers,
+    )
+    return Coordinator(setting, Clock(realtime), initial_params(planned.training.make_module, experiment.seed))
+
+
+def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
+    """The experiment's data set; see `fl_simu.ue.datasets`."""
+    return planned.parts["data"].load(data_dir)
+
+
+def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
+    """The UEs of a round, ascending."""
+    drawn = experiment.ues_per_round or experiment.ues
+    if drawn == experiment.ues:
+        return tuple(range(drawn))
+    order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
+    return tuple(sorted(int(ue) for ue in order[:drawn]))
+
+
+def backend_name(name: str) -> str:
+    """The backend to use: "auto" is syft where it is installed, and torch elsewhere."""
+    if name == "auto":
+        return "syft" if syft_installed() else "torch"
+    if name not in BACKENDS:
+        raise UserError("backend = {!r} is not known: {}".format(name, configuration.nearest(name, BACKENDS)))
+    return name
+
+
+def syft_installed() -> bool:
+    """Whether real syft is here; nothing is imported."""
+    return importlib.util.find_spec("syft") is not None
+
+
+def stack() -> str:
+    """Which of the two stacks this process runs on."""
+    return "legacy" if torch.__version__.startswith("1.") else "modern"
+
+
+def versions() -> Dict[str, str]:
+    """Versions of what decides the numbers."""
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    syft = sys.modules.get("syft")
+    if syft is not None:
+        found["syft"] = syft.version.__version__
+    return found
+
+
+def digest(experiment: Experiment) -> str:
+    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
+    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1}))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _build(table: str, options: Mapping[str, Any]) -> Any:
+    """One part from its table, its arguments checked by type (pydantic) and by value (the part itself)."""
+    registry, name = REGISTRIES[table], options["name"]
+    if name not in registry:
+        raise UserError("{}.name = {!r} is not known: {}".format(table, name,
+                                                                 configuration.nearest(name, registry)))
+    cls = registry[name]
+    arguments = {key: _tuples(value) for key, value in options.items() if key != "name"}
+    schema = _schema(cls)
+    try:
+        checked = schema(**arguments)
+        return cls(**{key: getattr(checked, key) for key in schema.model_fields})
+    except pydantic.ValidationError as error:
+        raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
+    except BadField as error:
+        raise BadField("{}.{}".format(table, error.field), error.value, error.allowed) from None
+
+
+def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:
+    """A strict pydantic model with the fields of a part's class."""
+    hints = get_type_hints(cls)
+    fields: Dict[str, Any] = {
+        field.name: (hints[field.name], ... if field.default is dataclasses.MISSING else field.default)
+        for field in dataclasses.fields(cls)
+    }
+    strict = pydantic.ConfigDict(extra="forbid", strict=True)
+    return pydantic.create_model(cls.__name__, __config__=strict, **fields)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _complete(table: str, part: Any) -> Dict[str, Any]:
+    """A part's table with every argument written out."""
+    names = {cls: name for name, cls in REGISTRIES[table].items()}
+    return {"name": names[type(part)], **dataclasses.asdict(part)}

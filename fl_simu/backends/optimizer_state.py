@@ -1,0 +1,45 @@
+"""An optimiser's memory as named tensors, so that it can be kept for each UE and written to a checkpoint."""
+
+from typing import Any, Callable, Dict
+
+import torch
+from torch import Tensor
+
+
+def flatten_state(optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Tensor] = Tensor.clone
+                  ) -> Dict[str, Tensor]:
+    """Copies of what a torch optimiser remembers.
+
+    Args:
+        optimizer: any optimiser of torch.optim.
+        fetch: makes a local copy of a tensor of the state; pointers need one of their own.
+
+    Returns:
+        "<index of the parameter>/<name>" -> tensor. Plain numbers, as Adam's step count on torch 1.4, become
+        0-dim int64 tensors.
+    """
+    flat = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, parameter in enumerate(parameters):
+        for name, value in sorted(optimizer.state.get(parameter, {}).items()):
+            if value is not None:
+                tensor = fetch(value) if isinstance(value, Tensor) else torch.tensor(value)
+                flat["{}/{}".format(index, name)] = tensor
+    return flat
+
+
+def load_state(optimizer: torch.optim.Optimizer, flat: Dict[str, Tensor],
+               place: Callable[[Tensor], Tensor] = Tensor.clone) -> None:
+    """The inverse of `flatten_state`, into an optimiser that was just built.
+
+    A step count goes back as the kind that this torch keeps: a plain number on torch 1.4, a tensor on torch 2.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for key, tensor in flat.items():
+        index, name = key.split("/")
+        value: Any = tensor
+        if name == "step" and not tensor.dtype.is_floating_point:
+            value = int(tensor)
+        else:
+            value = place(tensor)
+        optimizer.state[parameters[int(index)]][name] = value

@@ -1,0 +1,167 @@
+"""PySyft 0.2.4: every UE is a VirtualWorker, the BS is the local worker, models travel as pointers.
+
+The workflow is that of the notes: data sent to its worker once; `model.send(worker)`; forward, backward and the
+optimiser's step on pointers; `model.get()`; `load_state_dict` and `send` again. This is the one file that imports
+syft, and only when the backend is made: hooking replaces hundreds of attributes of torch for the whole process.
+"""
+
+import functools
+import logging
+import warnings
+from typing import Any, Dict, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fl_simu.backends.base import Backend, OptimizerState
+from fl_simu.backends.optimizer_state import flatten_state, load_state
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.ue.optimizers import Adagrad
+from fl_simu.ue.training import Key, LocalTraining, Shard
+
+# What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail.
+UNSUPPORTED_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.RNNCellBase)
+UNSUPPORTED_OPTIMIZERS = (Adagrad,)
+
+
+@functools.lru_cache(maxsize=None)
+def _hooked_syft() -> Any:
+    """The syft module, with torch hooked once for this process and a local worker that saves needless work."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logging.getLogger("tf_encrypted").setLevel(logging.ERROR)
+            import syft
+            from syft.messaging.message import ForceObjectDeleteMessage, IsNoneMessage
+    except ImportError as error:
+        raise UserError(
+            "backend = 'syft' is not allowed here: syft 0.2.4 needs the legacy stack (Python 3.7, torch 1.4.0); "
+            "use backend = 'torch', or see `python -m fl_simu doctor` ({})".format(error)
+        ) from error
+
+    class BaseStation(syft.VirtualWorker):
+        """The local worker. It hands over in process the two kinds of message that carry no tensor: the request
+        to drop an object, and the question whether a gradient is None. They are two thirds of the messages of a
+        step; everything else travels serialised, as 0.2.4 does it.
+        """
+
+        def send_msg(self, message: Any, location: Any) -> Any:
+            kind = type(message)
+            if kind is ForceObjectDeleteMessage or kind is IsNoneMessage:
+                return location._message_router[kind](message)
+            return super().send_msg(message, location)
+
+    hook = syft.TorchHook(torch)
+    hook.local_worker.__class__ = BaseStation
+    return syft
+
+
+class _Ue:
+    """One UE: its worker, its data there, its model, which is here or there."""
+
+    def __init__(self, syft: Any, name: str, module: nn.Module) -> None:
+        self.worker = syft.VirtualWorker(syft.hook, id=name)
+        self.module = module
+        self.optimizer: Any = None
+        self.images: Any = None
+        self.labels: Any = None
+        self.samples = 0
+        self.away = False
+
+    def bring_home(self) -> None:
+        if self.away:
+            self.module.get()
+            self.away = False
+
+    def send_away(self) -> None:
+        self.module.send(self.worker)
+        self.away = True
+
+
+class SyftWorkers(Backend):
+    """The reference: real syft 0.2.4 on the legacy stack.
+
+    Raises:
+        UserError: syft is not installed, or the model or the optimiser is one that 0.2.4 gets wrong on pointers.
+    """
+
+    def __init__(self, training: LocalTraining) -> None:
+        super().__init__(training)
+        _refuse_what_syft_gets_wrong(training)
+        self._syft = _hooked_syft()
+        self._ues: Dict[int, _Ue] = {}
+
+    def place(self, ue: int, shard: Shard) -> None:
+        place = self._ues[ue] = _Ue(self._syft, "ue{}".format(ue), self.training.make_module())
+        place.images = shard.images[shard.indices].send(place.worker)
+        place.labels = shard.labels[shard.indices].send(place.worker)
+        place.samples = len(shard.indices)
+
+    def send(self, ues: Iterable[int], params: Params) -> None:
+        self._forget_dead_ids()
+        for ue in ues:
+            place = self._ues[ue]
+            place.bring_home()
+            place.module.load_state_dict(params)
+            if place.optimizer is None or not self.training.keep_optimizer_state:
+                place.optimizer = self.training.optimizer.build(place.module.parameters())
+            place.send_away()
+
+    def train(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            place = self._ues[key.ue]
+            place.module.train()
+            with torch.random.fork_rng(devices=[]):
+                self.training.seed_torch(key)
+                for order in self.training.orders(key, place.samples):
+                    rows = order.send(place.worker)
+                    images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
+                    self.training.step(place.module, place.optimizer, images, labels)
+
+    def get(self, ue: int) -> Params:
+        place = self._ues[ue]
+        place.bring_home()
+        return params_of(place.module)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        place = self._ues[ue]
+        if place.optimizer is None or not self.training.keep_optimizer_state:
+            return {}
+        return flatten_state(place.optimizer, fetch=_copy_here)
+
+    def restore(self, ue: int, optimizer: OptimizerState) -> None:
+        place = self._ues[ue]
+        place.optimizer = self.training.optimizer.build(place.module.parameters())
+        load_state(place.optimizer, optimizer, place=lambda tensor: tensor.send(place.worker))
+
+    def close(self) -> None:
+        for place in self._ues.values():
+            place.bring_home()
+            place.optimizer = place.images = place.labels = None
+            place.worker.clear_objects()
+            place.worker.remove_worker_from_local_worker_registry()
+        self._ues.clear()
+
+    def objects(self) -> Dict[int, int]:
+        """Number of objects that each UE's worker holds."""
+        return {ue: len(place.worker._objects) for ue, place in self._ues.items()}
+
+    def _forget_dead_ids(self) -> None:
+        """0.2.4 remembers every id it ever gave; only those of living objects must not be given again."""
+        living = {id for place in self._ues.values() for id in place.worker._objects}
+        self._syft.ID_PROVIDER.generated.intersection_update(living)
+
+
+def _copy_here(tensor: Tensor) -> Tensor:
+    return tensor.clone().get() if hasattr(tensor, "child") else tensor.clone()
+
+
+def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
+    for module in training.make_module().modules():
+        if isinstance(module, UNSUPPORTED_LAYERS):
+            raise UserError("backend = 'syft' is not allowed with a {} layer, which syft 0.2.4 gets wrong on "
+                            "pointers: use backend = 'torch'".format(type(module).__name__))
+    if isinstance(training.optimizer, UNSUPPORTED_OPTIMIZERS):
+        raise UserError("backend = 'syft' is not allowed with optimizer 'adagrad', which fails on syft 0.2.4's "
+                        "pointers: use backend = 'torch'")

@@ -1,0 +1,198 @@
+"""One experiment, described and checked: what a TOML file says, before any part is built.
+
+A part (codec, channel, ...) is a table with a `name` and the arguments of the class behind that name; a string
+alone is short for a table with only the name, and a table without a name keeps the default one. What the names mean is known to `assemble`.
+"""
+
+import difflib
+import math
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+import pydantic
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field
+
+from fl_simu.kernel.errors import UserError
+
+try:
+    import tomllib
+except ImportError:
+    import tomli as tomllib
+
+Part = Dict[str, Any]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Training(_Table):
+    """Local training of every UE.
+
+    Fields:
+        epochs: passes over a UE's samples in a round.
+        batch_size: samples a step.
+        keep_optimizer_state: whether momentum and moments outlive a round.
+    """
+
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(64, ge=1)
+    keep_optimizer_state: bool = False
+
+
+class Experiment(_Table):
+    """Everything that decides the result of a run.
+
+    Fields:
+        name: of the run; part of its folder's name.
+        seed: of every draw.
+        rounds: number of aggregations.
+        ues: number of UEs.
+        ues_per_round: UEs drawn for each round; all of them where it is not given.
+        backend: how the UEs train.
+        threads: threads of torch. Sums of another number of threads may differ in the last bit.
+        payload: what is encoded, the "weights" or the "update" (weights minus the global model).
+        training: local training.
+        data ... aggregation: one part each.
+    """
+
+    name: str = Field("experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(1, ge=0)
+    rounds: int = Field(10, ge=1)
+    ues: int = Field(16, ge=1)
+    ues_per_round: Optional[int] = Field(None, ge=1)
+    backend: str = "auto"
+    threads: int = Field(1, ge=1)
+    payload: str = "weights"
+    training: Training = Training()
+    data: Part = {"name": "mnist"}
+    partition: Part = {"name": "iid"}
+    model: Part = {"name": "mnist_cnn"}
+    optimizer: Part = {"name": "sgd"}
+    compute: Part = {"name": "constant"}
+    codec: Part = {"name": "float32"}
+    size: Part = {"name": "bytes"}
+    channel: Part = {"name": "normal"}
+    protocol: Part = {"name": "wait_for_all"}
+    aggregation: Part = {"name": "mean"}
+
+
+PARTS = tuple(name for name, info in Experiment.model_fields.items() if info.annotation == Part)
+
+
+def parse(values: Mapping[str, Any]) -> Experiment:
+    """The experiment that a TOML document describes.
+
+    Raises:
+        UserError: an unknown key, a wrong type, or a number out of range; one line that names it.
+    """
+    try:
+        return Experiment(**{key: _as_part(key, value) for key, value in values.items()})
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, "", Experiment.model_fields)) from None
+
+
+def _as_part(key: str, value: Any) -> Any:
+    if key not in PARTS:
+        return value
+    if isinstance(value, str):
+        return {"name": value}
+    part = dict(Experiment.model_fields[key].default, **value) if isinstance(value, dict) else None
+    if part is None or not isinstance(part["name"], str):
+        raise UserError("{} = {!r} is not allowed: a name, or a table with a name".format(key, value))
+    return part
+
+
+def read(path: Path) -> Dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises:
+        UserError: the file is missing or is no TOML.
+    """
+    try:
+        with open(str(path), "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError("{}: {}".format(path, error.strerror)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError("{} is no valid TOML: {}".format(path, error)) from None
+
+
+def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str, Any]:
+    """The values with `a.b=c` assignments carried out; `c` is read as TOML, or else as a string.
+
+    >>> override({"codec": "float32"}, ["seed=3", "codec.name=affine", "codec.base_bits=2"])
+    {'codec': {'name': 'affine', 'base_bits': 2}, 'seed': 3}
+    """
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys) or len(keys) > 2:
+            raise UserError("--set {} is not allowed: write KEY=VALUE or TABLE.KEY=VALUE".format(assignment))
+        value = _toml_value(text.strip())
+        if len(keys) == 1:
+            result[keys[0]] = value
+            continue
+        table = result.get(keys[0], {})
+        table = {"name": table} if isinstance(table, str) else table
+        if not isinstance(table, dict):
+            raise UserError("--set {} is not allowed: {} is no table".format(assignment, keys[0]))
+        # Another part has other arguments: those of the part that stood here before do not carry over.
+        kept = {} if keys[1] == "name" and table.get("name") != value else table
+        result[keys[0]] = {**kept, keys[1]: value}
+    return result
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads("value = " + text)["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def to_plain(experiment: Experiment) -> Dict[str, Any]:
+    """The experiment as TOML values, without the fields that are not given."""
+    return _plain(experiment.model_dump())
+
+
+def to_toml(experiment: Experiment) -> str:
+    """The experiment as a TOML document; parsing it gives the same experiment."""
+    return tomli_w.dumps(to_plain(experiment))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def differences(one: Experiment, other: Experiment) -> List[str]:
+    """Names of the fields in which two experiments differ."""
+    left, right = to_plain(one), to_plain(other)
+    return [key for key in sorted(set(left) | set(right)) if left.get(key) != right.get(key)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A phrase that helps with an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("affin", ["affine", "float32"])
+    "did you mean 'affine'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return "did you mean {!r}?".format(close[0]) if close else "known are " + (", ".join(names) or "none")
+
+
+def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
+    """The first complaint of pydantic in one line: field, value, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = Training.model_fields if first["loc"][0] == "training" else known
+        return "{}{} is no known key: {}".format(prefix, field, nearest(str(first["loc"][-1]), names))
+    allowed = first["msg"][0].lower() + first["msg"][1:]
+    value = first["input"]
+    shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
+    return "{}{} = {} is not allowed: {}".format(prefix, field, shown, allowed)

@@ -1,0 +1,1 @@
+"""What all rooms share: virtual time, messages, keyed randomness, params, errors."""

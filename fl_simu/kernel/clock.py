@@ -1,0 +1,75 @@
+"""Virtual time: a heap of events, totally ordered by (time, priority, sequence)."""
+
+import heapq
+import time
+from typing import Any, List, Optional, Tuple
+
+Entry = Tuple[float, int, int, Any]
+
+
+class Clock:
+    """Holds events until their time comes, and says what time it is.
+
+    Of two events at the same time the lower priority number comes first, then the one pushed first, so that one
+    list of pushes has one order. Nothing here reads the machine's clock, except `realtime`, which only sleeps.
+
+    Args:
+        realtime: virtual seconds that pass in a second of the wall clock; None does not wait at all.
+
+    >>> clock = Clock()
+    >>> clock.push(2.0, "late"); clock.push(1.0, "early")
+    >>> clock.pop(), clock.now_s
+    ('early', 1.0)
+
+    Reference: the ordering of SimPy's event queue.
+    """
+
+    def __init__(self, realtime: Optional[float] = None) -> None:
+        self.now_s = 0.0
+        self.realtime = realtime
+        self._heap: List[Entry] = []
+        self._sequence = 0
+        self._started: Optional[Tuple[float, float]] = None
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, time_s: float, event: Any, priority: int = 0) -> None:
+        """Schedule an event.
+
+        Raises:
+            ValueError: the time lies before now, or is not a number.
+        """
+        if not time_s >= self.now_s:
+            raise ValueError("an event at {} s lies before now, {} s".format(time_s, self.now_s))
+        heapq.heappush(self._heap, (time_s, priority, self._sequence, event))
+        self._sequence += 1
+
+    def pop(self) -> Any:
+        """Go to the time of the next event and return it.
+
+        Raises:
+            IndexError: no event is left.
+        """
+        time_s, _, _, event = heapq.heappop(self._heap)
+        if self.realtime is not None:
+            self._sleep_until(time_s, self.realtime)
+        self.now_s = time_s
+        return event
+
+    def _sleep_until(self, time_s: float, factor: float) -> None:
+        if self._started is None:
+            self._started = (time.monotonic(), self.now_s)
+        wall, virtual = self._started
+        time.sleep(max(0.0, wall + (time_s - virtual) / factor - time.monotonic()))
+
+    def pending(self) -> List[Entry]:
+        """The entries still to come, in order, for a checkpoint."""
+        return sorted(self._heap)
+
+    def restore(self, now_s: float, entries: List[Entry]) -> None:
+        """Put back what `pending` gave, at the time of the checkpoint."""
+        self.now_s = now_s
+        self._heap = list(entries)
+        heapq.heapify(self._heap)
+        self._sequence = 1 + max((entry[2] for entry in entries), default=-1)

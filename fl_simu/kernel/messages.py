@@ -1,0 +1,134 @@
+"""What the rooms tell one another: updates, events for the protocol, and the actions it answers with.
+
+Events and actions are frozen and hold plain data only, so that a test can be a table of them and a checkpoint can
+hold them as JSON.
+"""
+
+from dataclasses import dataclass
+from typing import Tuple, Union
+
+from fl_simu.kernel.parameters import Params
+
+# Of events at the same moment an arrival comes before a timer: what arrives at the deadline is in time.
+ARRIVAL, TIMER = 0, 1
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The BS holds a new global model and may hand it out.
+
+    Args:
+        time_s: virtual time.
+        version: number of aggregations behind that model; 0 is the initial one.
+        ues: the UEs drawn for the next round.
+    """
+
+    time_s: float
+    version: int
+    ues: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class UploadStarted:
+    """A UE has finished training on `version` and begins to send, on the uplink that the BS granted."""
+
+    time_s: float
+    ue: int
+    version: int
+
+
+@dataclass(frozen=True)
+class LayerArrived:
+    """Layer number `layer` (0 is the base) of `layers` has arrived whole at the BS."""
+
+    time_s: float
+    ue: int
+    version: int
+    layer: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class UploadRefused:
+    """The BS received a model that it cannot use (NaN or infinite numbers); nothing more comes from that UE."""
+
+    time_s: float
+    ue: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Woke:
+    """A timer that the protocol set has run out; `ue` and `version` are what it gave."""
+
+    time_s: float
+    ue: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """Send the global model to these UEs, let them train, and schedule their uploads."""
+
+    ues: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WakeAt:
+    """Wake the protocol at a time; `ue` is -1 for a timer of the whole round."""
+
+    time_s: float
+    version: int
+    ue: int = -1
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An upload that the BS accepts: the first `layers` layers of what the UE sent, with an extra weight."""
+
+    ue: int
+    layers: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Make a new global model of the uploads taken; give up the rejected ones.
+
+    An upload that is neither taken nor rejected stays under way.
+    """
+
+    taken: Tuple[Taken, ...]
+    rejected: Tuple[int, ...] = ()
+
+    def settled(self) -> Tuple[int, ...]:
+        """The UEs whose uploads end here."""
+        return tuple(choice.ue for choice in self.taken) + self.rejected
+
+    def layers(self, ue: int) -> int:
+        """How many layers of a UE's upload are taken; 0 for none."""
+        return {choice.ue: choice.layers for choice in self.taken}.get(ue, 0)
+
+
+Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, Woke]
+Action = Union[Broadcast, WakeAt, Aggregate]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one UE offers after training, as decoded at the BS.
+
+    Args:
+        ue: index of the UE.
+        version: version of the global model it started from.
+        samples: number of samples that it trained on.
+        params: its model (never the difference), from the layers that were taken.
+        weight: extra weight given by the protocol, 1 unless it discounts stale updates.
+    """
+
+    ue: int
+    version: int
+    samples: int
+    params: Params
+    weight: float = 1.0
+

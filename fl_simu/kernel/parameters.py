@@ -1,0 +1,80 @@
+"""Params: one model's tensors as an ordered mapping from name to tensor, buffers included."""
+
+import hashlib
+import json
+from typing import Dict, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Params = Dict[str, Tensor]
+
+
+class TensorSpec(NamedTuple):
+    """Name, shape and dtype of one tensor: what a codec may know before it sees the numbers."""
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def count(self) -> int:
+        """Number of elements; 1 for a 0-dim tensor, 0 for an empty one."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+Structure = Tuple[TensorSpec, ...]
+
+
+def params_of(module: nn.Module) -> Params:
+    """A copy of a module's parameters and buffers, in the order of its state_dict."""
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def structure_of(params: Params) -> Structure:
+    """Names, shapes and dtypes of the params, in order."""
+    return tuple(TensorSpec(name, tuple(tensor.shape), tensor.dtype) for name, tensor in params.items())
+
+
+def difference(params: Params, reference: Params) -> Params:
+    """params - reference, tensor by tensor."""
+    return {name: tensor - reference[name] for name, tensor in params.items()}
+
+
+def total(params: Params, reference: Params) -> Params:
+    """reference + params, tensor by tensor: the inverse of `difference` up to rounding."""
+    return {name: reference[name] + tensor for name, tensor in params.items()}
+
+
+def all_finite(params: Params) -> bool:
+    """Whether no element is NaN or infinite."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in params.values())
+
+
+def largest_difference(one: Params, other: Params) -> float:
+    """The largest absolute difference of two elements at the same place, in float64."""
+    gaps = [(one[name].double() - other[name].double()).abs().max().item() for name in one if one[name].numel()]
+    return max(gaps, default=0.0)
+
+
+def to_arrays(params: Params) -> Dict[str, np.ndarray]:
+    """The same tensors as contiguous numpy arrays, sharing memory where possible."""
+    return {name: np.ascontiguousarray(tensor.detach().cpu().numpy()).reshape(tuple(tensor.shape))
+            for name, tensor in params.items()}
+
+
+def from_arrays(arrays: Dict[str, np.ndarray]) -> Params:
+    """Tensors that own their memory, of the same shapes and dtypes as the arrays."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def sha256(params: Params) -> str:
+    """Digest over names, shapes, dtypes and raw little-endian bytes, by name: equal models, equal strings."""
+    digest = hashlib.sha256()
+    for name, array in sorted(to_arrays(params).items()):
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        head = json.dumps([name, list(array.shape), little.dtype.str])
+        digest.update(head.encode() + b"\n")
+        digest.update(little.tobytes())
+    return digest.hexdigest()

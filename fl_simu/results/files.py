@@ -1,0 +1,157 @@
+"""Files that are whole or absent: whatever a run leaves behind is written through here."""
+
+import errno
+import json
+import math
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Iterator, Union
+
+from fl_simu.kernel.errors import UserError
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@contextmanager
+def told_in_one_line(path: PathLike, doing: str = "write") -> Iterator[None]:
+    """Turn what the system says of a file into a UserError of one line that names it and the reason."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise UserError(f"cannot {doing} {path}: {reason}") from error
+
+
+def make_folder(path: PathLike) -> Path:
+    """Make a folder and its parents where they are missing.
+
+    Args:
+        path: the folder.
+
+    Returns:
+        The folder's path.
+
+    Raises:
+        UserError: it cannot be made, or a file has that name.
+    """
+    folder = Path(path)
+    with told_in_one_line(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomically(path: PathLike, data: bytes) -> None:
+    """Replace a file's content in one step, so that a reader or a crash sees the old bytes or the new ones.
+
+    Args:
+        path: the file; its folder must exist. A symbolic link is followed.
+        data: the whole content.
+
+    Raises:
+        UserError: the disk is full, the folder is missing or not writable, or the path is no regular
+            file. The file that was there before is then as it was, and no temporary file is left.
+    """
+    target = Path(os.path.realpath(os.fspath(path)))
+    with told_in_one_line(path):
+        # Renaming onto a device such as /dev/null would remove the device.
+        if target.exists() and not target.is_file():
+            raise OSError(errno.EINVAL, "it is a folder or a device, not a file")
+        temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+        try:
+            _write_durably(temporary, data)
+            os.replace(str(temporary), str(target))
+        except BaseException:
+            _remove_if_there(temporary)
+            raise
+        _sync_folder(target.parent)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text as UTF-8, atomically; see `write_atomically`."""
+    write_atomically(path, text.encode("utf-8"))
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write a value as indented JSON, atomically; NaN and infinities become null. See `write_atomically`."""
+    write_text(path, json.dumps(finite_or_none(value), indent=2, allow_nan=False) + "\n")
+
+
+def append_durably(path: PathLike, data: bytes) -> None:
+    """Append bytes and bring them to the disk; what a failed attempt has added is cut off again.
+
+    Args:
+        path: the file, made when it is missing; its folder must exist.
+        data: what to add at the end.
+
+    Raises:
+        UserError: the disk is full, or the folder or the file is not writable.
+    """
+    target = Path(path)
+    with told_in_one_line(target):
+        is_new = not target.exists()
+        with open(str(target), "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                _write_all(file, data)
+                os.fsync(file.fileno())
+            except BaseException:
+                _cut_off(file, size)
+                raise
+        if is_new:
+            _sync_folder(target.parent)
+
+
+def finite_or_none(value: Any) -> Any:
+    """Return a value made of dicts, lists and scalars with None for every NaN and infinity: JSON has neither.
+
+    >>> finite_or_none({"loss": float("nan"), "delays_s": (1.5, float("inf"))})
+    {'loss': None, 'delays_s': [1.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(item) for item in value]
+    return value
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with open(str(path), "xb", buffering=0) as file:
+        _write_all(file, data)
+        os.fsync(file.fileno())
+
+
+def _write_all(file: Any, data: bytes) -> None:
+    # An unbuffered write may take only a part: 2 GiB at most on Linux, less when a disk fills up.
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[file.write(rest) :]
+
+
+def _remove_if_there(path: Path) -> None:
+    with suppress(OSError):
+        os.unlink(str(path))
+
+
+def _cut_off(file: Any, size: int) -> None:
+    with suppress(OSError):
+        file.truncate(size)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk. Not every file system can; the renamed file is whole either way."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(str(folder), os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,321 @@
+"""The figures of a run, drawn on canvases of their own: pyplot and its global state are never used."""
+
+import io
+import math
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from fl_simu.results.files import PathLike, make_folder, write_atomically
+from fl_simu.results.records import ACCEPTED, RoundRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Blue and orange of Okabe and Ito's colour-blind-safe palette, and a grey that is lighter than the one
+# and darker than the other, so that the three differ in a grey print too.
+COLOURS = {"full": "#0072B2", "base": "#E69F00", "none": "#6E6E6E"}
+WORDS = {"full": "accepted in full", "base": "accepted base only", "none": "rejected"}
+HATCHES = {"full": "", "base": "", "none": "///"}
+
+# Name, marker, and the delay of each upload [s].
+Layer = Tuple[str, str, Any]
+
+MAX_UPLOADS_TOGETHER = 400
+MAX_UPLOADS_DRAWN = 1500
+MAX_BANDS = 50
+MAX_BARS = 100
+LOG_FROM_RATIO = 30.0
+
+
+def draw_figures(
+    records: Sequence[RoundRecord], folder: PathLike, thresholds_s: Mapping[str, float], title: str
+) -> List[Path]:
+    """Draw accuracy.png, delays.png and accepted.png.
+
+    Args:
+        records: the rounds in order; may be empty.
+        folder: where the files go; made when it is missing.
+        thresholds_s: label -> deadline, from the start of an upload [s]; infinite ones are not drawn.
+        title: stands above every figure.
+
+    Returns:
+        The paths of the files, in the order above.
+
+    Raises:
+        UserError: the folder or a file cannot be written.
+    """
+    target = make_folder(folder)
+    figures = {
+        "accuracy.png": accuracy_figure(records, title),
+        "delays.png": delays_figure(records, thresholds_s, title),
+        "accepted.png": accepted_figure(records, title),
+    }
+    for name, figure in figures.items():
+        write_atomically(target / name, png_bytes(figure))
+    return [target / name for name in figures]
+
+
+def png_bytes(figure: "Figure") -> bytes:
+    """Return a figure as the bytes of a PNG, 1280 pixels wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
+    """Draw the test accuracy [%] over virtual time [s] and over the bits sent so far, side by side.
+
+    Rounds that were not evaluated (NaN) are left out.
+    """
+    figure = _new_figure(title)
+    left, right = figure.subplots(1, 2, sharey=True)
+    accuracy = np.array([100 * record.accuracy for record in records], dtype=float)
+    time_s = np.array([record.time_s for record in records], dtype=float)
+    bits = np.cumsum([float(record.uplink_bits) for record in records])
+    known = np.isfinite(accuracy) & np.isfinite(time_s)
+    scale, unit = _bit_unit(bits.max() if len(bits) else 0.0)
+    marker = "o" if len(records) <= 60 else ""
+    for axes, x in ((left, time_s), (right, bits / scale)):
+        if known.any():
+            style = {"color": COLOURS["full"], "marker": marker, "markersize": 5, "clip_on": False}
+            axes.plot(x[known], accuracy[known], **style)
+            axes.set_xlim(0, 1.04 * x[known].max() if x[known].max() > 0 else 1)
+        axes.grid(True, alpha=0.3)
+    left.set(xlabel="virtual time [s]", ylabel="test accuracy [%]")
+    right.set(xlabel=f"sent over the uplink, all UEs [{unit}]")
+    if known.any():
+        low, high = accuracy[known].min(), accuracy[known].max()
+        margin = max(1.0, 0.06 * (high - low))
+        left.set_ylim(max(0.0, low - margin), min(100.0, high + margin))
+    else:
+        _say_empty(left, right)
+    return figure
+
+
+def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, float], title: str) -> "Figure":
+    """Draw when the base layer and the complete upload of each UE arrived, a column of marks a round.
+
+    The colour tells what was accepted. Above `MAX_UPLOADS_TOGETHER` uploads each layer has a panel of its
+    own, with the median and the band of the 10th to the 90th percentile of what arrived; at most
+    `MAX_UPLOADS_DRAWN` uploads, chosen at random, are then drawn as marks, and the figure says so.
+
+    Args:
+        records: the rounds in order; uploads that never arrived are counted below the axes.
+        thresholds_s: label -> deadline, from the start of an upload [s].
+        title: stands above the figure.
+    """
+    uploads = _Uploads(records)
+    layers = uploads.layers()
+    together = len(uploads.round) <= MAX_UPLOADS_TOGETHER or not layers
+    panels = [layers] if together else [[layer] for layer in reversed(layers)]
+    figure = _new_figure(title, height=4.5 if len(panels) == 1 else 6.5)
+    for axes, shown in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
+        _scale_delays(axes, [delay_s for _, _, delay_s in shown], thresholds_s)
+        _draw_thresholds(axes, thresholds_s)
+        _draw_marks(axes, uploads, shown)
+        if not together:
+            _draw_band(axes, uploads, shown[0])
+        axes.set_ylabel("delay of the upload [s]" if together else f"delay, {shown[0][0]} [s]")
+    _round_axis(axes, records)
+    axes.set_xlabel("\n".join(["round (within a round: its UEs from left to right)", *uploads.notes()]))
+    if layers:
+        _legend_above(figure.axes[0], _delay_handles(layers, together))
+    else:
+        _say_empty(axes)
+    return figure
+
+
+def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
+    """Draw a bar a round: uploads accepted in full, base only, and rejected, stacked in this order."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _new_figure(title)
+    axes = figure.subplots()
+    rounds = np.array([record.round for record in records], dtype=float)
+    bottom = np.zeros(len(records))
+    for kind in ACCEPTED:
+        count = np.array([sum(one.accepted == kind for one in record.ues) for record in records], dtype=float)
+        style: Dict[str, Any] = {"facecolor": COLOURS[kind], "label": WORDS[kind]}
+        if len(records) <= MAX_BARS:
+            style.update(hatch=HATCHES[kind], edgecolor="white", linewidth=0.8)
+            axes.bar(rounds, count, 0.8, bottom=bottom, **style)
+        else:
+            edges = np.stack([rounds - 0.5, rounds + 0.5], axis=1).ravel()
+            axes.fill_between(edges, np.repeat(bottom, 2), np.repeat(bottom + count, 2), linewidth=0, **style)
+        bottom = bottom + count
+    axes.set_ylabel("uploads")
+    axes.set_xlabel("round")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
+    axes.set_ylim(0, max(1.0, 1.03 * bottom.max() if len(bottom) else 1.0))
+    _round_axis(axes, records)
+    if len(records):
+        _legend_above(axes, axes.get_legend_handles_labels()[0])
+    else:
+        _say_empty(axes)
+    return figure
+
+
+class _Uploads:
+    """All uploads of a run as arrays of one length: round, place within the round, delays, verdict."""
+
+    def __init__(self, records: Sequence[RoundRecord]) -> None:
+        rows: List[Tuple[float, float, float, float, str]] = []
+        for record in records:
+            last = max(1, len(record.ues) - 1)
+            for place, one in enumerate(record.ues):
+                x = record.round + (0.7 * (place / last - 0.5) if len(record.ues) > 1 else 0.0)
+                base_s = one.delays_s[0] if len(one.delays_s) > 1 else math.nan
+                complete_s = one.delays_s[-1] if one.delays_s else math.nan
+                rows.append((record.round, x, base_s, complete_s, one.accepted))
+        self.round, self.x, self.base_s, self.complete_s = (
+            np.array([row[column] for row in rows], dtype=float) for column in range(4)
+        )
+        self.accepted = np.array([row[4] for row in rows], dtype="<U4")
+
+    def layers(self) -> List[Layer]:
+        """Return what there is to draw; a codec of one layer has no base to show."""
+        layers = [("base layer", "o", self.base_s), ("complete upload", "^", self.complete_s)]
+        return [layer for layer in layers if np.isfinite(layer[2]).any()]
+
+    def sample(self) -> Any:
+        """Return the indices of all uploads, or of a random but repeatable choice of them."""
+        count = len(self.round)
+        if count <= MAX_UPLOADS_DRAWN:
+            return np.arange(count)
+        return np.sort(np.random.RandomState(0).choice(count, MAX_UPLOADS_DRAWN, replace=False))
+
+    def notes(self) -> List[str]:
+        """Return what a reader must be told below the axes."""
+        total, drawn = len(self.round), len(self.sample())
+        missing = total - int(np.isfinite(self.complete_s).sum())
+        told = []
+        if drawn < total:
+            told.append(f"marks: {drawn} of {total} uploads, drawn at random; median, band: all that arrived")
+        if missing:
+            told.append(f"{missing} of {total} uploads never arrived complete")
+        return told
+
+
+def _draw_marks(axes: "Axes", uploads: _Uploads, layers: Sequence[Layer]) -> None:
+    drawn = uploads.sample()
+    size = 26 if len(drawn) <= MAX_UPLOADS_TOGETHER else 9
+    for name, marker, delay_s in layers:
+        for kind in ACCEPTED:
+            chosen = drawn[(uploads.accepted[drawn] == kind) & np.isfinite(delay_s[drawn])]
+            marks = axes.scatter(uploads.x[chosen], delay_s[chosen], size, marker=marker)
+            face = "white" if name == "base layer" else COLOURS[kind]
+            marks.set(facecolor=face, edgecolor=COLOURS[kind], linewidth=1.0, alpha=0.85, zorder=3)
+            marks.set_gid(name + ", " + kind)
+
+
+def _draw_band(axes: "Axes", uploads: _Uploads, layer: Layer) -> None:
+    _, _, delay_s = layer
+    rounds = np.unique(uploads.round)
+    groups = np.array_split(rounds, min(len(rounds), MAX_BANDS))
+    edges = np.array([(group[0] - 0.5, group[-1] + 0.5) for group in groups]).ravel()
+    levels = []
+    for group in groups:
+        inside = (uploads.round >= group[0]) & (uploads.round <= group[-1]) & np.isfinite(delay_s)
+        levels.append(np.percentile(delay_s[inside], (10, 50, 90)) if inside.any() else [math.nan] * 3)
+    low, median, high = np.repeat(np.array(levels), 2, axis=0).T
+    axes.fill_between(edges, low, high, color="black", alpha=0.15, linewidth=0, zorder=2.5)
+    axes.plot(edges, median, color="black", linewidth=2, zorder=4, gid="median")
+
+
+def _delay_handles(layers: Sequence[Layer], together: bool) -> List[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    faces = {"base layer": "white", "complete upload": "black"}
+    handles: List[Any] = [
+        Line2D([], [], linestyle="", marker=marker, mec="black", mfc=faces[name], label=name)
+        for name, marker, _ in layers
+        if together
+    ]
+    handles += [Patch(facecolor=COLOURS[kind], label=WORDS[kind]) for kind in ACCEPTED]
+    if not together:
+        handles.append(Line2D([], [], color="black", linewidth=2, label="median"))
+        handles.append(Patch(facecolor="black", alpha=0.15, label="10th to 90th percentile"))
+    return handles
+
+
+def _scale_delays(axes: "Axes", delays_s: Sequence[Any], thresholds_s: Mapping[str, float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    shown = np.concatenate([*delays_s, list(_drawable(thresholds_s).values())])
+    shown = shown[np.isfinite(shown) & (shown > 0)]
+    lowest, highest = (shown.min(), shown.max()) if len(shown) else (1.0, 1.0)
+    if highest > LOG_FROM_RATIO * lowest:
+        axes.set_yscale("log")
+        axes.set_ylim(lowest / 1.3, highest * 1.3)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 1000 * lowest else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(0, 1.06 * highest)
+    axes.grid(True, axis="y", alpha=0.3)
+
+
+def _drawable(thresholds_s: Mapping[str, float]) -> Dict[str, float]:
+    return {label: float(time_s) for label, time_s in thresholds_s.items() if 0 < time_s < math.inf}
+
+
+def _draw_thresholds(axes: "Axes", thresholds_s: Mapping[str, float]) -> None:
+    """Draw a line a deadline; the labels stand right of the axes, pushed apart where lines are close."""
+    # Ten-point lines, as a share of the axes' height.
+    line_height = 0.18 * axes.figure.dpi / axes.bbox.height
+    free_from = 0.0
+    for label, time_s in sorted(_drawable(thresholds_s).items(), key=lambda item: item[1]):
+        axes.axhline(time_s, color="black", linestyle="--", linewidth=1.2, zorder=2)
+        height = axes.transAxes.inverted().transform(axes.transData.transform((0, time_s)))[1]
+        text = _plain(fill(label, 16) + f"\n{time_s:.3g} s")
+        half = line_height * (1 + text.count("\n")) / 2
+        at = max(height, free_from + half)
+        arrow = {"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate(text, (1, height), (1.03, at), "axes fraction", "axes fraction", arrow, va="center")
+        free_from = at + half + line_height / 4
+
+
+def _round_axis(axes: "Axes", records: Sequence[RoundRecord]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    first, last = (records[0].round, records[-1].round) if records else (1, 1)
+    axes.set_xlim(first - 0.6, last + 0.6)
+
+
+def _legend_above(axes: "Axes", handles: Sequence[Any]) -> None:
+    spacing = {"columnspacing": 1.2, "handletextpad": 0.4}
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axes.legend(handles=handles, ncol=len(handles), frameon=False, **place, **spacing)
+
+
+def _new_figure(title: str, height: float = 4.5) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
+    figure.suptitle(_plain(fill(title, 80)))
+    return figure
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+def _say_empty(*panels: "Axes") -> None:
+    for axes in panels:
+        text = axes.text(0.5, 0.5, "nothing to show", ha="center", va="center", transform=axes.transAxes)
+        text.set_in_layout(False)
+
+
+def _bit_unit(most: float) -> Tuple[float, str]:
+    for scale, unit in ((1e12, "Tbit"), (1e9, "Gbit"), (1e6, "Mbit"), (1e3, "kbit")):
+        if most >= scale:
+            return scale, unit
+    return 1.0, "bit"

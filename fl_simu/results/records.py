@@ -1,0 +1,325 @@
+"""What a run has to tell: one record a round, a log that survives a crash, and a summary."""
+
+import json
+import math
+import os
+from dataclasses import dataclass, field, fields
+from operator import index
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from fl_simu.kernel.errors import UserError, require
+from fl_simu.results.files import (
+    PathLike,
+    append_durably,
+    finite_or_none,
+    told_in_one_line,
+    write_atomically,
+    write_json,
+)
+
+ACCEPTED = ("full", "base", "none")
+
+
+@dataclass(frozen=True)
+class UeOutcome:
+    """What one UE did in one round, and what the base station took of it.
+
+    Args:
+        ue: number of the UE.
+        compute_s: simulated training time [s].
+        delays_s: one entry a layer, base first: from the start of the upload to that layer's arrival [s];
+            infinite or NaN when it never arrived.
+        bits: what this UE sent in this round [bit].
+        accepted: "full", "base" or "none".
+        reason: why nothing was accepted ("late", "not finite"), else empty.
+
+    Raises:
+        BadField: another word for `accepted`, or negative bits.
+    """
+
+    ue: int
+    compute_s: float
+    delays_s: Tuple[float, ...]
+    bits: int
+    accepted: str
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.accepted in ACCEPTED, "accepted", self.accepted, "one of " + ", ".join(ACCEPTED))
+        require(self.bits >= 0, "bits", self.bits, "0 or more")
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round, that is one aggregation.
+
+    Args:
+        round: number of the round.
+        time_s: virtual time of the aggregation, since the run began [s].
+        accuracy: test accuracy of the aggregated model, 0 to 1; NaN when it was not evaluated.
+        loss: test loss of the aggregated model; NaN when it was not evaluated.
+        uplink_bits: what all UEs sent in this round [bit].
+        ues: the UEs that took part.
+        wall_time_s: what this round took on the wall clock [s].
+
+    Raises:
+        BadField: `uplink_bits` is not the sum of the UEs' bits.
+    """
+
+    round: int
+    time_s: float
+    accuracy: float
+    loss: float
+    uplink_bits: int
+    ues: Tuple[UeOutcome, ...]
+    wall_time_s: float
+
+    def __post_init__(self) -> None:
+        total = sum(outcome.bits for outcome in self.ues)
+        require(
+            self.uplink_bits == total, "uplink_bits", self.uplink_bits, f"the sum of its UEs' bits, {total}"
+        )
+
+    def to_line(self) -> str:
+        """Return the record as one line of JSON, without the newline; NaN and infinities are null."""
+        value = {
+            "round": int(self.round),
+            "time_s": float(self.time_s),
+            "accuracy": float(self.accuracy),
+            "loss": float(self.loss),
+            "uplink_bits": int(self.uplink_bits),
+            "ues": [_plain_outcome(outcome) for outcome in self.ues],
+            "wall_time_s": float(self.wall_time_s),
+        }
+        return json.dumps(finite_or_none(value), allow_nan=False)
+
+    @staticmethod
+    def from_line(line: str) -> "RoundRecord":
+        """Return the record of a line: finite floats bit for bit, and NaN where the line has null.
+
+        Raises:
+            ValueError: the line is not a record.
+        """
+        try:
+            value = json.loads(line)
+            for name in ("time_s", "accuracy", "loss", "wall_time_s"):
+                value[name] = _number(value[name])
+            value["round"] = index(value["round"])
+            value["ues"] = tuple(_read_outcome(outcome) for outcome in value["ues"])
+            return RoundRecord(**value)
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"not a record of a round: {error!r}") from error
+
+
+def _plain_outcome(outcome: UeOutcome) -> Dict[str, Any]:
+    return {
+        "ue": int(outcome.ue),
+        "compute_s": float(outcome.compute_s),
+        "delays_s": [float(delay_s) for delay_s in outcome.delays_s],
+        "bits": int(outcome.bits),
+        "accepted": outcome.accepted,
+        "reason": outcome.reason,
+    }
+
+
+def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
+    delays_s = tuple(_number(delay_s) for delay_s in value["delays_s"])
+    whole = {"ue": index(value["ue"]), "bits": index(value["bits"])}
+    return UeOutcome(**dict(value, compute_s=_number(value["compute_s"]), delays_s=delays_s, **whole))
+
+
+def _number(value: Optional[float]) -> float:
+    return math.nan if value is None else float(value)
+
+
+class RoundLog:
+    """The records of a run in one file (`rounds.jsonl`), a line a round.
+
+    Args:
+        path: the file; it need not exist yet, its folder must.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+
+    def append(self, record: RoundRecord) -> None:
+        """Add a record and bring it to the disk.
+
+        Raises:
+            UserError: the file cannot be written; it then holds the records it held before.
+        """
+        if not self._ends_whole():
+            self.truncate(len(self.read()))
+        append_durably(self.path, record.to_line().encode("ascii") + b"\n")
+
+    def read(self) -> List[RoundRecord]:
+        """Return the records in order; none when there is no file. A half-written last line is left out.
+
+        Raises:
+            UserError: the file cannot be read, or a line before the last is damaged; it names the line.
+        """
+        return [self._parse(line, number) for number, line in enumerate(self._whole_lines(), start=1)]
+
+    def truncate(self, rounds: int) -> None:
+        """Keep the first `rounds` records, byte for byte, and drop the rest and any half-written line.
+
+        Raises:
+            UserError: the file holds fewer records, one of those to keep is damaged, or it cannot be written.
+        """
+        require(rounds >= 0, "rounds", rounds, "0 or more")
+        lines = self._whole_lines()
+        if len(lines) < rounds:
+            raise UserError(f"{self.path} holds {len(lines)} rounds, fewer than the {rounds} to keep")
+        for number, line in enumerate(lines[:rounds], start=1):
+            self._parse(line, number)
+        write_atomically(self.path, b"".join(line + b"\n" for line in lines[:rounds]))
+
+    def _ends_whole(self) -> bool:
+        with told_in_one_line(self.path, "read"):
+            if not self.path.exists():
+                return True
+            with open(str(self.path), "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+                return file.read(1) in (b"", b"\n")
+
+    def _content(self) -> bytes:
+        with told_in_one_line(self.path, "read"):
+            return self.path.read_bytes() if self.path.exists() else b""
+
+    def _whole_lines(self) -> List[bytes]:
+        # The newline is written last, so what follows the last one was cut off.
+        return self._content().split(b"\n")[:-1]
+
+    def _parse(self, line: bytes, number: int) -> RoundRecord:
+        try:
+            return RoundRecord.from_line(line.decode("ascii"))
+        except ValueError as error:
+            raise UserError(f"{self.path}, line {number}: not a record of a round") from error
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run comes to: the content of `summary.json`.
+
+    Args:
+        name, backend, stack, seed: which experiment ran, and on what.
+        rounds, ues: how many there were.
+        final_accuracy, final_loss: of the last round; accuracy is 0 to 1; NaN without a round.
+        virtual_time_s: virtual time of the last aggregation [s].
+        wall_time_s: time on the wall clock [s].
+        uplink_bits: what all UEs sent in all rounds [bit].
+        accepted_full, accepted_base, rejected: uploads, counted over all rounds.
+        model_sha256: hash of the final params.
+        facts: anything else worth keeping, as values that JSON has; they stand beside the fields above.
+    """
+
+    name: str
+    backend: str
+    stack: str
+    seed: int
+    rounds: int
+    ues: int
+    final_accuracy: float
+    final_loss: float
+    virtual_time_s: float
+    wall_time_s: float
+    uplink_bits: int
+    accepted_full: int
+    accepted_base: int
+    rejected: int
+    model_sha256: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the fields in order, then the facts."""
+        own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "facts"}
+        return {**own, **{name: fact for name, fact in self.facts.items() if name not in own}}
+
+    def write(self, path: PathLike) -> None:
+        """Write `summary.json`, atomically; NaN is null.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        write_json(path, self.as_dict())
+
+
+def summarise(
+    records: Sequence[RoundRecord],
+    name: str,
+    backend: str,
+    stack: str,
+    seed: int,
+    ues: int,
+    model_sha256: str,
+    wall_time_s: Optional[float] = None,
+    **facts: Any,
+) -> Summary:
+    """Count what the records tell and put it beside what the caller knows.
+
+    Args:
+        records: the rounds in order; may be empty.
+        name, backend, stack, seed, ues, model_sha256, facts: as in `Summary`.
+        wall_time_s: time of the whole run [s]; the sum over the rounds when left out.
+    """
+    outcomes = [outcome.accepted for record in records for outcome in record.ues]
+    if wall_time_s is None:
+        wall_time_s = sum(record.wall_time_s for record in records)
+    return Summary(
+        name=name,
+        backend=backend,
+        stack=stack,
+        seed=seed,
+        rounds=len(records),
+        ues=ues,
+        final_accuracy=float(records[-1].accuracy) if records else math.nan,
+        final_loss=float(records[-1].loss) if records else math.nan,
+        virtual_time_s=float(records[-1].time_s) if records else 0.0,
+        wall_time_s=float(wall_time_s),
+        uplink_bits=sum(int(record.uplink_bits) for record in records),
+        accepted_full=outcomes.count("full"),
+        accepted_base=outcomes.count("base"),
+        rejected=outcomes.count("none"),
+        model_sha256=model_sha256,
+        facts=facts,
+    )
+
+
+def readable_bits(bits: float) -> str:
+    """Return a number of bits with a decimal unit and three digits.
+
+    >>> [readable_bits(bits) for bits in (0, 999, 1000, 76_800_000, 999_999, 1.5e12)]
+    ['0 bit', '999 bit', '1.00 kbit', '76.8 Mbit', '1.00 Mbit', '1.50 Tbit']
+    """
+    amount = float(bits)
+    for unit in ("bit", "kbit", "Mbit", "Gbit"):
+        if amount < (1000 if unit == "bit" else 999.5):
+            break
+        amount /= 1000
+    else:
+        unit = "Tbit"
+    if unit == "bit":
+        return f"{amount:.0f} bit"
+    digits = 2 if amount < 9.995 else 1 if amount < 99.95 else 0
+    return "{:.{}f} {}".format(amount, digits, unit)
+
+
+def closing_table(summary: Summary) -> str:
+    """Return the table that ends a run, a line an entry, without a final newline."""
+    uploads = summary.accepted_full + summary.accepted_base + summary.rejected
+
+    def share(count: int) -> str:
+        return f"{count} of {uploads} ({100 * count / uploads:.0f} %)" if uploads else "0"
+
+    accuracy = summary.final_accuracy
+    rows = [
+        ("rounds", str(summary.rounds)),
+        ("test accuracy", "not measured" if math.isnan(accuracy) else f"{100 * accuracy:.2f} %"),
+        ("virtual time", f"{summary.virtual_time_s:.2f} s"),
+        ("bits sent", readable_bits(summary.uplink_bits)),
+        ("accepted full", share(summary.accepted_full)),
+        ("accepted base", share(summary.accepted_base)),
+        ("rejected", share(summary.rejected)),
+    ]
+    return "\n".join(f"{label:<15}{value}" for label, value in rows)

@@ -1,0 +1,121 @@
+"""What a checkpoint holds of a coordinator, and how a run goes on from it."""
+
+from typing import Dict, Iterable, List, Tuple
+
+import numpy as np
+
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.kernel.messages import LayerArrived, Ready, UploadRefused, UploadStarted, Woke
+from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
+from fl_simu.kernel.plain import from_plain, to_plain
+from fl_simu.results.checkpoints import Checkpoint, Checkpoints
+from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.uplink.link import Upload
+
+CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload)
+
+
+class Keeper(Observer):
+    """After every round writes its record, then a checkpoint.
+
+    Args:
+        log: where the records go.
+        checkpoints: where the checkpoints go.
+        experiment: a digest of the config, which a resumed run must match.
+    """
+
+    def __init__(self, log: RoundLog, checkpoints: Checkpoints, experiment: str) -> None:
+        self.log = log
+        self.checkpoints = checkpoints
+        self.experiment = experiment
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.log.append(record)
+        self.checkpoints.write(snapshot(coordinator, self.experiment))
+
+
+def snapshot(coordinator: Coordinator, experiment: str) -> Checkpoint:
+    """Everything that decides the rest of a run, taken between two events."""
+    backend = coordinator.setting.backend
+    plain = {
+        "experiment": experiment,
+        "now_s": coordinator.clock.now_s,
+        "events": coordinator.clock.pending(),
+        "state": coordinator.state,
+        "uploads": coordinator.uploads,
+        "refused": tuple(ue for ue, layers in coordinator.inbox.items() if layers is None),
+        "wall_s": coordinator.wall_s,
+        # A safetensors file keeps no order, and the order of a model's tensors is part of the model.
+        "names": tuple(coordinator.model),
+    }
+    arrays = _named("model", coordinator.model)
+    for version, params in coordinator.references.items():
+        arrays.update(_named("reference/{}".format(version), params))
+    for ue, layers in coordinator.inbox.items():
+        for layer, data in enumerate(layers or ()):
+            arrays["inbox/{}/{}".format(ue, layer)] = np.frombuffer(data, np.uint8)
+    for ue in coordinator.setting.samples:
+        arrays.update(_named("optimizer/{}".format(ue), backend.optimizer_state(ue)))
+    for ue in _untouched(coordinator):
+        trained = backend.get(ue)
+        backend.put_back(ue, trained)
+        arrays.update(_named("trained/{}".format(ue), trained))
+    return Checkpoint(coordinator.version, to_plain(plain), arrays)
+
+
+def _untouched(coordinator: Coordinator) -> List[int]:
+    """UEs whose trained model the BS has not fetched and still may."""
+    return [ue for ue in coordinator.uploads if ue not in coordinator.inbox]
+
+
+def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
+    """Put a fresh coordinator where the checkpoint was taken.
+
+    Raises:
+        ValueError: the checkpoint holds something that this version of the program does not know.
+    """
+    protocol, backend = coordinator.setting.protocol, coordinator.setting.backend
+    plain = from_plain(checkpoint.plain, CLASSES + protocol.state_classes)
+    coordinator.clock.restore(plain["now_s"], plain["events"])
+    coordinator.version = checkpoint.round
+    coordinator.state = plain["state"]
+    coordinator.uploads = plain["uploads"]
+    coordinator.wall_s = plain["wall_s"]
+    groups, names = _grouped(checkpoint.arrays), plain["names"]
+    coordinator.model = _params(groups["model"], names)
+    for upload in coordinator.uploads.values():
+        coordinator.references[upload.version] = _params(groups["reference/{}".format(upload.version)], names)
+    for ue, upload in coordinator.uploads.items():
+        layers = groups.get("inbox/{}".format(ue), {})
+        if ue in plain["refused"]:
+            coordinator.inbox[ue] = None
+        elif layers:
+            coordinator.inbox[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
+        else:
+            backend.put_back(ue, _params(groups["trained/{}".format(ue)], names))
+    for ue in coordinator.setting.samples:
+        state = groups.get("optimizer/{}".format(ue))
+        if state:
+            backend.restore(ue, _params(state, sorted(state)))
+
+
+def _named(prefix: str, params: Params) -> Dict[str, np.ndarray]:
+    return {prefix + "/" + name: array for name, array in to_arrays(params).items()}
+
+
+def _grouped(arrays: Dict[str, np.ndarray]) -> Dict[str, Dict[str, np.ndarray]]:
+    """The arrays by what they belong to: "model", or a word and a number, then the tensor's own name."""
+    groups: Dict[str, Dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        group, own = _split(name)
+        groups.setdefault(group, {})[own] = array
+    return groups
+
+
+def _split(name: str) -> Tuple[str, str]:
+    parts = name.split("/", 1) if name.startswith("model/") else name.split("/", 2)
+    return "/".join(parts[:-1]), parts[-1]
+
+
+def _params(arrays: Dict[str, np.ndarray], names: Iterable[str]) -> Params:
+    return from_arrays({name: arrays[name] for name in names})

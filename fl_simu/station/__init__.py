@@ -1,0 +1,1 @@
+"""What the base station decides: whom it waits for, how it averages, how good the result is."""

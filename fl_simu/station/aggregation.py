@@ -1,0 +1,127 @@
+"""Aggregation: one model of the accepted ones. One class a rule, one row in the registry below."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, Iterable, Type
+
+import torch
+from torch import Tensor
+
+from fl_simu.kernel.messages import Update
+from fl_simu.kernel.parameters import Params
+
+
+class Aggregation(ABC):
+    """A rule that makes one model of several."""
+
+    @abstractmethod
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        """The new global model.
+
+        Args:
+            current: the global model so far.
+            updates: what the BS took, in the order of the UEs; each is decoded as the iteration reaches it, so
+                that a rule which needs one at a time holds one at a time.
+            drawn: number of UEs that were handed the model, taken or not.
+
+        Returns:
+            Params of the same structure as `current`.
+        """
+
+
+class _Sum:
+    """sum_i w_i x_i in float64, added up model by model, and the sum of the weights."""
+
+    def __init__(self, current: Params) -> None:
+        self.current = current
+        self.weight = 0.0
+        self.tensors = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in current.items()}
+
+    def add(self, params: Params, weight: float) -> None:
+        self.weight += weight
+        for name, tensor in self.tensors.items():
+            tensor.add_(params[name].double(), alpha=weight)
+
+    def divided_by(self, total: float) -> Params:
+        return {name: as_dtype_of(self.current[name], tensor / total) for name, tensor in self.tensors.items()}
+
+    def mean(self) -> Params:
+        """The weighted mean, or the current model where nothing was added."""
+        return self.divided_by(self.weight) if self.weight else self.current
+
+
+def as_dtype_of(like: Tensor, result: Tensor) -> Tensor:
+    """A result in the dtype that the model has; integers are rounded to the nearest."""
+    return (result if like.dtype.is_floating_point else result.round()).to(like.dtype)
+
+
+@dataclass(frozen=True)
+class Mean(Aggregation):
+    """FedAvg's mean: sum_i n_i x_i / sum_i n_i, where n_i is the number of samples of UE i.
+
+    Without any update the global model stays as it is.
+
+    Reference: McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data".
+    """
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        summed = _Sum(current)
+        for update in updates:
+            summed.add(update.params, update.samples * update.weight)
+        return summed.mean()
+
+
+@dataclass(frozen=True)
+class PlainMean(Aggregation):
+    """The mean of the models, each with the same weight, however many samples stand behind it.
+
+    Without any update the global model stays as it is.
+    """
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        summed = _Sum(current)
+        for update in updates:
+            summed.add(update.params, update.weight)
+        return summed.mean()
+
+
+@dataclass(frozen=True)
+class RunningPairwise(Aggregation):
+    """The notes' `combine_pro`: each model is averaged into the running result, out = (x_i + out) / 2.
+
+    This is no mean: of m models the last weighs 1/2, the one before 1/4, the first 2^-m, and the global model,
+    with which the running result begins, also 2^-m. Use `mean` for the mean.
+
+    Reference: notes, manual aggregation.
+    """
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        running = {name: tensor.double() for name, tensor in current.items()}
+        for update in updates:
+            running = {name: (update.params[name].double() + tensor) / 2 for name, tensor in running.items()}
+        return {name: as_dtype_of(current[name], tensor) for name, tensor in running.items()}
+
+
+@dataclass(frozen=True)
+class SumOverDrawn(Aggregation):
+    """The notes' sum of the accepted models divided by the number of all UEs.
+
+    Whenever a UE is rejected the result shrinks towards 0: with a of d models taken it is a/d times their mean,
+    and all zeros when none is. Use `plain_mean` for the mean.
+
+    Reference: notes, graded upload.
+    """
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        summed = _Sum(current)
+        for update in updates:
+            summed.add(update.params, 1.0)
+        return summed.divided_by(drawn)
+
+
+AGGREGATIONS: Dict[str, Type[Aggregation]] = {
+    "mean": Mean,
+    "plain_mean": PlainMean,
+    "running_pairwise": RunningPairwise,
+    "sum_over_drawn": SumOverDrawn,
+}

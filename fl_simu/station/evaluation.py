@@ -1,0 +1,41 @@
+"""How good a model is on data that no UE has seen."""
+
+from typing import Callable, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fl_simu.kernel.parameters import Params
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Evaluation(NamedTuple):
+    """Share of the samples that are classified right (0 to 1), and mean loss a sample."""
+
+    accuracy: float
+    loss: float
+
+
+def evaluate(module: nn.Module, params: Params, loss: Loss, images: Tensor, labels: Tensor,
+             batch_size: int = 250) -> Evaluation:
+    """Accuracy and loss of a model on a test set.
+
+    Args:
+        module: a module of the params' structure; its own numbers are overwritten.
+        params: the model.
+        loss: mean loss of a batch, from the module's output and the labels.
+        images: float32, shape (N, C, H, W).
+        labels: int64, shape (N,).
+        batch_size: samples that pass at once; it bounds the memory, not the result.
+    """
+    module.load_state_dict(params)
+    module.eval()
+    correct, summed = 0, 0.0
+    with torch.no_grad():
+        for start in range(0, len(labels), batch_size):
+            target = labels[start:start + batch_size]
+            output = module(images[start:start + batch_size])
+            correct += int((output.argmax(dim=1) == target).sum())
+            summed += float(loss(output, target)) * len(target)
+    return Evaluation(correct / len(labels), summed / len(labels))

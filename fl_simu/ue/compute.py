@@ -1,0 +1,60 @@
+"""Compute time: how long a UE trains, in virtual time. One class a rule, one row in the registry below."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, Type
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import stream
+
+
+class Compute(ABC):
+    """Time from the broadcast until a UE begins to send."""
+
+    @abstractmethod
+    def time_s(self, seed: int, ue: int, round: int) -> float:
+        """Virtual time in s that UE `ue` trains in a round, at least 0 and finite."""
+
+
+@dataclass(frozen=True)
+class ConstantCompute(Compute):
+    """Every UE takes the same time in every round.
+
+    Args:
+        seconds: that time in s, at least 0.
+    """
+
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seconds < math.inf, "seconds", self.seconds, "a finite number, at least 0")
+
+    def time_s(self, seed: int, ue: int, round: int) -> float:
+        return self.seconds
+
+
+@dataclass(frozen=True)
+class UniformCompute(Compute):
+    """A time drawn uniformly from an interval.
+
+    Args:
+        low_s: shortest time in s, at least 0.
+        high_s: longest time in s, at least `low_s`.
+        per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
+    """
+
+    low_s: float = 0.5
+    high_s: float = 1.5
+    per_round: bool = True
+
+    def __post_init__(self) -> None:
+        require(0 <= self.low_s < math.inf, "low_s", self.low_s, "a finite number, at least 0")
+        require(self.low_s <= self.high_s < math.inf, "high_s", self.high_s, "finite, at least low_s")
+
+    def time_s(self, seed: int, ue: int, round: int) -> float:
+        draw = stream(seed, "compute", ue, round if self.per_round else 0).random()
+        return self.low_s + (self.high_s - self.low_s) * draw
+
+
+COMPUTES: Dict[str, Type[Compute]] = {"constant": ConstantCompute, "uniform": UniformCompute}

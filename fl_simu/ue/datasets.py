@@ -1,0 +1,441 @@
+"""Image data sets: read once, normalised once, held as tensors.
+
+Each data set is one frozen part with the same two fields. Adding one is a class and a row in DATASETS.
+"""
+
+import contextlib
+import gzip
+import importlib.util
+import os
+import pickle
+import posixpath
+import struct
+import tarfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Callable, ClassVar, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fl_simu.kernel.errors import UserError, require
+from fl_simu.ue.downloads import FILES, DataUnavailable, FileSet, cache, fetch_files, find
+
+__all__ = [
+    "DATASETS", "Cifar10", "Cifar100", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
+    "Mnist", "Presence", "Samples", "fetch", "presence",
+]  # fmt: skip
+
+# Pixels, one row an image of C*H*W numbers, and labels (n,).
+Chunk = Tuple[np.ndarray, np.ndarray]
+# Chunks of the training part, chunks of the test part, and where they came from.
+Raw = Tuple[List[Chunk], List[Chunk], str]
+
+# The first eight labels (train, test) tell the two sets apart whose files have the same names.
+OPENINGS = {
+    "mnist": ((5, 0, 4, 1, 9, 2, 1, 3), (7, 2, 1, 0, 4, 1, 4, 9)),
+    "fashion_mnist": ((9, 0, 0, 3, 0, 2, 7, 2), (9, 2, 1, 1, 6, 1, 4, 6)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images with their labels.
+
+    Args:
+        images: float32 (N, C, H, W), normalised.
+        labels: int64 (N,), classes counted from 0.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A loaded data set; `source` tells where it came from ("folder X", "downloaded", "scikit-learn")."""
+
+    name: str
+    train: Samples
+    test: Samples
+    classes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether a data set is on this machine; `where` is its folder, or what is missing."""
+
+    name: str
+    present: bool
+    where: str
+
+
+@dataclass(frozen=True)
+class ImageSet(ABC):
+    """What all data sets share: their fields and the way from pixels to samples.
+
+    Pixels x in 0..white become (x / white - mean) / deviation, a mean and a deviation for each channel.
+
+    Args:
+        train_samples: take only the first so many training images; all of them if None.
+        test_samples: the same for the test images.
+
+    Raises:
+        BadField: a number below 1, or above what the set has.
+    """
+
+    train_samples: Optional[int] = None
+    test_samples: Optional[int] = None
+
+    name: ClassVar[str]
+    shape: ClassVar[Tuple[int, int, int]] = (1, 28, 28)
+    classes: ClassVar[int] = 10
+    sizes: ClassVar[Tuple[int, int]] = (60000, 10000)
+    white: ClassVar[float] = 255.0
+    mean: ClassVar[Tuple[float, ...]]
+    deviation: ClassVar[Tuple[float, ...]]
+    files: ClassVar[Optional[FileSet]] = None
+
+    def __post_init__(self) -> None:
+        for field, size in zip(("train_samples", "test_samples"), self.sizes):
+            value = getattr(self, field)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            allowed = f"a whole number from 1 to {size}, all that {self.name} has"
+            require(value is None or (whole and 1 <= value <= size), field, value, allowed)
+
+    def load(self, data_dir: Optional[Path] = None) -> Dataset:
+        """Read the data set, downloading what is not on this machine.
+
+        Args:
+            data_dir: folder to search before $FL_SIMU_DATA and the user's cache.
+
+        Raises:
+            DataUnavailable: a file is neither here nor downloadable.
+            UserError: a file is damaged, or holds fewer samples than asked for.
+        """
+        train, test, source = self._read(data_dir)
+        test_part = self._samples("test_samples", test, source)
+        return Dataset(
+            self.name, self._samples("train_samples", train, source), test_part, self.classes, source
+        )
+
+    @abstractmethod
+    def _read(self, data_dir: Optional[Path]) -> Raw: ...
+
+    def _samples(self, field: str, chunks: List[Chunk], source: str) -> Samples:
+        held = sum(len(labels) for _, labels in chunks)
+        wanted = getattr(self, field)
+        count = held if wanted is None else wanted
+        require(count <= held, field, count, f"at most {held}, all that {source} holds")
+        images, labels = torch.empty((count, *self.shape)), torch.empty(count, dtype=torch.int64)
+        at = 0
+        for pixels, classes in chunks:
+            end = min(at + len(classes), count)
+            images[at:end] = torch.from_numpy(pixels[: end - at]).view(-1, *self.shape)
+            labels[at:end] = torch.from_numpy(classes[: end - at])
+            at = end
+        mean, deviation = (torch.tensor(list(v)).view(-1, 1, 1) for v in (self.mean, self.deviation))
+        return Samples(images.div_(self.white).sub_(mean).div_(deviation), labels)
+
+
+class _IdxSet(ImageSet):
+    def _read(self, data_dir: Optional[Path]) -> Raw:
+        assert self.files is not None
+        paths = fetch_files(self.files, data_dir)
+        train = self._read_part(paths[0], paths[1], self.sizes[0], self.train_samples)
+        test = self._read_part(paths[2], paths[3], self.sizes[1], self.test_samples)
+        return [train], [test], _source(paths[0])
+
+    def _read_part(self, images: Path, labels: Path, size: int, rows: Optional[int]) -> Chunk:
+        classes = read_idx(labels, (size,))
+        _check_labels(labels, classes, self.classes)
+        for other, openings in OPENINGS.items():
+            if other != self.name and tuple(classes[:8]) in openings:
+                raise UserError(f"{labels}: holds {other}, not {self.name}")
+        return read_idx(images, (size, *self.shape[1:]), rows), classes[:rows]
+
+
+@dataclass(frozen=True)
+class Mnist(_IdxSet):
+    """Handwritten digits, 28x28 grey, 60,000 + 10,000.
+
+    Normalised by mean 0.1307 and deviation 0.3081, those of the training pixels.
+
+    Reference: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
+    """
+
+    name = "mnist"
+    mean, deviation = (0.1307,), (0.3081,)
+    files = FILES["mnist"]
+
+
+@dataclass(frozen=True)
+class FashionMnist(_IdxSet):
+    """Pieces of clothing, 28x28 grey, 60,000 + 10,000.
+
+    Normalised by mean 0.2860 and deviation 0.3530, those of the training pixels.
+
+    Reference: Xiao, Rasul, Vollgraf, arXiv:1708.07747.
+    """
+
+    name = "fashion_mnist"
+    mean, deviation = (0.2860,), (0.3530,)
+    files = FILES["fashion_mnist"]
+
+
+class _CifarSet(ImageSet):
+    shape = (3, 32, 32)
+    sizes = (50000, 10000)
+    train_batches: ClassVar[Tuple[str, ...]]
+    test_batch: ClassVar[str]
+    label_key: ClassVar[str]
+
+    def _read(self, data_dir: Optional[Path]) -> Raw:
+        assert self.files is not None
+        path = fetch_files(self.files, data_dir)[0]
+        train, test = self._read_parts(path)
+        held = tuple(sum(len(labels) for _, labels in chunks) for chunks in (train, test))
+        note = "" if held == self.sizes else " (a part of {}: {} + {} images)".format(self.name, *held)
+        return train, test, _source(path) + note
+
+    def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
+        names = (*self.train_batches, self.test_batch)
+        chunks = {}
+        with _reading(path):
+            for name, stream in _batches(path, names):
+                chunks[name] = read_batch(stream, int(np.prod(self.shape)), self.label_key)
+                _check_labels(path / name, chunks[name][1], self.classes)
+            missing = [name for name in names if name not in chunks]
+            if missing:
+                raise UserError("{}: lacks {}".format(path, ", ".join(missing)))
+        return [chunks[name] for name in self.train_batches], [chunks[self.test_batch]]
+
+
+@dataclass(frozen=True)
+class Cifar10(_CifarSet):
+    """Photographs of 10 classes, 32x32 RGB: the official archive (50,000 + 10,000), its folder, or a part.
+
+    All channels are normalised by mean 0.4750 and deviation 0.2008, as in the notes.
+
+    Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+    """
+
+    name = "cifar10"
+    mean, deviation = (0.4750,) * 3, (0.2008,) * 3
+    train_batches = tuple(f"data_batch_{i}" for i in range(1, 6))
+    test_batch = "test_batch"
+    label_key = "labels"
+    files = FILES["cifar10"]
+
+
+@dataclass(frozen=True)
+class Cifar100(_CifarSet):
+    """Photographs of 100 classes, 32x32 RGB: the official archive (50,000 + 10,000), its folder, or a sample.
+
+    The sample, cifar100_sample_1000.npz, holds 10 images a class in mixed order of origin: its rows 0..799
+    (8 a class) are taken as training images, rows 800..999 (2 a class) as test images.
+    Each channel is normalised by its usual mean and deviation over the training pixels.
+
+    Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+    """
+
+    name = "cifar100"
+    classes = 100
+    mean, deviation = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+    train_batches = ("train",)
+    test_batch = "test"
+    label_key = "fine_labels"
+    files = FILES["cifar100"]
+
+    def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
+        if path.suffix != ".npz":
+            return super()._read_parts(path)
+        with _reading(path), np.load(str(path), allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"].astype(np.int64)
+            if images.shape != (1000, 32, 32, 3) or images.dtype != np.uint8 or labels.shape != (1000,):
+                raise UserError(f"{path}: not 1000 RGB images of 32x32 bytes with a label each")
+        _check_labels(path, labels, self.classes)
+        rows = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(1000, -1)
+        return [(rows[:800], labels[:800])], [(rows[800:], labels[800:])]
+
+
+@dataclass(frozen=True)
+class Digits(ImageSet):
+    """scikit-learn's handwritten digits (8x8, 0..16), brought to 28x28 by bilinear interpolation.
+
+    Every fifth image of each class is a test image, the others are training images (1442 + 355). Normalised
+    by mean 0.3051 and deviation 0.3249, those of the training pixels.
+
+    Reference: Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
+    """
+
+    name = "digits"
+    sizes = (1442, 355)
+    white = 16.0
+    mean, deviation = (0.3051,), (0.3249,)
+
+    def _read(self, data_dir: Optional[Path]) -> Raw:
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise DataUnavailable("digits are part of scikit-learn: pip install scikit-learn") from error
+        bunch = load_digits()
+        # In float64, so that every torch gives the same float32.
+        small = torch.from_numpy(bunch.images).to(torch.float64).unsqueeze(1)
+        large = F.interpolate(small, size=self.shape[1:], mode="bilinear", align_corners=False)
+        images = large.to(torch.float32).numpy()
+        labels = bunch.target.astype(np.int64)
+        rank = np.empty_like(labels)  # how many of its class come before it
+        for label in range(self.classes):
+            rank[labels == label] = np.arange(np.count_nonzero(labels == label))
+        test = rank % 5 == 4
+        return [(images[~test], labels[~test])], [(images[test], labels[test])], "scikit-learn"
+
+
+DATASETS: Dict[str, Type[ImageSet]] = {
+    "mnist": Mnist,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "digits": Digits,
+}
+
+
+def fetch(name: str, data_dir: Optional[Path] = None) -> List[Path]:
+    """Paths of a data set's files; what is not on this machine is downloaded into the user's cache.
+
+    Raises:
+        BadField: no data set of this name.
+        DataUnavailable: a file is neither here nor downloadable.
+    """
+    require(name in DATASETS, "dataset", name, "one of " + ", ".join(DATASETS))
+    files = DATASETS[name].files
+    return [] if files is None else fetch_files(files, data_dir)
+
+
+def presence(data_dir: Optional[Path] = None) -> List[Presence]:
+    """For each data set, whether it is on this machine and where. Nothing is read or downloaded."""
+    return [_presence(name, part.files, data_dir) for name, part in DATASETS.items()]
+
+
+def _presence(name: str, files: Optional[FileSet], data_dir: Optional[Path]) -> Presence:
+    if files is None:
+        here = importlib.util.find_spec("sklearn") is not None
+        return Presence(name, here, "scikit-learn" if here else "scikit-learn is not installed")
+    paths = find(files, data_dir)
+    missing = [file.names[0] for file, path in zip(files.files, paths) if path is None]
+    folders = dict.fromkeys(str(path.parent) for path in paths if path is not None)
+    return Presence(name, not missing, "missing: " + ", ".join(missing) if missing else ", ".join(folders))
+
+
+def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> np.ndarray:
+    """Bytes of an idx file (plain, or gzip by its suffix), checked to its end.
+
+    Args:
+        path: the file.
+        shape: what it must hold, the number of items first.
+        rows: keep only the first so many items.
+
+    Returns:
+        uint8 array, (rows or shape[0], *shape[1:]).
+
+    Raises:
+        UserError: not such a file, another shape, too short, too long, or a broken gzip stream.
+    """
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    with _reading(path), opener(str(path), "rb") as stream:
+        header = stream.read(4 + 4 * len(shape))
+        magic, *held = struct.unpack(f">{1 + len(shape)}I", header)
+        if magic != 0x0800 + len(shape):
+            raise UserError(f"{path}: magic number {magic:#x}, expected {0x0800 + len(shape):#x}")
+        if tuple(held) != shape:
+            raise UserError(f"{path}: holds {_by(held)} items, expected {_by(shape)}")
+        kept = np.empty((shape[0] if rows is None else rows, *shape[1:]), np.uint8)
+        size, expected = _read_to_end(stream, kept), int(np.prod(shape))
+        if size != expected:
+            raise UserError(f"{path}: {size} bytes of data, expected {expected}")
+    return kept
+
+
+def _read_to_end(stream: IO[bytes], kept: np.ndarray) -> int:
+    view, size = kept.data.cast("B"), 0
+    for piece in iter(lambda: stream.read(1 << 20), b""):
+        head = piece[: max(0, len(view) - size)]
+        view[size : size + len(head)] = head
+        size += len(piece)
+    return size
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads plain data and numpy arrays, and refuses to load any other class or function."""
+
+    ALLOWED: ClassVar[Dict[Tuple[str, str], Any]] = {
+        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy", "ndarray"): np.ndarray,
+        # Old pickles give align and copy as integers, which numpy 2.4 warns of; both are without effect here.
+        ("numpy", "dtype"): lambda code, align=False, copy=False: np.dtype(code),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"refers to {module}.{name}, which no image file needs")
+        return self.ALLOWED[module, name]
+
+
+def read_batch(stream: IO[bytes], pixels: int, label_key: str) -> Chunk:
+    """One pickled CIFAR batch, of Python 2 or 3: uint8 (n, pixels) and int64 labels (n,)."""
+    raw = ArrayUnpickler(stream, encoding="bytes").load()
+    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in raw.items()}
+    images, labels = fields["data"], np.array(fields[label_key], np.int64)
+    if images.dtype != np.uint8 or images.shape != (len(labels), pixels):
+        raise ValueError(f"{_by(images.shape)} {images.dtype} pixels for {len(labels)} labels")
+    return images, labels
+
+
+def _batches(path: Path, names: Sequence[str]) -> Iterator[Tuple[str, IO[bytes]]]:
+    if path.is_dir():
+        for name in (name for name in names if os.path.exists(str(path / name))):
+            with open(str(path / name), "rb") as stream:
+                yield name, stream
+        return
+    with gzip.open(str(path)) as unzipped:
+        # Members are read in memory as they come by; nothing is extracted to a path.
+        with tarfile.open(fileobj=unzipped, mode="r|") as archive:
+            for member in archive:
+                name = posixpath.basename(member.name)
+                content = archive.extractfile(member) if name in names and member.isfile() else None
+                if content is not None:
+                    yield name, content
+        while unzipped.read(1 << 20):  # to the end, where gzip checks its own checksum
+            pass
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # zlib, struct, tarfile, pickle and numpy raise almost anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: damaged, or not what its name says: {reason[:200]}") from error
+
+
+def _check_labels(path: Path, labels: np.ndarray, classes: int) -> None:
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+
+
+def _source(path: Path) -> str:
+    return "downloaded" if cache() in path.parents else f"folder {path.parent}"
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in sizes)

@@ -1,0 +1,119 @@
+"""Optimisers of a UE's local training: torch's own, described. One class each, one row in the registry below."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Iterable, Type
+
+import torch
+
+from fl_simu.kernel.errors import require
+
+
+class Optimizer(ABC):
+    """What to build; the fields are the arguments of the torch class of the same name."""
+
+    @property
+    @abstractmethod
+    def torch_class(self) -> Type[torch.optim.Optimizer]:
+        """The class of torch.optim."""
+
+    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """The torch optimiser of these parameters."""
+        return self.torch_class(parameters, **asdict(self))
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _CHECKS[name](name, value)
+
+
+def _positive(name: str, value: Any) -> None:
+    require(0 < value < math.inf, name, value, "a finite number above 0")
+
+
+def _not_negative(name: str, value: Any) -> None:
+    require(0 <= value < math.inf, name, value, "a finite number, at least 0")
+
+
+def _share(name: str, value: Any) -> None:
+    require(0 <= value < 1, name, value, "at least 0 and below 1")
+
+
+def _any(name: str, value: Any) -> None:
+    pass
+
+
+_CHECKS = {"lr": _positive, "momentum": _share, "weight_decay": _not_negative, "rho": _share, "alpha": _share,
+           "amsgrad": _any}
+
+
+@dataclass(frozen=True)
+class Sgd(Optimizer):
+    """Stochastic gradient descent, with momentum on request (torch.optim.SGD)."""
+
+    lr: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    torch_class = torch.optim.SGD
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (torch.optim.Adam)."""
+
+    lr: float = 0.001
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+
+    torch_class = torch.optim.Adam
+
+
+@dataclass(frozen=True)
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (torch.optim.AdamW)."""
+
+    lr: float = 0.001
+    weight_decay: float = 0.01
+
+    torch_class = torch.optim.AdamW
+
+
+@dataclass(frozen=True)
+class RmsProp(Optimizer):
+    """RMSprop (torch.optim.RMSprop)."""
+
+    lr: float = 0.01
+    alpha: float = 0.99
+    momentum: float = 0.0
+
+    torch_class = torch.optim.RMSprop
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """Adadelta (torch.optim.Adadelta)."""
+
+    lr: float = 1.0
+    rho: float = 0.9
+
+    torch_class = torch.optim.Adadelta
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adagrad (torch.optim.Adagrad)."""
+
+    lr: float = 0.01
+
+    torch_class = torch.optim.Adagrad
+
+
+OPTIMIZERS: Dict[str, Type[Optimizer]] = {
+    "sgd": Sgd,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RmsProp,
+    "adadelta": Adadelta,
+    "adagrad": Adagrad,
+}

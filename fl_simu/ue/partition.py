@@ -1,0 +1,221 @@
+"""How the training samples are dealt to the UEs.
+
+Every partition is a frozen part with one method, `split(labels, ues, rng)`: int64 index arrays into the
+training samples, one a UE, none empty. Draws come from `rng` alone, as sorted uniform keys rather than by
+`rng.permutation`, whose numbers numpy may change.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, List, Optional, Type
+
+import numpy as np
+
+from fl_simu.kernel.errors import UserError, require
+
+
+class Partition(ABC):
+    """What a partition can do."""
+
+    @abstractmethod
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        """Deal the samples.
+
+        Args:
+            labels: class of each training sample, (N,).
+            ues: number of UEs.
+            rng: the only source of randomness.
+
+        Returns:
+            For each UE the int64 indices of its samples: never empty; ascending unless stated otherwise.
+
+        Raises:
+            UserError: the samples do not suffice for that many UEs.
+        """
+
+
+@dataclass(frozen=True)
+class Iid(Partition):
+    """Every UE gets a random part of all samples, none in two parts; sizes differ by one at most.
+
+    Args:
+        samples_per_ue: give each UE exactly so many and leave the rest out; None deals all.
+
+    >>> parts = Iid().split(np.zeros(5), 2, np.random.default_rng(0))
+    >>> sorted(np.concatenate(parts).tolist()), [len(part) for part in parts]
+    ([0, 1, 2, 3, 4], [3, 2])
+    """
+
+    samples_per_ue: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        _require_count("samples_per_ue", self.samples_per_ue)
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        drawn = _draw(len(labels), ues, self.samples_per_ue, rng)
+        return [np.sort(part) for part in np.array_split(drawn, ues)]
+
+
+@dataclass(frozen=True)
+class ShardsByLabel(Partition):
+    """Samples sorted by label, cut into `ues * shards_per_ue` shards of equal size, dealt at random.
+
+    With few shards a UE sees few classes. Shard sizes differ by one at most.
+
+    Args:
+        shards_per_ue: shards that each UE gets.
+        samples_per_ue: first draw `ues * samples_per_ue` samples at random, and deal only those; a multiple
+            of `shards_per_ue`. None deals all samples.
+
+    Reference: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+    2017, section 3 (100 clients with 2 of 200 shards each).
+    """
+
+    shards_per_ue: int = 2
+    samples_per_ue: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        require(
+            _is_count(self.shards_per_ue), "shards_per_ue", self.shards_per_ue, "a whole number, at least 1"
+        )
+        _require_count("samples_per_ue", self.samples_per_ue)
+        whole = self.samples_per_ue is None or self.samples_per_ue % self.shards_per_ue == 0
+        allowed = f"a multiple of shards_per_ue, {self.shards_per_ue}"
+        require(whole, "samples_per_ue", self.samples_per_ue, allowed)
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        drawn = np.sort(_draw(len(labels), ues, self.samples_per_ue, rng))
+        count = ues * self.shards_per_ue
+        allowed = f"at most {len(drawn) // ues}, so that {ues} UEs can share {len(drawn)} samples"
+        require(count <= len(drawn), "shards_per_ue", self.shards_per_ue, allowed)
+        by_label = drawn[np.argsort(np.asarray(labels)[drawn], kind="stable")]
+        shards = np.array_split(by_label, count)
+        hands = _shuffled(count, rng).reshape(ues, self.shards_per_ue)
+        return [np.sort(np.concatenate([shards[shard] for shard in hand])) for hand in hands]
+
+
+@dataclass(frozen=True)
+class Dirichlet(Partition):
+    """Every class is shared out by proportions p ~ Dir(alpha, ..., alpha) over the UEs, drawn for each class.
+
+    Every sample goes to exactly one UE. A small alpha means few classes a UE and unequal sizes, a large one
+    is nearly iid. Draws that leave a UE with fewer than `min_samples` are thrown away, `DRAWS` times at most.
+
+    Args:
+        alpha: concentration, above 0.
+        min_samples: fewest samples of any UE.
+
+    Raises:
+        UserError: no draw gave every UE enough.
+
+    Reference: Li, Diao, Chen, He, "Federated Learning on Non-IID Data Silos", 2022, section IV-A, after
+    Yurochkin et al., "Bayesian Nonparametric Federated Learning of Neural Networks", 2019.
+    """
+
+    alpha: float = 0.3
+    min_samples: int = 1
+
+    DRAWS: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool)
+        finite = number and 0 < self.alpha < float("inf")
+        require(finite, "alpha", self.alpha, "a finite number above 0")
+        require(_is_count(self.min_samples), "min_samples", self.min_samples, "a whole number, at least 1")
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        _require_ues(ues, len(labels))
+        allowed = f"at most {len(labels) // ues}, so that {ues} UEs can share {len(labels)} samples"
+        require(self.min_samples <= len(labels) // ues, "min_samples", self.min_samples, allowed)
+        for _ in range(self.DRAWS):
+            owner = self._owners(np.asarray(labels), ues, rng)
+            sizes = np.bincount(owner, minlength=ues)
+            if sizes.min() >= self.min_samples:
+                return np.split(np.argsort(owner, kind="stable"), np.cumsum(sizes)[:-1])
+        raise UserError(
+            f"alpha = {self.alpha}, min_samples = {self.min_samples}: none of {self.DRAWS} draws gave each "
+            f"of {ues} UEs so many of {len(labels)} samples; raise alpha, lower min_samples or take fewer UEs"
+        )
+
+    def _owners(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> np.ndarray:
+        owner = np.empty(len(labels), np.int64)
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            ends = np.cumsum(_proportions(self.alpha, ues, rng)) * len(members)
+            places = np.searchsorted(ends[:-1], np.arange(len(members)) + 0.5)
+            owner[members[_shuffled(len(members), rng)]] = places
+        return owner
+
+
+@dataclass(frozen=True)
+class SlidingSlices(Partition):
+    """The notes' overlapping slices, a quirk: UE i takes samples i*step ... i*step + length - 1 as stored.
+
+    Neighbours share length - step samples, a slice that runs over the end goes on at the first sample, and
+    what no slice reaches is never used; nothing is drawn. So the UEs' data are neither disjoint nor random.
+    The correct partition is Iid. Indices are in the order of the slice.
+
+    Args:
+        length: samples of each UE.
+        step: samples from the start of one slice to that of the next, from 1 to length - 1.
+
+    >>> [p.tolist() for p in SlidingSlices(length=3, step=2).split(np.zeros(6), 3, np.random.default_rng(0))]
+    [[0, 1, 2], [2, 3, 4], [4, 5, 0]]
+    """
+
+    length: int = 500
+    step: int = 250
+
+    def __post_init__(self) -> None:
+        two = _is_count(self.length) and self.length >= 2
+        require(two, "length", self.length, "a whole number, at least 2")
+        below = _is_count(self.step) and self.step < self.length
+        require(below, "step", self.step, f"a whole number from 1 to {self.length - 1}, below length")
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        _require_ues(ues, len(labels))
+        require(
+            self.length <= len(labels), "length", self.length, f"at most {len(labels)}, the training samples"
+        )
+        slice_ = np.arange(self.length, dtype=np.int64)
+        return [(ue * self.step + slice_) % len(labels) for ue in range(ues)]
+
+
+PARTITIONS: Dict[str, Type[Partition]] = {
+    "iid": Iid,
+    "shards_by_label": ShardsByLabel,
+    "dirichlet": Dirichlet,
+    "sliding_slices": SlidingSlices,
+}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _require_count(field: str, value: Optional[int]) -> None:
+    require(value is None or _is_count(value), field, value, "a whole number, at least 1")
+
+
+def _require_ues(ues: int, samples: int) -> None:
+    allowed = f"a whole number from 1 to {samples}, the training samples"
+    require(_is_count(ues) and ues <= samples, "ues", ues, allowed)
+
+
+def _shuffled(count: int, rng: np.random.Generator) -> np.ndarray:
+    return np.argsort(rng.random(count), kind="stable")
+
+
+def _draw(samples: int, ues: int, per_ue: Optional[int], rng: np.random.Generator) -> np.ndarray:
+    """Indices of the samples to deal, in random order: all, or `per_ue` for each UE."""
+    _require_ues(ues, samples)
+    allowed = f"at most {samples // ues}, so that {ues} UEs can share {samples} samples"
+    require(per_ue is None or per_ue <= samples // ues, "samples_per_ue", per_ue, allowed)
+    return _shuffled(samples, rng)[: None if per_ue is None else ues * per_ue]
+
+
+def _proportions(alpha: float, ues: int, rng: np.random.Generator) -> np.ndarray:
+    shares = rng.standard_gamma(alpha, size=ues)
+    if not shares.sum() > 0:  # a tiny alpha underflows; its limit is one UE that takes all
+        shares = np.arange(ues) == int(rng.random() * ues)
+    return shares / shares.sum()

@@ -1,0 +1,87 @@
+"""Local training: the steps that a UE makes between getting a model and offering its own.
+
+The loop is written once. It runs on tensors and on pointers alike: what changes between backends is where the
+model, the images and the indices live.
+"""
+
+from dataclasses import dataclass
+from typing import Callable, List, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.kernel.randomness import permutation, stream, torch_seed
+from fl_simu.ue.optimizers import Optimizer
+
+
+class Shard(NamedTuple):
+    """One UE's data: rows of the arrays that all UEs share.
+
+    Args:
+        images: float32, shape (N, C, H, W), of the whole training set.
+        labels: int64, shape (N,).
+        indices: int64, shape (n,): the rows that belong to this UE.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+class Key(NamedTuple):
+    """What the draws of one UE's training in one round are keyed by."""
+
+    seed: int
+    ue: int
+    round: int
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """What every UE does in a round.
+
+    Args:
+        make_module: builds the module; its initial numbers are overwritten by the global model.
+        loss: mean loss of a batch from the module's output and the labels.
+        optimizer: the optimiser to build.
+        epochs: passes over the UE's samples, at least 1.
+        batch_size: samples a step, at least 1; the last batch of an epoch may be smaller.
+        keep_optimizer_state: whether a UE's optimiser remembers (momentum, moments) from round to round.
+    """
+
+    make_module: Callable[[], nn.Module]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: Optimizer
+    epochs: int = 1
+    batch_size: int = 64
+    keep_optimizer_state: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+
+    def orders(self, key: Key, samples: int) -> List[Tensor]:
+        """The batches of a round: positions in the UE's shard, int64 tensors of at most `batch_size`."""
+        draws = stream(key.seed, "batches", key.ue, key.round)
+        epochs = [torch.from_numpy(permutation(draws, samples).astype(np.int64)) for _ in range(self.epochs)]
+        return [batch for epoch in epochs for batch in epoch.split(self.batch_size)]
+
+    def seed_torch(self, key: Key) -> None:
+        """Set torch's generator, from which dropout draws, to this UE's and round's place."""
+        torch.manual_seed(torch_seed(key.seed, "training", key.ue, key.round))
+
+    def step(self, module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
+        """One step on one batch, of tensors or of pointers."""
+        optimizer.zero_grad()
+        self.loss(module(images), labels).backward()
+        optimizer.step()
+
+
+def initial_params(make_module: Callable[[], nn.Module], seed: int) -> Params:
+    """The initial global model: torch's initial weights of the module, drawn from the experiment's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, "initial weights"))
+        return params_of(make_module())

@@ -1,0 +1,71 @@
+"""The contract of a channel: the rate of a link over time, and what follows from it."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Iterator, List, Sequence, Tuple
+
+Piece = Tuple[float, float]
+
+
+class Channel(ABC):
+    """The rate of every UE's link over time, piecewise constant.
+
+    A channel holds no state: what it draws is keyed by the seed, the UE and the round, or the UE and a block of
+    time, so that it tells the same rates whenever it is asked.
+    """
+
+    @abstractmethod
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        """The rate from a moment on.
+
+        Args:
+            seed: the experiment's seed.
+            ue: index of the UE.
+            round: version of the global model that the upload belongs to.
+            start_s: virtual time at which the first piece begins.
+
+        Yields:
+            (rate in Mbit/s, virtual time in s until which it holds); the last piece holds until infinity.
+        """
+
+
+def arrivals_s(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:
+    """When the last bit of each load arrives, sent one after the other.
+
+    The rate is integrated over time, piece by piece, exactly: a rate that changes while sending counts.
+
+    Args:
+        pieces: as `Channel.pieces` gives them from `start_s` on.
+        start_s: virtual time at which sending begins.
+        loads_mbit: what there is to send, in Mbit, in the order of sending.
+
+    Returns:
+        Virtual time in s for each load; infinity where the link never carries it.
+
+    >>> arrivals_s(iter([(10.0, 1.0), (5.0, math.inf)]), 0.0, [5.0, 15.0])
+    (0.5, 3.0)
+    """
+    arrivals: List[float] = []
+    now, rate_mbps, until_s = start_s, 0.0, start_s
+    for load in loads_mbit:
+        left = load
+        while left > 0 and now < math.inf:
+            carried = rate_mbps * (until_s - now) if rate_mbps else 0.0
+            if left <= carried:
+                now, left = now + left / rate_mbps, 0.0
+            else:
+                now, left = until_s, left - carried
+                rate_mbps, until_s = next(pieces, (0.0, math.inf))
+        arrivals.append(now)
+    return tuple(arrivals)
+
+
+def carried_mbit(pieces: Iterator[Piece], start_s: float, end_s: float) -> float:
+    """What a link carries from one moment to another, in Mbit."""
+    now, carried = start_s, 0.0
+    for rate_mbps, until_s in pieces:
+        if now >= end_s:
+            break
+        carried += rate_mbps * (min(until_s, end_s) - now)
+        now = until_s
+    return carried

@@ -1,0 +1,25 @@
+"""A link whose rate never changes."""
+
+import math
+from dataclasses import dataclass
+from typing import Iterator
+
+from fl_simu.kernel.errors import require
+from fl_simu.uplink.channels.base import Channel, Piece
+
+
+@dataclass(frozen=True)
+class Constant(Channel):
+    """The same rate for every UE, always.
+
+    Args:
+        rate_mbps: rate in Mbit/s, above 0.
+    """
+
+    rate_mbps: float = 50.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.rate_mbps < math.inf, "rate_mbps", self.rate_mbps, "a finite number above 0")
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        yield self.rate_mbps, math.inf

@@ -1,0 +1,34 @@
+"""A link whose rate is drawn anew for every upload."""
+
+import math
+from dataclasses import dataclass
+from typing import Iterator
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import stream
+from fl_simu.uplink.channels.base import Channel, Piece
+
+
+@dataclass(frozen=True)
+class Normal(Channel):
+    """Rates distributed as \\|N(mean, std)\\|, one draw for each UE and round, held for the whole upload.
+
+    Args:
+        mean_mbps: mean of the normal distribution in Mbit/s, at least 0.
+        std_mbps: its standard deviation in Mbit/s, at least 0; not both may be 0. With the notes' 50 and 16.67,
+            0 to 100 Mbit/s is the range of three deviations.
+
+    Reference: notes, graded upload.
+    """
+
+    mean_mbps: float = 50.0
+    std_mbps: float = 16.67
+
+    def __post_init__(self) -> None:
+        require(0 <= self.mean_mbps < math.inf, "mean_mbps", self.mean_mbps, "a finite number, at least 0")
+        require(0 <= self.std_mbps < math.inf, "std_mbps", self.std_mbps, "a finite number, at least 0")
+        require(self.mean_mbps + self.std_mbps > 0, "std_mbps", self.std_mbps, "above 0 where mean_mbps is 0")
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        draw = stream(seed, "channel", ue, round).standard_normal()
+        yield abs(self.mean_mbps + self.std_mbps * draw), math.inf

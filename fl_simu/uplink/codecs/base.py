@@ -1,0 +1,77 @@
+"""The contract of a codec, and how tensors that are not floating point travel."""
+
+from abc import ABC, abstractmethod
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, to_arrays
+
+NUMPY_DTYPE: Dict[str, str] = {
+    "torch.float64": "<f8", "torch.float32": "<f4", "torch.float16": "<f2",
+    "torch.int64": "<i8", "torch.int32": "<i4", "torch.int16": "<i2", "torch.int8": "<i1",
+    "torch.uint8": "<u1", "torch.bool": "|b1",
+}
+
+
+class Codec(ABC):
+    """Turns params into layers of bytes and back.
+
+    The first layer is the base; each further layer refines what the ones before it say. Any prefix of at least
+    one layer decodes. The length of each layer follows from the structure of the params alone, never from the
+    numbers in them, so that the delay of an upload is known before the BS fetches the model.
+    """
+
+    @abstractmethod
+    def layer_bits(self) -> Tuple[int, ...]:
+        """Bits that each layer spends on one floating-point parameter, base first."""
+
+    @abstractmethod
+    def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
+        """Length in bytes of each layer for params of this structure, base first."""
+
+    @abstractmethod
+    def encode(self, params: Params) -> Tuple[bytes, ...]:
+        """The layers, base first. Every floating-point number must be finite."""
+
+    @abstractmethod
+    def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
+        """The params as far as these layers, a prefix of what `encode` gave, tell them."""
+
+
+def numpy_dtype(spec: TensorSpec) -> np.dtype:
+    """The little-endian numpy dtype of a tensor."""
+    return np.dtype(NUMPY_DTYPE[str(spec.dtype)])
+
+
+def split(structure: Structure) -> Tuple[List[TensorSpec], List[TensorSpec]]:
+    """The floating-point tensors, which a codec may approximate, and the others, which travel exactly."""
+    floating = [spec for spec in structure if spec.dtype.is_floating_point]
+    return floating, [spec for spec in structure if not spec.dtype.is_floating_point]
+
+
+def raw_bytes(params: Params, specs: Sequence[TensorSpec]) -> bytes:
+    """The tensors as they are in memory, little-endian, one after the other."""
+    arrays = to_arrays({spec.name: params[spec.name] for spec in specs})
+    return b"".join(arrays[spec.name].astype(numpy_dtype(spec), copy=False).tobytes() for spec in specs)
+
+
+def raw_length(specs: Sequence[TensorSpec]) -> int:
+    """Length of what `raw_bytes` gives."""
+    return sum(spec.count * numpy_dtype(spec).itemsize for spec in specs)
+
+
+def read_raw(data: bytes, specs: Sequence[TensorSpec]) -> Params:
+    """The inverse of `raw_bytes`."""
+    arrays, offset = {}, 0
+    for spec in specs:
+        dtype = numpy_dtype(spec)
+        flat = np.frombuffer(data, dtype, count=spec.count, offset=offset)
+        arrays[spec.name] = flat.astype(dtype.newbyteorder("=")).reshape(spec.shape)
+        offset += spec.count * dtype.itemsize
+    return from_arrays(arrays)
+
+
+def in_order(params: Params, structure: Structure) -> Params:
+    """The same params in the order of the structure."""
+    return {spec.name: params[spec.name] for spec in structure}

@@ -1,0 +1,38 @@
+"""Integer codes as planes of bits, the most significant plane first.
+
+A plane holds one bit of every code. A prefix of the planes is the code without its lowest bits, so a layered
+codec sends its top planes as the base and the others as enhancements, at any number of bits.
+"""
+
+import numpy as np
+
+
+def plane_bytes(count: int) -> int:
+    """Length in bytes of one plane of `count` codes."""
+    return (count + 7) // 8
+
+
+def pack(codes: np.ndarray, first: int, last: int) -> bytes:
+    """Bits `first` down to `last` (inclusive) of each code, plane by plane.
+
+    Args:
+        codes: unsigned integers, shape (count,).
+        first: number of the most significant bit wanted; 0 is the lowest.
+        last: number of the least significant bit wanted, at most `first`.
+
+    >>> pack(np.array([2, 1, 3], dtype=np.uint8), 1, 0).hex()
+    'a060'
+    """
+    planes = []
+    for bit in range(first, last - 1, -1):
+        planes.append(np.packbits((codes & codes.dtype.type(1 << bit)).view().astype(bool)).tobytes())
+    return b"".join(planes)
+
+
+def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
+    """Set bits `first` down to `last` of `codes`, in place, from what `pack` gave for them."""
+    width = plane_bytes(len(codes))
+    for place, bit in enumerate(range(first, last - 1, -1)):
+        packed = np.frombuffer(data, np.uint8, count=width, offset=place * width)
+        plane = np.unpackbits(packed)[: len(codes)]
+        codes |= plane.astype(codes.dtype, copy=False) << codes.dtype.type(bit)

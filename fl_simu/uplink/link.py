@@ -1,0 +1,89 @@
+"""One UE's path to the BS: the codec, the channel, the codec back.
+
+An upload crosses the link in three steps. The UE encodes what it trained (`encode`); the layers travel one after
+the other and arrive when the channel has carried their bits (`transmit`); the BS decodes the layers that it takes
+(`decode`). Because the length of a layer follows from the structure of the model alone, `transmit` can tell the
+arrivals when the UE begins to send, and the BS fetches the model only when the clock has reached them.
+"""
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
+from fl_simu.uplink.channels.base import Channel, arrivals_s, carried_mbit
+from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.sizes import SizeRule
+
+PAYLOADS = ("update", "weights")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload under way.
+
+    Args:
+        ue: index of the UE.
+        version: version of the global model that it trained on.
+        start_s: virtual time at which it began to send.
+        sizes_bits: size of each layer, base first.
+        arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
+    """
+
+    ue: int
+    version: int
+    start_s: float
+    sizes_bits: Tuple[int, ...]
+    arrivals_s: Tuple[float, ...]
+
+    @property
+    def delays_s(self) -> Tuple[float, ...]:
+        """Delay of each layer, from the start of the upload to its arrival."""
+        return tuple(arrival - self.start_s for arrival in self.arrivals_s)
+
+
+@dataclass(frozen=True)
+class Link:
+    """The uplink of every UE.
+
+    Args:
+        codec: params to layers of bytes and back.
+        channel: rate over time.
+        size: how many bits a layer is charged.
+        payload: what is encoded: "weights" (the params themselves) or "update" (params minus the global model
+            that the UE started from, which the BS knows).
+        seed: the experiment's seed, for what the channel draws.
+    """
+
+    codec: Codec
+    channel: Channel
+    size: SizeRule
+    payload: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
+
+    def encode(self, params: Params, reference: Params) -> Tuple[bytes, ...]:
+        """Step 1, at the UE: the layers that it sends, base first."""
+        return self.codec.encode(difference(params, reference) if self.payload == "update" else params)
+
+    def transmit(self, ue: int, version: int, start_s: float, structure: Structure) -> Upload:
+        """Step 2, on the air: when each layer arrives. The size of an upload is counted here."""
+        sizes = self.size.layer_bits(self.codec, structure)
+        pieces = self.channel.pieces(self.seed, ue, version, start_s)
+        arrivals = arrivals_s(pieces, start_s, [self.size.load_mbit(size) for size in sizes])
+        return Upload(ue, version, start_s, sizes, arrivals)
+
+    def decode(self, layers: Sequence[bytes], reference: Params) -> Params:
+        """Step 3, at the BS: the model that the first layers tell."""
+        params = self.codec.decode(layers, structure_of(reference))
+        return total(params, reference) if self.payload == "update" else params
+
+    def sent_bits(self, upload: Upload, end_s: float) -> int:
+        """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
+        if end_s >= upload.arrivals_s[-1]:
+            return sum(upload.sizes_bits)
+        pieces = self.channel.pieces(self.seed, upload.ue, upload.version, upload.start_s)
+        carried = carried_mbit(pieces, upload.start_s, end_s) if end_s > upload.start_s else 0.0
+        return min(sum(upload.sizes_bits), int(carried / self.size.load_mbit(1)))

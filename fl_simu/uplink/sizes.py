@@ -1,0 +1,54 @@
+"""Size rules: how many bits an upload is charged, and how much load they put on the air."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, Tuple, Type
+
+from fl_simu.kernel.parameters import Structure
+from fl_simu.uplink.codecs.base import Codec, split
+
+
+class SizeRule(ABC):
+    """What the layers of an upload cost."""
+
+    @abstractmethod
+    def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
+        """Bits charged for each layer, base first."""
+
+    @abstractmethod
+    def load_mbit(self, size_bits: int) -> float:
+        """What a link of so many Mbit/s has to carry for that size, in Mbit."""
+
+
+@dataclass(frozen=True)
+class RealBytes(SizeRule):
+    """Every byte of every layer, 8 bits each; 1 Mbit is 10^6 bits."""
+
+    def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
+        return tuple(8 * length for length in codec.layer_bytes(structure))
+
+    def load_mbit(self, size_bits: int) -> float:
+        return size_bits / 1e6
+
+
+@dataclass(frozen=True)
+class NotesCount(SizeRule):
+    """The notes' count: 4 + n bits a parameter at n bits, the model ten times over, 2^20 bits a Mbit.
+
+    The four extra bits (three for a decimal exponent, one for the integer part) are charged once, with the base;
+    an enhancement costs its own bits. Counting the model ten times makes sending take about as long as computing.
+    The notes' thresholds have their meaning under this rule only.
+
+    Reference: notes, graded upload.
+    """
+
+    def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
+        count = sum(spec.count for spec in split(structure)[0])
+        base, *others = codec.layer_bits()
+        return tuple([(4 + base) * count] + [bits * count for bits in others])
+
+    def load_mbit(self, size_bits: int) -> float:
+        return 10 * size_bits / 2**20
+
+
+SIZE_RULES: Dict[str, Type[SizeRule]] = {"bytes": RealBytes, "notes": NotesCount}

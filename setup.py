@@ -1,0 +1,42 @@
+"""Packaging: one package, whose Python version decides which of the two stacks it gets."""
+
+from setuptools import find_packages, setup
+
+LEGACY = 'python_version < "3.8"'
+MODERN = 'python_version >= "3.10"'
+
+setup(
+    name="fl_simu",
+    version="0.1.0",
+    description="Federated learning over a simulated radio uplink, on PySyft 0.2.4 and on plain PyTorch",
+    packages=find_packages(include=["fl_simu", "fl_simu.*"]),
+    package_data={"fl_simu": ["*.toml", "**/*.toml"]},
+    python_requires=">=3.7, !=3.8.*, !=3.9.*",
+    install_requires=[
+        "syft==0.2.4; " + LEGACY,
+        "torch==1.4.0; " + LEGACY,
+        "torchvision==0.5.0; " + LEGACY,
+        # syft 0.2.4 asks for neither bound, and does not import without both.
+        "protobuf<3.21; " + LEGACY,
+        "MarkupSafe<=2.0.1; " + LEGACY,
+        "torch>=2; " + MODERN,
+        "numpy",
+        # With click 8 a resolver falls back to Flask 1.1.2, which today's Jinja2 breaks, and syft with it.
+        "click>=7.1,<8; " + LEGACY,
+        "click>=7.1; " + MODERN,
+        "pydantic>=2.5,<3",
+        'tomli>=2; python_version < "3.11"',
+        "tomli-w",
+        "tqdm",
+        "pooch>=1.8",
+        "requests",
+        "matplotlib>=3.5",
+        # Releases since 0.5 have no wheel that runs on Python 3.7.
+        "safetensors>=0.4,<0.5; " + LEGACY,
+        "safetensors>=0.4; " + MODERN,
+        "scikit-learn>=1",
+        "typing_extensions",
+    ],
+    extras_require={"tensorboard": ["tensorboard"]},
+    entry_points={"console_scripts": ["fl_simu = fl_simu.__main__:main"]},
+)
