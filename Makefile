@@ -37,7 +37,7 @@ format:  ## lay the code out as lint wants it, and mend what ruff can
 	@$(STACK) with modern ruff format .
 
 benchmark:  ## run the benchmarks on both stacks
-	@$(STACK) each $(ONE_THREAD) python -m pytest benchmarks --timeout=0 $(ARGS)
+	@$(STACK) each $(ONE_THREAD) python -m pytest benchmarks -o addopts=-ra --timeout=0 $(ARGS)
 
 lock:  ## resolve requirements/*.txt anew from setup.py and requirements/*.in
 	@$(STACK) lock

@@ -76,26 +76,39 @@ def plan(experiment: Experiment) -> Plan:
             cannot run this here.
     """
     parts = {table: _build(table, getattr(experiment, table)) for table in configuration.PARTS}
-    require((experiment.ues_per_round or 1) <= experiment.ues, "ues_per_round", experiment.ues_per_round,
-            "at most the {} ues".format(experiment.ues))
+    require(
+        (experiment.ues_per_round or 1) <= experiment.ues,
+        "ues_per_round",
+        experiment.ues_per_round,
+        f"at most the {experiment.ues} ues",
+    )
     data, model = parts["data"], parts["model"]
-    require(model.shape in (None, data.shape), "model.name", experiment.model["name"],
-            "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape))
+    require(
+        model.shape in (None, data.shape),
+        "model.name",
+        experiment.model["name"],
+        "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
+    )
     link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
     try:
         model.build(data.shape, data.classes)
     except BadField as error:
         raise BadField("model." + error.field, error.value, error.allowed) from None
-    training = LocalTraining(lambda: model.build(data.shape, data.classes), model.loss, parts["optimizer"],
-                             **experiment.training.model_dump())
+    training = LocalTraining(
+        lambda: model.build(data.shape, data.classes),
+        model.loss,
+        parts["optimizer"],
+        **experiment.training.model_dump(),
+    )
     name = backend_name(experiment.backend)
     complete = {table: _complete(table, parts[table]) for table in configuration.PARTS}
     experiment = experiment.model_copy(update=dict(complete, backend=name))
     return Plan(experiment, parts, link, training, BACKENDS[name](training))
 
 
-def assemble(planned: Plan, dataset: Dataset, observers: Sequence[Observer] = (),
-             realtime: Optional[float] = None) -> Coordinator:
+def assemble(
+    planned: Plan, dataset: Dataset, observers: Sequence[Observer] = (), realtime: Optional[float] = None
+) -> Coordinator:
     """Deal the data to the UEs and put everything together.
 
     Raises:
@@ -147,7 +160,7 @@ def backend_name(name: str) -> str:
     if name == "auto":
         return "syft" if syft_installed() else "torch"
     if name not in BACKENDS:
-        raise UserError("backend = {!r} is not known: {}".format(name, configuration.nearest(name, BACKENDS)))
+        raise UserError(f"backend = {name!r} is not known: {configuration.nearest(name, BACKENDS)}")
     return name
 
 
@@ -180,8 +193,7 @@ def _build(table: str, options: Mapping[str, Any]) -> Any:
     """One part from its table, its arguments checked by type (pydantic) and by value (the part itself)."""
     registry, name = REGISTRIES[table], options["name"]
     if name not in registry:
-        raise UserError("{}.name = {!r} is not known: {}".format(table, name,
-                                                                 configuration.nearest(name, registry)))
+        raise UserError(f"{table}.name = {name!r} is not known: {configuration.nearest(name, registry)}")
     cls = registry[name]
     arguments = {key: _tuples(value) for key, value in options.items() if key != "name"}
     schema = _schema(cls)
@@ -191,7 +203,7 @@ def _build(table: str, options: Mapping[str, Any]) -> Any:
     except pydantic.ValidationError as error:
         raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
     except BadField as error:
-        raise BadField("{}.{}".format(table, error.field), error.value, error.allowed) from None
+        raise BadField(f"{table}.{error.field}", error.value, error.allowed) from None
 
 
 def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:

@@ -1,11 +1,13 @@
 """One experiment, described and checked: what a TOML file says, before any part is built.
 
 A part (codec, channel, ...) is a table with a `name` and the arguments of the class behind that name; a string
-alone is short for a table with only the name, and a table without a name keeps the default one. What the names mean is known to `assemble`.
+alone is short for a table with only the name, and a table without a name keeps the default one. What the names
+mean is known to `assemble`.
 """
 
 import difflib
 import math
+import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
@@ -15,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu.kernel.errors import UserError
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:
+else:
     import tomli as tomllib
 
 Part = Dict[str, Any]
@@ -100,7 +102,7 @@ def _as_part(key: str, value: Any) -> Any:
         return {"name": value}
     part = dict(Experiment.model_fields[key].default, **value) if isinstance(value, dict) else None
     if part is None or not isinstance(part["name"], str):
-        raise UserError("{} = {!r} is not allowed: a name, or a table with a name".format(key, value))
+        raise UserError(f"{key} = {value!r} is not allowed: a name, or a table with a name")
     return part
 
 
@@ -114,9 +116,9 @@ def read(path: Path) -> Dict[str, Any]:
         with open(str(path), "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise UserError("{}: {}".format(path, error.strerror)) from None
+        raise UserError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError("{} is no valid TOML: {}".format(path, error)) from None
+        raise UserError(f"{path} is no valid TOML: {error}") from None
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str, Any]:
@@ -130,7 +132,7 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys) or len(keys) > 2:
-            raise UserError("--set {} is not allowed: write KEY=VALUE or TABLE.KEY=VALUE".format(assignment))
+            raise UserError(f"--set {assignment} is not allowed: write KEY=VALUE or TABLE.KEY=VALUE")
         value = _toml_value(text.strip())
         if len(keys) == 1:
             result[keys[0]] = value
@@ -138,7 +140,7 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
         table = result.get(keys[0], {})
         table = {"name": table} if isinstance(table, str) else table
         if not isinstance(table, dict):
-            raise UserError("--set {} is not allowed: {} is no table".format(assignment, keys[0]))
+            raise UserError(f"--set {assignment} is not allowed: {keys[0]} is no table")
         # Another part has other arguments: those of the part that stood here before do not carry over.
         kept = {} if keys[1] == "name" and table.get("name") != value else table
         result[keys[0]] = {**kept, keys[1]: value}
@@ -182,7 +184,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=1)
-    return "did you mean {!r}?".format(close[0]) if close else "known are " + (", ".join(names) or "none")
+    return f"did you mean {close[0]!r}?" if close else "known are " + (", ".join(names) or "none")
 
 
 def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
@@ -195,4 +197,4 @@ def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) 
     allowed = first["msg"][0].lower() + first["msg"][1:]
     value = first["input"]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
-    return "{}{} = {} is not allowed: {}".format(prefix, field, shown, allowed)
+    return f"{prefix}{field} = {shown} is not allowed: {allowed}"

@@ -101,8 +101,7 @@ class Coordinator:
         while self.version < self.setting.rounds:
             # 1. Go to the next event.
             if not len(self.clock):
-                raise UserError("round {} never ends: protocol {} waits for an upload that never arrives"
-                                .format(self.version + 1, type(self.setting.protocol).__name__))
+                raise UserError(f"round {self.version + 1} never ends: an upload that it waits for never arrives")
             event = self.clock.pop()
             # 2. If it is an arrival, bring in the model that has arrived; forget it if its upload was given up.
             event = self._receive(event)
@@ -179,8 +178,15 @@ class Coordinator:
         wall_s = time.perf_counter() - self._wall_start
         self._wall_start += wall_s
         self.wall_s += wall_s
-        return RoundRecord(self.version, now_s, evaluation.accuracy, evaluation.loss,
-                           sum(outcome.bits for outcome in outcomes), outcomes, wall_s)
+        return RoundRecord(
+            self.version,
+            now_s,
+            evaluation.accuracy,
+            evaluation.loss,
+            sum(outcome.bits for outcome in outcomes),
+            outcomes,
+            wall_s,
+        )
 
     def _decode(self, taken: Tuple[Taken, ...]) -> Iterator[Update]:
         for choice in taken:

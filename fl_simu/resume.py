@@ -21,24 +21,23 @@ class Keeper(Observer):
     Args:
         log: where the records go.
         checkpoints: where the checkpoints go.
-        experiment: a digest of the config, which a resumed run must match.
+        identity: of what decides the numbers: the experiment and the stack. A resumed run must have the same.
     """
 
-    def __init__(self, log: RoundLog, checkpoints: Checkpoints, experiment: str) -> None:
+    def __init__(self, log: RoundLog, checkpoints: Checkpoints, identity: str) -> None:
         self.log = log
         self.checkpoints = checkpoints
-        self.experiment = experiment
+        self.identity = identity
 
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
         self.log.append(record)
-        self.checkpoints.write(snapshot(coordinator, self.experiment))
+        self.checkpoints.write(snapshot(coordinator, self.identity))
 
 
-def snapshot(coordinator: Coordinator, experiment: str) -> Checkpoint:
+def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
     """Everything that decides the rest of a run, taken between two events."""
     backend = coordinator.setting.backend
     plain = {
-        "experiment": experiment,
         "now_s": coordinator.clock.now_s,
         "events": coordinator.clock.pending(),
         "state": coordinator.state,
@@ -50,17 +49,17 @@ def snapshot(coordinator: Coordinator, experiment: str) -> Checkpoint:
     }
     arrays = _named("model", coordinator.model)
     for version, params in coordinator.references.items():
-        arrays.update(_named("reference/{}".format(version), params))
+        arrays.update(_named(f"reference/{version}", params))
     for ue, layers in coordinator.inbox.items():
         for layer, data in enumerate(layers or ()):
-            arrays["inbox/{}/{}".format(ue, layer)] = np.frombuffer(data, np.uint8)
+            arrays[f"inbox/{ue}/{layer}"] = np.frombuffer(data, np.uint8)
     for ue in coordinator.setting.samples:
-        arrays.update(_named("optimizer/{}".format(ue), backend.optimizer_state(ue)))
+        arrays.update(_named(f"optimizer/{ue}", backend.optimizer_state(ue)))
     for ue in _untouched(coordinator):
         trained = backend.get(ue)
         backend.put_back(ue, trained)
-        arrays.update(_named("trained/{}".format(ue), trained))
-    return Checkpoint(coordinator.version, to_plain(plain), arrays)
+        arrays.update(_named(f"trained/{ue}", trained))
+    return Checkpoint(coordinator.version, identity, to_plain(plain), arrays)
 
 
 def _untouched(coordinator: Coordinator) -> List[int]:
@@ -84,17 +83,17 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
     groups, names = _grouped(checkpoint.arrays), plain["names"]
     coordinator.model = _params(groups["model"], names)
     for upload in coordinator.uploads.values():
-        coordinator.references[upload.version] = _params(groups["reference/{}".format(upload.version)], names)
-    for ue, upload in coordinator.uploads.items():
-        layers = groups.get("inbox/{}".format(ue), {})
+        coordinator.references[upload.version] = _params(groups[f"reference/{upload.version}"], names)
+    for ue in coordinator.uploads:
+        layers = groups.get(f"inbox/{ue}", {})
         if ue in plain["refused"]:
             coordinator.inbox[ue] = None
         elif layers:
             coordinator.inbox[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
         else:
-            backend.put_back(ue, _params(groups["trained/{}".format(ue)], names))
+            backend.put_back(ue, _params(groups[f"trained/{ue}"], names))
     for ue in coordinator.setting.samples:
-        state = groups.get("optimizer/{}".format(ue))
+        state = groups.get(f"optimizer/{ue}")
         if state:
             backend.restore(ue, _params(state, sorted(state)))
 

@@ -56,21 +56,22 @@ candidates() {
 }
 
 # Prints an interpreter for a stack. It must run, be of the version, and be able to make environments;
-# for the legacy stack it must also be one that torch 1.4.0 has wheels for.
+# for the legacy stack it must also be one that torch 1.4.0 has wheels for. In a virtual environment, which
+# may go away, the one behind it is meant.
 find_python() {
     local stack=$1 version candidate found
     local probe='
-import ensurepip, platform, sys, venv
+import ensurepip, os, platform, sys, venv
 stack, version = sys.argv[1:]
 right = "%d.%d" % sys.version_info[:2] == version
 if stack == "legacy":
     right = right and sys.platform in ("linux", "darwin") and platform.machine() == "x86_64"
-print(sys.executable if right else "")
+base = os.path.join(sys.base_prefix, "bin", "python" + version)
+if right:
+    print(base if os.path.exists(base) else sys.executable)
 '
     for version in $(versions "$stack"); do
         while IFS= read -r candidate; do
-            # An environment made here must not be the base of the one that replaces it.
-            case $candidate in "$root"/.venv/*) continue ;; esac
             [ -x "$candidate" ] || continue
             found=$("$candidate" -c "$probe" "$stack" "$version" 2>/dev/null </dev/null) || continue
             if [ -n "$found" ]; then
@@ -152,7 +153,7 @@ each_stack() {
     for stack in legacy modern; do
         available "$stack" || { missing "$stack" skipped; continue; }
         # A process of its own, because a function called in a condition goes on after a failed step.
-        scripts/stack.sh with "$stack" "$@" || status=1
+        scripts/stack.sh with "$stack" "$@" || { say "$stack stack: failed"; status=1; }
     done
     return $status
 }

@@ -57,5 +57,6 @@ class Backend(ABC):
         """Let a UE hold a model as if it had just trained it."""
         self.send((ue,), params)
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of everything that the UEs hold."""

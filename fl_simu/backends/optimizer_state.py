@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 
-def flatten_state(optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Tensor] = Tensor.clone
-                  ) -> Dict[str, Tensor]:
+def flatten_state(
+    optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Tensor] = Tensor.clone
+) -> Dict[str, Tensor]:
     """Copies of what a torch optimiser remembers.
 
     Args:
@@ -24,12 +25,15 @@ def flatten_state(optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Te
         for name, value in sorted(optimizer.state.get(parameter, {}).items()):
             if value is not None:
                 tensor = fetch(value) if isinstance(value, Tensor) else torch.tensor(value)
-                flat["{}/{}".format(index, name)] = tensor
+                flat[f"{index}/{name}"] = tensor
     return flat
 
 
-def load_state(optimizer: torch.optim.Optimizer, flat: Dict[str, Tensor],
-               place: Callable[[Tensor], Tensor] = Tensor.clone) -> None:
+def load_state(
+    optimizer: torch.optim.Optimizer,
+    flat: Dict[str, Tensor],
+    place: Callable[[Tensor], Tensor] = Tensor.clone,
+) -> None:
     """The inverse of `flatten_state`, into an optimiser that was just built.
 
     A step count goes back as the kind that this torch keeps: a plain number on torch 1.4, a tensor on torch 2.
@@ -37,9 +41,6 @@ def load_state(optimizer: torch.optim.Optimizer, flat: Dict[str, Tensor],
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in flat.items():
         index, name = key.split("/")
-        value: Any = tensor
-        if name == "step" and not tensor.dtype.is_floating_point:
-            value = int(tensor)
-        else:
-            value = place(tensor)
+        is_count = name == "step" and not tensor.dtype.is_floating_point
+        value: Any = int(tensor) if is_count else place(tensor)
         optimizer.state[parameters[int(index)]][name] = value

@@ -37,7 +37,7 @@ def _hooked_syft() -> Any:
     except ImportError as error:
         raise UserError(
             "backend = 'syft' is not allowed here: syft 0.2.4 needs the legacy stack (Python 3.7, torch 1.4.0); "
-            "use backend = 'torch', or see `python -m fl_simu doctor` ({})".format(error)
+            f"use backend = 'torch', or see `python -m fl_simu doctor` ({error})"
         ) from error
 
     class BaseStation(syft.VirtualWorker):
@@ -60,7 +60,7 @@ def _hooked_syft() -> Any:
 class _Ue:
     """One UE: its worker, its data there, its model, which is here or there."""
 
-    def __init__(self, syft: Any, name: str, module: nn.Module) -> None:
+    def __init__(self, syft: Any, name: str, module: Any) -> None:
         self.worker = syft.VirtualWorker(syft.hook, id=name)
         self.module = module
         self.optimizer: Any = None
@@ -80,7 +80,7 @@ class _Ue:
 
 
 class SyftWorkers(Backend):
-    """The reference: real syft 0.2.4 on the legacy stack.
+    """The reference: every UE a VirtualWorker of real PySyft 0.2.4, models as pointers (legacy stack).
 
     Raises:
         UserError: syft is not installed, or the model or the optimiser is one that 0.2.4 gets wrong on pointers.
@@ -93,9 +93,9 @@ class SyftWorkers(Backend):
         self._ues: Dict[int, _Ue] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
-        place = self._ues[ue] = _Ue(self._syft, "ue{}".format(ue), self.training.make_module())
-        place.images = shard.images[shard.indices].send(place.worker)
-        place.labels = shard.labels[shard.indices].send(place.worker)
+        place = self._ues[ue] = _Ue(self._syft, f"ue{ue}", self.training.make_module())
+        place.images = _send(shard.images[shard.indices], place.worker)
+        place.labels = _send(shard.labels[shard.indices], place.worker)
         place.samples = len(shard.indices)
 
     def send(self, ues: Iterable[int], params: Params) -> None:
@@ -115,7 +115,7 @@ class SyftWorkers(Backend):
             with torch.random.fork_rng(devices=[]):
                 self.training.seed_torch(key)
                 for order in self.training.orders(key, place.samples):
-                    rows = order.send(place.worker)
+                    rows = _send(order, place.worker)
                     images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
                     self.training.step(place.module, place.optimizer, images, labels)
 
@@ -133,7 +133,7 @@ class SyftWorkers(Backend):
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         place = self._ues[ue]
         place.optimizer = self.training.optimizer.build(place.module.parameters())
-        load_state(place.optimizer, optimizer, place=lambda tensor: tensor.send(place.worker))
+        load_state(place.optimizer, optimizer, place=lambda tensor: _send(tensor, place.worker))
 
     def close(self) -> None:
         for place in self._ues.values():
@@ -153,15 +153,23 @@ class SyftWorkers(Backend):
         self._syft.ID_PROVIDER.generated.intersection_update(living)
 
 
-def _copy_here(tensor: Tensor) -> Tensor:
+def _send(tensor: Any, worker: Any) -> Any:
+    return tensor.send(worker)
+
+
+def _copy_here(tensor: Any) -> Tensor:
     return tensor.clone().get() if hasattr(tensor, "child") else tensor.clone()
 
 
 def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
     for module in training.make_module().modules():
         if isinstance(module, UNSUPPORTED_LAYERS):
-            raise UserError("backend = 'syft' is not allowed with a {} layer, which syft 0.2.4 gets wrong on "
-                            "pointers: use backend = 'torch'".format(type(module).__name__))
+            raise UserError(
+                f"backend = 'syft' is not allowed with a {type(module).__name__} layer, which syft 0.2.4 gets "
+                "wrong on pointers: use backend = 'torch'"
+            )
     if isinstance(training.optimizer, UNSUPPORTED_OPTIMIZERS):
-        raise UserError("backend = 'syft' is not allowed with optimizer 'adagrad', which fails on syft 0.2.4's "
-                        "pointers: use backend = 'torch'")
+        raise UserError(
+            "backend = 'syft' is not allowed with optimizer 'adagrad', which fails on syft 0.2.4's "
+            "pointers: use backend = 'torch'"
+        )

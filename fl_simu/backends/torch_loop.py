@@ -11,7 +11,9 @@ from fl_simu.ue.training import Key, LocalTraining, Shard
 
 
 class TorchLoop(Backend):
-    """Trains a UE when its model is fetched, so that one trained model is in memory at a time.
+    """Plain torch, one UE after the other, in one process.
+
+    A UE is trained when its model is fetched, so that one trained model is in memory at a time.
 
     Between `send` and `get` a UE holds nothing but a reference to the global model and its key, however many UEs
     there are. An optimiser that remembers costs its state for each UE.

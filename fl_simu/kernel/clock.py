@@ -41,7 +41,7 @@ class Clock:
             ValueError: the time lies before now, or is not a number.
         """
         if not time_s >= self.now_s:
-            raise ValueError("an event at {} s lies before now, {} s".format(time_s, self.now_s))
+            raise ValueError(f"an event at {time_s} s lies before now, {self.now_s} s")
         heapq.heappush(self._heap, (time_s, priority, self._sequence, event))
         self._sequence += 1
 

@@ -17,7 +17,7 @@ class BadField(UserError):
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
-        super().__init__("{} = {!r} is not allowed: {}".format(field, value, allowed))
+        super().__init__(f"{field} = {value!r} is not allowed: {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed

@@ -131,4 +131,3 @@ class Update:
     samples: int
     params: Params
     weight: float = 1.0
-

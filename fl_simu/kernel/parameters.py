@@ -19,7 +19,7 @@ class TensorSpec(NamedTuple):
     dtype: torch.dtype
 
     @property
-    def count(self) -> int:
+    def elements(self) -> int:
         """Number of elements; 1 for a 0-dim tensor, 0 for an empty one."""
         return int(np.prod(self.shape, dtype=np.int64))
 
@@ -60,8 +60,10 @@ def largest_difference(one: Params, other: Params) -> float:
 
 def to_arrays(params: Params) -> Dict[str, np.ndarray]:
     """The same tensors as contiguous numpy arrays, sharing memory where possible."""
-    return {name: np.ascontiguousarray(tensor.detach().cpu().numpy()).reshape(tuple(tensor.shape))
-            for name, tensor in params.items()}
+    return {
+        name: np.ascontiguousarray(tensor.detach().cpu().numpy()).reshape(tuple(tensor.shape))
+        for name, tensor in params.items()
+    }
 
 
 def from_arrays(arrays: Dict[str, np.ndarray]) -> Params:

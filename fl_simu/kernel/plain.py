@@ -11,8 +11,10 @@ def to_plain(value: Any) -> Any:
     {1: (2.5, inf)}
     """
     if is_dataclass(value):
-        return {"class": type(value).__name__,
-                "fields": {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}}
+        return {
+            "class": type(value).__name__,
+            "fields": {field.name: to_plain(getattr(value, field.name)) for field in fields(value)},
+        }
     if isinstance(value, dict):
         return {"pairs": [[to_plain(key), to_plain(item)] for key, item in value.items()]}
     if isinstance(value, tuple):
@@ -49,6 +51,6 @@ def from_plain(plain: Any, classes: Iterable[type]) -> Any:
             return {read(key): read(entry) for key, entry in item["pairs"]}
         if set(item) == {"class", "fields"} and item["class"] in known:
             return known[item["class"]](**{name: read(entry) for name, entry in item["fields"].items()})
-        raise ValueError("not plain data: {}".format(sorted(item)))
+        raise ValueError(f"not plain data: {sorted(item)}")
 
     return read(plain)

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def _digest(seed: int, stage: str, ue: int, round: int) -> bytes:
-    label = "{}/{}/{}/{}".format(seed, stage, ue, round)
+    label = f"{seed}/{stage}/{ue}/{round}"
     return hashlib.blake2b(label.encode(), digest_size=16).digest()
 
 

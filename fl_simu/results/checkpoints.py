@@ -21,9 +21,17 @@ KEPT = 2
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint: the number of rounds behind it, plain data, and named arrays."""
+    """One checkpoint.
+
+    Fields:
+        round: number of rounds behind it.
+        identity: of the experiment that it belongs to.
+        plain: JSON values.
+        arrays: named arrays.
+    """
 
     round: int
+    identity: str
     plain: Any
     arrays: Arrays
 
@@ -46,8 +54,8 @@ class Checkpoints:
         """
         make_folder(self.folder)
         tensors = safetensors.numpy.save(checkpoint.arrays)
-        body = json.dumps(checkpoint.plain)
-        head = {"tensors_sha256": _sha256(tensors), "plain_sha256": _sha256(body.encode()), "plain": body}
+        body = json.dumps({"identity": checkpoint.identity, "plain": checkpoint.plain})
+        head = {"tensors_sha256": _sha256(tensors), "body_sha256": _sha256(body.encode()), "body": body}
         json_path, tensors_path = self._paths(checkpoint.round)
         write_atomically(tensors_path, tensors)
         write_atomically(json_path, json.dumps(head).encode())
@@ -61,13 +69,12 @@ class Checkpoints:
         Returns:
             The checkpoint, None where no whole one is there; and a line for each damaged one passed over.
         """
-        passed_over = []
+        passed_over: List[str] = []
         for round in self._rounds():
             try:
                 return self._read(round), passed_over
             except ValueError as error:
-                passed_over.append("checkpoint of round {} is damaged ({}); using the one before it"
-                                   .format(round, error))
+                passed_over.append(f"checkpoint of round {round} is damaged ({error}); using the one before it")
         return None, passed_over
 
     def _read(self, round: int) -> Checkpoint:
@@ -76,17 +83,17 @@ class Checkpoints:
             text = json_path.read_bytes()
         try:
             head = json.loads(text.decode())
-            body, wanted = head["plain"], (head["plain_sha256"], head["tensors_sha256"])
-            plain_sha256 = _sha256(body.encode())
+            body, wanted = head["body"], (head["body_sha256"], head["tensors_sha256"])
+            body_sha256 = _sha256(body.encode())
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError("{} is not readable".format(json_path.name)) from None
+            raise ValueError(f"{json_path.name} is not readable") from None
         if not tensors_path.exists():
-            raise ValueError("{} is missing".format(tensors_path.name))
+            raise ValueError(f"{tensors_path.name} is missing")
         with told_in_one_line(tensors_path, "read"):
             tensors = tensors_path.read_bytes()
-        if (plain_sha256, _sha256(tensors)) != wanted:
+        if (body_sha256, _sha256(tensors)) != wanted:
             raise ValueError("wrong checksum")
-        return Checkpoint(round, json.loads(body), safetensors.numpy.load(tensors))
+        return Checkpoint(round, arrays=safetensors.numpy.load(tensors), **json.loads(body))
 
     def _rounds(self) -> List[int]:
         """Rounds that have a checkpoint, newest first."""
@@ -95,7 +102,7 @@ class Checkpoints:
         return sorted((int(match.group(1)) for match in matches if match), reverse=True)
 
     def _paths(self, round: int) -> Tuple[Path, Path]:
-        name = "round-{:06d}".format(round)
+        name = f"round-{round:06d}"
         return self.folder / (name + ".json"), self.folder / (name + ".safetensors")
 
 
@@ -114,7 +121,7 @@ def read_tensors(path: PathLike) -> Arrays:
     try:
         return safetensors.numpy.load(data)
     except Exception as error:
-        raise UserError("{} is no valid safetensors file: {}".format(path, error)) from None
+        raise UserError(f"{path} is no valid safetensors file: {error}") from None
 
 
 def write_tensors(path: PathLike, arrays: Arrays) -> None:

@@ -77,9 +77,7 @@ class RoundRecord:
 
     def __post_init__(self) -> None:
         total = sum(outcome.bits for outcome in self.ues)
-        require(
-            self.uplink_bits == total, "uplink_bits", self.uplink_bits, f"the sum of its UEs' bits, {total}"
-        )
+        require(self.uplink_bits == total, "uplink_bits", self.uplink_bits, f"the sum of its UEs' bits, {total}")
 
     def to_line(self) -> str:
         """Return the record as one line of JSON, without the newline; NaN and infinities are null."""

@@ -17,8 +17,9 @@ class Evaluation(NamedTuple):
     loss: float
 
 
-def evaluate(module: nn.Module, params: Params, loss: Loss, images: Tensor, labels: Tensor,
-             batch_size: int = 250) -> Evaluation:
+def evaluate(
+    module: nn.Module, params: Params, loss: Loss, images: Tensor, labels: Tensor, batch_size: int = 250
+) -> Evaluation:
     """Accuracy and loss of a model on a test set.
 
     Args:
@@ -34,8 +35,8 @@ def evaluate(module: nn.Module, params: Params, loss: Loss, images: Tensor, labe
     correct, summed = 0, 0.0
     with torch.no_grad():
         for start in range(0, len(labels), batch_size):
-            target = labels[start:start + batch_size]
-            output = module(images[start:start + batch_size])
+            target = labels[start : start + batch_size]
+            output = module(images[start : start + batch_size])
             correct += int((output.argmax(dim=1) == target).sum())
             summed += float(loss(output, target)) * len(target)
     return Evaluation(correct / len(labels), summed / len(labels))

@@ -121,9 +121,7 @@ class ImageSet(ABC):
         """
         train, test, source = self._read(data_dir)
         test_part = self._samples("test_samples", test, source)
-        return Dataset(
-            self.name, self._samples("train_samples", train, source), test_part, self.classes, source
-        )
+        return Dataset(self.name, self._samples("train_samples", train, source), test_part, self.classes, source)
 
     @abstractmethod
     def _read(self, data_dir: Optional[Path]) -> Raw: ...

@@ -5,7 +5,7 @@ A model is a frozen description; `build` makes the module. All are classifiers o
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional, Tuple, Type
+from typing import Callable, Dict, List, Optional, Tuple, Type
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,8 +98,9 @@ class _LeNetModule(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 6, 5)
         self.conv2 = nn.Conv2d(6, 16, 5)
-        self.fc = nn.Sequential(nn.Linear(16 * 5 * 5, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
-                                nn.Linear(84, outputs))
+        self.fc = nn.Sequential(
+            nn.Linear(16 * 5 * 5, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, outputs)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
@@ -125,7 +126,7 @@ class LeNet(Model):
         require(self.outputs >= 2, "outputs", self.outputs, "at least 2")
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
-        require(self.outputs >= classes, "outputs", self.outputs, "at least the {} classes".format(classes))
+        require(self.outputs >= classes, "outputs", self.outputs, f"at least the {classes} classes")
         return _LeNetModule(self.outputs)
 
 
@@ -158,7 +159,7 @@ class Mlp(Model):
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         width = shape[0] * shape[1] * shape[2]
-        layers = [_Flatten(width)]
+        layers: List[nn.Module] = [_Flatten(width)]
         for units in self.hidden:
             layers.append(nn.Linear(width, units))
             if self.batch_norm:

@@ -10,6 +10,7 @@ import torch
 from fl_simu.kernel.errors import require
 
 
+@dataclass(frozen=True)
 class Optimizer(ABC):
     """What to build; the fields are the arguments of the torch class of the same name."""
 
@@ -43,8 +44,14 @@ def _any(name: str, value: Any) -> None:
     pass
 
 
-_CHECKS = {"lr": _positive, "momentum": _share, "weight_decay": _not_negative, "rho": _share, "alpha": _share,
-           "amsgrad": _any}
+_CHECKS = {
+    "lr": _positive,
+    "momentum": _share,
+    "weight_decay": _not_negative,
+    "rho": _share,
+    "alpha": _share,
+    "amsgrad": _any,
+}
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,7 @@ class ShardsByLabel(Partition):
     samples_per_ue: Optional[int] = None
 
     def __post_init__(self) -> None:
-        require(
-            _is_count(self.shards_per_ue), "shards_per_ue", self.shards_per_ue, "a whole number, at least 1"
-        )
+        require(_is_count(self.shards_per_ue), "shards_per_ue", self.shards_per_ue, "a whole number, at least 1")
         _require_count("samples_per_ue", self.samples_per_ue)
         whole = self.samples_per_ue is None or self.samples_per_ue % self.shards_per_ue == 0
         allowed = f"a multiple of shards_per_ue, {self.shards_per_ue}"
@@ -174,9 +172,7 @@ class SlidingSlices(Partition):
 
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
         _require_ues(ues, len(labels))
-        require(
-            self.length <= len(labels), "length", self.length, f"at most {len(labels)}, the training samples"
-        )
+        require(self.length <= len(labels), "length", self.length, f"at most {len(labels)}, the training samples")
         slice_ = np.arange(self.length, dtype=np.int64)
         return [(ue * self.step + slice_) % len(labels) for ue in range(ues)]
 

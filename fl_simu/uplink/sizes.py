@@ -43,7 +43,7 @@ class NotesCount(SizeRule):
     """
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
-        count = sum(spec.count for spec in split(structure)[0])
+        count = sum(spec.elements for spec in split(structure)[0])
         base, *others = codec.layer_bits()
         return tuple([(4 + base) * count] + [bits * count for bits in others])
 

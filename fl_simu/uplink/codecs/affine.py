@@ -50,17 +50,25 @@ class Affine(Codec):
 
     def __post_init__(self) -> None:
         require(1 <= self.base_bits <= MAX_BITS, "base_bits", self.base_bits, "1 to 16")
-        require(all(bits >= 1 for bits in self.enhancement_bits), "enhancement_bits", self.enhancement_bits,
-                "each at least 1")
-        require(sum(self.layer_bits()) <= MAX_BITS, "enhancement_bits", self.enhancement_bits,
-                "base and enhancements together at most 16 bits")
+        require(
+            all(bits >= 1 for bits in self.enhancement_bits),
+            "enhancement_bits",
+            self.enhancement_bits,
+            "each at least 1",
+        )
+        require(
+            sum(self.layer_bits()) <= MAX_BITS,
+            "enhancement_bits",
+            self.enhancement_bits,
+            "base and enhancements together at most 16 bits",
+        )
 
     def layer_bits(self) -> Tuple[int, ...]:
-        return (self.base_bits,) + tuple(self.enhancement_bits)
+        return (self.base_bits, *tuple(self.enhancement_bits))
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
         floating, exact = split(structure)
-        plane = plane_bytes(sum(spec.count for spec in floating))
+        plane = plane_bytes(sum(spec.elements for spec in floating))
         planes = [bits * plane for bits in self.layer_bits()]
         planes[0] += raw_length(exact) + RANGE_BYTES * len(floating)
         return tuple(planes)
@@ -69,31 +77,31 @@ class Affine(Codec):
         floating, exact = split(structure_of(params))
         arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
         ranges = np.zeros((len(floating), 2), dtype="<f4")
-        codes = np.empty(sum(spec.count for spec in floating), dtype=self._code_dtype())
+        codes = np.empty(sum(spec.elements for spec in floating), dtype=self._code_dtype())
         start = 0
         for row, spec in enumerate(floating):
             flat = arrays[spec.name].reshape(-1)
-            if spec.count:
+            if spec.elements:
                 ranges[row] = flat.min(), flat.max()
-                self._quantise(flat, ranges[row], codes[start:start + spec.count])
-            start += spec.count
+                self._quantise(flat, ranges[row], codes[start : start + spec.elements])
+            start += spec.elements
         layers = [pack(codes, first, last) for first, last in self._bit_ranges()]
-        return (raw_bytes(params, exact) + ranges.tobytes() + layers[0],) + tuple(layers[1:])
+        return (raw_bytes(params, exact) + ranges.tobytes() + layers[0], *tuple(layers[1:]))
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
         floating, exact = split(structure)
         head = raw_length(exact)
         ranges = np.frombuffer(layers[0], "<f4", count=2 * len(floating), offset=head).reshape(-1, 2)
-        codes = np.zeros(sum(spec.count for spec in floating), dtype=self._code_dtype())
-        planes = [layers[0][head + ranges.nbytes:]] + list(layers[1:])
+        codes = np.zeros(sum(spec.elements for spec in floating), dtype=self._code_dtype())
+        planes = [layers[0][head + ranges.nbytes :], *list(layers[1:])]
         for data, (first, last) in zip(planes, self._bit_ranges()):
             unpack_into(codes, data, first, last)
-        missing = sum(self.layer_bits()[len(layers):])
+        missing = sum(self.layer_bits()[len(layers) :])
         arrays, start = {}, 0
         for row, spec in enumerate(floating):
             levels = self._levels(ranges[row], missing).astype(numpy_dtype(spec).newbyteorder("="))
-            arrays[spec.name] = levels.take(codes[start:start + spec.count]).reshape(spec.shape)
-            start += spec.count
+            arrays[spec.name] = levels.take(codes[start : start + spec.elements]).reshape(spec.shape)
+            start += spec.elements
         params = from_arrays(arrays)
         params.update(read_raw(layers[0], exact))
         return in_order(params, structure)
@@ -128,5 +136,5 @@ class Affine(Codec):
         codes = np.arange(2 ** sum(self.layer_bits()), dtype=np.float64)
         if q == 0.0:
             return np.full_like(codes, float(limits[0]))
-        codes += (2 ** missing - 1) / 2
+        codes += (2**missing - 1) / 2
         return (codes + r) / q

@@ -8,9 +8,15 @@ import numpy as np
 from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, to_arrays
 
 NUMPY_DTYPE: Dict[str, str] = {
-    "torch.float64": "<f8", "torch.float32": "<f4", "torch.float16": "<f2",
-    "torch.int64": "<i8", "torch.int32": "<i4", "torch.int16": "<i2", "torch.int8": "<i1",
-    "torch.uint8": "<u1", "torch.bool": "|b1",
+    "torch.float64": "<f8",
+    "torch.float32": "<f4",
+    "torch.float16": "<f2",
+    "torch.int64": "<i8",
+    "torch.int32": "<i4",
+    "torch.int16": "<i2",
+    "torch.int8": "<i1",
+    "torch.uint8": "<u1",
+    "torch.bool": "|b1",
 }
 
 
@@ -58,7 +64,7 @@ def raw_bytes(params: Params, specs: Sequence[TensorSpec]) -> bytes:
 
 def raw_length(specs: Sequence[TensorSpec]) -> int:
     """Length of what `raw_bytes` gives."""
-    return sum(spec.count * numpy_dtype(spec).itemsize for spec in specs)
+    return sum(spec.elements * numpy_dtype(spec).itemsize for spec in specs)
 
 
 def read_raw(data: bytes, specs: Sequence[TensorSpec]) -> Params:
@@ -66,9 +72,9 @@ def read_raw(data: bytes, specs: Sequence[TensorSpec]) -> Params:
     arrays, offset = {}, 0
     for spec in specs:
         dtype = numpy_dtype(spec)
-        flat = np.frombuffer(data, dtype, count=spec.count, offset=offset)
+        flat = np.frombuffer(data, dtype, count=spec.elements, offset=offset)
         arrays[spec.name] = flat.astype(dtype.newbyteorder("=")).reshape(spec.shape)
-        offset += spec.count * dtype.itemsize
+        offset += spec.elements * dtype.itemsize
     return from_arrays(arrays)
 
 

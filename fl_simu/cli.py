@@ -1,0 +1,161 @@
+"""The command line: parse, assemble, run, print."""
+
+from pathlib import Path
+from typing import Any, Callable, Optional, Sequence, Tuple
+
+import click
+
+
+class _Path(click.ParamType):
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        return Path(value)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run a command; return its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    from fl_simu.kernel.errors import UserError
+
+    try:
+        cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
+    except UserError as error:
+        click.echo(f"fl_simu: {error}", err=True)
+        return 2
+    except click.ClickException as error:
+        click.echo("fl_simu: {}".format(" ".join(error.format_message().split())), err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("fl_simu: stopped", err=True)
+        return 130
+    return 0
+
+
+def _options(*options: Callable) -> Callable:
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
+out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
+experiment_options = _options(
+    click.option("--rounds", type=int, help="Number of aggregations."),
+    click.option("--seed", type=int, help="Seed of every draw."),
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config."),
+    data_dir_option,
+    out_option,
+)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@data_dir_option
+@out_option
+@click.pass_context
+def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -> None:
+    """Federated learning over a simulated radio uplink. Without a command: the default experiment, end to end."""
+    if context.invoked_subcommand is None:
+        from fl_simu.commands import run_default
+
+        run_default(data_dir, out, click.echo)
+
+
+@cli.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--backend", help="How the UEs train; see `list backends`.")
+@experiment_options
+@click.option("--resume", type=_Path(), help="Go on with the run in this folder.")
+@click.option("--realtime", type=float, metavar="F", help="Let F virtual seconds pass in a second.")
+def run(
+    file: Optional[Path],
+    backend: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    resume: Optional[Path],
+    realtime: Optional[float],
+) -> None:
+    """Run the experiment of a TOML file."""
+    from fl_simu.commands import go_on, run_file
+
+    changes = _assignments(backend, rounds, seed, assignments)
+    if resume is None:
+        run_file(file, changes, data_dir, out, realtime, click.echo)
+    else:
+        go_on(resume, file, changes, data_dir, out, realtime, click.echo)
+
+
+@cli.command("list")
+@click.argument("kind", required=False)
+def list_parts(kind: Optional[str]) -> None:
+    """What is here, of one KIND or of all: experiments, backends, codecs, channels, protocols, ..."""
+    from fl_simu.inventory import listing
+
+    click.echo(listing(kind))
+
+
+@cli.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--backends", required=True, help="Names, separated by commas.")
+@experiment_options
+def compare(
+    file: Optional[Path],
+    backends: str,
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """One experiment on several backends, each in a process of its own; the default one without FILE."""
+    from fl_simu.commands import read_experiment
+    from fl_simu.compare import compare_backends
+    from fl_simu.defaults import MNIST
+
+    experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
+    compare_backends(experiment, backends.split(","), data_dir, out, click.echo)
+
+
+@cli.group()
+def data() -> None:
+    """Data sets: what is here, and how to get what is not."""
+
+
+@data.command("list")
+@data_dir_option
+def data_list(data_dir: Optional[Path]) -> None:
+    """Which data sets are on this machine, and where."""
+    from fl_simu.inventory import data_listing
+
+    click.echo(data_listing(data_dir))
+
+
+@data.command("fetch")
+@click.argument("name")
+@data_dir_option
+def data_fetch(name: str, data_dir: Optional[Path]) -> None:
+    """Find or download a data set."""
+    from fl_simu.ue.datasets import fetch
+
+    for path in fetch(name, data_dir):
+        click.echo(str(path))
+
+
+@cli.command()
+def doctor() -> None:
+    """This machine's stack, what is missing, and the command that mends it."""
+    from fl_simu.inventory import diagnosis
+
+    click.echo(diagnosis())
+
+
+def _assignments(
+    backend: Optional[str], rounds: Optional[int], seed: Optional[int], others: Tuple[str, ...]
+) -> Tuple[str, ...]:
+    given = {"backend": backend, "rounds": rounds, "seed": seed}
+    return others + tuple(f"{key}={value}" for key, value in given.items() if value is not None)

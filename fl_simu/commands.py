@@ -1,0 +1,141 @@
+"""What the commands that run an experiment do, and what they print."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+from fl_simu import config, runs
+from fl_simu.assemble import load_data, plan, syft_installed
+from fl_simu.config import Experiment
+from fl_simu.coordinator import Observer
+from fl_simu.defaults import DIGITS, MNIST
+from fl_simu.kernel.errors import UserError
+from fl_simu.progress import progress
+from fl_simu.results.records import closing_table
+from fl_simu.runs import Ended, RunFolder
+from fl_simu.ue.downloads import DataUnavailable
+
+Say = Callable[[str], None]
+
+
+def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
+    """The default experiment, end to end, then where to look and what to try next."""
+    if not syft_installed():
+        say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
+    planned = plan(config.parse(config.read(MNIST)))
+    try:
+        dataset = load_data(planned, data_dir)
+    except DataUnavailable as error:
+        say(f"{error}\nusing scikit-learn's handwritten digits instead of MNIST")
+        planned = plan(config.parse(config.read(DIGITS)))
+        dataset = load_data(planned, data_dir)
+    folder = runs.new_folder(planned.experiment, out)
+    observers = _announce(planned.experiment, dataset.source, folder, say)
+    with _resumable(folder, say):
+        ended = runs.begin(planned, dataset, folder, observers)
+    _close(ended, say)
+    say("\ntry next")
+    for words in _next_steps(ended):
+        say("  " + command_line(*words))
+
+
+def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
+    """The experiment of a TOML file with `--set` assignments carried out."""
+    return config.parse(config.override(config.read(file), changes))
+
+
+def run_file(
+    file: Optional[Path],
+    changes: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    realtime: Optional[float],
+    say: Say,
+) -> None:
+    """Run the experiment of a file from its first round to its last."""
+    if file is None:
+        raise UserError("FILE is missing: give a TOML file, or --resume with the folder of a run")
+    _require_factor(realtime)
+    planned = plan(read_experiment(file, changes))
+    dataset = load_data(planned, data_dir)
+    folder = runs.new_folder(planned.experiment, out)
+    observers = _announce(planned.experiment, dataset.source, folder, say)
+    with _resumable(folder, say):
+        ended = runs.begin(planned, dataset, folder, observers, realtime)
+    _close(ended, say)
+
+
+def go_on(
+    resume: Path,
+    file: Optional[Path],
+    changes: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    realtime: Optional[float],
+    say: Say,
+) -> None:
+    """Go on with the run in a folder; FILE and changes may raise its number of rounds and nothing else."""
+    if out is not None:
+        raise UserError(f"--out {out} is not allowed with --resume: the run stays in its folder")
+    _require_factor(realtime)
+    folder = RunFolder(resume)
+    stored = runs.read_stored(folder)
+    wanted = read_experiment(file or folder.config, changes) if file or changes else stored
+    planned = runs.plan_resumed(folder, wanted, stored)
+    dataset = load_data(planned, data_dir)
+    observers = _announce(planned.experiment, dataset.source, folder, say)
+    with _resumable(folder, say):
+        ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
+    _close(ended, say)
+
+
+def _require_factor(realtime: Optional[float]) -> None:
+    if realtime is not None and not 0 < realtime < math.inf:
+        raise UserError(f"--realtime {realtime} is not allowed: a finite number above 0")
+
+
+class _resumable:
+    """Says how to go on when Ctrl-C stops what is inside."""
+
+    def __init__(self, folder: RunFolder, say: Say) -> None:
+        self.folder = folder
+        self.say = say
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Optional[type], *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.say("\nstopped; go on with\n  " + command_line("run", "--resume", self.folder.path))
+
+
+def _announce(experiment: Experiment, source: str, folder: RunFolder, say: Say) -> List[Observer]:
+    """Say what is about to run; return what shows its progress."""
+    threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
+    say(
+        f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {experiment.model['name']} on "
+        f"backend {experiment.backend} ({threads}), data: {experiment.data['name']} ({source}), in {folder.path}"
+    )
+    return [progress(experiment.rounds, experiment.ues_per_round or experiment.ues, say)]
+
+
+def _close(ended: Ended, say: Say) -> None:
+    say("\n" + closing_table(ended.summary))
+    say("\nfigures and records")
+    for path in [*ended.figures, ended.folder.log.path, ended.folder.summary]:
+        say(f"  {path}")
+
+
+def _next_steps(ended: Ended) -> List[List[object]]:
+    config_file = ended.folder.config
+    return [
+        ["run", config_file, "--set", "channel.mean_mbps=25"],
+        ["compare", config_file, "--backends", "syft,torch" if syft_installed() else "torch", "--rounds", 2],
+        ["list", "codecs"],
+    ]
+
+
+def command_line(*words: object) -> str:
+    """A command as a user would type it."""
+    return " ".join(["python -m fl_simu"] + [shlex.quote(str(word)) for word in words])

@@ -1,0 +1,105 @@
+"""What is here: the parts, the data sets, the stack."""
+
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+
+from fl_simu.assemble import REGISTRIES, stack, syft_installed
+from fl_simu.backends import BACKENDS
+from fl_simu.config import nearest
+from fl_simu.kernel.errors import UserError
+from fl_simu.ue.datasets import presence
+
+KINDS: Dict[str, Mapping[str, Type[Any]]] = {
+    "backends": BACKENDS,
+    "codecs": REGISTRIES["codec"],
+    "sizes": REGISTRIES["size"],
+    "channels": REGISTRIES["channel"],
+    "protocols": REGISTRIES["protocol"],
+    "aggregations": REGISTRIES["aggregation"],
+    "models": REGISTRIES["model"],
+    "optimizers": REGISTRIES["optimizer"],
+    "computes": REGISTRIES["compute"],
+    "datasets": REGISTRIES["data"],
+    "partitions": REGISTRIES["partition"],
+}
+
+
+def listing(kind: Optional[str]) -> str:
+    """The parts of one kind, or of all: a name and a line each, and what this stack lacks.
+
+    Raises:
+        UserError: no such kind.
+    """
+    kinds = [*KINDS, "experiments"]
+    if kind is not None and kind not in kinds:
+        raise UserError(f"KIND = {kind!r} is not known: {nearest(kind, kinds)}")
+    return "\n\n".join(_section(name) for name in ([kind] if kind else kinds))
+
+
+def _section(kind: str) -> str:
+    rows = (
+        _experiments()
+        if kind == "experiments"
+        else [
+            (name, _first_line(cls) + ("" if name != "syft" or syft_installed() else " (not on this stack)"))
+            for name, cls in KINDS[kind].items()
+        ]
+    )
+    width = max([len(name) for name, _ in rows], default=0)
+    return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, line) for name, line in rows])
+
+
+def _first_line(cls: Type[Any]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _experiments() -> List[Tuple[str, str]]:
+    """The TOML files below ./experiments, each with its leading comment."""
+    files = sorted(Path("experiments").glob("*/*.toml"))
+    return [(str(file), file.read_text().splitlines()[0].lstrip("# ")) for file in files]
+
+
+def data_listing(data_dir: Optional[Path]) -> str:
+    """Which data sets are on this machine, and where."""
+    rows = presence(data_dir)
+    return "\n".join(
+        "{:<14} {:<8} {}".format(row.name, "here" if row.present else "missing", row.where) for row in rows
+    )
+
+
+def diagnosis() -> str:
+    """This machine's stack, what is missing, and the command that mends it."""
+    lines = [
+        f"python  {platform.python_version()} on {platform.system()} {platform.machine()}",
+        f"stack   {stack()}",
+        f"cores   {os.cpu_count()}",
+    ]
+    for package in (
+        "torch",
+        "syft",
+        "numpy",
+        "pydantic",
+        "matplotlib",
+        "safetensors",
+        "sklearn",
+        "tensorboard",
+    ):
+        found = importlib.util.find_spec(package) is not None
+        lines.append("{:<12} {}".format(package, "here" if found else "missing"))
+    if not syft_installed():
+        lines.append(
+            "backend syft needs the legacy stack (Python 3.7): `conda env create -f environment.yml`, "
+            "or `make setup` where a Python 3.7 is installed"
+        )
+    lines.append("data")
+    lines += ["  " + line for line in data_listing(None).splitlines()]
+    missing = [row.name for row in presence(None) if not row.present]
+    if missing:
+        lines.append(
+            f"get one with `python -m fl_simu data fetch {missing[0]}`, or point FL_SIMU_DATA to a folder that "
+            "holds it"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""Progress on the screen: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+from typing import Callable
+
+from tqdm import tqdm
+
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.results.records import RoundRecord
+
+WORDS = {"full": "full", "base": "base", "none": "rejected"}
+
+
+class Lines(Observer):
+    """One line a round.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        accepted = [outcome.accepted for outcome in record.ues]
+        taken = ", ".join(f"{word} {accepted.count(kind)}" for kind, word in WORDS.items())
+        self.say(
+            f"round {record.round:>3} of {coordinator.setting.rounds}: accuracy {record.accuracy:6.2%}, "
+            f"virtual time {record.time_s:8.2f} s, {taken}, {record.wall_time_s:.1f} s"
+        )
+
+
+class Bar(Observer):
+    """A bar that moves with every model that the BS fetches, above it a line a round.
+
+    Args:
+        rounds: number of rounds to come.
+        ues: UEs drawn for a round.
+    """
+
+    def __init__(self, rounds: int, ues: int) -> None:
+        self.ues = ues
+        self.bar = tqdm(total=rounds * ues, unit="UE", file=sys.stdout, leave=False)
+        self.lines = Lines(self.bar.write)
+
+    def fetched(self, ue: int) -> None:
+        self.bar.update()
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        # A rejected UE is never fetched, and counts as done when its round ends.
+        self.bar.update(-self.bar.n % self.ues)
+        self.lines.aggregated(record, coordinator)
+
+
+def progress(rounds: int, ues: int, say: Callable[[str], None]) -> Observer:
+    """What fits the standard output of this process."""
+    return Bar(rounds, ues) if sys.stdout.isatty() else Lines(say)
