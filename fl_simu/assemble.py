@@ -5,9 +5,10 @@ import hashlib
 import importlib.util
 import platform
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, get_type_hints
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type, get_type_hints
 
 import pydantic
 import torch
@@ -90,10 +91,12 @@ def plan(experiment: Experiment) -> Plan:
         "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
     )
     link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
-    try:
-        model.build(data.shape, data.classes)
-    except BadField as error:
-        raise BadField("model." + error.field, error.value, error.allowed) from None
+    with _told_of("model", model):
+        try:
+            model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
     training = LocalTraining(
         lambda: model.build(data.shape, data.classes),
         model.loss,
@@ -117,7 +120,8 @@ def assemble(
     experiment, parts = planned.experiment, planned.parts
     torch.set_num_threads(experiment.threads)
     train, ues = dataset.train, experiment.ues
-    shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
+    with _told_of("partition", parts["partition"]):
+        shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
     for ue, indices in enumerate(shards):
         planned.backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
@@ -143,7 +147,8 @@ def assemble(
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
     """The experiment's data set; see `fl_simu.ue.datasets`."""
-    return planned.parts["data"].load(data_dir)
+    with _told_of("data", planned.parts["data"]):
+        return planned.parts["data"].load(data_dir)
 
 
 def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
@@ -199,10 +204,20 @@ def _build(table: str, options: Mapping[str, Any]) -> Any:
     schema = _schema(cls)
     try:
         checked = schema(**arguments)
-        return cls(**{key: getattr(checked, key) for key in schema.model_fields})
     except pydantic.ValidationError as error:
         raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
+    with _told_of(table, cls):
+        return cls(**{key: getattr(checked, key) for key in schema.model_fields})
+
+
+@contextmanager
+def _told_of(table: str, part: Any) -> Iterator[None]:
+    """Name the table too when what is inside complains of one of the part's fields."""
+    try:
+        yield
     except BadField as error:
+        if error.field not in {field.name for field in dataclasses.fields(part)}:
+            raise
         raise BadField(f"{table}.{error.field}", error.value, error.allowed) from None
 
 

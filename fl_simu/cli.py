@@ -20,7 +20,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        click.echo(f"fl_simu: {error}", err=True)
+        click.echo("fl_simu: {}".format(" ".join(str(error).splitlines())), err=True)
         return 2
     except click.ClickException as error:
         click.echo("fl_simu: {}".format(" ".join(error.format_message().split())), err=True)
@@ -121,9 +121,12 @@ def compare(
     compare_backends(experiment, backends.split(","), data_dir, out, click.echo)
 
 
-@cli.group()
-def data() -> None:
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def data(context: click.Context) -> None:
     """Data sets: what is here, and how to get what is not."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @data.command("list")

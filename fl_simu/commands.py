@@ -106,7 +106,7 @@ class _resumable:
         pass
 
     def __exit__(self, kind: Optional[type], *_: object) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
             self.say("\nstopped; go on with\n  " + command_line("run", "--resume", self.folder.path))
 
 

@@ -39,7 +39,7 @@ class Training(_Table):
     """
 
     epochs: int = Field(1, ge=1)
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, le=2**31)
     keep_optimizer_state: bool = False
 
 
@@ -59,13 +59,14 @@ class Experiment(_Table):
         data ... aggregation: one part each.
     """
 
-    name: str = Field("experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     seed: int = Field(1, ge=0)
     rounds: int = Field(10, ge=1)
     ues: int = Field(16, ge=1)
     ues_per_round: Optional[int] = Field(None, ge=1)
     backend: str = "auto"
-    threads: int = Field(1, ge=1)
+    # A number of threads that the system cannot start ends torch with a segmentation fault.
+    threads: int = Field(1, ge=1, le=256)
     payload: str = "weights"
     training: Training = Training()
     data: Part = {"name": "mnist"}

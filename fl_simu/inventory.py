@@ -10,6 +10,7 @@ from fl_simu.assemble import REGISTRIES, stack, syft_installed
 from fl_simu.backends import BACKENDS
 from fl_simu.config import nearest
 from fl_simu.kernel.errors import UserError
+from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
 KINDS: Dict[str, Mapping[str, Type[Any]]] = {
@@ -59,7 +60,13 @@ def _first_line(cls: Type[Any]) -> str:
 def _experiments() -> List[Tuple[str, str]]:
     """The TOML files below ./experiments, each with its leading comment."""
     files = sorted(Path("experiments").glob("*/*.toml"))
-    return [(str(file), file.read_text().splitlines()[0].lstrip("# ")) for file in files]
+    return [(str(file), _leading_comment(file)) for file in files]
+
+
+def _leading_comment(file: Path) -> str:
+    with told_in_one_line(file, "read"):
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[0].lstrip("# ") if lines and lines[0].startswith("#") else ""
 
 
 def data_listing(data_dir: Optional[Path]) -> str:

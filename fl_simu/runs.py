@@ -12,7 +12,7 @@ from fl_simu.coordinator import Observer
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import sha256, to_arrays
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
-from fl_simu.results.files import make_folder, write_text
+from fl_simu.results.files import make_folder, told_in_one_line, write_text
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundLog, Summary, summarise
 from fl_simu.resume import Keeper, restore
@@ -68,20 +68,22 @@ class Ended:
 
 
 def new_folder(experiment: Experiment, out: Optional[Path]) -> RunFolder:
-    """The folder of a new run: `out`, or runs/<name>-<time>.
+    """The folder of a new run: `out`, or runs/<name>-<time>. It is made when the run begins.
 
     Raises:
-        UserError: it cannot be made, or holds something already.
+        UserError: it holds something already, or cannot be looked into.
     """
     if out is None:
         path = _unused(Path("runs"), "{}-{}".format(experiment.name, time.strftime("%Y%m%d-%H%M%S")))
     else:
         path = out
-        if path.is_dir() and any(path.iterdir()):
+        with told_in_one_line(path, "read"):
+            filled = path.is_dir() and any(path.iterdir())
+        if filled:
             raise UserError(
                 f"--out {path} is not allowed: it is not empty; to go on with the run in it, say --resume {path}"
             )
-    return RunFolder(make_folder(path))
+    return RunFolder(path)
 
 
 def _unused(parent: Path, name: str) -> Path:
@@ -99,8 +101,11 @@ def begin(
     observers: Sequence[Observer] = (),
     realtime: Optional[float] = None,
 ) -> Ended:
-    """Run an experiment from its first round to its last."""
-    write_text(folder.config, config.to_toml(planned.experiment))
+    """Run an experiment from its first round to its last.
+
+    Raises:
+        UserError: the data do not suffice, or the folder cannot be written to.
+    """
     return _run(planned, dataset, folder, None, observers, realtime)
 
 
@@ -110,7 +115,9 @@ def read_stored(folder: RunFolder) -> Experiment:
     Raises:
         UserError: the folder holds no run.
     """
-    if not folder.config.exists():
+    with told_in_one_line(folder.config, "read"):
+        there = folder.config.exists()
+    if not there:
         raise UserError(f"--resume {folder.path} is not allowed: no run is there (it has no config.toml)")
     return config.parse(config.read(folder.config))
 
@@ -129,7 +136,10 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
     planned = plan(wanted)
     differing = [key for key in config.differences(planned.experiment, stored) if key != "rounds"]
     if differing:
-        raise UserError(f"--resume {folder.path} is not allowed: that run has another {differing[0]}")
+        here, there = (config.to_plain(one).get(differing[0]) for one in (planned.experiment, stored))
+        raise UserError(
+            f"{differing[0]} = {here!r} is not allowed with --resume {folder.path}: that run has {there!r}"
+        )
     return planned
 
 
@@ -157,7 +167,6 @@ def go_on(
         )
     else:
         say(f"going on after round {checkpoint.round}")
-    write_text(folder.config, config.to_toml(planned.experiment))
     return _run(planned, dataset, folder, checkpoint, observers, realtime)
 
 
@@ -179,6 +188,9 @@ def _run(
                 f"and this is {identity}"
             )
         restore(coordinator, checkpoint)
+    # Nothing is written before everything fits together: a mistake leaves no folder behind.
+    make_folder(folder.path)
+    write_text(folder.config, config.to_toml(planned.experiment))
     folder.log.truncate(checkpoint.round if checkpoint else 0)
     try:
         coordinator.run()

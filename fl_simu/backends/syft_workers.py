@@ -17,12 +17,12 @@ from fl_simu.backends.base import Backend, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, params_of
-from fl_simu.ue.optimizers import Adagrad
+from fl_simu.ue.optimizers import Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
-# What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail.
+# What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail, and
+# AMSGrad's running maximum is lost.
 UNSUPPORTED_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.RNNCellBase)
-UNSUPPORTED_OPTIMIZERS = (Adagrad,)
 
 
 @functools.lru_cache(maxsize=None)
@@ -94,8 +94,8 @@ class SyftWorkers(Backend):
 
     def place(self, ue: int, shard: Shard) -> None:
         place = self._ues[ue] = _Ue(self._syft, f"ue{ue}", self.training.make_module())
-        place.images = _send(shard.images[shard.indices], place.worker)
-        place.labels = _send(shard.labels[shard.indices], place.worker)
+        place.images = _send(shard.images.index_select(0, shard.indices), place.worker)
+        place.labels = _send(shard.labels.index_select(0, shard.indices), place.worker)
         place.samples = len(shard.indices)
 
     def send(self, ues: Iterable[int], params: Params) -> None:
@@ -158,7 +158,8 @@ def _send(tensor: Any, worker: Any) -> Any:
 
 
 def _copy_here(tensor: Any) -> Tensor:
-    return tensor.clone().get() if hasattr(tensor, "child") else tensor.clone()
+    # A pointer's own `clone` is a second pointer to the same object, and its `get` would take that object away.
+    return torch.clone(tensor).get() if hasattr(tensor, "child") else tensor.clone()
 
 
 def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
@@ -168,8 +169,9 @@ def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
                 f"backend = 'syft' is not allowed with a {type(module).__name__} layer, which syft 0.2.4 gets "
                 "wrong on pointers: use backend = 'torch'"
             )
-    if isinstance(training.optimizer, UNSUPPORTED_OPTIMIZERS):
+    optimizer = training.optimizer
+    if isinstance(optimizer, Adagrad) or (isinstance(optimizer, Adam) and optimizer.amsgrad):
         raise UserError(
-            "backend = 'syft' is not allowed with optimizer 'adagrad', which fails on syft 0.2.4's "
-            "pointers: use backend = 'torch'"
+            f"backend = 'syft' is not allowed with optimizer {optimizer}, which syft 0.2.4 gets wrong on pointers: "
+            "use backend = 'torch'"
         )

@@ -75,8 +75,9 @@ class TorchLoop(Backend):
         with torch.random.fork_rng(devices=[]):
             self.training.seed_torch(key)
             for order in self.training.orders(key, len(shard.indices)):
-                rows = shard.indices[order]
-                self.training.step(module, optimizer, shard.images[rows], shard.labels[rows])
+                rows = shard.indices.index_select(0, order)
+                images, labels = shard.images.index_select(0, rows), shard.labels.index_select(0, rows)
+                self.training.step(module, optimizer, images, labels)
         self._models[ue] = params_of(module)
         if self.training.keep_optimizer_state:
             self._optimizers[ue] = flatten_state(optimizer)

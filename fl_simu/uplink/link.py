@@ -86,4 +86,4 @@ class Link:
             return sum(upload.sizes_bits)
         pieces = self.channel.pieces(self.seed, upload.ue, upload.version, upload.start_s)
         carried = carried_mbit(pieces, upload.start_s, end_s) if end_s > upload.start_s else 0.0
-        return min(sum(upload.sizes_bits), int(carried / self.size.load_mbit(1)))
+        return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))

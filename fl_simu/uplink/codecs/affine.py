@@ -99,7 +99,10 @@ class Affine(Codec):
         missing = sum(self.layer_bits()[len(layers) :])
         arrays, start = {}, 0
         for row, spec in enumerate(floating):
-            levels = self._levels(ranges[row], missing).astype(numpy_dtype(spec).newbyteorder("="))
+            dtype = numpy_dtype(spec).newbyteorder("=")
+            # Next to the largest number there is, half a step more would be infinite.
+            most = np.finfo(dtype).max
+            levels = self._levels(ranges[row], missing).clip(-most, most).astype(dtype)
             arrays[spec.name] = levels.take(codes[start : start + spec.elements]).reshape(spec.shape)
             start += spec.elements
         params = from_arrays(arrays)
@@ -124,7 +127,7 @@ class Affine(Codec):
 
     def _quantise(self, flat: np.ndarray, limits: np.ndarray, out: np.ndarray) -> None:
         q, r = self._scale(limits)
-        scaled = flat * np.float64(q)
+        scaled = np.multiply(flat, q, dtype=np.float64)
         np.rint(scaled, out=scaled)
         scaled -= r
         np.clip(scaled, 0, 2 ** sum(self.layer_bits()) - 1, out=scaled)

@@ -1,0 +1,118 @@
+"""What is special about the syft backend: nothing of 0.2.4 leaks, and what it gets wrong is refused."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("syft", reason="needs syft 0.2.4 (legacy stack)")
+
+import psutil
+
+from fl_simu.backends.syft_workers import SyftWorkers
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import params_of
+from fl_simu.ue.models import Mlp, RowLstm
+from fl_simu.ue.optimizers import Adagrad, Adam, Sgd
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+SHAPE, CLASSES = (1, 28, 28), 10
+
+
+def local_training(model=None, optimizer=None, **options):
+    model, optimizer = model or Mlp((32,)), optimizer or Sgd(lr=0.1, momentum=0.9)
+    options = {"batch_size": 16, **options}
+    return LocalTraining(lambda: model.build(SHAPE, CLASSES), model.loss, optimizer, **options)
+
+
+def one_round(backend, params, round):
+    backend.send((0, 1), params)
+    backend.train([Key(1, ue, round) for ue in (0, 1)])
+    return backend.get(0), backend.get(1)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_nothing_grows_over_rounds(keep):
+    local = local_training(keep_optimizer_state=keep)
+    backend = SyftWorkers(local)
+    images, labels = torch.randn(128, *SHAPE), torch.randint(0, CLASSES, (128,))
+    for ue in (0, 1):
+        backend.place(ue, Shard(images, labels, torch.arange(64) + 64 * ue))
+    params, seen = initial_params(local.make_module, 1), []
+    ids = backend._syft.ID_PROVIDER.generated
+    for round in range(60):
+        params = one_round(backend, params, round)[0]
+        gc.collect()
+        seen.append((backend.objects(), len(ids), psutil.Process().memory_info().rss))
+    backend.close()
+    assert all(objects == seen[0][0] for objects, _, _ in seen)
+    # Every round draws as many ids as the one before, and forgets those of the round before that.
+    assert len({count for _, count, _ in seen[1:]}) == 1
+    grown = seen[-1][2] - seen[20][2]
+    assert grown < 2**20, f"{grown} bytes in 40 rounds"
+
+
+def test_workers_of_a_closed_backend_are_gone():
+    local = local_training()
+    for _ in range(2):
+        backend = SyftWorkers(local)
+        backend.place(0, Shard(torch.randn(8, *SHAPE), torch.randint(0, CLASSES, (8,)), torch.arange(8)))
+        assert backend.objects() == {0: 2}
+        known = backend._syft.local_worker._known_workers
+        assert "ue0" in known
+        backend.close()
+        assert "ue0" not in known
+
+
+@pytest.mark.parametrize(
+    "wrong, named",
+    [
+        ({"model": Mlp(batch_norm=True)}, "BatchNorm1d"),
+        ({"model": RowLstm()}, "LSTM"),
+        ({"optimizer": Adagrad()}, "Adagrad"),
+        ({"optimizer": Adam(amsgrad=True)}, "amsgrad=True"),
+    ],
+)
+def test_what_syft_gets_wrong_is_refused_in_one_line(wrong, named):
+    with pytest.raises(UserError, match=named) as refusal:
+        SyftWorkers(local_training(**wrong))
+    assert "\n" not in str(refusal.value)
+    assert "use backend = 'torch'" in str(refusal.value)
+
+
+def test_syft_itself_loses_the_running_maximum_of_amsgrad():
+    """The reason for one of the refusals: pointers and tensors part ways."""
+    code = (
+        "import torch, syft\n"
+        "hook = syft.TorchHook(torch); worker = syft.VirtualWorker(hook, id='w')\n"
+        "def train(remote):\n"
+        "    torch.manual_seed(1); model = torch.nn.Linear(2, 1); x = torch.randn(4, 2)\n"
+        "    optimizer = torch.optim.Adam(model.parameters(), lr=0.1, amsgrad=True)\n"
+        "    if remote: model.send(worker); x = x.send(worker)\n"
+        "    for _ in range(3):\n"
+        "        optimizer.zero_grad(); (model(x) ** 2).sum().backward(); optimizer.step()\n"
+        "    return (model.get() if remote else model).weight.tolist()\n"
+        "print(train(True) == train(False))\n"
+    )
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=environment, stdout=subprocess.PIPE)
+    assert done.stdout.decode().split()[-1:] == ["False"]
+
+
+def test_a_module_built_after_hooking_starts_from_the_same_weights():
+    local = local_training()
+    SyftWorkers(local)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        here = params_of(local.make_module())
+    code = (
+        "import torch, sys; from fl_simu.ue.models import Mlp; from fl_simu.kernel.parameters import *\n"
+        "torch.manual_seed(3); sys.stdout.write(sha256(params_of(Mlp((32,)).build((1, 28, 28), 10))))"
+    )
+    from fl_simu.kernel.parameters import sha256
+
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode() == sha256(here)

@@ -1,0 +1,71 @@
+"""What several test files share: a small experiment, and `python -m fl_simu` in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Digits for four UEs, three of them a round; takes a fraction of a second.
+SMALL = """
+name = "small"
+seed = 3
+rounds = 2
+ues = 4
+ues_per_round = 3
+backend = "torch"
+codec = { name = "affine", base_bits = 2, enhancement_bits = [2] }
+channel = { name = "normal", mean_mbps = 2.0, std_mbps = 1.0 }
+protocol = { name = "base_then_enhancement", receive_s = 0.08, wait_s = 0.06 }
+model = { name = "mlp", hidden = [16], dropout = 0.2 }
+optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }
+data = { name = "digits", train_samples = 400, test_samples = 100 }
+
+[training]
+batch_size = 32
+keep_optimizer_state = true
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Path of the small experiment's TOML file."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Environment of a subprocess: this checkout, one thread, no data set and no network."""
+    changed = dict(
+        os.environ,
+        PYTHONPATH=str(ROOT),
+        PYTHONWARNINGS="ignore",
+        OMP_NUM_THREADS="1",
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        NO_PROXY="*",
+        no_proxy="*",
+    )
+    changed.pop("FL_SIMU_DATA", None)
+    return changed
+
+
+@pytest.fixture
+def fl_simu_process(tmp_path, environment):
+    """Runs `python -m fl_simu` (or other arguments of python) in an empty folder, and waits for its end."""
+
+    def start(*arguments, python=("-m", "fl_simu")):
+        return subprocess.run(
+            [sys.executable, *python, *map(str, arguments)],
+            cwd=str(tmp_path),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    return start

@@ -1,0 +1,170 @@
+"""What every backend must do: the same as the loop written out below, bit for bit on one stack."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from fl_simu.backends import BACKENDS
+from fl_simu.backends.base import Backend
+from fl_simu.kernel.parameters import params_of, sha256
+from fl_simu.kernel.randomness import permutation, stream, torch_seed
+from fl_simu.ue.models import LogisticRegression, Mlp, MnistCnn
+from fl_simu.ue.optimizers import Adam, AdamW, RmsProp, Sgd
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+SHAPE, CLASSES, SEED, ROUNDS = (1, 28, 28), 10, 5, 3
+SIZES = (37, 20, 8)
+
+JOBS = {
+    "sgd": (LogisticRegression(), Sgd(lr=0.1), {}),
+    "sgd cnn": (MnistCnn(), Sgd(lr=0.05), {"batch_size": 16}),
+    "sgd cnn dropout": (MnistCnn(dropout=0.25), Sgd(lr=0.05), {"batch_size": 16}),
+    "momentum": (Mlp(), Sgd(lr=0.1, momentum=0.9, weight_decay=0.01), {"epochs": 2}),
+    "momentum kept": (Mlp(dropout=0.3), Sgd(lr=0.1, momentum=0.9), {"keep_optimizer_state": True}),
+    "adam": (Mlp((16, 8), dropout=0.5), Adam(), {}),
+    "adam kept": (Mlp(), Adam(), {"keep_optimizer_state": True}),
+    "adamw": (Mlp(), AdamW(), {"epochs": 2}),
+    "rmsprop kept": (Mlp(), RmsProp(momentum=0.5), {"keep_optimizer_state": True}),
+}
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend_class(request):
+    if request.param == "syft" and importlib.util.find_spec("syft") is None:
+        pytest.skip("syft 0.2.4 needs the legacy stack")
+    return BACKENDS[request.param]
+
+
+def training(job, **changes):
+    model, optimizer, options = JOBS[job]
+    options = {"batch_size": 8, **options, **changes}
+    return LocalTraining(lambda: model.build(SHAPE, CLASSES), model.loss, optimizer, **options)
+
+
+def shards():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(sum(SIZES), *SHAPE, generator=generator)
+    labels = torch.randint(0, CLASSES, (sum(SIZES),), generator=generator)
+    parts = torch.randperm(sum(SIZES), generator=generator).split(list(SIZES))
+    return [Shard(images, labels, indices) for indices in parts]
+
+
+def placed(backend_class, local):
+    backend = backend_class(local)
+    for ue, shard in enumerate(shards()):
+        backend.place(ue, shard)
+    return backend
+
+
+def written_out(local, rounds=ROUNDS):
+    """Every UE trains from the mean of the models before, in plain torch; all models of all rounds."""
+    params, history, modules = initial_params(local.make_module, SEED), [], {}
+    for round in range(rounds):
+        trained = []
+        for ue, shard in enumerate(shards()):
+            module, optimizer = modules.get(ue, (None, None))
+            if module is None or not local.keep_optimizer_state:
+                module = local.make_module()
+                optimizer = local.optimizer.build(module.parameters())
+                modules[ue] = module, optimizer
+            module.load_state_dict(params)
+            module.train()
+            torch.manual_seed(torch_seed(SEED, "training", ue, round))
+            draws = stream(SEED, "batches", ue, round)
+            for _ in range(local.epochs):
+                order = permutation(draws, len(shard.indices))
+                for start in range(0, len(order), local.batch_size):
+                    # Indexing by a short tensor fails once syft has hooked torch.
+                    picked = torch.from_numpy(order[start : start + local.batch_size])
+                    rows = shard.indices.index_select(0, picked)
+                    optimizer.zero_grad()
+                    output = module(shard.images.index_select(0, rows))
+                    local.loss(output, shard.labels.index_select(0, rows)).backward()
+                    optimizer.step()
+            trained.append(params_of(module))
+        params = mean(trained)
+        history.append([sha256(one) for one in trained])
+    return history
+
+
+def mean(trained):
+    return {name: sum(one[name] for one in trained) / len(trained) for name in trained[0]}
+
+
+def one_round(backend, params, round):
+    ues = range(len(SIZES))
+    backend.send(ues, params)
+    backend.train([Key(SEED, ue, round) for ue in ues])
+    # The order in which models arrive must not matter.
+    trained = {ue: backend.get(ue) for ue in reversed(ues)}
+    return [trained[ue] for ue in ues]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_models_are_those_of_the_plain_loop_bit_for_bit(backend_class, job):
+    local = training(job)
+    wanted, backend, history = written_out(local), placed(backend_class, local), []
+    params = initial_params(local.make_module, SEED)
+    for round in range(ROUNDS):
+        trained = one_round(backend, params, round)
+        params = mean(trained)
+        history.append([sha256(one) for one in trained])
+    backend.close()
+    assert history == wanted
+
+
+@pytest.mark.parametrize("job", ["momentum kept", "adam kept", "rmsprop kept", "momentum"])
+def test_a_restored_backend_goes_on_alike(backend_class, job):
+    local = training(job)
+    first, params = placed(backend_class, local), initial_params(local.make_module, SEED)
+    params = mean(one_round(first, params, 0))
+    states = {ue: first.optimizer_state(ue) for ue in range(len(SIZES))}
+    wanted = [sha256(one) for one in one_round(first, params, 1)]
+    first.close()
+    second = placed(backend_class, local)
+    for ue, state in states.items():
+        second.restore(ue, state)
+    assert [sha256(one) for one in one_round(second, params, 1)] == wanted
+    second.close()
+
+
+def test_a_model_that_is_never_fetched_still_moves_an_optimizer_that_remembers(backend_class):
+    local = training("adam kept")
+    histories = []
+    for fetch in (True, False):
+        backend, params = placed(backend_class, local), initial_params(local.make_module, SEED)
+        backend.send((0,), params)
+        backend.train([Key(SEED, 0, 0)])
+        if fetch:
+            backend.get(0)
+        backend.send((0,), params)
+        backend.train([Key(SEED, 0, 1)])
+        histories.append(sha256(backend.get(0)))
+        backend.close()
+    assert histories[0] == histories[1]
+
+
+def test_what_is_put_back_is_got_again(backend_class):
+    local = training("momentum")
+    backend, params = placed(backend_class, local), initial_params(local.make_module, SEED)
+    backend.send((1,), params)
+    backend.train([Key(SEED, 1, 0)])
+    trained = backend.get(1)
+    backend.put_back(1, trained)
+    assert sha256(backend.get(1)) == sha256(trained)
+    backend.close()
+
+
+def test_the_global_model_and_torchs_own_draws_are_left_alone(backend_class):
+    local = training("sgd")
+    backend, params = placed(backend_class, local), initial_params(local.make_module, SEED)
+    before, state = sha256(params), torch.get_rng_state()
+    one_round(backend, params, 0)
+    backend.close()
+    assert sha256(params) == before
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_backend_is_a_backend():
+    assert all(issubclass(cls, Backend) for cls in BACKENDS.values())

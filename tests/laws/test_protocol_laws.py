@@ -1,0 +1,95 @@
+"""What every protocol must do, whatever arrives in whatever order. Give a new protocol a few settings here."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.messages import (
+    ARRIVAL,
+    TIMER,
+    Aggregate,
+    Broadcast,
+    LayerArrived,
+    Ready,
+    UploadRefused,
+    UploadStarted,
+    WakeAt,
+    Woke,
+)
+from fl_simu.kernel.plain import from_plain, to_plain
+from fl_simu.station.protocols import PROTOCOLS, BaseThenEnhancement, Deadline, WaitForAll
+
+SETTINGS = {
+    "wait_for_all": [WaitForAll()],
+    "deadline": [Deadline(2.0), Deadline(0.25)],
+    "base_then_enhancement": [BaseThenEnhancement(1.0, 2.0), BaseThenEnhancement(2.0, 1.0)],
+}
+CASES = [pytest.param(protocol, id=str(protocol)) for settings in SETTINGS.values() for protocol in settings]
+ROUNDS = 3
+
+# For each UE and round: compute time, delays of two layers, whether its model is refused.
+QUARTERS = st.integers(0, 12).map(lambda quarter: quarter / 4)
+UPLOAD = st.tuples(QUARTERS, QUARTERS, QUARTERS, st.booleans())
+WORLD = st.lists(st.lists(UPLOAD, min_size=ROUNDS, max_size=ROUNDS), min_size=1, max_size=5)
+
+
+def play(protocol, world):
+    """Feed a protocol the events of a world, as the coordinator does; return each round's (ues, aggregate)."""
+    clock, state, rounds, asked = Clock(), protocol.start(), [], ()
+    clock.push(0.0, Ready(0.0, 0, tuple(range(len(world)))))
+    while len(clock) and len(rounds) < ROUNDS:
+        event = clock.pop()
+        again = protocol.on(state, event)
+        state, actions = protocol.on(state, event)
+        assert again == (state, actions), "the same state and event must give the same answer"
+        assert from_plain(to_plain(state), protocol.state_classes) == state, "a checkpoint must hold the state"
+        for action in actions:
+            if isinstance(action, Broadcast):
+                asked = action.ues
+                for ue in action.ues:
+                    send(clock, ue, len(rounds), world[ue][len(rounds)])
+            elif isinstance(action, WakeAt):
+                assert action.time_s >= clock.now_s
+                clock.push(action.time_s, Woke(action.time_s, action.ue, action.version), TIMER)
+            else:
+                assert isinstance(action, Aggregate)
+                rounds.append((asked, action, clock.now_s))
+                clock.push(clock.now_s, Ready(clock.now_s, len(rounds), asked))
+    return rounds
+
+
+def send(clock, ue, version, upload):
+    compute_s, base_s, more_s, refused = upload
+    start_s = clock.now_s + compute_s
+    clock.push(start_s, UploadStarted(start_s, ue, version), ARRIVAL)
+    if refused:
+        clock.push(start_s + base_s, UploadRefused(start_s + base_s, ue, version), ARRIVAL)
+        return
+    for layer, time_s in enumerate((start_s + base_s, start_s + base_s + more_s)):
+        clock.push(time_s, LayerArrived(time_s, ue, version, layer, 2), ARRIVAL)
+
+
+def test_every_registered_protocol_is_tested_here():
+    assert set(SETTINGS) == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("protocol", CASES)
+@given(world=WORLD)
+def test_every_round_ends_and_settles_every_ue_once(protocol, world):
+    rounds = play(protocol, world)
+    assert len(rounds) == ROUNDS
+    for asked, aggregate, _ in rounds:
+        assert sorted(aggregate.settled()) == sorted(asked)
+
+
+@pytest.mark.parametrize("protocol", CASES)
+@given(world=WORLD)
+def test_nothing_is_taken_before_it_arrived_or_after_it_was_refused(protocol, world):
+    opened_s = 0.0
+    for version, (_, aggregate, closed_s) in enumerate(play(protocol, world)):
+        for choice in aggregate.taken:
+            compute_s, base_s, more_s, refused = world[choice.ue][version]
+            assert not refused
+            assert opened_s + compute_s + base_s + (more_s if choice.layers == 2 else 0.0) <= closed_s
+        opened_s = closed_s

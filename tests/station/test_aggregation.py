@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fl_simu.kernel.messages import Update
+from fl_simu.kernel.parameters import params_of
+from fl_simu.station.aggregation import Mean, PlainMean, RunningPairwise, SumOverDrawn
+
+CURRENT = {"w": torch.tensor([100.0, 200.0])}
+SAMPLES = (10, 20, 70)
+
+
+def updates(params, samples=SAMPLES, weights=(1.0, 1.0, 1.0)):
+    return [Update(ue, 0, samples[ue], one, weights[ue]) for ue, one in enumerate(params)]
+
+
+def random_params(seed):
+    generator = np.random.RandomState(seed)
+    return [{"w": torch.from_numpy(generator.randn(4, 3).astype(np.float32))} for _ in range(3)]
+
+
+def test_mean_is_the_average_weighted_by_samples():
+    params = random_params(0)
+    stacked = np.stack([one["w"].numpy() for one in params]).astype(np.float64)
+    result = Mean().combine(params[0], iter(updates(params)), 3)["w"]
+    assert result.numpy() == pytest.approx(np.average(stacked, axis=0, weights=SAMPLES), abs=1e-7)
+    staleness = updates(params, weights=(1.0, 0.5, 0.1))
+    result = Mean().combine(params[0], iter(staleness), 3)["w"]
+    assert result.numpy() == pytest.approx(np.average(stacked, axis=0, weights=(10, 10, 7)), abs=1e-7)
+
+
+def test_plain_mean_is_what_syft_calls_federated_averaging():
+    utils = pytest.importorskip("syft.frameworks.torch.fl.utils", reason="needs syft 0.2.4 (legacy stack)")
+    models = [nn.Linear(3, 2) for _ in range(3)]
+    params = [params_of(model) for model in models]
+    # It adds the others up in the first model itself.
+    wanted = params_of(utils.federated_avg(dict(enumerate(models))))
+    result = PlainMean().combine(wanted, iter(updates(params)), 3)
+    for name in wanted:
+        assert result[name].tolist() == [pytest.approx(row, abs=1e-6) for row in wanted[name].tolist()]
+
+
+def test_running_pairwise_gives_the_last_model_half():
+    # Unit vectors show each model's weight: the global model 1/8, then 1/8, 1/4, 1/2.
+    rows = torch.eye(4)
+    params = [{"w": row} for row in rows[1:]]
+    result = RunningPairwise().combine({"w": rows[0]}, iter(updates(params)), 3)["w"]
+    assert result.tolist() == [0.125, 0.125, 0.25, 0.5]
+
+
+def test_sum_over_drawn_shrinks_with_every_rejected_ue():
+    params = [{"w": torch.tensor([8.0])}] * 3
+    rule = SumOverDrawn()
+    assert rule.combine({"w": torch.tensor([5.0])}, iter(updates(params)), 4)["w"].tolist() == [6.0]
+    assert rule.combine({"w": torch.tensor([5.0])}, iter([]), 4)["w"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("rule", [Mean(), PlainMean(), RunningPairwise()])
+def test_without_updates_the_model_stays(rule):
+    assert rule.combine(CURRENT, iter([]), 3)["w"].tolist() == [100.0, 200.0]
+
+
+def test_integer_buffers_are_rounded_to_the_nearest():
+    params = [{"n": torch.tensor(count)} for count in (1, 2, 2)]
+    result = PlainMean().combine({"n": torch.tensor(0)}, iter(updates(params)), 3)["n"]
+    assert result.dtype == torch.int64
+    assert int(result) == 2

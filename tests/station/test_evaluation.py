@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+from torch import nn
+
+from fl_simu.kernel.parameters import params_of
+from fl_simu.station.evaluation import evaluate
+from fl_simu.ue.models import cross_entropy
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_accuracy_and_loss_are_scikit_learns(batch_size):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Dropout(0.5))
+    images, labels = torch.randn(50, 1, 2, 2), torch.randint(0, 3, (50,))
+    result = evaluate(module, params_of(module), cross_entropy, images, labels, batch_size)
+    scores = torch.softmax(module.eval()(images), dim=1).detach().double().numpy()
+    scores /= scores.sum(axis=1, keepdims=True)
+    assert result.accuracy == accuracy_score(labels, np.argmax(scores, axis=1))
+    assert result.loss == pytest.approx(log_loss(labels, scores, labels=[0, 1, 2]), rel=1e-5)

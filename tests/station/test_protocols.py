@@ -1,0 +1,141 @@
+"""Each protocol from a table: events in, actions out."""
+
+import math
+
+import pytest
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.messages import (
+    Aggregate,
+    Broadcast,
+    LayerArrived,
+    Ready,
+    Taken,
+    UploadRefused,
+    UploadStarted,
+    WakeAt,
+    Woke,
+)
+from fl_simu.station.protocols import BaseThenEnhancement, Deadline, WaitForAll
+
+
+def started(time_s, ue, version=0):
+    return UploadStarted(time_s, ue, version)
+
+
+def arrived(time_s, ue, layer, layers=2, version=0):
+    return LayerArrived(time_s, ue, version, layer, layers)
+
+
+READY = Ready(0.0, 0, (0, 1, 2))
+SEND = Broadcast((0, 1, 2))
+
+GRADED = BaseThenEnhancement(receive_s=2.0, wait_s=3.0)
+EARLY_WAIT = BaseThenEnhancement(receive_s=2.0, wait_s=1.0)
+
+TABLES = {
+    "wait for all takes everything complete": (
+        WaitForAll(),
+        [
+            (READY, [SEND]),
+            (started(1.0, 0), []),
+            (started(1.0, 1), []),
+            (arrived(2.0, 1, 0), []),
+            (arrived(2.5, 1, 1), []),
+            (started(1.0, 2), []),
+            (arrived(3.0, 0, 0), []),
+            (UploadRefused(3.5, 2, 0), []),
+            (arrived(90.0, 0, 1), [Aggregate((Taken(0, 2), Taken(1, 2)), (2,))]),
+        ],
+    ),
+    "deadline takes the layers there are": (
+        Deadline(5.0),
+        [
+            (READY, [SEND, WakeAt(5.0, 0)]),
+            (started(1.0, 0), []),
+            (started(1.0, 1), []),
+            (arrived(2.0, 0, 0), []),
+            (arrived(3.0, 1, 0), []),
+            (arrived(5.0, 1, 1), []),
+            (Woke(5.0, -1, 0), [Aggregate((Taken(0, 1), Taken(1, 2)), (2,))]),
+            (arrived(5.0, 0, 1), []),
+            (Ready(5.0, 1, (2,)), [Broadcast((2,)), WakeAt(10.0, 1)]),
+            (arrived(6.0, 2, 0), []),
+            (Woke(10.0, -1, 1), [Aggregate((), (2,))]),
+        ],
+    ),
+    "a deadline that nobody needs is forgotten": (
+        Deadline(5.0),
+        [
+            (Ready(0.0, 0, (4,)), [Broadcast((4,)), WakeAt(5.0, 0)]),
+            (started(1.0, 4), []),
+            (arrived(5.0, 4, 0, layers=1), [Aggregate((Taken(4, 1),))]),
+            (Woke(5.0, -1, 0), []),
+        ],
+    ),
+    "graded: full in time, base alone, too late": (
+        GRADED,
+        [
+            (READY, [SEND]),
+            (started(1.0, 0), [WakeAt(3.0, 0, 0), WakeAt(4.0, 0, 0)]),
+            (started(1.5, 1), [WakeAt(3.5, 0, 1), WakeAt(4.5, 0, 1)]),
+            (started(2.0, 2), [WakeAt(4.0, 0, 2), WakeAt(5.0, 0, 2)]),
+            (arrived(2.0, 0, 0), []),
+            (arrived(2.5, 0, 1), []),
+            (Woke(3.0, 0, 0), []),
+            (arrived(3.5, 1, 0), []),
+            (Woke(3.5, 1, 0), []),
+            (Woke(4.0, 0, 0), []),
+            (Woke(4.0, 2, 0), []),
+            (arrived(4.1, 2, 0), []),
+            (Woke(4.5, 1, 0), [Aggregate((Taken(0, 2), Taken(1, 1)), (2,))]),
+            (arrived(4.6, 1, 1), []),
+        ],
+    ),
+    "graded: a base between wait and receive is taken alone": (
+        EARLY_WAIT,
+        [
+            (Ready(0.0, 0, (7,)), [Broadcast((7,))]),
+            (started(0.0, 7), [WakeAt(2.0, 0, 7), WakeAt(1.0, 0, 7)]),
+            (Woke(1.0, 7, 0), []),
+            (arrived(1.5, 7, 0), [Aggregate((Taken(7, 1),))]),
+        ],
+    ),
+    "graded: without limits it waits for every layer": (
+        BaseThenEnhancement(math.inf, math.inf),
+        [
+            (Ready(0.0, 0, (7,)), [Broadcast((7,))]),
+            (started(0.0, 7), []),
+            (arrived(50.0, 7, 0), []),
+            (arrived(99.0, 7, 1), [Aggregate((Taken(7, 2),))]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_events_in_actions_out(name):
+    protocol, table = TABLES[name]
+    state = protocol.start()
+    for event, wanted in table:
+        before = repr(state)
+        new, actions = protocol.on(state, event)
+        assert repr(state) == before, "a protocol must not change the state it is given"
+        assert list(actions) == wanted, event
+        state = new
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Deadline(0.0),
+        lambda: Deadline(math.nan),
+        lambda: Deadline(math.inf),
+        lambda: BaseThenEnhancement(receive_s=0.0),
+        lambda: BaseThenEnhancement(wait_s=-1.0),
+        lambda: BaseThenEnhancement(wait_s=math.nan),
+    ],
+)
+def test_thresholds_are_checked(make):
+    with pytest.raises(BadField):
+        make()

@@ -1,0 +1,161 @@
+"""Who may import whom: down only, no room of the middle floor another, no cycle, syft and ray in one file each."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "fl_simu"
+
+# From the top to the ground. Whoever stands on a floor may import what stands on a lower one; on the floors of
+# SHARED also what stands beside it, as long as no cycle comes of it.
+FLOORS = (
+    ("__main__",),
+    ("cli",),
+    ("commands", "inventory", "compare", "runs", "resume", "progress", "assemble", "config", "defaults"),
+    ("coordinator",),
+    ("backends", "attacks"),
+    ("ue", "uplink", "station", "results"),
+    ("kernel",),
+)
+SHARED = FLOORS[2]
+FLOOR = {name: height for height, floor in enumerate(reversed(FLOORS)) for name in floor}
+
+# Each hooks or starts much; only the backend that needs it may, and only when it is used.
+HEAVY = {"syft": "backends/syft_workers.py", "ray": "backends/ray_actors.py"}
+
+
+def modules():
+    """Dotted name -> syntax tree of every module of the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = list(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        if parts[-1] == "__init__":
+            parts.pop()
+        found[".".join(parts)] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+MODULES = modules()
+
+
+def top(module):
+    """The room of a module: "fl_simu.ue.models" is in "ue"; the package itself is in ""."""
+    return (module.split(".") + [""])[1]
+
+
+def imported(tree):
+    """Dotted names that a module imports, wherever in it; of `from a import b` both a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write imports in full, from fl_simu"
+            yield node.module
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def own(tree):
+    """Those of them that are modules of this package."""
+    return sorted({name for name in imported(tree) if name in MODULES and name != "fl_simu"})
+
+
+def may_import(room, other):
+    if room == other:
+        return True
+    return FLOOR[other] < FLOOR[room] or (room in SHARED and other in SHARED)
+
+
+def test_every_module_stands_on_a_floor():
+    unknown = sorted({top(name) for name in MODULES} - set(FLOOR) - {""})
+    assert not unknown, f"say in FLOORS of {Path(__file__).name} on which floor of the house these stand: {unknown}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down_only(module):
+    others = own(MODULES[module])
+    if module == "fl_simu":
+        assert not others, "`import fl_simu` must stay light"
+    wrong = [other for other in others if not may_import(top(module), top(other))]
+    assert not wrong, f"{module} must not import {wrong}: imports go down only, see FLOORS"
+
+
+def test_the_rule_sees_what_it_forbids():
+    assert not may_import("ue", "uplink")
+    assert not may_import("kernel", "ue")
+    assert not may_import("backends", "coordinator")
+    assert not may_import("coordinator", "assemble")
+    assert may_import("backends", "ue") and may_import("commands", "runs") and may_import("cli", "kernel")
+    tree = ast.parse("def f():\n    from fl_simu.uplink import link\n    import fl_simu.ue.models as m")
+    assert own(tree) == ["fl_simu.ue.models", "fl_simu.uplink", "fl_simu.uplink.link"]
+
+
+def test_no_cycle():
+    graph = {name: [other for other in own(tree) if other != name] for name, tree in MODULES.items()}
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, "a cycle: " + " > ".join([*path[path.index(name) :], name])
+        if name in done:
+            return
+        path.append(name)
+        for other in graph[name]:
+            # A module imports the packages that it lies in by lying in them; that is no cycle.
+            if not name.startswith(other + "."):
+                visit(other)
+        path.pop()
+        done.add(name)
+
+    for name in graph:
+        visit(name)
+
+
+def test_the_coordinator_knows_no_part_by_name():
+    contracts = {
+        "fl_simu.backends.base",
+        "fl_simu.station.aggregation",
+        "fl_simu.station.evaluation",
+        "fl_simu.station.protocols",
+        "fl_simu.uplink.link",
+    }
+    parts = {"backends", "station", "uplink"}
+    of_parts = {name for name in own(MODULES["fl_simu.coordinator"]) if top(name) in parts and name.count(".") > 1}
+    assert of_parts <= contracts
+
+
+@pytest.mark.parametrize("heavy", sorted(HEAVY))
+def test_heavy_packages_are_imported_in_one_file_and_only_when_needed(heavy):
+    def is_it(node):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        return any(name.split(".")[0] == heavy for name in names)
+
+    files = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        imports = {node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) and is_it(node)}
+        functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        inside = {node for function in functions for node in ast.walk(function)}
+        if imports:
+            files[path.relative_to(PACKAGE).as_posix()] = imports <= inside
+    must_be_there = (PACKAGE / HEAVY[heavy]).exists()
+    assert files == ({HEAVY[heavy]: True} if must_be_there else {})
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], cwd=str(PACKAGE.parent), capture_output=True, text=True)
+
+
+def test_importing_the_package_is_light():
+    done = run_python("import sys, fl_simu; print(sorted({'torch', 'numpy', 'syft', 'ray'} & set(sys.modules)))")
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_importing_every_module_hooks_nothing():
+    names = sorted(name for name in MODULES if name != "fl_simu.__main__")
+    code = "import importlib, sys\nfor name in {}: importlib.import_module(name)\nprint(sorted({} & set(sys.modules)))"
+    done = run_python(code.format(names, set(HEAVY)))
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,303 @@
+"""A user's mistake: one line that names the field, the value and what is allowed; status 2; nothing left behind."""
+
+import gzip
+import struct
+from typing import Callable, NamedTuple, Optional, Tuple
+
+import pytest
+
+from fl_simu.assemble import syft_installed
+from fl_simu.cli import main
+
+IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+class Mistake(NamedTuple):
+    """One row.
+
+    Fields:
+        id: of the test.
+        arguments: of the command line; "{tmp}" is an empty folder, "{file}" a good experiment.
+        words: what the line must contain.
+        prepare: is given the empty folder and puts there what the arguments speak of.
+        stack: "syft" or "no syft" where the mistake is one on one stack only.
+    """
+
+    id: str
+    arguments: Tuple[str, ...]
+    words: Tuple[str, ...]
+    prepare: Optional[Callable] = None
+    stack: str = ""
+
+
+def sets(id, assignments, *words, **others):
+    """A run of the good experiment with assignments, separated by blanks."""
+    arguments = ["run", "{file}", "--out", "{tmp}/out"]
+    for assignment in assignments.split():
+        arguments += ["--set", assignment]
+    return Mistake(id, tuple(arguments), words, **others)
+
+
+def command(id, line, *words, **others):
+    """Any command line, split at blanks."""
+    return Mistake(id, tuple(line.split()), words, **others)
+
+
+def holds(name, content):
+    """Writes one file."""
+
+    def prepare(folder):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    return prepare
+
+
+def corrupt_mnist(change):
+    """Writes four files named as MNIST's, each changed by `change(bytes)`."""
+
+    def prepare(folder):
+        (folder / "data" / "mnist").mkdir(parents=True)
+        for name in IDX_FILES:
+            shape = (60000 if name.startswith("train") else 10000,) + ((28, 28) if "idx3" in name else ())
+            header = struct.pack(f">{1 + len(shape)}I", 0x0800 + len(shape), *shape)
+            path = folder / "data" / "mnist" / f"{name}-ubyte.gz"
+            path.write_bytes(change(gzip.compress(header + bytes(shape[0]))))
+
+    return prepare
+
+
+def finished_run(folder):
+    """Leaves a finished run of the good experiment in the folder `run`."""
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
+
+
+CONFIG = [
+    sets("unknown key", "round=3", "round", "did you mean 'rounds'?"),
+    sets("unknown key in training", "training.epoch=3", "training.epoch", "did you mean 'epochs'?"),
+    sets("unknown key in a part", "codec.base_bit=3", "codec.base_bit", "did you mean 'base_bits'?"),
+    sets("string for int", "rounds=many", "rounds = 'many'", "integer"),
+    sets("float for int", "rounds=2.5", "rounds = 2.5", "integer"),
+    sets("bool for int", "rounds=true", "rounds = True", "integer"),
+    sets("list for int", "rounds=[1]", "rounds = [1]", "integer"),
+    sets("date for int", "seed=2020-01-01", "seed = datetime.date(2020, 1, 1)", "integer"),
+    sets("nothing for int", "rounds=", "rounds = ''", "integer"),
+    sets("int for bool", "training.keep_optimizer_state=1", "training.keep_optimizer_state = 1", "boolean"),
+    sets("string for float", "optimizer.lr=fast", "optimizer.lr = 'fast'", "number"),
+    sets("string in a list", 'codec.enhancement_bits=["2"]', "codec.enhancement_bits.0 = '2'", "integer"),
+    sets("number for a list", "codec.enhancement_bits=2", "codec.enhancement_bits = 2", "tuple"),
+    sets("list for a part", "codec=[1]", "codec = [1]", "a name, or a table with a name"),
+    sets("number for a table", "training=5", "training = 5", "Training"),
+    sets("number for a name", "codec.name=5", "codec", "5", "a name, or a table with a name"),
+    sets("rounds 0", "rounds=0", "rounds = 0", "greater than or equal to 1"),
+    sets("negative seed", "seed=-1", "seed = -1", "greater than or equal to 0"),
+    sets("0 UEs", "ues=0", "ues = 0", "greater than or equal to 1"),
+    sets("0 threads", "threads=0", "threads = 0", "greater than or equal to 1"),
+    sets("too many threads", "threads=100000000", "threads = 100000000", "less than or equal to"),
+    sets("batch size 0", "training.batch_size=0", "training.batch_size = 0", "greater than or equal to 1"),
+    sets("vast batch", "training.batch_size=99999999999999999999", "training.batch_size", "less than or equal"),
+    sets("more UEs a round than UEs", "ues_per_round=5", "ues_per_round = 5", "at most the 4 ues"),
+    sets("more UEs than samples", "ues=401", "ues = 401", "1 to 400"),
+    sets("bad run name", "name=../x", "name = '../x'", "match pattern"),
+    sets("long run name", "name=" + "x" * 300, "name", "at most 100 characters"),
+    sets("unknown payload", "payload=gradient", "payload = 'gradient'", "one of update, weights"),
+    sets("unknown backend", "backend=torsch", "backend = 'torsch'", "did you mean 'torch'?"),
+    sets("unknown codec", "codec=afine", "codec.name = 'afine'", "did you mean 'affine'?"),
+    sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, normal"),
+    sets("unknown protocol", "protocol=dedline", "protocol.name = 'dedline'", "did you mean 'deadline'?"),
+    sets("unknown model", "model=mnist_cmm", "model.name = 'mnist_cmm'", "did you mean 'mnist_cnn'?"),
+    sets("unknown data", "data=emnist", "data.name = 'emnist'", "did you mean 'mnist'?"),
+    sets("NaN learning rate", "optimizer.lr=nan", "optimizer.lr = nan", "a finite number above 0"),
+    sets("negative learning rate", "optimizer.lr=-0.1", "optimizer.lr = -0.1", "a finite number above 0"),
+    sets("infinite learning rate", "optimizer.lr=inf", "optimizer.lr = inf", "a finite number above 0"),
+    sets("momentum 1", "optimizer.momentum=1.0", "optimizer.momentum = 1.0", "below 1"),
+    sets("dropout 1", "model.dropout=1.0", "model.dropout = 1.0", "below 1"),
+    sets("empty layer", "model.hidden=[0]", "model.hidden = (0,)", "at least 1"),
+    sets("vast layer", "model.hidden=[1000000000000000]", "model", "mlp", "memory"),
+    sets("bits 0", "codec.base_bits=0", "codec.base_bits = 0", "1 to 16"),
+    sets("bits 17", "codec.base_bits=17", "codec.base_bits = 17", "1 to 16"),
+    sets("17 bits in all", "codec.base_bits=15", "codec.enhancement_bits = (2,)", "at most 16 bits"),
+    sets("enhancement of 0 bits", "codec.enhancement_bits=[0]", "codec.enhancement_bits", "at least 1"),
+    sets(
+        "negative rate",
+        "channel.name=constant channel.rate_mbps=-1",
+        "channel.rate_mbps = -1",
+        "a finite number above 0",
+    ),
+    sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "at least 0"),
+    sets(
+        "negative deadline",
+        "protocol.name=deadline protocol.deadline_s=-1",
+        "protocol.deadline_s = -1",
+        "a finite number above 0",
+    ),
+    sets("threshold NaN", "protocol.receive_s=nan", "protocol.receive_s = nan", "a number above 0"),
+    sets("model that does not fit", "model=lenet", "model.name = 'lenet'", "(3, 32, 32)", "digits"),
+    sets(
+        "too few outputs",
+        "data=cifar100 model.name=lenet model.outputs=10",
+        "model.outputs = 10",
+        "at least the 100 classes",
+    ),
+    sets(
+        "more samples than the set has", "data.train_samples=1443", "data.train_samples = 1443", "from 1 to 1442"
+    ),
+    sets(
+        "more samples than there are to deal",
+        "partition.samples_per_ue=101",
+        "partition.samples_per_ue = 101",
+        "at most 100",
+    ),
+    sets("set without =", "rounds", "--set rounds", "KEY=VALUE"),
+    sets("set without a key", "=3", "--set =3", "KEY=VALUE"),
+    sets("set too deep", "a.b.c=3", "--set a.b.c=3", "TABLE.KEY=VALUE"),
+    sets("set into a number", "rounds.x=3", "--set rounds.x=3", "rounds is no table"),
+    sets("syft without syft", "backend=syft", "backend = 'syft'", "legacy stack", stack="no syft"),
+    sets("syft with batch norm", "backend=syft model.batch_norm=true", "syft", "BatchNorm1d", stack="syft"),
+    sets("syft with an LSTM", "backend=syft model=row_lstm", "syft", "LSTM", stack="syft"),
+    sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "adagrad", stack="syft"),
+]
+
+FILES = [
+    command("missing file", "run {tmp}/no.toml", "no.toml", "No such file"),
+    command("folder as file", "run {tmp}", "{tmp}", "Is a directory"),
+    command("file below a file", "run {file}/x.toml", "x.toml", "Not a directory"),
+    command(
+        "no TOML", "run {tmp}/x.toml", "x.toml is no valid TOML", "line 1", prepare=holds("x.toml", b"rounds = = 3")
+    ),
+    command("no text", "run {tmp}/x.toml", "x.toml is no valid TOML", prepare=holds("x.toml", b"\xff\xfe\x00r")),
+    command("no file", "run", "FILE is missing", "--resume"),
+    command(
+        "unknown key in a file",
+        "run {tmp}/x.toml",
+        "rouns is no known key",
+        "did you mean 'rounds'?",
+        prepare=holds("x.toml", b"rouns = 3"),
+    ),
+    command(
+        "missing data folder",
+        "run {file} --set data=mnist --data-dir {tmp}/no",
+        "data_dir = '{tmp}/no'",
+        "must be a folder",
+    ),
+    command(
+        "no gzip",
+        "run {file} --set data=mnist --data-dir {tmp}/data --out {tmp}/out",
+        "ubyte.gz: damaged",
+        prepare=corrupt_mnist(lambda data: b"not gzip" + data),
+    ),
+    command(
+        "truncated gzip",
+        "run {file} --set data=mnist --data-dir {tmp}/data --out {tmp}/out",
+        "ubyte.gz: damaged",
+        prepare=corrupt_mnist(lambda data: data[: len(data) // 2]),
+    ),
+    command(
+        "flipped bit in gzip",
+        "run {file} --set data=mnist --data-dir {tmp}/data --out {tmp}/out",
+        "ubyte.gz: damaged",
+        prepare=corrupt_mnist(lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:]),
+    ),
+    command("out below a file", "run {file} --out {file}/out", "cannot write", "small.toml/out", "Not a directory"),
+    command("out is a file", "run {file} --out {file}", "cannot write", "small.toml", "File exists"),
+    command(
+        "out is not empty",
+        "run {file} --out {tmp}/full",
+        "--out {tmp}/full",
+        "not empty",
+        "--resume {tmp}/full",
+        prepare=holds("full/x", b""),
+    ),
+    command("out with resume", "run --resume {tmp} --out {tmp}/out", "--out {tmp}/out", "--resume"),
+    command("resume nothing", "run --resume {tmp}/no", "--resume {tmp}/no", "no run is there"),
+    command("resume a file", "run --resume {file}", "--resume {file}", "no run is there"),
+    command(
+        "resume with another codec",
+        "run --resume {tmp}/run --set codec=float32",
+        "codec = {{'name': 'float32'}} is not allowed with --resume {tmp}/run",
+        "that run has",
+        "'affine'",
+        prepare=finished_run,
+    ),
+    command(
+        "resume with another seed",
+        "run --resume {tmp}/run --seed 4",
+        "seed = 4 is not allowed with --resume {tmp}/run",
+        "that run has 3",
+        prepare=finished_run,
+    ),
+    command(
+        "resume with fewer rounds",
+        "run --resume {tmp}/run --rounds 1",
+        "rounds = 1 is not allowed",
+        "has 2 already",
+        prepare=finished_run,
+    ),
+]
+
+COMMANDS = [
+    command("realtime 0", "run {file} --realtime 0", "--realtime 0.0", "a finite number above 0"),
+    command("realtime NaN", "run {file} --realtime nan", "--realtime nan", "a finite number above 0"),
+    command("realtime a word", "run {file} --realtime fast", "--realtime", "fast", "float"),
+    command("rounds a word", "run {file} --rounds many", "--rounds", "many", "integer"),
+    command("unknown command", "rum", "rum", "No such command"),
+    command("unknown option", "run {file} --round 3", "--round"),
+    command("unknown kind", "list codec", "KIND = 'codec'", "did you mean 'codecs'?"),
+    command("same backend twice", "compare {file} --backends torch,torch", "--backends torch,torch", "twice"),
+    command("compare with no backend", "compare {file}", "--backends"),
+    command("compare with an unknown one", "compare {file} --backends torch,jax", "backend = 'jax'", "known are"),
+    command("compare below a file", "compare {file} --backends torch --out {file}/x", "cannot write", "small.toml/x"),
+    command("fetch an unknown set", "data fetch nmist", "dataset = 'nmist'", "one of mnist"),
+    command("fetch nothing", "data fetch", "NAME"),
+]
+
+MISTAKES = CONFIG + FILES + COMMANDS
+
+
+def test_there_are_at_least_thirty_and_each_has_its_own_name():
+    assert len(MISTAKES) >= 30
+    assert len({mistake.id for mistake in MISTAKES}) == len(MISTAKES)
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def require_one_line(said, words):
+    assert said.startswith("fl_simu: ")
+    assert said.endswith("\n")
+    assert len(said.splitlines()) == 1
+    assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(mistake, id=mistake.id) for mistake in MISTAKES])
+def test_one_line_status_2_nothing_left(mistake, small, tmp_path, monkeypatch, capsys):
+    if mistake.stack == "syft" and not syft_installed():
+        pytest.skip("syft needs the legacy stack")
+    if mistake.stack == "no syft" and syft_installed():
+        pytest.skip("syft is here: asking for it is no mistake")
+    monkeypatch.chdir(tmp_path)
+    if mistake.prepare:
+        mistake.prepare(tmp_path)
+    before = tree(tmp_path)
+    capsys.readouterr()
+    places = {"tmp": tmp_path, "file": small}
+
+    status = main([argument.format(**places) for argument in mistake.arguments])
+
+    require_one_line(capsys.readouterr().err, [word.format(**places) for word in mistake.words])
+    assert status == 2
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["run no.toml", "run small.toml --out out --set optimizer.lr=nan", "run small.toml --out small.toml/out"],
+)
+def test_so_does_a_process_of_its_own(line, small, tmp_path, fl_simu_process):
+    done = fl_simu_process(*line.split())
+
+    require_one_line(done.stderr, [])
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == [small]

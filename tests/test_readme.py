@@ -1,0 +1,216 @@
+"""The README and the docs keep what they promise: commands run, links lead somewhere, examples parse, no key is missing."""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fl_simu import config
+from fl_simu.assemble import REGISTRIES, plan, syft_installed
+from fl_simu.backends import BACKENDS
+from fl_simu.config import PARTS, Experiment, Training
+from fl_simu.defaults import DIGITS
+from fl_simu.results.records import RoundRecord, Summary, UeOutcome
+from fl_simu.runs import RunFolder
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# What stands in the README, and what runs here instead.
+REPLACED = {
+    # Minutes on MNIST, or a download.
+    "python -m fl_simu": f"python -m fl_simu run {shlex.quote(str(DIGITS))} --rounds 1 --set ues=2 "
+    "--set data.train_samples=64 --set data.test_samples=50 --set training.epochs=1",
+    # A download where the data are missing.
+    "python -m fl_simu data fetch mnist": "python -m fl_simu data fetch digits",
+}
+if not syft_installed():
+    REPLACED["python -m fl_simu compare mine.toml --backends syft,torch"] = (
+        "python -m fl_simu compare mine.toml --backends torch"
+    )
+
+# Set-up commands: they take minutes and a network, and are the set-up that these tests run in.
+NOT_RUN = ("make ", "conda ", "python3 -m venv ", ". .venv/", "python -m pip install ")
+
+
+def blocks(path, language):
+    """The fenced code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    return [line for block in blocks(README, "sh") for line in block.splitlines()]
+
+
+def test_two_commands_do_everything():
+    assert blocks(README, "sh")[0].splitlines() == ["make run", "make test"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_targets_exist():
+    named = set()
+    for path in DOCS:
+        quoted = re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))
+        named.update(quoted)
+    named.update(line.split()[1] for line in commands() if line.startswith("make "))
+    assert {"run", "test", "help"} <= named
+    for target in sorted(named):
+        done = subprocess.run(["make", "-n", target], cwd=str(ROOT), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_command_is_run_or_known_not_to_be():
+    ours = [line for line in commands() if line.startswith("python -m fl_simu")]
+    others = [line for line in commands() if line not in ours and not line.startswith(NOT_RUN)]
+    assert others == []
+    assert set(REPLACED) <= set(ours), "REPLACED names a command that the README does not have"
+    files = re.findall(r"-r (\S+)|-f (\S+)", "\n".join(commands()))
+    assert files and all((ROOT / (one or other)).exists() for one, other in files)
+
+
+@pytest.fixture(scope="module")
+def after_the_commands(tmp_path_factory):
+    """A folder in which the README's own commands were run one after the other, and what each printed."""
+    folder = tmp_path_factory.mktemp("readme")
+    folder.joinpath("mine.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = dict(os.environ, PYTHONPATH=path)
+    printed = {}
+    for line in commands():
+        if not line.startswith("python -m fl_simu"):
+            continue
+        words = [sys.executable, *shlex.split(REPLACED.get(line, line))[1:]]
+        done = subprocess.run(words, cwd=str(folder), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        printed[line] = done.stdout
+    return folder, printed
+
+
+def test_the_commands_run(after_the_commands):
+    folder, printed = after_the_commands
+    summary = json.loads((folder / "runs/mine/summary.json").read_text())
+    assert (summary["name"], summary["rounds"], summary["ues"]) == ("mine", 7, 8)
+    assert summary["final_accuracy"] > 0.85
+    assert "going on after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
+    assert "affine" in printed["python -m fl_simu list codecs"]
+    assert "largest weight difference" in printed["python -m fl_simu compare mine.toml --backends syft,torch"]
+
+
+def test_every_file_of_a_run_is_described(after_the_commands):
+    folder, _ = after_the_commands
+    text = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    run = folder / "runs/mine"
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    names = {re.sub(r"round-\d+", "round-N", name) for name in left}
+    assert {"config.toml", "rounds.jsonl", "summary.json", "model.safetensors"} < names
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def table_rows(text):
+    """Cells of every table row whose first cell is a name in backticks."""
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def section(text, heading):
+    """What stands under a heading, up to the next one of its own level or a higher one."""
+    level = heading.split(" ")[0]
+    following = text.split(f"\n{heading}\n", 1)
+    assert len(following) == 2, f"no heading '{heading}'"
+    return re.split(rf"^#{{1,{len(level)}}} ", following[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def fields_described(heading):
+    text = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    return [row[0].strip("`") for row in table_rows(section(text, heading))]
+
+
+def test_every_field_of_a_run_is_described(after_the_commands):
+    folder, _ = after_the_commands
+    run = RunFolder(folder / "runs/mine")
+    names = [field.name for cls in (RoundRecord, UeOutcome) for field in dataclasses.fields(cls)]
+    assert fields_described("## rounds.jsonl") == names
+    summary = json.loads(run.summary.read_text())
+    assert [field.name for field in dataclasses.fields(Summary) if field.name not in summary] == ["facts"]
+    assert fields_described("## summary.json") == list(summary)
+    compared = next(folder.glob("runs/compare-*/compare.json"))
+    entries = json.loads(compared.read_text())
+    first_part = section((ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8"), "# What a run leaves behind")
+    described = [row[0].strip("`") for row in table_rows(first_part.split("\n## ")[0])]
+    assert described[-len(entries[0]) :] == list(entries[0])
+
+
+def slug(heading):
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        goal = (path.parent / file).resolve() if file else path
+        assert goal.exists(), f"{path.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", goal.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{path.name} links to {target}"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 200
+
+
+EXAMPLES = [(path.name, block) for path in DOCS for block in blocks(path, "toml")]
+
+
+@pytest.mark.parametrize("block", [block for _, block in EXAMPLES], ids=[name for name, _ in EXAMPLES])
+def test_toml_examples_are_experiments(block, tmp_path):
+    file = tmp_path / "example.toml"
+    file.write_text(block, encoding="utf-8")
+    planned = plan(config.parse(config.read(file)))
+    planned.backend.close()
+
+
+CONFIG = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+
+
+def literal(value):
+    """A default as docs/config.md writes it: as TOML does."""
+    if value is None:
+        return "not given"
+    if isinstance(value, dict):
+        value = value["name"]
+    return "`{}`".format(json.dumps(list(value) if isinstance(value, tuple) else value))
+
+
+def described(text):
+    """Key -> default of the rows of a section's first table."""
+    return {row[0].strip("`"): row[2] for row in table_rows(text.split("\n### ")[0])}
+
+
+def test_every_top_level_key_is_described():
+    expected = {name: literal(info.default) for name, info in Experiment.model_fields.items() if name != "training"}
+    assert described(section(CONFIG, "## Top level")) == dict(expected, training="")
+    expected = {name: literal(info.default) for name, info in Training.model_fields.items()}
+    assert described(section(CONFIG, "## training")) == expected
+    backends = [row[0].strip("`") for row in table_rows(section(CONFIG, "### backend"))]
+    assert backends == ["auto", *BACKENDS]
+
+
+@pytest.mark.parametrize("table", PARTS)
+def test_every_part_and_argument_is_described(table):
+    text = section(CONFIG, "## " + table)
+    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == list(REGISTRIES[table])
+    for name, part in REGISTRIES[table].items():
+        expected = {field.name: literal(field.default) for field in dataclasses.fields(part)}
+        assert described(section(text, "### " + name)) == expected, f"{table} {name}"

@@ -1,0 +1,70 @@
+import pytest
+import torch
+from torch import nn
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.ue.models import MODELS, LeNet, Mlp, MnistCnn
+
+SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32)}
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_scores_images(name):
+    shape = SHAPES.get(name, (3, 8, 8))
+    module = MODELS[name]().build(shape, 10)
+    scores = module(torch.randn(5, *shape))
+    assert scores.shape[0] == 5 and scores.shape[1] >= 10
+    loss = MODELS[name].loss(scores, torch.arange(5))
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_the_notes_cnn_has_the_notes_number_of_parameters():
+    assert count(MnistCnn().build((1, 28, 28), 10)) == 1_199_882
+
+
+def test_lenet_has_the_widths_of_the_notes():
+    widths = [(layer.weight.shape[1], layer.weight.shape[0]) for layer in LeNet().build((3, 32, 32), 10).modules()
+              if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    assert widths == [(3, 6), (6, 16), (400, 120), (120, 84), (84, 100)]
+
+
+def test_the_cnn_is_the_notes_code():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Sequential(nn.Conv2d(1, 32, 3, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 1), nn.ReLU())
+            self.fc = nn.Sequential(nn.Linear(64 * 12 * 12, 128), nn.ReLU(), nn.Linear(128, 10))
+
+        def forward(self, x):
+            x = nn.functional.max_pool2d(self.conv(x), 2).view(-1, 64 * 12 * 12)
+            return nn.functional.log_softmax(self.fc(x), dim=1)
+
+    ours, theirs, images = MnistCnn().build((1, 28, 28), 10), Net(), torch.randn(3, 1, 28, 28)
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.equal(ours(images), theirs(images))
+
+
+def test_dropout_only_works_in_training():
+    module, images = MnistCnn(dropout=0.5).build((1, 28, 28), 10), torch.randn(2, 1, 28, 28)
+    assert not torch.equal(module(images), module(images))
+    module.eval()
+    assert torch.equal(module(images), module(images))
+
+
+@pytest.mark.parametrize(
+    "make, field",
+    [
+        (lambda: MnistCnn(dropout=1.0), "dropout"),
+        (lambda: Mlp(hidden=(0,)), "hidden"),
+        (lambda: LeNet(outputs=1), "outputs"),
+        (lambda: LeNet(outputs=10).build((3, 32, 32), 100), "outputs"),
+    ],
+)
+def test_arguments_are_checked(make, field):
+    with pytest.raises(BadField, match=field):
+        make()

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.ue.compute import ConstantCompute, UniformCompute
+from fl_simu.ue.models import LogisticRegression
+from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
+from fl_simu.ue.training import Key, LocalTraining
+
+
+def local_training(**options):
+    model = LogisticRegression()
+    return LocalTraining(lambda: model.build((1, 2, 2), 3), model.loss, Sgd(), **options)
+
+
+def test_every_epoch_sees_every_sample_once():
+    batches = local_training(epochs=3, batch_size=4).orders(Key(1, 2, 3), 10)
+    assert [len(batch) for batch in batches] == [4, 4, 2] * 3
+    epochs = [torch.cat(batches[start : start + 3]).tolist() for start in (0, 3, 6)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
+    assert epochs[0] != epochs[1]
+
+
+def test_the_order_belongs_to_the_ue_and_the_round():
+    local = local_training(batch_size=100)
+    orders = {key: local.orders(Key(*key), 20)[0].tolist() for key in [(1, 0, 0), (1, 1, 0), (1, 0, 1), (2, 0, 0)]}
+    assert len({tuple(order) for order in orders.values()}) == 4
+    assert local.orders(Key(1, 0, 0), 20)[0].tolist() == orders[(1, 0, 0)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_is_torchs_own_and_checks_its_rate(name):
+    built = OPTIMIZERS[name](lr=0.25).build([torch.zeros(2, requires_grad=True)])
+    assert type(built) is OPTIMIZERS[name].torch_class
+    assert built.defaults["lr"] == 0.25
+    for rate in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(BadField, match="lr"):
+            OPTIMIZERS[name](lr=rate)
+
+
+def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
+    assert ConstantCompute(2.0).time_s(1, 5, 7) == 2.0
+    each, once = UniformCompute(1.0, 3.0), UniformCompute(1.0, 3.0, per_round=False)
+    times = [each.time_s(1, ue, round) for ue in range(40) for round in range(40)]
+    assert 1.0 <= min(times) and max(times) < 3.0
+    # The mean of n uniform draws lies within four deviations, (high - low) / sqrt(12 n), of the middle.
+    assert sum(times) / len(times) == pytest.approx(2.0, abs=4 * 2 / math.sqrt(12 * len(times)))
+    assert once.time_s(1, 3, 0) == once.time_s(1, 3, 9) != each.time_s(1, 3, 9)
+    with pytest.raises(BadField, match="high_s"):
+        UniformCompute(2.0, 1.0)
