@@ -1,0 +1,191 @@
+"""The loop itself, with a backend that trains by adding a number."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from fl_simu.backends.base import Backend
+from fl_simu.coordinator import Coordinator, Observer, Setting
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
+from fl_simu.kernel.parameters import sha256
+from fl_simu.resume import restore, snapshot
+from fl_simu.station.aggregation import Mean
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
+from fl_simu.uplink.channels.base import Channel
+from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.sizes import RealBytes
+
+
+class Adding(Backend):
+    """UE i adds i + 1 to every weight, or turns it into NaN if it is among `broken`."""
+
+    def __init__(self, broken=()):
+        super().__init__(None)
+        self.broken, self.held, self.log = broken, {}, []
+
+    def place(self, ue, shard):
+        pass
+
+    def send(self, ues, params):
+        self.log.append(("send", tuple(ues)))
+        for ue in ues:
+            self.held[ue] = params
+
+    def train(self, keys):
+        for key in keys:
+            step = math.nan if key.ue in self.broken else key.ue + 1
+            self.held[key.ue] = {name: tensor + step for name, tensor in self.held[key.ue].items()}
+
+    def get(self, ue):
+        self.log.append(("get", ue))
+        return self.held.pop(ue)
+
+    def put_back(self, ue, params):
+        self.held[ue] = params
+
+    def optimizer_state(self, ue):
+        return {}
+
+    def restore(self, ue, optimizer):
+        pass
+
+    def close(self):
+        pass
+
+
+@dataclass(frozen=True)
+class RateOfUe(Channel):
+    """UE i has the i-th rate."""
+
+    rates_mbps: tuple
+
+    def pieces(self, seed, ue, round, start_s):
+        yield self.rates_mbps[ue], math.inf
+
+
+class Keep(Observer):
+    def __init__(self):
+        self.records, self.fetched_ues, self.snapshots = [], [], []
+
+    def fetched(self, ue):
+        self.fetched_ues.append(ue)
+
+    def aggregated(self, record, coordinator):
+        self.records.append(record)
+        self.snapshots.append(snapshot(coordinator, "me"))
+
+
+def coordinator(protocol, rates_mbps, rounds=1, backend=None, codec=None, compute_s=lambda ue, version: 1.0):
+    # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
+    model = {"w": torch.zeros(31_250)}
+    setting = Setting(
+        seed=1,
+        rounds=rounds,
+        backend=backend or Adding(),
+        link=Link(codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "weights", 1),
+        protocol=protocol,
+        aggregation=Mean(),
+        evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
+        draw=lambda version: tuple(range(len(rates_mbps))),
+        compute_s=compute_s,
+        samples={ue: 1 for ue in range(len(rates_mbps))},
+        observers=[Keep()],
+    )
+    return Coordinator(setting, Clock(), model)
+
+
+def seen(running):
+    return running.setting.observers[0]
+
+
+def test_models_are_fetched_when_the_clock_reaches_their_arrival():
+    running = coordinator(WaitForAll(), (0.5, 2.0, 1.0))
+    running.run()
+    record = seen(running).records[0]
+    assert seen(running).fetched_ues == [1, 2, 0]
+    assert running.setting.backend.log == [("send", (0, 1, 2)), ("get", 1), ("get", 2), ("get", 0)]
+    assert record.time_s == 3.0
+    assert [outcome.delays_s for outcome in record.ues] == [(2.0,), (0.5,), (1.0,)]
+    assert record.uplink_bits == 3_000_000
+    assert record.loss == 2.0
+
+
+def test_a_late_model_is_never_fetched_and_its_upload_is_cut_off():
+    running = coordinator(Deadline(2.0), (0.5, 2.0, 1.0), rounds=2)
+    running.run()
+    first, second = seen(running).records
+    assert [outcome.accepted for outcome in first.ues] == ["none", "full", "full"]
+    assert first.ues[0].reason == "late"
+    assert first.ues[0].bits == 500_000
+    assert ("get", 0) not in running.setting.backend.log
+    assert (first.loss, second.loss) == (2.5, 5.0)
+    assert second.time_s == 4.0
+
+
+def test_a_base_layer_alone_is_taken_as_it_is():
+    # Layers of 12/16 and 4/16 of half a Mbit: arrivals at 0.375/r and 0.5/r.
+    codec = Affine(12, (4,))
+    running = coordinator(BaseThenEnhancement(1.0, 0.45), (1.0, 2.0, 0.1), codec=codec)
+    running.run()
+    record = seen(running).records[0]
+    assert [outcome.accepted for outcome in record.ues] == ["base", "full", "none"]
+    assert record.time_s == 2.0
+    assert running.model["w"][0] == 1.5
+
+
+def test_what_is_not_finite_is_refused_and_recorded():
+    running = coordinator(WaitForAll(), (1.0, 2.0), backend=Adding(broken={0}))
+    running.run()
+    record = seen(running).records[0]
+    assert [(outcome.accepted, outcome.reason) for outcome in record.ues] == [("none", "not finite"), ("full", "")]
+    assert bool((running.model["w"] == 2.0).all())
+
+
+def test_waiting_for_what_never_arrives_is_told():
+    running = coordinator(WaitForAll(), (1.0, 0.0))
+    with pytest.raises(UserError, match="round 1 never ends"):
+        running.run()
+
+
+@dataclass(frozen=True)
+class EveryArrival(Protocol):
+    """Aggregate whenever a model is complete and hand out the new one to its UE: uploads stay in flight."""
+
+    state_classes = ()
+
+    def start(self):
+        return ()
+
+    def decided(self, state, ue, now_s):
+        raise NotImplementedError
+
+    def on(self, state, event):
+        if isinstance(event, Ready):
+            return (), (Broadcast(tuple(ue for ue in event.ues if ue not in state)),)
+        if isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
+            others = tuple(ue for ue in range(3) if ue != event.ue)
+            return others, (Aggregate((Taken(event.ue, event.layers),)),)
+        return state, ()
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after):
+    def make():
+        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4, (4,)))
+
+    whole = make()
+    whole.run()
+    assert len({upload.version for upload in whole.uploads.values()}) > 1
+    resumed = make()
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    kept = [(record.round, record.time_s, record.loss, record.ues) for record in seen(whole).records[after:]]
+    assert [(one.round, one.time_s, one.loss, one.ues) for one in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)

@@ -1,0 +1,306 @@
+"""A run that is killed, interrupted or damaged goes on as if nothing had been."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import NamedTuple, Tuple
+
+import pytest
+
+from fl_simu.assemble import syft_installed
+from fl_simu.cli import main
+from fl_simu.results import checkpoints, files
+
+# Full, base and rejected uploads all occur; --realtime 4 makes a round last a quarter of a second or more.
+KILLED = """
+name = "killed"
+seed = 11
+rounds = 9
+ues = 5
+ues_per_round = 3
+size = "notes"
+codec = { name = "affine", base_bits = 2, enhancement_bits = [2] }
+channel = { name = "normal", mean_mbps = 5.0, std_mbps = 2.0 }
+protocol = { name = "base_then_enhancement", receive_s = 0.4, wait_s = 0.35 }
+compute = { name = "uniform", low_s = 0.5, high_s = 1.0 }
+model = { name = "mlp", hidden = [32], dropout = 0.25 }
+data = { name = "digits", train_samples = 600, test_samples = 100 }
+
+[training]
+epochs = 2
+batch_size = 32
+keep_optimizer_state = true
+"""
+OPTIMIZERS = {
+    "momentum": 'optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }\n',
+    "adam": 'optimizer = { name = "adam", lr = 0.002 }\n',
+}
+NEEDS_SYFT = pytest.mark.skipif(not syft_installed(), reason="syft needs the legacy stack")
+BACKENDS = ["torch", pytest.param("syft", marks=NEEDS_SYFT)]
+
+
+class Outcome(NamedTuple):
+    """What must not depend on how often a run was stopped."""
+
+    model_sha256: str
+    records: Tuple[str, ...]
+    config: str
+
+
+def outcome(folder):
+    records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    for record in records:
+        del record["wall_time_s"]
+    return Outcome(
+        json.loads((folder / "summary.json").read_text())["model_sha256"],
+        tuple(json.dumps(record) for record in records),
+        (folder / "config.toml").read_text(),
+    )
+
+
+def rounds_done(folder):
+    log = folder / "rounds.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+class Running:
+    """`python -m fl_simu` in a process of its own, to be stopped while it runs."""
+
+    def __init__(self, cwd, environment, *arguments):
+        self.output = cwd / "output"
+        with open(str(self.output), "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fl_simu", *map(str, arguments)],
+                cwd=str(cwd),
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A shell that starts the tests in the background has them ignore SIGINT.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+
+    def stop(self, folder, rounds, pause_s, how):
+        """Send a signal a while after some rounds are done; return the exit status."""
+        while rounds_done(folder) < rounds:
+            assert self.process.poll() is None, self.output.read_text()
+            time.sleep(0.005)
+        time.sleep(pause_s)
+        assert self.process.poll() is None, self.output.read_text()
+        self.process.send_signal(how)
+        return self.process.wait(timeout=60)
+
+    def end(self):
+        """Wait for the end, which must be a good one; return what was said."""
+        status, said = self.process.wait(timeout=240), self.output.read_text()
+        assert status == 0, said
+        return said
+
+
+@pytest.fixture
+def start(tmp_path, environment):
+    begun = []
+
+    def start(*arguments):
+        begun.append(Running(tmp_path, environment, *arguments))
+        return begun[-1]
+
+    yield start
+    for running in begun:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_kill_9_at_random_moments(backend, optimizer, start, tmp_path):
+    experiment = tmp_path / "killed.toml"
+    experiment.write_text(OPTIMIZERS[optimizer] + KILLED)
+    whole, killed = tmp_path / "whole", tmp_path / "run"
+    uninterrupted = start("run", experiment, "--backend", backend, "--out", whole)
+    draw = random.Random(f"{backend} {optimizer}")
+    # Each time at least one round further, and at the latest in the middle of the run.
+    moments = [(rounds, draw.uniform(0.0, 0.25)) for rounds in sorted(draw.sample(range(1, 6), 2))]
+
+    running = start("run", experiment, "--backend", backend, "--out", killed, "--realtime", 4)
+    for rounds, pause_s in moments:
+        assert running.stop(killed, rounds, pause_s, signal.SIGKILL) == -signal.SIGKILL
+        running = start("run", "--resume", killed, "--realtime", 4)
+    assert "going on after round" in running.end()
+
+    uninterrupted.end()
+    assert outcome(killed) == outcome(whole)
+    accepted = [ue["accepted"] for line in outcome(whole).records for ue in json.loads(line)["ues"]]
+    assert set(accepted) == {"full", "base", "none"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_kill_9_before_the_first_checkpoint(backend, start, small, tmp_path):
+    folder = tmp_path / "run"
+    running = start("run", small, "--backend", backend, "--out", folder, "--realtime", 0.001)
+    while not (folder / "rounds.jsonl").exists():
+        assert running.process.poll() is None, running.output.read_text()
+        time.sleep(0.005)
+    assert running.stop(folder, 0, 0.0, signal.SIGKILL) == -signal.SIGKILL
+    assert rounds_done(folder) == 0
+
+    assert "starting from the first round" in start("run", "--resume", folder).end()
+
+    start("run", small, "--backend", backend, "--out", tmp_path / "whole").end()
+    assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+def test_ctrl_c_says_how_to_go_on(start, small, tmp_path):
+    folder = tmp_path / "a run"
+    running = start("run", small, "--rounds", 500, "--out", folder, "--realtime", 4)
+
+    assert running.stop(folder, 1, 0.05, signal.SIGINT) == 130
+
+    said = running.output.read_text()
+    assert f"python -m fl_simu run --resume '{folder}'" in said
+    assert said.splitlines()[-1] == "fl_simu: stopped"
+    assert "Traceback" not in said
+    assert main(["run", "--resume", str(folder), "--rounds", str(rounds_done(folder) + 1)]) == 0
+
+
+@pytest.fixture(scope="module")
+def four_rounds(tmp_path_factory):
+    """A finished run of four rounds of the small experiment."""
+    folder = tmp_path_factory.mktemp("four")
+    experiment = folder / "experiment.toml"
+    experiment.write_text(OPTIMIZERS["momentum"] + KILLED.replace("rounds = 9", 'rounds = 4\nbackend = "torch"'))
+    assert main(["run", str(experiment), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def copied(four_rounds, tmp_path):
+    """A copy of that run, to be damaged."""
+    return shutil.copytree(str(four_rounds), str(tmp_path / "run")) and tmp_path / "run"
+
+
+def flip(path):
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :])
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def resume(folder, *arguments):
+    return main(["run", "--resume", str(folder), *arguments])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_damaged_checkpoint_is_passed_over(damage, suffix, four_rounds, copied, capsys):
+    damage(copied / "checkpoint" / f"round-000004.{suffix}")
+
+    assert resume(copied) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    told = [line for line in lines if "damaged" in line]
+    assert len(told) == 1
+    assert told[0].startswith("checkpoint of round 4 is damaged")
+    assert told[0].endswith("using the one before it")
+    assert "going on after round 3" in lines
+    assert outcome(copied) == outcome(four_rounds)
+
+
+@pytest.mark.parametrize(
+    "suffix, told", [("json", 0), ("safetensors", 1)], ids=["no JSON is no checkpoint", "no tensors is damage"]
+)
+def test_a_deleted_half_is_passed_over(suffix, told, four_rounds, copied, capsys):
+    (copied / "checkpoint" / f"round-000004.{suffix}").unlink()
+
+    assert resume(copied) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("round-000004.safetensors is missing" in line for line in lines) == told
+    assert "going on after round 3" in lines
+    assert outcome(copied) == outcome(four_rounds)
+
+
+def test_all_damaged_starts_from_the_first_round(four_rounds, copied, capsys):
+    for path in (copied / "checkpoint").glob("*.safetensors"):
+        flip(path)
+
+    assert resume(copied) == 0
+
+    said = capsys.readouterr().out
+    assert f"no whole checkpoint in {copied}: starting from the first round" in said
+    assert outcome(copied) == outcome(four_rounds)
+
+
+def test_a_record_without_its_checkpoint_is_written_again(four_rounds, copied):
+    """The moment between the two writes of a round, with half a line after them."""
+    for path in (copied / "checkpoint").glob("round-000004.*"):
+        path.unlink()
+    with open(str(copied / "rounds.jsonl"), "ab") as log:
+        log.write(b'{"round": 5, "time')
+
+    assert resume(copied) == 0
+
+    assert outcome(copied) == outcome(four_rounds)
+
+
+def test_a_finished_run_goes_on_to_more_rounds(four_rounds, copied, tmp_path):
+    assert resume(copied, "--rounds", "6") == 0
+
+    config = str(four_rounds / "config.toml")
+    assert main(["run", config, "--rounds", "6", "--out", str(tmp_path / "six")]) == 0
+    assert outcome(copied) == outcome(tmp_path / "six")
+    assert len(outcome(copied).records) == 6
+
+
+def test_a_finished_run_resumed_stays_as_it_is(four_rounds, copied):
+    assert resume(copied) == 0
+    assert outcome(copied) == outcome(four_rounds)
+    for name in ("rounds.jsonl", "model.safetensors"):
+        assert (copied / name).read_bytes() == (four_rounds / name).read_bytes()
+
+
+def test_the_config_of_a_run_gives_the_same_run(four_rounds, tmp_path):
+    assert main(["run", str(four_rounds / "config.toml"), "--out", str(tmp_path / "again")]) == 0
+    assert outcome(tmp_path / "again") == outcome(four_rounds)
+
+
+def test_another_version_of_torch_is_refused(four_rounds, copied, monkeypatch, capsys):
+    monkeypatch.setattr("torch.__version__", "9.9.9")
+    before = (copied / "config.toml").read_text()
+
+    assert resume(copied, "--rounds", "6") == 2
+
+    assert "on torch 9.9.9" in capsys.readouterr().err
+    assert (copied / "config.toml").read_text() == before
+    assert outcome(copied) == outcome(four_rounds)
+
+
+@pytest.mark.parametrize("module", [checkpoints, files], ids=["replaced file", "any write"])
+def test_a_full_disk_leaves_a_run_that_goes_on(module, four_rounds, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    real = checkpoints.write_atomically if module is checkpoints else files._write_all
+    written = []
+
+    def write(target, data):
+        written.append(target)
+        if len(written) == 9:
+            raise files.UserError("cannot write: No space left on device") if module is checkpoints else OSError(28)
+        real(target, data)
+
+    monkeypatch.setattr(module, "write_atomically" if module is checkpoints else "_write_all", write)
+    assert main(["run", str(four_rounds / "config.toml"), "--out", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("fl_simu: cannot write")
+    assert len(said.splitlines()) == 1
+    monkeypatch.undo()
+
+    assert resume(folder) == 0
+    assert "going on after round" in capsys.readouterr().out
+    assert outcome(folder) == outcome(four_rounds)
