@@ -17,11 +17,13 @@ from fl_simu import config as configuration
 from fl_simu.backends import BACKENDS
 from fl_simu.backends.base import Backend
 from fl_simu.config import Experiment
-from fl_simu.coordinator import Coordinator, Observer, Setting
+from fl_simu.coordinator import Coordinator
+from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.setting import Observer, Setting
 from fl_simu.station.aggregation import AGGREGATIONS
 from fl_simu.station.evaluation import Evaluation, evaluate
 from fl_simu.station.protocols import PROTOCOLS
@@ -94,7 +96,7 @@ def plan(experiment: Experiment) -> Plan:
     with _told_of("model", model):
         try:
             model.build(data.shape, data.classes)
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, TypeError) as error:
             reason = (str(error).splitlines() or ["out of memory"])[0]
             raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
     training = LocalTraining(
@@ -142,7 +144,8 @@ def assemble(
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
         observers=observers,
     )
-    return Coordinator(setting, Clock(realtime), initial_params(planned.training.make_module, experiment.seed))
+    model = initial_params(planned.training.make_module, experiment.seed)
+    return Coordinator(setting, Clock(realtime), model, InFlight(planned.link))
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

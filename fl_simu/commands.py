@@ -8,12 +8,12 @@ from typing import Callable, List, Optional, Sequence
 from fl_simu import config, runs
 from fl_simu.assemble import load_data, plan, syft_installed
 from fl_simu.config import Experiment
-from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.kernel.errors import UserError
 from fl_simu.progress import progress
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
+from fl_simu.setting import Observer
 from fl_simu.ue.downloads import DataUnavailable
 
 Say = Callable[[str], None]

@@ -4,12 +4,14 @@ from typing import Dict, Iterable, List, Tuple
 
 import numpy as np
 
-from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.coordinator import Coordinator
+from fl_simu.in_flight import InFlight
 from fl_simu.kernel.messages import LayerArrived, Ready, UploadRefused, UploadStarted, Woke
 from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
 from fl_simu.kernel.plain import from_plain, to_plain
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.setting import Observer
 from fl_simu.uplink.link import Upload
 
 CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload)
@@ -36,35 +38,35 @@ class Keeper(Observer):
 
 def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
     """Everything that decides the rest of a run, taken between two events."""
-    backend = coordinator.setting.backend
+    backend, flight = coordinator.setting.backend, coordinator.in_flight
     plain = {
         "now_s": coordinator.clock.now_s,
         "events": coordinator.clock.pending(),
         "state": coordinator.state,
-        "uploads": coordinator.uploads,
-        "refused": tuple(ue for ue, layers in coordinator.inbox.items() if layers is None),
+        "uploads": flight.uploads,
+        "refused": tuple(ue for ue, layers in flight.layers.items() if layers is None),
         "wall_s": coordinator.wall_s,
         # A safetensors file keeps no order, and the order of a model's tensors is part of the model.
         "names": tuple(coordinator.model),
     }
     arrays = _named("model", coordinator.model)
-    for version, params in coordinator.references.items():
+    for version, params in flight.references.items():
         arrays.update(_named(f"reference/{version}", params))
-    for ue, layers in coordinator.inbox.items():
+    for ue, layers in flight.layers.items():
         for layer, data in enumerate(layers or ()):
-            arrays[f"inbox/{ue}/{layer}"] = np.frombuffer(data, np.uint8)
+            arrays[f"received/{ue}/{layer}"] = np.frombuffer(data, np.uint8)
     for ue in coordinator.setting.samples:
         arrays.update(_named(f"optimizer/{ue}", backend.optimizer_state(ue)))
-    for ue in _untouched(coordinator):
+    for ue in _not_fetched(flight):
         trained = backend.get(ue)
         backend.put_back(ue, trained)
         arrays.update(_named(f"trained/{ue}", trained))
     return Checkpoint(coordinator.version, identity, to_plain(plain), arrays)
 
 
-def _untouched(coordinator: Coordinator) -> List[int]:
+def _not_fetched(flight: InFlight) -> List[int]:
     """UEs whose trained model the BS has not fetched and still may."""
-    return [ue for ue in coordinator.uploads if ue not in coordinator.inbox]
+    return [ue for ue in flight.uploads if ue not in flight.layers]
 
 
 def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
@@ -73,23 +75,23 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
     Raises:
         ValueError: the checkpoint holds something that this version of the program does not know.
     """
-    protocol, backend = coordinator.setting.protocol, coordinator.setting.backend
+    protocol, backend, flight = coordinator.setting.protocol, coordinator.setting.backend, coordinator.in_flight
     plain = from_plain(checkpoint.plain, CLASSES + protocol.state_classes)
     coordinator.clock.restore(plain["now_s"], plain["events"])
     coordinator.version = checkpoint.round
     coordinator.state = plain["state"]
-    coordinator.uploads = plain["uploads"]
+    flight.uploads = plain["uploads"]
     coordinator.wall_s = plain["wall_s"]
     groups, names = _grouped(checkpoint.arrays), plain["names"]
     coordinator.model = _params(groups["model"], names)
-    for upload in coordinator.uploads.values():
-        coordinator.references[upload.version] = _params(groups[f"reference/{upload.version}"], names)
-    for ue in coordinator.uploads:
-        layers = groups.get(f"inbox/{ue}", {})
+    for upload in flight.uploads.values():
+        flight.references[upload.version] = _params(groups[f"reference/{upload.version}"], names)
+    for ue in flight.uploads:
+        layers = groups.get(f"received/{ue}", {})
         if ue in plain["refused"]:
-            coordinator.inbox[ue] = None
+            flight.layers[ue] = None
         elif layers:
-            coordinator.inbox[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
+            flight.layers[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
         else:
             backend.put_back(ue, _params(groups[f"trained/{ue}"], names))
     for ue in coordinator.setting.samples:

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
+settings.register_profile("fl_simu", deadline=None)
+settings.load_profile("fl_simu")
 
 ROOT = Path(__file__).resolve().parent.parent
 

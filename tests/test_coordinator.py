@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from fl_simu.backends.base import Backend
-from fl_simu.coordinator import Coordinator, Observer, Setting
+from fl_simu.coordinator import Coordinator
+from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
 from fl_simu.kernel.parameters import sha256
 from fl_simu.resume import restore, snapshot
+from fl_simu.setting import Observer, Setting
 from fl_simu.station.aggregation import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
@@ -95,10 +97,10 @@ def coordinator(protocol, rates_mbps, rounds=1, backend=None, codec=None, comput
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
         draw=lambda version: tuple(range(len(rates_mbps))),
         compute_s=compute_s,
-        samples={ue: 1 for ue in range(len(rates_mbps))},
+        samples=dict.fromkeys(range(len(rates_mbps)), 1),
         observers=[Keep()],
     )
-    return Coordinator(setting, Clock(), model)
+    return Coordinator(setting, Clock(), model, InFlight(setting.link))
 
 
 def seen(running):
@@ -182,7 +184,7 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after):
 
     whole = make()
     whole.run()
-    assert len({upload.version for upload in whole.uploads.values()}) > 1
+    assert len({upload.version for upload in whole.in_flight.uploads.values()}) > 1
     resumed = make()
     restore(resumed, seen(whole).snapshots[after - 1])
     resumed.run()

@@ -1,4 +1,4 @@
-"""A user's mistake: one line that names the field, the value and what is allowed; status 2; nothing left behind."""
+"""A user's mistake: one line that names field, value and what is allowed; status 2; nothing left behind."""
 
 import gzip
 import struct
@@ -104,7 +104,7 @@ CONFIG = [
     sets("unknown payload", "payload=gradient", "payload = 'gradient'", "one of update, weights"),
     sets("unknown backend", "backend=torsch", "backend = 'torsch'", "did you mean 'torch'?"),
     sets("unknown codec", "codec=afine", "codec.name = 'afine'", "did you mean 'affine'?"),
-    sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, normal"),
+    sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, "),
     sets("unknown protocol", "protocol=dedline", "protocol.name = 'dedline'", "did you mean 'deadline'?"),
     sets("unknown model", "model=mnist_cmm", "model.name = 'mnist_cmm'", "did you mean 'mnist_cnn'?"),
     sets("unknown data", "data=emnist", "data.name = 'emnist'", "did you mean 'mnist'?"),
@@ -115,6 +115,7 @@ CONFIG = [
     sets("dropout 1", "model.dropout=1.0", "model.dropout = 1.0", "below 1"),
     sets("empty layer", "model.hidden=[0]", "model.hidden = (0,)", "at least 1"),
     sets("vast layer", "model.hidden=[1000000000000000]", "model", "mlp", "memory"),
+    sets("vaster layer", "model.hidden=[99999999999999999999]", "model", "mlp", "cannot be built"),
     sets("bits 0", "codec.base_bits=0", "codec.base_bits = 0", "1 to 16"),
     sets("bits 17", "codec.base_bits=17", "codec.base_bits = 17", "1 to 16"),
     sets("17 bits in all", "codec.base_bits=15", "codec.enhancement_bits = (2,)", "at most 16 bits"),
@@ -156,7 +157,7 @@ CONFIG = [
     sets("syft without syft", "backend=syft", "backend = 'syft'", "legacy stack", stack="no syft"),
     sets("syft with batch norm", "backend=syft model.batch_norm=true", "syft", "BatchNorm1d", stack="syft"),
     sets("syft with an LSTM", "backend=syft model=row_lstm", "syft", "LSTM", stack="syft"),
-    sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "adagrad", stack="syft"),
+    sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "Adagrad", stack="syft"),
 ]
 
 FILES = [
@@ -164,7 +165,11 @@ FILES = [
     command("folder as file", "run {tmp}", "{tmp}", "Is a directory"),
     command("file below a file", "run {file}/x.toml", "x.toml", "Not a directory"),
     command(
-        "no TOML", "run {tmp}/x.toml", "x.toml is no valid TOML", "line 1", prepare=holds("x.toml", b"rounds = = 3")
+        "no TOML",
+        "run {tmp}/x.toml",
+        "x.toml is no valid TOML",
+        "line 1",
+        prepare=holds("x.toml", b"rounds = = 3"),
     ),
     command("no text", "run {tmp}/x.toml", "x.toml is no valid TOML", prepare=holds("x.toml", b"\xff\xfe\x00r")),
     command("no file", "run", "FILE is missing", "--resume"),
@@ -199,7 +204,9 @@ FILES = [
         "ubyte.gz: damaged",
         prepare=corrupt_mnist(lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:]),
     ),
-    command("out below a file", "run {file} --out {file}/out", "cannot write", "small.toml/out", "Not a directory"),
+    command(
+        "out below a file", "run {file} --out {file}/out", "cannot write", "small.toml/out", "Not a directory"
+    ),
     command("out is a file", "run {file} --out {file}", "cannot write", "small.toml", "File exists"),
     command(
         "out is not empty",
@@ -247,7 +254,9 @@ COMMANDS = [
     command("same backend twice", "compare {file} --backends torch,torch", "--backends torch,torch", "twice"),
     command("compare with no backend", "compare {file}", "--backends"),
     command("compare with an unknown one", "compare {file} --backends torch,jax", "backend = 'jax'", "known are"),
-    command("compare below a file", "compare {file} --backends torch --out {file}/x", "cannot write", "small.toml/x"),
+    command(
+        "compare below a file", "compare {file} --backends torch --out {file}/x", "cannot write", "small.toml/x"
+    ),
     command("fetch an unknown set", "data fetch nmist", "dataset = 'nmist'", "one of mnist"),
     command("fetch nothing", "data fetch", "NAME"),
 ]

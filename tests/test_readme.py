@@ -1,7 +1,8 @@
-"""The README and the docs keep what they promise: commands run, links lead somewhere, examples parse, no key is missing."""
+"""The README and the docs keep what they promise: commands, links and examples work, no key is missing."""
 
 import dataclasses
 import json
+import math
 import os
 import re
 import shlex
@@ -17,11 +18,12 @@ from fl_simu.assemble import REGISTRIES, plan, syft_installed
 from fl_simu.backends import BACKENDS
 from fl_simu.config import PARTS, Experiment, Training
 from fl_simu.defaults import DIGITS
-from fl_simu.results.records import RoundRecord, Summary, UeOutcome
-from fl_simu.runs import RunFolder
+from fl_simu.results.records import RoundRecord, UeOutcome
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+CONFIG = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
 DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # What stands in the README, and what runs here instead.
@@ -76,10 +78,8 @@ def test_every_command_is_run_or_known_not_to_be():
     assert files and all((ROOT / (one or other)).exists() for one, other in files)
 
 
-@pytest.fixture(scope="module")
-def after_the_commands(tmp_path_factory):
-    """A folder in which the README's own commands were run one after the other, and what each printed."""
-    folder = tmp_path_factory.mktemp("readme")
+def run_the_commands(folder):
+    """Run the README's own commands one after the other in a folder; return what each printed."""
     folder.joinpath("mine.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = dict(os.environ, PYTHONPATH=path)
@@ -91,27 +91,32 @@ def after_the_commands(tmp_path_factory):
         done = subprocess.run(words, cwd=str(folder), env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         printed[line] = done.stdout
-    return folder, printed
+    return printed
 
 
-def test_the_commands_run(after_the_commands):
-    folder, printed = after_the_commands
-    summary = json.loads((folder / "runs/mine/summary.json").read_text())
-    assert (summary["name"], summary["rounds"], summary["ues"]) == ("mine", 7, 8)
-    assert summary["final_accuracy"] > 0.85
+def test_the_commands_run_and_leave_what_is_described(tmp_path):
+    printed = run_the_commands(tmp_path)
     assert "going on after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
     assert "affine" in printed["python -m fl_simu list codecs"]
     assert "largest weight difference" in printed["python -m fl_simu compare mine.toml --backends syft,torch"]
 
+    run = tmp_path / "runs" / "mine"
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["name"], summary["rounds"], summary["ues"]) == ("mine", 7, 8)
+    assert summary["final_accuracy"] > 0.85
+    assert fields_described("## summary.json") == list(summary)
+    compared = json.loads(next(tmp_path.glob("runs/compare-*/compare.json")).read_text())
+    assert fields_described("## compare.json") == list(compared[0])
 
-def test_every_file_of_a_run_is_described(after_the_commands):
-    folder, _ = after_the_commands
-    text = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
-    run = folder / "runs/mine"
     left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     names = {re.sub(r"round-\d+", "round-N", name) for name in left}
     assert {"config.toml", "rounds.jsonl", "summary.json", "model.safetensors"} < names
-    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+    assert [name for name in sorted(names) if f"`{name}`" not in RUN_FOLDER] == []
+
+
+def test_every_field_of_a_record_is_described():
+    names = [field.name for cls in (RoundRecord, UeOutcome) for field in dataclasses.fields(cls)]
+    assert fields_described("## rounds.jsonl") == names
 
 
 def table_rows(text):
@@ -129,23 +134,7 @@ def section(text, heading):
 
 
 def fields_described(heading):
-    text = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
-    return [row[0].strip("`") for row in table_rows(section(text, heading))]
-
-
-def test_every_field_of_a_run_is_described(after_the_commands):
-    folder, _ = after_the_commands
-    run = RunFolder(folder / "runs/mine")
-    names = [field.name for cls in (RoundRecord, UeOutcome) for field in dataclasses.fields(cls)]
-    assert fields_described("## rounds.jsonl") == names
-    summary = json.loads(run.summary.read_text())
-    assert [field.name for field in dataclasses.fields(Summary) if field.name not in summary] == ["facts"]
-    assert fields_described("## summary.json") == list(summary)
-    compared = next(folder.glob("runs/compare-*/compare.json"))
-    entries = json.loads(compared.read_text())
-    first_part = section((ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8"), "# What a run leaves behind")
-    described = [row[0].strip("`") for row in table_rows(first_part.split("\n## ")[0])]
-    assert described[-len(entries[0]) :] == list(entries[0])
+    return [row[0].strip("`") for row in table_rows(section(RUN_FOLDER, heading))]
 
 
 def slug(heading):
@@ -181,16 +170,17 @@ def test_toml_examples_are_experiments(block, tmp_path):
     planned.backend.close()
 
 
-CONFIG = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
-
-
 def literal(value):
     """A default as docs/config.md writes it: as TOML does."""
+    if value is dataclasses.MISSING:
+        return "required"
     if value is None:
         return "not given"
     if isinstance(value, dict):
         value = value["name"]
-    return "`{}`".format(json.dumps(list(value) if isinstance(value, tuple) else value))
+    if isinstance(value, float) and math.isinf(value):
+        return f"`{value}`"
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
 
 
 def described(text):
@@ -199,7 +189,9 @@ def described(text):
 
 
 def test_every_top_level_key_is_described():
-    expected = {name: literal(info.default) for name, info in Experiment.model_fields.items() if name != "training"}
+    expected = {
+        name: literal(info.default) for name, info in Experiment.model_fields.items() if name != "training"
+    }
     assert described(section(CONFIG, "## Top level")) == dict(expected, training="")
     expected = {name: literal(info.default) for name, info in Training.model_fields.items()}
     assert described(section(CONFIG, "## training")) == expected

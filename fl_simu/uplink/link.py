@@ -11,7 +11,7 @@ from typing import Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
-from fl_simu.uplink.channels.base import Channel, arrivals_s, carried_mbit
+from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.sizes import SizeRule
 
@@ -71,8 +71,8 @@ class Link:
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure) -> Upload:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here."""
         sizes = self.size.layer_bits(self.codec, structure)
-        pieces = self.channel.pieces(self.seed, ue, version, start_s)
-        arrivals = arrivals_s(pieces, start_s, [self.size.load_mbit(size) for size in sizes])
+        loads_mbit = [self.size.load_mbit(size) for size in sizes]
+        arrivals = self.channel.arrivals_s(self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals)
 
     def decode(self, layers: Sequence[bytes], reference: Params) -> Params:
@@ -84,6 +84,7 @@ class Link:
         """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
         if end_s >= upload.arrivals_s[-1]:
             return sum(upload.sizes_bits)
-        pieces = self.channel.pieces(self.seed, upload.ue, upload.version, upload.start_s)
-        carried = carried_mbit(pieces, upload.start_s, end_s) if end_s > upload.start_s else 0.0
+        if end_s <= upload.start_s:
+            return 0
+        carried = self.channel.carried_mbit(self.seed, upload.ue, upload.version, upload.start_s, end_s)
         return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))

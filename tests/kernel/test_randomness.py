@@ -1,7 +1,6 @@
 import math
 
 import numpy as np
-import pytest
 
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
 

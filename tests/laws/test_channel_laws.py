@@ -2,29 +2,57 @@
 
 import itertools
 import math
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_simu.uplink.channels import CHANNELS
-from fl_simu.uplink.channels.base import arrivals_s
+from fl_simu.uplink.channels.base import arrivals_over
 from fl_simu.uplink.channels.constant import Constant
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.gauss_markov import GaussMarkov
+from fl_simu.uplink.channels.markov import Markov
 from fl_simu.uplink.channels.normal import Normal
+from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
+from fl_simu.uplink.channels.trace import Trace
+from fl_simu.uplink.channels.uniform import Uniform
+
+FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-traces-"))
+(FOLDER / "packets").write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
+(FOLDER / "rates").write_text("0 5.0\n1.5 0.0\n2.0 40.0\n6.25 1.0\n")
 
 SETTINGS = {
     "constant": [Constant(), Constant(0.001)],
+    "uniform": [Uniform(), Uniform(0.0, 5.0)],
     "normal": [Normal(), Normal(0.0, 10.0), Normal(20.0, 0.0)],
+    "random_walk": [RandomWalk(), RandomWalk(tick_s=0.01, step="normal", low_mbps=0.0, high_mbps=20.0)],
+    "notes_walk": [NotesWalk()],
+    "gauss_markov": [GaussMarkov(), GaussMarkov(tick_s=0.1, mean_mbps=5.0, memory=0.99), GaussMarkov(memory=0.0)],
+    "markov": [Markov(), Markov(tick_s=0.05, bad_mbps=0.0)],
+    "fading": [Fading(), Fading(path_loss="uma", rician_k_db=6.0), Fading(tick_s=0.001, path_loss="umi")],
+    "trace": [Trace(str(FOLDER / "packets")), Trace(str(FOLDER / "rates")), Trace(str(FOLDER), offset="none")],
 }
-CASES = [pytest.param(channel, id=str(channel)) for settings in SETTINGS.values() for channel in settings]
-UES, STARTS = st.integers(0, 1000), st.floats(0, 1e4)
+CASES = [
+    pytest.param(channel, id=f"{name} {number}")
+    for name, settings in SETTINGS.items()
+    for number, channel in enumerate(settings)
+]
+# The notes' walk may go below 0 and looks at the rate once: it is the named exception to the laws below.
+LAWFUL = [case for case in CASES if not isinstance(case.values[0], NotesWalk)]
+# Packets that a load does not fill are lost to the next upload, so their loads do not add up exactly.
+ADDITIVE = [case for case in LAWFUL if not isinstance(case.values[0], Trace)]
+UES, STARTS = st.integers(0, 1000), st.floats(0, 1e3)
+LOADS = st.tuples(st.floats(0, 100), st.floats(0, 100))
 
 
 def test_every_registered_channel_is_tested_here():
     assert set(SETTINGS) == set(CHANNELS)
 
 
-@pytest.mark.parametrize("channel", CASES)
+@pytest.mark.parametrize("channel", LAWFUL)
 @given(ue=UES, start_s=STARTS)
 def test_rates_are_never_negative_and_time_goes_on(channel, ue, start_s):
     now = start_s
@@ -42,19 +70,42 @@ def test_asked_again_a_channel_tells_the_same(channel, ue, round, start_s):
     assert list(itertools.islice(channel.pieces(3, ue, round, start_s), 20)) == first
 
 
+@pytest.mark.parametrize("channel", LAWFUL)
+@given(ue=UES, start_s=STARTS, wait_s=st.floats(0, 5))
+def test_the_rate_at_a_moment_does_not_depend_on_where_one_began_to_look(channel, ue, start_s, wait_s):
+    later = start_s + wait_s
+    rate_mbps, until_s = next(piece for piece in channel.pieces(1, ue, 0, start_s) if piece[1] > later)
+    # Edges are sums of floats: one that lies within a nanosecond of the moment may fall on either side.
+    if until_s - later > 1e-9:
+        assert next(channel.pieces(1, ue, 0, later))[0] == rate_mbps
+
+
 @pytest.mark.parametrize("channel", CASES)
-@given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0, 500), st.floats(0, 500)))
+@given(ue=UES, start_s=STARTS, loads=LOADS)
 def test_delay_is_monotone_in_size_and_never_negative(channel, ue, start_s, loads):
     small, large = sorted(loads)
-    arrivals = [arrivals_s(channel.pieces(1, ue, 0, start_s), start_s, [load])[0] for load in (small, large)]
-    assert start_s <= arrivals[0] <= arrivals[1]
+    arrivals = [channel.arrivals_s(1, ue, 0, start_s, [load])[0] for load in (small, large)]
+    assert start_s <= arrivals[0]
+    assert isinstance(channel, NotesWalk) or arrivals[0] <= arrivals[1]
 
 
-@pytest.mark.parametrize("channel", CASES)
-@given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 500), st.floats(0.01, 500)))
+@pytest.mark.parametrize("channel", ADDITIVE)
+@given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)))
 def test_two_loads_after_each_other_arrive_as_one(channel, ue, start_s, loads):
-    first, both = arrivals_s(channel.pieces(1, ue, 0, start_s), start_s, loads)
-    whole = arrivals_s(channel.pieces(1, ue, 0, start_s), start_s, [sum(loads)])[0]
-    rest = arrivals_s(channel.pieces(1, ue, 0, first), first, [loads[1]])[0]
+    first, both = channel.arrivals_s(1, ue, 0, start_s, loads)
+    whole = channel.arrivals_s(1, ue, 0, start_s, [sum(loads)])[0]
     assert both == pytest.approx(whole, rel=1e-9)
-    assert rest == pytest.approx(whole, rel=1e-9)
+    if first < math.inf:
+        assert channel.arrivals_s(1, ue, 0, first, [loads[1]])[0] == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("channel", ADDITIVE)
+@given(ue=st.integers(0, 20), start_s=STARTS, loads=st.tuples(st.floats(0, 3), st.floats(0, 3)))
+def test_arrivals_are_the_integral_of_the_rate_over_the_pieces(channel, ue, start_s, loads):
+    arrivals = channel.arrivals_s(1, ue, 0, start_s, loads)
+    if arrivals[-1] - start_s < 20:
+        pieces = channel.pieces(1, ue, 0, start_s)
+        assert arrivals == pytest.approx(arrivals_over(pieces, start_s, loads), rel=1e-9, abs=1e-9)
+        assert channel.carried_mbit(1, ue, 0, start_s, arrivals[-1]) == pytest.approx(
+            sum(loads), rel=1e-6, abs=1e-6
+        )

@@ -21,12 +21,12 @@ LAYERED = [pytest.param(codec, id=str(codec)) for codec in SETTINGS["affine"]]
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)
 FLOATS = SHAPES.flatmap(
-    lambda shape: hnp.arrays(np.float32, shape, elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+    lambda shape: hnp.arrays(
+        np.float32, shape, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+    )
 )
 INTEGERS = SHAPES.flatmap(
-    lambda shape: st.one_of(
-        hnp.arrays(np.int64, shape), hnp.arrays(np.uint8, shape), hnp.arrays(np.bool_, shape)
-    )
+    lambda shape: st.one_of(hnp.arrays(np.int64, shape), hnp.arrays(np.uint8, shape), hnp.arrays(np.bool_, shape))
 )
 PARAMS = st.lists(st.one_of(FLOATS, INTEGERS), min_size=1, max_size=4).map(
     lambda arrays: {f"layer{number}.weight": torch.from_numpy(array) for number, array in enumerate(arrays)}

@@ -108,7 +108,7 @@ def test_every_flipped_byte_is_detected(folder, suffix):
         for bit in (0, 7):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
             found, passed_over = checkpoints.newest()
-            assert (found.round, len(passed_over)) == (1, 1), f"bit {bit} of byte {at}: {whole[at:at + 1]!r}"
+            assert (found.round, len(passed_over)) == (1, 1), f"bit {bit} of byte {at}: {whole[at : at + 1]!r}"
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])

@@ -35,9 +35,7 @@ class _FullDisk:
 
 def _fill_disk(monkeypatch):
     real = builtins.open
-    monkeypatch.setattr(
-        files, "open", lambda *args, **kwargs: _FullDisk(real(*args, **kwargs)), raising=False
-    )
+    monkeypatch.setattr(files, "open", lambda *args, **kwargs: _FullDisk(real(*args, **kwargs)), raising=False)
 
 
 def _fail(monkeypatch, name, error):
@@ -61,9 +59,7 @@ def _fail(monkeypatch, name, error):
     ],
     ids=["disk full", "fsync fails", "rename fails", "interrupted"],
 )
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path, monkeypatch, before, break_it, expected
-):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, before, break_it, expected):
     target = tmp_path / "model.safetensors"
     if before is not None:
         target.write_bytes(before)

@@ -80,9 +80,7 @@ def _record(number, verdicts="f", bits=8, accuracy=0.5):
 
 def test_scalars_of_other_libraries_become_plain_numbers():
     ues = (UeOutcome(np.int64(1), np.float32(0.5), (np.float64(0.1),), np.int64(8), "full"),)
-    record = RoundRecord(
-        np.int64(1), np.float64(0.1), np.float32(0.5), np.float32("nan"), np.int64(8), ues, 0.0
-    )
+    record = RoundRecord(np.int64(1), np.float64(0.1), np.float32(0.5), np.float32("nan"), np.int64(8), ues, 0.0)
     value = json.loads(record.to_line(), parse_constant=_refuse)
     assert (value["time_s"], value["accuracy"], value["loss"]) == (0.1, 0.5, None)
     assert value["ues"][0]["delays_s"] == [0.1]

@@ -85,9 +85,7 @@ def test_idx_layouts_and_normalisation(tmp_path, idx_files, folder, unpack):
     assert (data.name, data.classes, len(data.train), len(data.test)) == ("mnist", 10, 300, 7)
     assert data.source == f"folder {tmp_path / folder}"
     assert data.train.images.shape == (300, 1, 28, 28) and data.train.images.dtype == torch.float32
-    assert data.train.labels.dtype == torch.int64 and data.train.labels.tolist() == [
-        k % 10 for k in range(300)
-    ]
+    assert data.train.labels.dtype == torch.int64 and data.train.labels.tolist() == [k % 10 for k in range(300)]
     # torchvision's ToTensor and Normalize, in float32
     pixels = (np.arange(300) % 251).astype(np.float32) / np.float32(255)
     expected = (pixels - np.float32(0.1307)) / np.float32(0.3081)
@@ -174,9 +172,7 @@ def py2_batch(pixels, labels, key=b"labels"):
 def pixels(rows, first):
     """Row k: red all first + k, green 100, blue 200."""
     red = np.repeat((first + np.arange(rows)).astype(np.uint8)[:, None], 1024, 1)
-    return np.concatenate(
-        [red, np.full((rows, 1024), 100, np.uint8), np.full((rows, 1024), 200, np.uint8)], 1
-    )
+    return np.concatenate([red, np.full((rows, 1024), 100, np.uint8), np.full((rows, 1024), 200, np.uint8)], 1)
 
 
 def cifar10_members():
@@ -531,8 +527,6 @@ def test_loading_a_part_converts_only_that_part(tmp_path, idx_files, monkeypatch
     write(tmp_path, idx_files)
     made = []
     empty = torch.empty
-    monkeypatch.setattr(
-        datasets.torch, "empty", lambda *args, **kw: made.append(args[0]) or empty(*args, **kw)
-    )
+    monkeypatch.setattr(datasets.torch, "empty", lambda *args, **kw: made.append(args[0]) or empty(*args, **kw))
     Mnist(train_samples=50, test_samples=20).load(tmp_path)
     assert sorted(np.prod(shape) for shape in made) == [20, 50, 20 * 784, 50 * 784]

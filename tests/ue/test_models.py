@@ -28,8 +28,11 @@ def test_the_notes_cnn_has_the_notes_number_of_parameters():
 
 
 def test_lenet_has_the_widths_of_the_notes():
-    widths = [(layer.weight.shape[1], layer.weight.shape[0]) for layer in LeNet().build((3, 32, 32), 10).modules()
-              if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    widths = [
+        (layer.weight.shape[1], layer.weight.shape[0])
+        for layer in LeNet().build((3, 32, 32), 10).modules()
+        if isinstance(layer, (nn.Conv2d, nn.Linear))
+    ]
     assert widths == [(3, 6), (6, 16), (400, 120), (120, 84), (84, 100)]
 
 

@@ -15,9 +15,7 @@ def balanced(samples, classes=10):
     return np.arange(samples) % classes
 
 
-cases = st.tuples(
-    st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 9)
-)
+cases = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 9))
 
 
 @pytest.mark.parametrize("part", [Iid(), ShardsByLabel(1), ShardsByLabel(3), Dirichlet(1.0)], ids=repr)
@@ -35,9 +33,7 @@ def test_every_sample_goes_to_exactly_one_ue(part, case):
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
 
 
-@given(
-    samples=st.integers(1, 200), ues=st.integers(1, 40), per_ue=st.integers(1, 20), seed=st.integers(0, 99)
-)
+@given(samples=st.integers(1, 200), ues=st.integers(1, 40), per_ue=st.integers(1, 20), seed=st.integers(0, 99))
 @settings(max_examples=100, deadline=None)
 def test_iid_sizes(samples, ues, per_ue, seed):
     if ues <= samples:
@@ -98,9 +94,7 @@ def test_dirichlet_keeps_the_minimum(least, seed):
 
 
 def test_dirichlet_gives_up_in_one_clear_line():
-    with pytest.raises(
-        UserError, match=r"alpha = 0.001, min_samples = 50: none of 100 draws .* 10 UEs"
-    ) as caught:
+    with pytest.raises(UserError, match=r"alpha = 0.001, min_samples = 50: none of 100 draws .* 10 UEs") as caught:
         Dirichlet(0.001, min_samples=50).split(balanced(1000), 10, rng())
     assert "\n" not in str(caught.value)
     assert len(Dirichlet(1e-320).split(np.zeros(3), 1, rng())[0]) == 3

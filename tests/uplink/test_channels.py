@@ -1,18 +1,28 @@
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_simu.uplink.channels.base import arrivals_s, carried_mbit
+from fl_simu.kernel.errors import UserError
+from fl_simu.uplink.channels.base import arrivals_over, carried_over
 from fl_simu.uplink.channels.constant import Constant
+from fl_simu.uplink.channels.fading import Fading, site
+from fl_simu.uplink.channels.gauss_markov import GaussMarkov
+from fl_simu.uplink.channels.markov import Markov
 from fl_simu.uplink.channels.normal import Normal
+from fl_simu.uplink.channels.path_loss import LogDistance, UrbanMacro, UrbanMicro
+from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
+from fl_simu.uplink.channels.ticked import BLOCK, course
+from fl_simu.uplink.channels.trace import Trace
 
 PIECES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 5)), min_size=1, max_size=6)
 
 
-def course(pieces, start_s):
+def rates_in_time(pieces, start_s):
     """Pieces of given rates and lengths from `start_s` on; the last rate, made positive, holds for ever."""
     now = start_s
     for rate_mbps, length_s in pieces:
@@ -23,25 +33,25 @@ def course(pieces, start_s):
 
 @given(PIECES, st.floats(0, 10), st.lists(st.floats(0, 50), min_size=1, max_size=4))
 def test_what_was_carried_by_the_arrival_is_what_was_sent(pieces, start_s, loads):
-    arrivals = arrivals_s(course(pieces, start_s), start_s, loads)
+    arrivals = arrivals_over(rates_in_time(pieces, start_s), start_s, loads)
     assert list(arrivals) == sorted(arrivals)
     for arrival, sent in zip(arrivals, np.cumsum(loads)):
-        carried = carried_mbit(course(pieces, start_s), start_s, arrival)
+        carried = carried_over(rates_in_time(pieces, start_s), start_s, arrival)
         assert carried == pytest.approx(sent, rel=1e-9, abs=1e-6)
 
 
 def test_a_rate_that_changes_while_sending_counts():
     pieces = [(10.0, 1.0), (0.0, 3.0), (2.0, math.inf)]
     # 10 Mbit in the first second, nothing until 3 s, then 2 Mbit/s.
-    assert arrivals_s(iter(pieces), 0.0, [10.0, 4.0]) == (1.0, 5.0)
+    assert arrivals_over(iter(pieces), 0.0, [10.0, 4.0]) == (1.0, 5.0)
 
 
 def test_a_dead_link_never_delivers():
-    assert arrivals_s(iter([(5.0, 1.0), (0.0, math.inf)]), 0.0, [5.0, 0.001]) == (1.0, math.inf)
+    assert arrivals_over(iter([(5.0, 1.0), (0.0, math.inf)]), 0.0, [5.0, 0.001]) == (1.0, math.inf)
 
 
 def test_constant_delay_is_load_over_rate():
-    assert arrivals_s(Constant(50.0).pieces(1, 0, 0, 2.0), 2.0, [70.0]) == (2.0 + 1.4,)
+    assert Constant(50.0).arrivals_s(1, 0, 0, 2.0, [70.0]) == (2.0 + 1.4,)
 
 
 def test_normal_rates_pass_the_notes_thresholds_as_the_normal_law_says():
@@ -52,3 +62,153 @@ def test_normal_rates_pass_the_notes_thresholds_as_the_normal_law_says():
         x = 70.0 / threshold_s
         wanted = sum(0.5 * math.erfc((x - sign * 50.0) / 16.67 / math.sqrt(2)) for sign in (1, -1))
         assert measured == pytest.approx(wanted, abs=4 * math.sqrt(0.25 / len(rates)))
+
+
+def rates_of(channel, ticks, ues=1):
+    """Rates of the first ticks, shape (ues, ticks)."""
+    rows = [[course(channel, 1, ue, block) for block in range(math.ceil(ticks / BLOCK))] for ue in range(ues)]
+    return np.stack([np.concatenate(row)[:ticks] for row in rows])
+
+
+def test_random_walk_steps_as_the_notes_say_and_keeps_its_bounds():
+    rates = rates_of(RandomWalk(low_mbps=0.0, high_mbps=100.0), 5000)
+    assert rates.min() >= 0 and rates.max() <= 100
+    steps = np.diff(rates[0])
+    assert np.abs(steps).max() <= 10
+    # A walk between two reflecting walls visits every place alike.
+    assert rates_of(RandomWalk(low_mbps=0.0, high_mbps=100.0), 4000, ues=60).mean() == pytest.approx(50, abs=2.5)
+
+
+def test_the_notes_walk_is_free_and_a_negative_rate_passes_at_once():
+    channel = NotesWalk()
+    rates = rates_of(channel, 2000)[0]
+    steps = np.diff(rates)
+    assert np.abs(steps).max() <= 10
+    # Uniform steps of +-10 have the variance 400 / 12.
+    assert steps.var() == pytest.approx(400 / 12, rel=0.1)
+    below = next(
+        (ue, tick)
+        for ue in range(50)
+        for tick in range(300)
+        if course(channel, 1, ue, tick // BLOCK)[tick % BLOCK] < 0
+    )
+    assert channel.arrivals_s(1, below[0], 0, float(below[1]), [70.0]) == (float(below[1]),)
+    rate = course(channel, 1, 0, 0)[3]
+    assert channel.arrivals_s(1, 0, 0, 3.5, [10.0, 20.0]) == pytest.approx((3.5 + 10 / rate, 3.5 + 30 / rate))
+
+
+def test_gauss_markov_has_its_mean_its_deviation_and_its_memory():
+    rates = rates_of(GaussMarkov(mean_mbps=100.0, std_mbps=10.0, memory=0.8), 2048, ues=40)
+    assert rates.mean() == pytest.approx(100, abs=0.5)
+    assert rates.std() == pytest.approx(10, rel=0.03)
+    centred = rates - 100
+    for lag in (1, 2, 5):
+        correlation = (centred[:, :-lag] * centred[:, lag:]).mean() / centred.var()
+        assert correlation == pytest.approx(0.8**lag, abs=0.03)
+
+
+def test_markov_is_good_for_its_share_of_the_time():
+    rates = rates_of(Markov(leave_good=0.1, leave_bad=0.3), 4096, ues=20)
+    assert (rates == 60.0).mean() == pytest.approx(0.75, abs=0.02)
+    good = rates[:, :-1] == 60.0
+    assert (rates[:, 1:][good] == 10.0).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_rayleigh_fading_has_an_exponential_snr():
+    channel = Fading(gap_db=0.0, min_snr_db=-math.inf, shadowing_db=0.0)
+    for ue in (0, 5):
+        mean = 10 ** (site(channel, 1, ue).mean_snr_db / 10)
+        rates = np.concatenate([course(channel, 1, ue, block) for block in range(80)])
+        snr = np.sort(2 ** (rates / channel.share_mhz()) - 1)
+        law = 1 - np.exp(-snr / mean)
+        gap = np.abs(law - (np.arange(len(snr)) + 0.5) / len(snr)).max()
+        assert gap < 1.95 / math.sqrt(len(snr))
+
+
+def test_rician_fading_has_mean_one_and_the_variance_of_its_factor():
+    channel, k = Fading(rician_k_db=6.0), 10**0.6
+    gain = channel.power_gain(np.random.Generator(np.random.Philox(1)), 200_000)
+    assert gain.mean() == pytest.approx(1, abs=0.01)
+    assert gain.var() == pytest.approx((2 * k + 1) / (k + 1) ** 2, rel=0.03)
+
+
+def test_ues_are_spread_evenly_over_the_area_of_the_cell():
+    channel = Fading(min_distance_m=50.0, radius_m=400.0)
+    distances = np.array([site(channel, 1, ue).distance_m for ue in range(4000)])
+    assert distances.min() >= 50 and distances.max() <= 400
+    assert (distances < 200).mean() == pytest.approx((200**2 - 50**2) / (400**2 - 50**2), abs=0.03)
+
+
+def test_path_loss_of_the_3gpp_tables_by_hand():
+    distance = np.array([100.0])
+    clear, blocked = np.array([True]), np.array([False])
+    # UMa at 2 GHz and 100 m: d3D = sqrt(100^2 + 23.5^2) = 102.724, 28 + 22 log10 d3D + 20 log10 2.
+    assert UrbanMacro().loss_db(distance, 2.0, clear)[0] == pytest.approx(28 + 22 * 2.011672 + 6.0206, abs=1e-3)
+    assert UrbanMacro().loss_db(distance, 2.0, blocked)[0] == pytest.approx(
+        13.54 + 39.08 * 2.011672 + 6.0206, abs=1e-3
+    )
+    # UMi at 2 GHz and 100 m: d3D = sqrt(100^2 + 8.5^2) = 100.3606.
+    assert UrbanMicro().loss_db(distance, 2.0, clear)[0] == pytest.approx(32.4 + 21 * 2.001563 + 6.0206, abs=1e-3)
+    # Free space at 1 m and 2 GHz is 38.46 dB; 3.5 decades more of 10 dB at 100 m.
+    assert LogDistance(3.5).loss_db(distance, 2.0, blocked)[0] == pytest.approx(38.46 + 70, abs=0.01)
+    assert UrbanMacro().line_of_sight_probability(np.array([10.0, 18.0]))[0] == 1.0
+    assert UrbanMacro().line_of_sight_probability(np.array([63.0]))[0] == pytest.approx(
+        18 / 63 + math.exp(-1) * 45 / 63
+    )
+
+
+def deliver_packets(milliseconds, start_ms, packets):
+    """What mm-link does, packet by packet: loop over the file, and send one packet at each line."""
+    loop = 0
+    while True:
+        for line in milliseconds:
+            now = loop * milliseconds[-1] + line
+            if now >= start_ms:
+                packets -= 1
+                if packets == 0:
+                    return now / 1000
+        loop += 1
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=2, max_size=20).map(sorted).filter(lambda lines: lines[-1] > 0),
+    st.integers(0, 500),
+    st.integers(1, 60),
+)
+def test_mahimahi_delays_are_those_of_packets_at_the_listed_milliseconds(
+    tmp_path_factory, lines, start_ms, packets
+):
+    path = tmp_path_factory.mktemp("trace") / "packets"
+    path.write_text("\n".join(map(str, lines)))
+    channel = Trace(str(path), offset="none")
+    wanted = deliver_packets(lines, start_ms, packets)
+    for bits in (12_000 * packets, 12_000 * (packets - 1) + 1):
+        (arrival,) = channel.arrivals_s(1, 0, 0, start_ms / 1000, [bits / 1e6])
+        assert arrival == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_recorded_lte_link_carries_its_published_mean_rate():
+    data = os.environ.get("FL_SIMU_DATA")
+    if not data:
+        pytest.skip("needs FL_SIMU_DATA with traces/mahimahi")
+    channel = Trace(str(Path(data) / "traces" / "mahimahi" / "Verizon-LTE-short.up"), offset="none")
+    (arrival,) = channel.arrivals_s(1, 0, 0, 0.0, [5.95 * 140])
+    assert arrival == pytest.approx(140, rel=0.01)
+    assert channel.carried_mbit(1, 0, 0, 0.0, 140.0) / 140 == pytest.approx(5.95, rel=0.01)
+
+
+def test_a_file_of_two_columns_repeats(tmp_path):
+    path = tmp_path / "rates"
+    path.write_text("10 1.0\n11 0.0\n13 4.0\n")
+    channel = Trace(str(path), offset="none")
+    # 1 Mbit in the first second, nothing for two, 4 Mbit/s for two seconds, then from the start.
+    assert channel.arrivals_s(1, 0, 0, 0.0, [1.0, 4.0, 4.5]) == (1.0, 4.0, 5.5)
+    assert channel.arrivals_s(1, 0, 0, 0.5, [0.5, 1.0]) == (1.0, 3.25)
+
+
+@pytest.mark.parametrize("text", ["", "1\n", "a b\n", "1 2 3\n4 5 6\n", "5\n3\n", "-1\n2\n", "0 0\n1 0\n"])
+def test_what_is_no_trace_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "broken.trace"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.trace"):
+        Trace(str(path))

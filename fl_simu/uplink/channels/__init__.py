@@ -4,6 +4,22 @@ from typing import Dict, Type
 
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.constant import Constant
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.gauss_markov import GaussMarkov
+from fl_simu.uplink.channels.markov import Markov
 from fl_simu.uplink.channels.normal import Normal
+from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
+from fl_simu.uplink.channels.trace import Trace
+from fl_simu.uplink.channels.uniform import Uniform
 
-CHANNELS: Dict[str, Type[Channel]] = {"constant": Constant, "normal": Normal}
+CHANNELS: Dict[str, Type[Channel]] = {
+    "constant": Constant,
+    "uniform": Uniform,
+    "normal": Normal,
+    "random_walk": RandomWalk,
+    "notes_walk": NotesWalk,
+    "gauss_markov": GaussMarkov,
+    "markov": Markov,
+    "fading": Fading,
+    "trace": Trace,
+}

@@ -28,8 +28,26 @@ class Channel(ABC):
             (rate in Mbit/s, virtual time in s until which it holds); the last piece holds until infinity.
         """
 
+    def arrivals_s(
+        self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, ...]:
+        """When the last bit of each load arrives, sent one after the other from `start_s` on.
 
-def arrivals_s(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:
+        Args:
+            seed, ue, round, start_s: as for `pieces`.
+            loads_mbit: what there is to send, in Mbit, in the order of sending.
+
+        Returns:
+            Virtual time in s for each load; infinity where the link never carries it.
+        """
+        return arrivals_over(self.pieces(seed, ue, round, start_s), start_s, loads_mbit)
+
+    def carried_mbit(self, seed: int, ue: int, round: int, start_s: float, end_s: float) -> float:
+        """What an upload that began at `start_s` has put on the air by `end_s`, in Mbit."""
+        return carried_over(self.pieces(seed, ue, round, start_s), start_s, end_s)
+
+
+def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:
     """When the last bit of each load arrives, sent one after the other.
 
     The rate is integrated over time, piece by piece, exactly: a rate that changes while sending counts.
@@ -42,7 +60,7 @@ def arrivals_s(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[flo
     Returns:
         Virtual time in s for each load; infinity where the link never carries it.
 
-    >>> arrivals_s(iter([(10.0, 1.0), (5.0, math.inf)]), 0.0, [5.0, 15.0])
+    >>> arrivals_over(iter([(10.0, 1.0), (5.0, math.inf)]), 0.0, [5.0, 15.0])
     (0.5, 3.0)
     """
     arrivals: List[float] = []
@@ -60,7 +78,7 @@ def arrivals_s(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[flo
     return tuple(arrivals)
 
 
-def carried_mbit(pieces: Iterator[Piece], start_s: float, end_s: float) -> float:
+def carried_over(pieces: Iterator[Piece], start_s: float, end_s: float) -> float:
     """What a link carries from one moment to another, in Mbit."""
     now, carried = start_s, 0.0
     for rate_mbps, until_s in pieces:

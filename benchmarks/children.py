@@ -1,0 +1,74 @@
+"""Child processes, each fresh, with one thread, and with glibc's malloc set alike for all of them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+HERE = Path(__file__).resolve().parent
+# By default glibc gives big blocks back to the system and asks for them again, at the cost of a fault a page.
+# Which of two programs that slows more is chance, so neither does it.
+NEVER = str(2**32)
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": NEVER,
+    "MALLOC_TRIM_THRESHOLD_": NEVER,
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def environment(**changes: Optional[str]) -> Dict[str, str]:
+    """The environment of a child; a change to None takes a variable away."""
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    wanted = {**os.environ, **SETTINGS, "PYTHONPATH": path, **changes}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def figures_of(script: str, *arguments: str, **changes: Optional[str]) -> Dict[str, Any]:
+    """Run a script of this folder and read the JSON of its last line.
+
+    Raises:
+        RuntimeError: it failed; the message is what it said last.
+    """
+    command = [sys.executable, str(HERE / script), *arguments]
+    ended = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(**changes),
+        universal_newlines=True,
+    )
+    if ended.returncode:
+        raise RuntimeError((ended.stderr or ended.stdout).strip().splitlines()[-1])
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+class Rounds:
+    """A child that makes a round of one backend whenever it is told to."""
+
+    def __init__(self, backend: str, *arguments: str) -> None:
+        command = [sys.executable, str(HERE / "backend_rounds.py"), backend, *arguments]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            universal_newlines=True,
+        )
+
+    def __enter__(self) -> "Rounds":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.process.communicate()
+
+    def round(self) -> Dict[str, float]:
+        """Seconds of one round, on the wall clock and of this process's own computing."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())

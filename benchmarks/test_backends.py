@@ -1,0 +1,48 @@
+"""The syft backend against the torch backend, each in processes of its own that take turns round by round."""
+
+from statistics import median
+
+import pytest
+from children import Rounds
+
+from fl_simu.assemble import syft_installed
+
+REPEATS, ROUNDS = 2, 8
+# Batch size: number of UEs, and the goal. About a second a round.
+SETTINGS = {64: (3, "1.15"), 4: (2, "1.50")}
+
+
+@pytest.mark.skipif(not syft_installed(), reason="syft 0.2.4 is on the legacy stack only")
+@pytest.mark.parametrize("batch_size", SETTINGS)
+def test_syft_against_torch(batch_size, report):
+    ues, goal = SETTINGS[batch_size]
+    arguments = ("--batch-size", str(batch_size), "--ues", str(ues))
+    pairs = []
+    for _ in range(REPEATS):
+        with Rounds("torch", *arguments) as torch_rounds, Rounds("syft", *arguments) as syft_rounds:
+            # The first of each is not like the others: caches, and memory not yet asked for.
+            turns = [(torch_rounds.round(), syft_rounds.round()) for _ in range(1 + ROUNDS)]
+        pairs += turns[1:]
+    for clock, name in (("wall_s", "wall clock"), ("cpu_s", "CPU time")):
+        torch_s, syft_s = ([pair[side][clock] for pair in pairs] for side in (0, 1))
+        ratios = sorted(syft / torch for torch, syft in zip(torch_s, syft_s))
+        lower, upper = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+        report.add(
+            f"syft / torch a round, batch {batch_size}, {name}",
+            f"{median(syft_s) / median(torch_s):.2f} ({median(syft_s):.3f} / {median(torch_s):.3f} s); "
+            f"pairs: half in {lower:.2f} to {upper:.2f}; least {min(syft_s) / min(torch_s):.2f}",
+            f"<= {goal}",
+            torch_s=torch_s,
+            syft_s=syft_s,
+        )
+
+
+def test_nothing_but_the_bs(report):
+    from children import figures_of
+
+    seconds = figures_of("bs_overhead.py")["seconds"]
+    report.add(
+        "the BS alone, 16 UEs at 2 + 2 bits, a round",
+        f"{median(seconds):.3f} s (least {min(seconds):.3f}, most {max(seconds):.3f})",
+        seconds=seconds,
+    )

@@ -1,0 +1,68 @@
+"""Uploads under way: from the moment a UE is handed the model until the BS has taken its upload or given it up."""
+
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, Optional, Tuple
+
+from fl_simu.kernel.messages import Taken, Update
+from fl_simu.kernel.parameters import Params, all_finite, structure_of
+from fl_simu.results.records import UeOutcome
+from fl_simu.uplink.link import Link, Upload
+
+
+@dataclass
+class InFlight:
+    """The uploads under way, at most one a UE.
+
+    Args:
+        link: the uplink of every UE.
+        uploads: what each UE is sending, or will when it has trained.
+        references: the global models that these UEs started from, by version.
+        layers: what the BS has received of each upload; None for one that it refused.
+    """
+
+    link: Link
+    uploads: Dict[int, Upload] = field(default_factory=dict)
+    references: Dict[int, Params] = field(default_factory=dict)
+    layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
+
+    def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
+        """A UE was handed the global model `reference` and will begin to send at `start_s`."""
+        self.references[version] = reference
+        upload = self.link.transmit(ue, version, start_s, structure_of(reference))
+        self.uploads[ue] = upload
+        return upload
+
+    def expects(self, ue: int, version: int) -> bool:
+        """Whether that upload is still under way, neither given up nor refused."""
+        upload = self.uploads.get(ue)
+        return upload is not None and upload.version == version and self.layers.get(ue, ()) is not None
+
+    def receive(self, ue: int, params: Params) -> bool:
+        """Take in a UE's model, encoded; False if the BS refuses it because it is not finite."""
+        finite = all_finite(params)
+        reference = self.references[self.uploads[ue].version]
+        self.layers[ue] = self.link.encode(params, reference) if finite else None
+        return finite
+
+    def decode(self, choice: Taken, samples: int) -> Update:
+        """The update that the taken layers of an upload tell."""
+        version, layers = self.uploads[choice.ue].version, self.layers[choice.ue]
+        assert layers is not None, "a protocol takes no refused upload"
+        params = self.link.decode(layers[: choice.layers], self.references[version])
+        return Update(choice.ue, version, samples, params, choice.weight)
+
+    def outcome(self, ue: int, layers: int, compute_s: float, now_s: float) -> UeOutcome:
+        """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
+        upload = self.uploads[ue]
+        accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
+        reason = "" if layers else "not finite" if self.layers.get(ue, ()) is None else "late"
+        bits = self.link.sent_bits(upload, now_s)
+        return UeOutcome(ue, compute_s, upload.delays_s, bits, accepted, reason)
+
+    def settle(self, ues: Iterable[int]) -> None:
+        """Let go of uploads, and of global models that no other upload started from."""
+        for ue in ues:
+            del self.uploads[ue]
+            self.layers.pop(ue, None)
+        versions = {upload.version for upload in self.uploads.values()}
+        self.references = {version: self.references[version] for version in versions}

@@ -1,0 +1,31 @@
+"""A link whose rate is drawn anew for every upload, uniformly."""
+
+import math
+from dataclasses import dataclass
+from typing import Iterator
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import stream
+from fl_simu.uplink.channels.base import Channel, Piece
+
+
+@dataclass(frozen=True)
+class Uniform(Channel):
+    """Rates drawn uniformly from an interval, one draw for each UE and round, held for the whole upload.
+
+    Args:
+        low_mbps: lowest rate in Mbit/s, at least 0.
+        high_mbps: highest rate in Mbit/s, above 0 and at least `low_mbps`.
+    """
+
+    low_mbps: float = 10.0
+    high_mbps: float = 90.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.low_mbps < math.inf, "low_mbps", self.low_mbps, "a finite number, at least 0")
+        require(0 < self.high_mbps < math.inf, "high_mbps", self.high_mbps, "a finite number above 0")
+        require(self.low_mbps <= self.high_mbps, "high_mbps", self.high_mbps, "at least low_mbps")
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        draw = stream(seed, "channel", ue, round).random()
+        yield self.low_mbps + (self.high_mbps - self.low_mbps) * draw, math.inf

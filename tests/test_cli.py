@@ -1,0 +1,181 @@
+import json
+
+import pytest
+
+from fl_simu import inventory
+from fl_simu.assemble import REGISTRIES, syft_installed
+from fl_simu.backends import BACKENDS
+from fl_simu.cli import main
+from fl_simu.ue.datasets import DATASETS
+
+# Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
+DEFAULT_COMMAND = """
+import sys
+from pathlib import Path
+from fl_simu import commands
+from fl_simu.cli import main
+from fl_simu.ue import downloads
+commands.MNIST, commands.DIGITS = Path("mnist.toml"), Path("small.toml")
+downloads._mirrors = lambda files: ["http://127.0.0.1:9/"]
+sys.exit(main(["--out", "out"]))
+"""
+
+
+@pytest.fixture
+def ran(capsys):
+    """Runs a command that must end well; returns what it said."""
+
+    def run(*arguments):
+        assert main([str(argument) for argument in arguments]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("kind", sorted(inventory.KINDS))
+def test_list_names_every_part(kind, ran):
+    title, *lines = ran("list", kind).splitlines()
+    assert title == kind
+    assert [line.split()[0] for line in lines] == list(inventory.KINDS[kind])
+    assert all(len(line.split()) > 2 for line in lines), "each with a line on what it is"
+
+
+def test_every_registry_can_be_listed():
+    listed = [registry for kind, registry in inventory.KINDS.items() if kind != "backends"]
+    assert len(listed) == len(REGISTRIES)
+    assert all(registry in listed for registry in REGISTRIES.values())
+    assert inventory.KINDS["backends"] is BACKENDS
+
+
+def test_list_lists_every_kind(ran):
+    said = ran("list").splitlines()
+    assert [line for line in said if line and not line.startswith(" ")] == [*inventory.KINDS, "experiments"]
+
+
+def test_list_says_what_this_stack_lacks(ran):
+    (line,) = [line for line in ran("list", "backends").splitlines() if line.startswith("  syft")]
+    assert ("(not on this stack)" in line) == (not syft_installed())
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [("# What it shows.\nrounds = 3\n", "What it shows."), ("rounds = 3\n", ""), ("", "")],
+    ids=["comment", "no comment", "empty"],
+)
+def test_list_experiments(content, told, ran, tmp_path, monkeypatch):
+    (tmp_path / "experiments" / "one").mkdir(parents=True)
+    (tmp_path / "experiments" / "one" / "a.toml").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    assert ran("list", "experiments").splitlines()[1].split(maxsplit=1) == [
+        "experiments/one/a.toml",
+        *([told] if told else []),
+    ]
+
+
+def test_data_list(ran, tmp_path, monkeypatch):
+    monkeypatch.delenv("FL_SIMU_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    rows = [line.split() for line in ran("data", "list").splitlines()]
+    assert [row[0] for row in rows] == list(DATASETS)
+    assert {row[0]: row[1] for row in rows}["digits"] == "here"
+    assert {row[0]: row[1] for row in rows}["mnist"] == "missing"
+
+
+def test_data_fetch_of_what_needs_no_file(ran):
+    assert ran("data", "fetch", "digits") == ""
+
+
+def test_data_alone_helps(ran):
+    said = ran("data")
+    assert "fetch" in said
+    assert "list" in said
+
+
+def test_doctor(ran):
+    said = ran("doctor")
+    assert "legacy" in said or "modern" in said
+    assert ("make setup" in said) == (not syft_installed())
+    assert all(name in said for name in DATASETS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("run",), ("list",), ("compare",), ("data",), ("data", "list"), ("data", "fetch"), ("doctor",)],
+    ids=" ".join,
+)
+def test_help(arguments, ran):
+    assert "Usage: python -m fl_simu" in ran(*arguments, "--help")
+
+
+def test_run_tells_where_to_look(small, ran, tmp_path):
+    out = tmp_path / "out"
+    said = ran("run", small, "--out", out)
+    for name in ("config.toml", "rounds.jsonl", "summary.json", "model.safetensors", "checkpoint"):
+        assert (out / name).exists()
+    for path in [*(out / "figures").glob("*.png"), out / "rounds.jsonl", out / "summary.json"]:
+        assert str(path) in said
+    assert len(list((out / "figures").glob("*.png"))) >= 3
+    assert said.count("\nround ") == 2
+    for label in ("test accuracy", "virtual time", "bits sent", "accepted full", "accepted base", "rejected"):
+        assert f"\n{label} " in said
+
+
+def test_options_go_before_the_file(small, ran, tmp_path):
+    out = tmp_path / "out"
+    ran("run", small, "--out", out, "--rounds", 1, "--seed", 9, "--set", "seed=8", "--set", "codec=float32")
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["rounds"], summary["seed"], summary["backend"]) == (1, 9, "torch")
+    assert 'name = "float32"' in (out / "config.toml").read_text()
+
+
+def test_without_out_each_run_has_its_own_folder(small, ran, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        ran("run", small, "--rounds", 1)
+    assert len(list((tmp_path / "runs").glob("small-*/summary.json"))) == 2
+
+
+def test_compare(small, tmp_path, fl_simu_process):
+    backends = "syft,torch" if syft_installed() else "torch"
+
+    done = fl_simu_process("compare", small, "--backends", backends, "--out", "out")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert [row["backend"] for row in rows] == backends.split(",")
+    assert len({row["model_sha256"] for row in rows}) == 1
+    assert [row["largest_difference"] for row in rows] == [0.0] * len(rows)
+    for row in rows:
+        assert row["model_sha256"][:16] in done.stdout
+        assert (tmp_path / "out" / row["backend"] / "summary.json").exists()
+
+
+def test_default_command_without_data_and_network(small, tmp_path, fl_simu_process):
+    text = small.read_text().replace('"torch"', '"auto"')
+    small.write_text(text)
+    (tmp_path / "mnist.toml").write_text(
+        text.replace('{ name = "digits", train_samples = 400, test_samples = 100 }', '"mnist"')
+    )
+
+    done = fl_simu_process(python=("-c", DEFAULT_COMMAND))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["backend"] == ("syft" if syft_installed() else "torch")
+    assert "handwritten digits instead of MNIST" in done.stdout
+    assert ("syft is not installed" in done.stdout) == (not syft_installed())
+    tried = done.stdout.split("try next\n")[1].splitlines()
+    assert len(tried) == 3
+    assert all(line.startswith("  python -m fl_simu ") for line in tried)
+
+
+@pytest.mark.parametrize("command", [["list"], ["data", "list"], ["doctor"], ["run", "no.toml"]], ids=" ".join)
+def test_syft_and_torchvision_stay_out(command, fl_simu_process):
+    script = (
+        "import sys, fl_simu\n"
+        "from fl_simu.cli import main\n"
+        f"main({command!r})\n"
+        "print('imported', [name for name in ('syft', 'torchvision', 'ray') if name in sys.modules])\n"
+    )
+    done = fl_simu_process(python=("-c", script))
+    assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
