@@ -36,10 +36,9 @@ def figures_of(script: str, *arguments: str, **changes: Optional[str]) -> Dict[s
     command = [sys.executable, str(HERE / script), *arguments]
     ended = subprocess.run(
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=environment(**changes),
-        universal_newlines=True,
+        text=True,
     )
     if ended.returncode:
         raise RuntimeError((ended.stderr or ended.stdout).strip().splitlines()[-1])
@@ -57,7 +56,7 @@ class Rounds:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment(),
-            universal_newlines=True,
+            text=True,
         )
 
     def __enter__(self) -> "Rounds":

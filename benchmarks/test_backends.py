@@ -3,7 +3,7 @@
 from statistics import median
 
 import pytest
-from children import Rounds
+from children import Rounds, figures_of
 
 from fl_simu.assemble import syft_installed
 
@@ -38,8 +38,6 @@ def test_syft_against_torch(batch_size, report):
 
 
 def test_nothing_but_the_bs(report):
-    from children import figures_of
-
     seconds = figures_of("bs_overhead.py")["seconds"]
     report.add(
         "the BS alone, 16 UEs at 2 + 2 bits, a round",

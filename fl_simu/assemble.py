@@ -17,13 +17,13 @@ from fl_simu import config as configuration
 from fl_simu.backends import BACKENDS
 from fl_simu.backends.base import Backend
 from fl_simu.config import Experiment
-from fl_simu.coordinator import Coordinator
+from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
-from fl_simu.setting import Observer, Setting
+from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
 from fl_simu.station.evaluation import Evaluation, evaluate
 from fl_simu.station.protocols import PROTOCOLS
@@ -142,10 +142,9 @@ def assemble(
         draw=lambda version: _draw(experiment, version),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
-        observers=observers,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
-    return Coordinator(setting, Clock(realtime), model, InFlight(planned.link))
+    return Coordinator(setting, Clock(realtime), model, InFlight(planned.link), observers=observers)
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

@@ -57,6 +57,8 @@ experiment_options = _options(
 @click.pass_context
 def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -> None:
     """Federated learning over a simulated radio uplink. Without a command: the default experiment, end to end."""
+    if context.invoked_subcommand is not None and (data_dir or out):
+        raise click.UsageError("--data-dir and --out belong after the command")
     if context.invoked_subcommand is None:
         from fl_simu.commands import run_default
 

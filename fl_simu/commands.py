@@ -8,12 +8,12 @@ from typing import Callable, List, Optional, Sequence
 from fl_simu import config, runs
 from fl_simu.assemble import load_data, plan, syft_installed
 from fl_simu.config import Experiment
+from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.kernel.errors import UserError
 from fl_simu.progress import progress
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
-from fl_simu.setting import Observer
 from fl_simu.ue.downloads import DataUnavailable
 
 Say = Callable[[str], None]
@@ -91,8 +91,8 @@ def go_on(
 
 
 def _require_factor(realtime: Optional[float]) -> None:
-    if realtime is not None and not 0 < realtime < math.inf:
-        raise UserError(f"--realtime {realtime} is not allowed: a finite number above 0")
+    if realtime is not None and not 1e-6 <= realtime < math.inf:
+        raise UserError(f"--realtime {realtime} is not allowed: a finite number, at least 1e-6")
 
 
 class _resumable:

@@ -66,7 +66,7 @@ def _run(experiment: Experiment, folder: Path, data_dir: Optional[Path], say: Sa
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-        raise UserError(f"the run on backend {experiment.backend} failed: {said[-1]}")
+        raise UserError(f"the run on backend {experiment.backend} failed: {said[-1].replace('fl_simu: ', '', 1)}")
     return RunFolder(folder)
 
 

@@ -195,7 +195,8 @@ def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) 
     if first["type"] == "extra_forbidden":
         names = Training.model_fields if first["loc"][0] == "training" else known
         return "{}{} is no known key: {}".format(prefix, field, nearest(str(first["loc"][-1]), names))
-    allowed = first["msg"][0].lower() + first["msg"][1:]
+    # TOML has lists where the parts have tuples.
+    allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
     value = first["input"]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
     return f"{prefix}{field} = {shown} is not allowed: {allowed}"

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
@@ -27,6 +27,16 @@ from fl_simu.setting import Setting
 from fl_simu.ue.training import Key
 
 
+class Observer:
+    """Is told what happens and decides nothing."""
+
+    def fetched(self, ue: int) -> None:
+        """The BS has fetched a UE's model."""
+
+    def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
+        """A round has ended; the coordinator stands between two events."""
+
+
 @dataclass
 class Coordinator:
     """The BS and its clock. All below `setting` decides the rest of the run, and is in the checkpoint.
@@ -37,6 +47,7 @@ class Coordinator:
         version: number of aggregations behind the model.
         state: the protocol's.
         wall_s: what the run has taken so far on the wall clock.
+        observers: told of each round, in this order; no part of the checkpoint.
     """
 
     setting: Setting
@@ -46,6 +57,7 @@ class Coordinator:
     version: int = 0
     state: Any = None
     wall_s: float = 0.0
+    observers: Sequence[Observer] = ()
 
     def run(self) -> None:
         """Go on until the last round has ended."""
@@ -73,7 +85,7 @@ class Coordinator:
                     record = self._aggregate(action)
             # 4. Tell the observers, now that nothing is half done.
             if record:
-                for observer in self.setting.observers:
+                for observer in self.observers:
                     observer.aggregated(record, self)
 
     def _push(self, event: Event, priority: int = ARRIVAL) -> None:
@@ -88,7 +100,7 @@ class Coordinator:
             return None
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
-            for observer in self.setting.observers:
+            for observer in self.observers:
                 observer.fetched(ue)
             if not self.in_flight.receive(ue, params):
                 return UploadRefused(event.time_s, ue, event.version)

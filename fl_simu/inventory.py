@@ -54,7 +54,7 @@ def _section(kind: str) -> str:
 
 
 def _first_line(cls: Type[Any]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+    return (cls.__doc__ or "").strip().splitlines()[0].replace("\\", "")
 
 
 def _experiments() -> List[Tuple[str, str]]:

@@ -5,9 +5,8 @@ from typing import Callable
 
 from tqdm import tqdm
 
-from fl_simu.coordinator import Coordinator
+from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.results.records import RoundRecord
-from fl_simu.setting import Observer
 
 WORDS = {"full": "full", "base": "base", "none": "rejected"}
 

@@ -4,14 +4,13 @@ from typing import Dict, Iterable, List, Tuple
 
 import numpy as np
 
-from fl_simu.coordinator import Coordinator
+from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.messages import LayerArrived, Ready, UploadRefused, UploadStarted, Woke
 from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
 from fl_simu.kernel.plain import from_plain, to_plain
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
-from fl_simu.setting import Observer
 from fl_simu.uplink.link import Upload
 
 CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload)

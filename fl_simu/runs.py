@@ -8,6 +8,7 @@ from typing import Callable, List, Optional, Sequence
 from fl_simu import config
 from fl_simu.assemble import Plan, assemble, digest, plan, stack, versions
 from fl_simu.config import Experiment
+from fl_simu.coordinator import Observer
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import sha256, to_arrays
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
@@ -15,7 +16,6 @@ from fl_simu.results.files import make_folder, told_in_one_line, write_text
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundLog, Summary, summarise
 from fl_simu.resume import Keeper, restore
-from fl_simu.setting import Observer
 from fl_simu.ue.datasets import Dataset
 
 Say = Callable[[str], None]

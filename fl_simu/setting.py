@@ -1,28 +1,14 @@
-"""What a coordinator works with, and who looks on."""
+"""What a coordinator works with."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Mapping, Sequence, Tuple
+from typing import Callable, Mapping, Tuple
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
-from fl_simu.results.records import RoundRecord
 from fl_simu.station.aggregation import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import Protocol
 from fl_simu.uplink.link import Link
-
-if TYPE_CHECKING:
-    from fl_simu.coordinator import Coordinator
-
-
-class Observer:
-    """Is told what happens and decides nothing."""
-
-    def fetched(self, ue: int) -> None:
-        """The BS has fetched a UE's model."""
-
-    def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
-        """A round has ended; the coordinator stands between two events."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,6 @@ class Setting:
         draw: the UEs of the round that starts from a version.
         compute_s: virtual time that a UE trains, of (ue, version).
         samples: number of samples of each UE.
-        observers: told of each round, in this order.
     """
 
     seed: int
@@ -50,4 +35,3 @@ class Setting:
     draw: Callable[[int], Tuple[int, ...]]
     compute_s: Callable[[int, int], float]
     samples: Mapping[int, int]
-    observers: Sequence[Observer] = ()

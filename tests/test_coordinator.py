@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from fl_simu.backends.base import Backend
-from fl_simu.coordinator import Coordinator
+from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
 from fl_simu.kernel.parameters import sha256
 from fl_simu.resume import restore, snapshot
-from fl_simu.setting import Observer, Setting
+from fl_simu.setting import Setting
 from fl_simu.station.aggregation import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
@@ -98,13 +98,12 @@ def coordinator(protocol, rates_mbps, rounds=1, backend=None, codec=None, comput
         draw=lambda version: tuple(range(len(rates_mbps))),
         compute_s=compute_s,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
-        observers=[Keep()],
     )
-    return Coordinator(setting, Clock(), model, InFlight(setting.link))
+    return Coordinator(setting, Clock(), model, InFlight(setting.link), observers=[Keep()])
 
 
 def seen(running):
-    return running.setting.observers[0]
+    return running.observers[0]
 
 
 def test_models_are_fetched_when_the_clock_reaches_their_arrival():

@@ -160,7 +160,7 @@ class SyftWorkers(Backend):
         return {ue: len(place.worker._objects) for ue, place in self._ues.items()}
 
     def _build_optimizer(self, module: Any) -> Any:
-        optimizer = self.training.optimizer.build(module.parameters())
+        optimizer: Any = self.training.optimizer.build(module.parameters())
         # No reference to the optimiser itself: its state on the worker shall go when it does, not in some cycle.
         optimizer.zero_grad = functools.partial(_zero_grad, list(module.parameters()))
         return optimizer
@@ -193,7 +193,7 @@ def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
     for module in training.make_module().modules():
         if isinstance(module, UNSUPPORTED_LAYERS):
             raise UserError(
-                f"backend = 'syft' is not allowed with a {type(module).__name__} layer, which syft 0.2.4 gets "
+                f"backend = 'syft' is not allowed with the layer {type(module).__name__}, which syft 0.2.4 gets "
                 "wrong on pointers: use backend = 'torch'"
             )
     optimizer = training.optimizer

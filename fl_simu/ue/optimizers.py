@@ -1,6 +1,5 @@
 """Optimisers of a UE's local training: torch's own, described. One class each, one row in the registry below."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterable, Type
@@ -28,12 +27,15 @@ class Optimizer(ABC):
             _CHECKS[name](name, value)
 
 
+MOST = torch.finfo(torch.float32).max
+
+
 def _positive(name: str, value: Any) -> None:
-    require(0 < value < math.inf, name, value, "a finite number above 0")
+    require(0 < value <= MOST, name, value, "a number above 0 that a float32 holds")
 
 
 def _not_negative(name: str, value: Any) -> None:
-    require(0 <= value < math.inf, name, value, "a finite number, at least 0")
+    require(0 <= value <= MOST, name, value, "a number, at least 0, that a float32 holds")
 
 
 def _share(name: str, value: Any) -> None:

@@ -13,6 +13,7 @@ from fl_simu.kernel.errors import require
 from fl_simu.uplink.channels.base import Channel, Piece
 
 BLOCK = 256
+MAX_BLOCKS = 1024
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,24 @@ class Ticked(Channel):
     def arrivals_s(
         self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, ...]:
-        """As `Channel.arrivals_s`, a block at a time: 1 ms ticks make many pieces."""
+        """As `Channel.arrivals_s`, a block at a time: 1 ms ticks make many pieces.
+
+        What a link has not carried after 262,144 ticks never arrives.
+        """
         arrivals: List[float] = []
         sent = list(itertools.accumulate(loads_mbit))
         carried = 0.0
-        number, dead = math.floor(start_s / self.tick_s) // BLOCK, 0
-        while len(arrivals) < len(sent):
+        first = math.floor(start_s / self.tick_s) // BLOCK
+        for number in range(first, first + MAX_BLOCKS):
             rates = course(self, seed, ue, number)
             edges = np.maximum((number * BLOCK + np.arange(BLOCK + 1)) * self.tick_s, start_s)
             total = carried + np.concatenate([[0.0], np.cumsum(rates * np.diff(edges))])
             while len(arrivals) < len(sent) and sent[len(arrivals)] <= total[-1]:
                 arrivals.append(_crossing(edges, total, rates, sent[len(arrivals)], start_s))
-            dead = dead + 1 if total[-1] == carried else 0
-            if dead == self.patience():
+            carried = total[-1]
+            if len(arrivals) == len(sent):
                 break
-            carried, number = total[-1], number + 1
         return tuple(arrivals) + (math.inf,) * (len(sent) - len(arrivals))
-
-    def patience(self) -> int:
-        """After how many blocks without a bit a link counts as dead for good."""
-        return 64
 
 
 def _crossing(edges: np.ndarray, total: np.ndarray, rates: np.ndarray, wanted: float, start_s: float) -> float:
