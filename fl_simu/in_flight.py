@@ -40,8 +40,9 @@ class InFlight:
     def receive(self, ue: int, params: Params) -> bool:
         """Take in a UE's model, encoded; False if the BS refuses it because it is not finite."""
         finite = all_finite(params)
-        reference = self.references[self.uploads[ue].version]
-        self.layers[ue] = self.link.encode(params, reference) if finite else None
+        version = self.uploads[ue].version
+        reference = self.references[version]
+        self.layers[ue] = self.link.encode(ue, version, params, reference) if finite else None
         return finite
 
     def decode(self, choice: Taken, samples: int) -> Update:

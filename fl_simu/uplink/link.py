@@ -11,6 +11,7 @@ from typing import Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
+from fl_simu.kernel.randomness import stream
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.sizes import SizeRule
@@ -63,10 +64,12 @@ class Link:
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
+        self.size.check(self.codec)
 
-    def encode(self, params: Params, reference: Params) -> Tuple[bytes, ...]:
+    def encode(self, ue: int, version: int, params: Params, reference: Params) -> Tuple[bytes, ...]:
         """Step 1, at the UE: the layers that it sends, base first."""
-        return self.codec.encode(difference(params, reference) if self.payload == "update" else params)
+        content = difference(params, reference) if self.payload == "update" else params
+        return self.codec.encode(content, stream(self.seed, "codec", ue, version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure) -> Upload:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here."""

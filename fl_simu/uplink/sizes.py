@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Dict, Tuple, Type
 
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Structure
 from fl_simu.uplink.codecs.base import Codec, split
 
@@ -16,6 +17,10 @@ class SizeRule(ABC):
         """Bits charged for each layer, base first."""
 
     @abstractmethod
+    def check(self, codec: Codec) -> None:
+        """Raise BadField if this rule does not know what a codec costs."""
+
+    @abstractmethod
     def load_mbit(self, size_bits: int) -> float:
         """What a link of so many Mbit/s has to carry for that size, in Mbit."""
 
@@ -23,6 +28,9 @@ class SizeRule(ABC):
 @dataclass(frozen=True)
 class RealBytes(SizeRule):
     """Every byte of every layer, 8 bits each; 1 Mbit is 10^6 bits."""
+
+    def check(self, codec: Codec) -> None:
+        """Every codec has a length in bytes."""
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
         return tuple(8 * length for length in codec.layer_bytes(structure))
@@ -41,6 +49,10 @@ class NotesCount(SizeRule):
 
     Reference: notes, graded upload.
     """
+
+    def check(self, codec: Codec) -> None:
+        known = bool(codec.layer_bits())
+        require(known, "size.name", "notes", f"{type(codec).__name__} has no number of bits a parameter to count")
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
         count = sum(spec.elements for spec in split(structure)[0])

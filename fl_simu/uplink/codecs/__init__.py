@@ -4,6 +4,19 @@ from typing import Dict, Type
 
 from fl_simu.uplink.codecs.affine import Affine
 from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.codecs.decimal import Decimal
+from fl_simu.uplink.codecs.float16 import Float16
 from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.codecs.stochastic import Stochastic
+from fl_simu.uplink.codecs.text_split import TextSplit
+from fl_simu.uplink.codecs.top_k import TopK
 
-CODECS: Dict[str, Type[Codec]] = {"float32": Float32, "affine": Affine}
+CODECS: Dict[str, Type[Codec]] = {
+    "float32": Float32,
+    "float16": Float16,
+    "affine": Affine,
+    "decimal": Decimal,
+    "text_split": TextSplit,
+    "stochastic": Stochastic,
+    "top_k": TopK,
+}

@@ -30,15 +30,21 @@ class Codec(ABC):
 
     @abstractmethod
     def layer_bits(self) -> Tuple[int, ...]:
-        """Bits that each layer spends on one floating-point parameter, base first."""
+        """Bits that each layer spends on one floating-point parameter, base first; empty where there is no such
+        number."""
 
     @abstractmethod
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
         """Length in bytes of each layer for params of this structure, base first."""
 
     @abstractmethod
-    def encode(self, params: Params) -> Tuple[bytes, ...]:
-        """The layers, base first. Every floating-point number must be finite."""
+    def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
+        """The layers, base first.
+
+        Args:
+            params: what to encode; every floating-point number must be finite.
+            draws: keyed to this upload, for codecs that round at random.
+        """
 
     @abstractmethod
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:

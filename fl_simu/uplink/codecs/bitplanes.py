@@ -4,6 +4,8 @@ A plane holds one bit of every code. A prefix of the planes is the code without 
 codec sends its top planes as the base and the others as enhancements, at any number of bits.
 """
 
+from typing import List, Sequence, Tuple
+
 import numpy as np
 
 
@@ -36,3 +38,16 @@ def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
         packed = np.frombuffer(data, np.uint8, count=width, offset=place * width)
         plane = np.unpackbits(packed)[: len(codes)]
         codes |= plane.astype(codes.dtype, copy=False) << codes.dtype.type(bit)
+
+
+def bit_ranges(layer_bits: Sequence[int]) -> List[Tuple[int, int]]:
+    """First and last bit of each layer, numbered from the lowest bit of the whole code.
+
+    >>> bit_ranges((2, 1))
+    [(2, 1), (0, 0)]
+    """
+    ranges, top = [], sum(layer_bits)
+    for bits in layer_bits:
+        ranges.append((top - 1, top - bits))
+        top -= bits
+    return ranges

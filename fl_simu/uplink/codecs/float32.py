@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Sequence, Tuple
 
+import numpy as np
+
 from fl_simu.kernel.parameters import Params, Structure, structure_of
 from fl_simu.uplink.codecs.base import Codec, raw_bytes, raw_length, read_raw
 
@@ -17,7 +19,7 @@ class Float32(Codec):
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
         return (raw_length(structure),)
 
-    def encode(self, params: Params) -> Tuple[bytes, ...]:
+    def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
         return (raw_bytes(params, structure_of(params)),)
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:

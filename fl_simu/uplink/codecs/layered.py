@@ -1,0 +1,114 @@
+"""What the quantisers share: codes of n bits, the top ones the base and the lower ones the enhancements."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Dict, List, Sequence, Tuple, TypeVar
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, structure_of, to_arrays
+from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, raw_length, read_raw, split
+from fl_simu.uplink.codecs.bitplanes import bit_ranges, pack, plane_bytes, unpack_into
+
+MAX_BITS = 16
+Quantiser = TypeVar("Quantiser", bound="Layered")
+
+
+@dataclass(frozen=True)
+class Layered(Codec):
+    """A quantiser of any number of bits, in a base and any number of enhancements.
+
+    All floating-point tensors are quantised together, as one flat array; the base layer also holds a head (scales,
+    signs) and, exactly, the tensors that are not floating point.
+
+    Args:
+        base_bits: bits a parameter in the base layer.
+        enhancement_bits: bits a parameter of each enhancement; empty for none. At most 16 bits in all.
+
+    Raises:
+        BadField: a number of bits below 1, or above 16 in all.
+    """
+
+    base_bits: int = 4
+    enhancement_bits: Tuple[int, ...] = ()
+
+    max_bits: ClassVar[int] = MAX_BITS
+
+    def __post_init__(self) -> None:
+        require(1 <= self.base_bits <= self.max_bits, "base_bits", self.base_bits, f"1 to {self.max_bits}")
+        enough = all(bits >= 1 for bits in self.enhancement_bits)
+        require(enough, "enhancement_bits", self.enhancement_bits, "each at least 1")
+        fits = self.total_bits <= self.max_bits
+        allowed = f"base and enhancements together at most {self.max_bits} bits"
+        require(fits, "enhancement_bits", self.enhancement_bits, allowed)
+
+    @property
+    def total_bits(self) -> int:
+        """Bits of a whole code."""
+        return self.base_bits + sum(self.enhancement_bits)
+
+    def with_bits(self: Quantiser, base_bits: int, *enhancement_bits: int) -> Quantiser:
+        """The same quantiser with other bits."""
+        return replace(self, base_bits=base_bits, enhancement_bits=enhancement_bits)
+
+    def layer_bits(self) -> Tuple[int, ...]:
+        return (self.base_bits, *self.enhancement_bits)
+
+    def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
+        floating, exact = split(structure)
+        plane = plane_bytes(sum(spec.elements for spec in floating))
+        planes = [bits * plane for bits in self.layer_bits()]
+        planes[0] += raw_length(exact) + self.head_bytes(floating)
+        return tuple(planes)
+
+    def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
+        floating, exact = split(structure_of(params))
+        arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
+        head, codes = self.quantise([arrays[spec.name].reshape(-1) for spec in floating], draws)
+        base, *others = [pack(codes, first, last) for first, last in bit_ranges(self.layer_bits())]
+        return (raw_bytes(params, exact) + head + base, *others)
+
+    def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
+        floating, exact = split(structure)
+        start = raw_length(exact)
+        head, base = layers[0][start : start + self.head_bytes(floating)], start + self.head_bytes(floating)
+        codes = np.zeros(sum(spec.elements for spec in floating), dtype=self.code_dtype())
+        for data, (first, last) in zip([layers[0][base:], *layers[1:]], bit_ranges(self.layer_bits())):
+            unpack_into(codes, data, first, last)
+        missing = sum(self.layer_bits()[len(layers) :])
+        flats = self.restore(head, codes, missing, floating)
+        arrays: Dict[str, np.ndarray] = {
+            spec.name: flat.astype(numpy_dtype(spec).newbyteorder("="), copy=False).reshape(spec.shape)
+            for spec, flat in zip(floating, flats)
+        }
+        return in_order({**from_arrays(arrays), **read_raw(layers[0], exact)}, structure)
+
+    def code_dtype(self) -> np.dtype:
+        """The smallest dtype that holds a code."""
+        return np.dtype(np.uint8 if self.total_bits <= 8 else np.uint16)
+
+    @abstractmethod
+    def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
+        """Length of the head in bytes."""
+
+    @abstractmethod
+    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
+        """The head, and the codes of all elements one tensor after the other.
+
+        Args:
+            flats: the floating-point tensors, each of shape (elements,).
+            draws: for quantisers that round at random.
+        """
+
+    @abstractmethod
+    def restore(
+        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
+    ) -> List[np.ndarray]:
+        """The tensors, flat, as far as codes tell them whose lowest `missing` bits are unknown (0)."""
+
+
+def cut(codes: np.ndarray, floating: Sequence[TensorSpec]) -> List[np.ndarray]:
+    """A flat array of all elements, as one view for each tensor."""
+    ends = np.cumsum([spec.elements for spec in floating])
+    return np.split(codes, ends[:-1]) if len(floating) else []

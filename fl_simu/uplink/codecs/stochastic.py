@@ -1,0 +1,70 @@
+"""Stochastic rounding: wrong in every element, right on average."""
+
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import TensorSpec
+from fl_simu.uplink.codecs.bitplanes import pack, plane_bytes, unpack_into
+from fl_simu.uplink.codecs.layered import Layered, cut
+
+
+@dataclass(frozen=True)
+class Stochastic(Layered):
+    r"""QSGD: each element is rounded up or down at random, so that its mean is the element itself.
+
+    In a bucket of norm :math:`\|v\|_2` and with :math:`s = 2^n - 1`, :math:`s |v_i| / \|v\|` is rounded to one of
+    the two integers next to it, the nearer the likelier: :math:`E[\hat v_i] = v_i`. The head holds the norm of
+    each bucket (float32) and a bit an element for its sign. While bits are missing, a code above 0 stands for the
+    middle of the values that it may still take; only all layers together are unbiased.
+
+    Args:
+        base_bits, enhancement_bits: as for every layered quantiser.
+        bucket_size: elements that share a norm, at least 1.
+
+    Reference: Alistarh et al. 2017, "QSGD".
+    """
+
+    bucket_size: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.bucket_size >= 1, "bucket_size", self.bucket_size, "at least 1")
+
+    def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
+        count = sum(spec.elements for spec in floating)
+        return 4 * self._buckets(count) + plane_bytes(count)
+
+    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
+        x = np.concatenate([np.empty(0, np.float32), *flats])
+        count, buckets = len(x), self._buckets(len(x))
+        padded = np.zeros(buckets * self.bucket_size)
+        padded[:count] = np.abs(x)
+        rows = padded.reshape(buckets, self.bucket_size)
+        norms = np.minimum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), np.finfo(np.float32).max).astype("<f4")
+        scale = np.divide(2**self.total_bits - 1, norms, out=np.zeros(buckets), where=norms > 0, dtype=np.float64)
+        rows *= scale[:, None]
+        level = padded[:count]
+        level += draws.random(count)
+        np.minimum(level, 2**self.total_bits - 1, out=level)
+        signs = pack(np.signbit(x).astype(np.uint8), 0, 0)
+        return norms.tobytes() + signs, level.astype(self.code_dtype())
+
+    def restore(
+        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
+    ) -> List[np.ndarray]:
+        count, buckets = len(codes), self._buckets(len(codes))
+        norms = np.frombuffer(head, "<f4", count=buckets).astype(np.float64)
+        negative = np.zeros(count, np.uint8)
+        unpack_into(negative, head[4 * buckets :], 0, 0)
+        level = codes.astype(np.float64)
+        if missing:
+            level[codes > 0] += (2**missing - 1) / 2
+        level *= np.repeat(norms / (2**self.total_bits - 1), self.bucket_size)[:count]
+        level = np.minimum(level, np.finfo(np.float32).max)
+        return cut(np.where(negative, -level, level).astype(np.float32), floating)
+
+    def _buckets(self, count: int) -> int:
+        return -(-count // self.bucket_size)
