@@ -123,6 +123,37 @@ def compare(
     compare_backends(experiment, backends.split(","), data_dir, out, click.echo)
 
 
+@cli.command()
+@click.argument("file", type=_Path())
+@click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
+@click.option(
+    "--threshold", "thresholds_s", type=float, multiple=True, metavar="S", help="Another threshold in s."
+)
+@click.option("--draws", type=int, default=100_000, show_default=True, metavar="N", help="Number of uploads.")
+@click.option("--ues", type=int, metavar="N", help="Number of UEs; the experiment's otherwise, at most 1,000.")
+@click.option("--seconds", type=float, metavar="S", help="Virtual time in which the uploads begin.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config.")
+@click.option("--out", type=_Path(), help="Folder for numbers and figures; runs/channel-<name>-<time> otherwise.")
+@click.option("--animate", type=_Path(), metavar="OUT.gif", help="Draw the rates moving.")
+def channel(
+    file: Path,
+    pass_rate: Optional[float],
+    thresholds_s: Tuple[float, ...],
+    draws: int,
+    ues: Optional[int],
+    seconds: Optional[float],
+    assignments: Tuple[str, ...],
+    out: Optional[Path],
+    animate: Optional[Path],
+) -> None:
+    """Rates, delays and pass rates of the experiment's channel, and the threshold for a pass rate."""
+    from fl_simu.channel_report import study_channel
+    from fl_simu.commands import read_experiment
+
+    experiment = read_experiment(file, assignments)
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, click.echo)
+
+
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:

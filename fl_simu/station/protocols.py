@@ -8,7 +8,7 @@ test can feed it a table of events and a checkpoint can hold it.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Dict, Tuple, Type
+from typing import Any, ClassVar, Dict, Tuple, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import (
@@ -48,13 +48,34 @@ class Round:
     arrived: Dict[int, int] = field(default_factory=dict)
     layers: int = 0
 
-    def close(self) -> Aggregate:
-        """Take what has arrived, in the order of the UEs; reject the rest."""
-        taken = tuple(Taken(ue, self.arrived[ue]) for ue in sorted(self.arrived))
-        return Aggregate(taken, tuple(ue for ue in self.ues if ue not in self.arrived))
+    def complete(self) -> Tuple[int, ...]:
+        """UEs whose every layer has arrived, ascending."""
+        return tuple(ue for ue in sorted(self.arrived) if self.arrived[ue] == self.layers)
 
 
 class Protocol(ABC):
+    """The BS's rule for what it waits for and what it takes.
+
+    Class attributes:
+        state_classes: the dataclasses that its state is made of, for a checkpoint.
+    """
+
+    state_classes: ClassVar[Tuple[type, ...]] = ()
+
+    @abstractmethod
+    def start(self) -> Any:
+        """The state before the first event."""
+
+    @abstractmethod
+    def on(self, state: Any, event: Event) -> Tuple[Any, Actions]:
+        """Take one event; return the new state and what the BS does now. The given state is left alone."""
+
+    def thresholds_s(self) -> Dict[str, float]:
+        """Thresholds on the delay of an upload, by name, for figures."""
+        return {}
+
+
+class InRounds(Protocol):
     """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
 
     A subclass says when a UE is decided (`decided`) and which timers it needs (`round_timer`, `upload_timers`).
@@ -64,12 +85,20 @@ class Protocol(ABC):
     state_classes: ClassVar[Tuple[type, ...]] = (Round,)
 
     def start(self) -> Round:
-        """The state before the first event."""
         return Round()
 
     @abstractmethod
     def decided(self, state: Round, ue: int, now_s: float) -> bool:
         """Whether the BS waits no longer for this UE; what has arrived of it, if anything, is taken."""
+
+    def enough(self, state: Round) -> bool:
+        """Whether the BS waits for nobody any longer, decided or not."""
+        return False
+
+    def close(self, state: Round) -> Aggregate:
+        """Take what has arrived, in the order of the UEs; reject the rest."""
+        taken = tuple(Taken(ue, state.arrived[ue]) for ue in sorted(state.arrived))
+        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in state.arrived))
 
     def round_timer(self, now_s: float) -> float:
         """When the BS stops waiting for everyone; infinity for never."""
@@ -79,18 +108,13 @@ class Protocol(ABC):
         """Times at which the BS looks again at a UE that began to send at `started_s`."""
         return ()
 
-    def thresholds_s(self) -> Dict[str, float]:
-        """Thresholds on the delay of an upload, by name, for figures."""
-        return {}
-
     def on(self, state: Round, event: Event) -> Tuple[Round, Actions]:
-        """Take one event; return the new state and what the BS does now."""
         if isinstance(event, Ready):
             return self._open(event)
         if event.version != state.version:
             return state, ()
         if isinstance(event, Woke) and event.ue < 0 and state.waiting:
-            return replace(state, waiting=()), (state.close(),)
+            return replace(state, waiting=()), (self.close(state),)
         if event.ue not in state.waiting:
             return state, ()
         if isinstance(event, UploadStarted):
@@ -102,8 +126,10 @@ class Protocol(ABC):
             state = replace(state, arrived=arrived, layers=event.layers)
         refused = isinstance(event, UploadRefused)
         if refused or self.decided(state, event.ue, event.time_s):
-            return self._close(state, event.ue)
-        return state, ()
+            state = replace(state, waiting=tuple(ue for ue in state.waiting if ue != event.ue))
+        if state.waiting and not self.enough(state):
+            return state, ()
+        return replace(state, waiting=()), (self.close(state),)
 
     def _open(self, event: Ready) -> Tuple[Round, Actions]:
         timer = self.round_timer(event.time_s)
@@ -112,23 +138,17 @@ class Protocol(ABC):
             actions += (WakeAt(timer, event.version),)
         return Round(event.version, event.ues, event.ues), actions
 
-    @staticmethod
-    def _close(state: Round, ue: int) -> Tuple[Round, Actions]:
-        waiting = tuple(other for other in state.waiting if other != ue)
-        state = replace(state, waiting=waiting)
-        return state, () if waiting else (state.close(),)
-
 
 @dataclass(frozen=True)
-class WaitForAll(Protocol):
+class WaitForAll(InRounds):
     """Wait until every UE's upload has arrived complete, however long it takes (synchronous FedAvg)."""
 
     def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        return bool(state.layers) and state.arrived.get(ue, 0) == state.layers
+        return ue in state.complete()
 
 
 @dataclass(frozen=True)
-class Deadline(Protocol):
+class Deadline(InRounds):
     """Wait until a deadline after the model was handed out; take the layers that have arrived by then.
 
     Args:
@@ -141,14 +161,14 @@ class Deadline(Protocol):
         require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
 
     def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        return bool(state.layers) and state.arrived.get(ue, 0) == state.layers
+        return ue in state.complete()
 
     def round_timer(self, now_s: float) -> float:
         return now_s + self.deadline_s
 
 
 @dataclass(frozen=True)
-class BaseThenEnhancement(Protocol):
+class BaseThenEnhancement(InRounds):
     """The notes' graded rule: take the base layer in time, then wait a while for the enhancements.
 
     Both thresholds count from the moment at which the UE begins to send, which the BS knows as it grants the
@@ -183,8 +203,117 @@ class BaseThenEnhancement(Protocol):
         return {"receive": self.receive_s, "wait": self.wait_s}
 
 
+@dataclass(frozen=True)
+class FirstK(InRounds):
+    """Aggregate as soon as k uploads are complete, and give up the others.
+
+    Where fewer than k UEs are drawn, or too many are refused, the BS waits for all that can still come.
+
+    Args:
+        k: number of complete uploads, at least 1.
+
+    Reference: Chen et al. 2016, "Revisiting Distributed Synchronous SGD" (backup workers).
+    """
+
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
+
+    def decided(self, state: Round, ue: int, now_s: float) -> bool:
+        return ue in state.complete()
+
+    def enough(self, state: Round) -> bool:
+        return len(state.complete()) >= self.k
+
+    def close(self, state: Round) -> Aggregate:
+        """Take the complete uploads; a base layer alone is given up."""
+        complete = state.complete()
+        taken = tuple(Taken(ue, state.layers) for ue in complete)
+        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in complete))
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Where an asynchronous BS stands.
+
+    Args:
+        version: version of the global model.
+        concurrency: how many UEs work at a time.
+        busy: for each UE that works or whose upload waits in the buffer, the version that it started from.
+        full: UEs whose complete uploads wait in the buffer, with their number of layers.
+        refused: UEs whose uploads were refused since the last aggregation.
+    """
+
+    version: int = -1
+    concurrency: int = 0
+    busy: Dict[int, int] = field(default_factory=dict)
+    full: Dict[int, int] = field(default_factory=dict)
+    refused: Tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Buffered(Protocol):
+    r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
+
+    A UE whose upload is in the buffer gets the new model when the buffer is emptied. An update that started s
+    versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+
+    Args:
+        k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.
+        staleness_power: a, at least 0; 0 weighs old updates like new ones.
+
+    Reference: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation".
+    """
+
+    k: int = 4
+    staleness_power: float = 0.5
+
+    state_classes: ClassVar[Tuple[type, ...]] = (Buffer,)
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
+        power = self.staleness_power
+        require(0 <= power < math.inf, "staleness_power", power, "a finite number, at least 0")
+
+    def start(self) -> Buffer:
+        return Buffer()
+
+    def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
+        if isinstance(event, Ready):
+            return self._hand_out(state, event)
+        if state.busy.get(event.ue) != event.version or event.ue in state.full or event.ue in state.refused:
+            return state, ()
+        if isinstance(event, UploadRefused):
+            state = replace(state, refused=(*state.refused, event.ue))
+        elif isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
+            state = replace(state, full={**state.full, event.ue: event.layers})
+        at_work = len(state.busy) - len(state.full) - len(state.refused)
+        if len(state.full) < self.k and at_work:
+            return state, ()
+        action = Aggregate(self._taken(state), state.refused)
+        left = {ue: version for ue, version in state.busy.items() if ue not in action.settled()}
+        return Buffer(state.version + 1, state.concurrency, left), (action,)
+
+    def _taken(self, state: Buffer) -> Tuple[Taken, ...]:
+        ages = {ue: state.version - state.busy[ue] for ue in sorted(state.full)}
+        return tuple(Taken(ue, state.full[ue], (1 + age) ** -self.staleness_power) for ue, age in ages.items())
+
+    @staticmethod
+    def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:
+        # Two aggregations may fall on one moment: what is handed out is the newer model then.
+        version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
+        idle = tuple(ue for ue in event.ues if ue not in state.busy)[: concurrency - len(state.busy)]
+        busy = {**state.busy, **{ue: version for ue in idle}}
+        return replace(state, version=version, concurrency=concurrency, busy=busy), (
+            Broadcast(idle),
+        ) if idle else ()
+
+
 PROTOCOLS: Dict[str, Type[Protocol]] = {
     "wait_for_all": WaitForAll,
     "deadline": Deadline,
     "base_then_enhancement": BaseThenEnhancement,
+    "first_k": FirstK,
+    "buffered": Buffered,
 }

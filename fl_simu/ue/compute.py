@@ -57,4 +57,31 @@ class UniformCompute(Compute):
         return self.low_s + (self.high_s - self.low_s) * draw
 
 
-COMPUTES: Dict[str, Type[Compute]] = {"constant": ConstantCompute, "uniform": UniformCompute}
+@dataclass(frozen=True)
+class ParetoCompute(Compute):
+    """Stragglers: a time with a heavy tail, P(time > t) = (least_s / t)^shape for t above `least_s`.
+
+    Args:
+        least_s: shortest time in s, above 0.
+        shape: of the tail, above 0; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
+        per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
+    """
+
+    least_s: float = 0.5
+    shape: float = 2.0
+    per_round: bool = True
+
+    def __post_init__(self) -> None:
+        require(0 < self.least_s < math.inf, "least_s", self.least_s, "a finite number above 0")
+        require(0 < self.shape < math.inf, "shape", self.shape, "a finite number above 0")
+
+    def time_s(self, seed: int, ue: int, round: int) -> float:
+        draw = stream(seed, "compute", ue, round if self.per_round else 0).random()
+        return float(self.least_s * (1 - draw) ** (-1 / self.shape))
+
+
+COMPUTES: Dict[str, Type[Compute]] = {
+    "constant": ConstantCompute,
+    "uniform": UniformCompute,
+    "pareto": ParetoCompute,
+}

@@ -16,7 +16,7 @@ from fl_simu.kernel.messages import (
     WakeAt,
     Woke,
 )
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
 
 
 def started(time_s, ue, version=0):
@@ -33,7 +33,54 @@ SEND = Broadcast((0, 1, 2))
 GRADED = BaseThenEnhancement(receive_s=2.0, wait_s=3.0)
 EARLY_WAIT = BaseThenEnhancement(receive_s=2.0, wait_s=1.0)
 
+OLD = 2**-0.5
+
 TABLES = {
+    "first k leaves the others alone": (
+        FirstK(2),
+        [
+            (READY, [SEND]),
+            (started(1.0, 0), []),
+            (arrived(2.0, 0, 0), []),
+            (arrived(3.0, 1, 0), []),
+            (arrived(3.5, 1, 1), []),
+            (arrived(4.0, 2, 0), []),
+            (arrived(4.5, 2, 1), [Aggregate((Taken(1, 2), Taken(2, 2)), (0,))]),
+            (arrived(5.0, 0, 1), []),
+        ],
+    ),
+    "first k of fewer waits for all that can come": (
+        FirstK(3),
+        [
+            (Ready(0.0, 0, (0, 1)), [Broadcast((0, 1))]),
+            (UploadRefused(1.0, 0, 0), []),
+            (arrived(2.0, 1, 0, layers=1), [Aggregate((Taken(1, 1),), (0,))]),
+        ],
+    ),
+    "buffered: old models go on and weigh less": (
+        Buffered(k=2, staleness_power=0.5),
+        [
+            (READY, [SEND]),
+            (started(1.0, 0), []),
+            (arrived(2.0, 0, 0, layers=1), []),
+            (arrived(3.0, 1, 0, layers=1), [Aggregate((Taken(0, 1, 1.0), Taken(1, 1, 1.0)))]),
+            (Ready(3.0, 1, (0, 1, 2)), [Broadcast((0, 1))]),
+            (arrived(4.0, 2, 0, layers=1), []),
+            (arrived(5.0, 1, 0, layers=1, version=1), [Aggregate((Taken(1, 1, 1.0), Taken(2, 1, OLD)))]),
+            (Ready(5.0, 2, (0, 1, 2)), [Broadcast((1, 2))]),
+            (UploadRefused(6.0, 0, 1), []),
+            (arrived(7.0, 1, 0, layers=1, version=2), []),
+            (arrived(8.0, 2, 0, layers=1, version=2), [Aggregate((Taken(1, 1), Taken(2, 1)), (0,))]),
+        ],
+    ),
+    "buffered: of the drawn UEs only as many work as at first": (
+        Buffered(k=1),
+        [
+            (Ready(0.0, 0, (0, 3)), [Broadcast((0, 3))]),
+            (arrived(1.0, 3, 0, layers=1), [Aggregate((Taken(3, 1),))]),
+            (Ready(1.0, 1, (4, 5)), [Broadcast((4,))]),
+        ],
+    ),
     "wait for all takes everything complete": (
         WaitForAll(),
         [
@@ -131,6 +178,9 @@ def test_events_in_actions_out(name):
         lambda: Deadline(0.0),
         lambda: Deadline(math.nan),
         lambda: Deadline(math.inf),
+        lambda: FirstK(0),
+        lambda: Buffered(k=0),
+        lambda: Buffered(staleness_power=-1.0),
         lambda: BaseThenEnhancement(receive_s=0.0),
         lambda: BaseThenEnhancement(wait_s=-1.0),
         lambda: BaseThenEnhancement(wait_s=math.nan),

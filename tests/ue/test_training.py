@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fl_simu.kernel.errors import BadField
-from fl_simu.ue.compute import ConstantCompute, UniformCompute
+from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.models import LogisticRegression
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
@@ -48,5 +48,10 @@ def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
     # The mean of n uniform draws lies within four deviations, (high - low) / sqrt(12 n), of the middle.
     assert sum(times) / len(times) == pytest.approx(2.0, abs=4 * 2 / math.sqrt(12 * len(times)))
     assert once.time_s(1, 3, 0) == once.time_s(1, 3, 9) != each.time_s(1, 3, 9)
+    tail = [ParetoCompute(0.5, 2.0).time_s(1, ue, round) for ue in range(50) for round in range(40)]
+    assert min(tail) >= 0.5
+    # P(time > 1.5) = (0.5 / 1.5)^2.
+    share = sum(time > 1.5 for time in tail) / len(tail)
+    assert share == pytest.approx(1 / 9, abs=4 * math.sqrt(8 / 81 / len(tail)))
     with pytest.raises(BadField, match="high_s"):
         UniformCompute(2.0, 1.0)

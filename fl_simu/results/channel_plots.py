@@ -1,0 +1,195 @@
+"""Figures of a channel: rates over time, histograms of rates and delays, the rates moving."""
+
+import math
+import tempfile
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from fl_simu.results.files import PathLike, make_folder, write_atomically
+from fl_simu.results.plots import png_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colour-blind-safe palette.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+BINS = 80
+# Beyond this percentile a histogram is cut off, and says so: 1 / rate has a long tail.
+SHOWN_PERCENTILE = 99.0
+FRAMES = 60
+FRAMES_A_SECOND = 12
+
+# Edges [s], shape (n + 1,), and the rates between them [Mbit/s], shape (n,), of one UE.
+Course = Tuple[np.ndarray, np.ndarray]
+
+
+def draw_channel_figures(
+    courses: Sequence[Course],
+    rates_mbps: np.ndarray,
+    delays_s: Mapping[str, np.ndarray],
+    thresholds_s: Mapping[str, float],
+    folder: PathLike,
+    title: str,
+) -> List[Path]:
+    """Draw rates.png and delays.png.
+
+    Args:
+        courses: for each UE edges [s], shape (n + 1,), and rates [Mbit/s], shape (n,).
+        rates_mbps: one rate an upload.
+        delays_s: label -> one delay an upload [s]; infinite ones are counted below the axes.
+        thresholds_s: label -> threshold on a delay [s]; infinite ones are not drawn.
+        folder: where the files go; made when it is missing.
+        title: stands above every figure.
+
+    Returns:
+        The paths of the files, in the order above.
+
+    Raises:
+        UserError: the folder or a file cannot be written.
+    """
+    target = make_folder(folder)
+    figures = {
+        "rates.png": rates_figure(courses, title),
+        "delays.png": histograms_figure(rates_mbps, delays_s, thresholds_s, title),
+    }
+    for name, figure in figures.items():
+        write_atomically(target / name, png_bytes(figure))
+    return [target / name for name in figures]
+
+
+def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
+    """Draw the rate of each UE [Mbit/s] over virtual time [s], piecewise constant."""
+    figure = _new_figure(title)
+    axes = figure.subplots()
+    _scale_rates(axes, courses)
+    for ue, (edges, rates) in enumerate(courses):
+        axes.step(edges, np.append(rates, rates[-1]), where="post", **_style(ue))
+    _legend_above(axes)
+    return figure
+
+
+def histograms_figure(
+    rates_mbps: np.ndarray, delays_s: Mapping[str, np.ndarray], thresholds_s: Mapping[str, float], title: str
+) -> "Figure":
+    """Draw histograms of the rates [Mbit/s] and the delays [s] of uploads, with the thresholds on the delay."""
+    figure = _new_figure(title)
+    left, right = figure.subplots(1, 2)
+    _histogram(left, {"rate": rates_mbps}, "mean rate of an upload [Mbit/s]", ())
+    limits = {label: limit for label, limit in thresholds_s.items() if 0 < limit < math.inf}
+    _histogram(right, delays_s, "delay of an upload [s]", list(limits.values()))
+    for place, (label, limit) in enumerate(sorted(limits.items(), key=lambda item: item[1])):
+        right.axvline(limit, color="black", linestyle="--", linewidth=1.2)
+        text = _plain(f"{label}, {limit:.4g} s ")
+        style: Any = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 8}
+        right.text(limit, 0.99 - 0.3 * (place % 3), text, transform=right.get_xaxis_transform(), **style)
+    _legend_above(right)
+    left.set_ylabel("share of uploads in a bin [%]")
+    return figure
+
+
+def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
+    """Write a GIF in which the rates of the UEs are drawn as virtual time goes by.
+
+    Args:
+        courses: as for `draw_channel_figures`.
+        path: the file; its folder must exist. It is whole or absent.
+        title: stands above.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib.animation import FuncAnimation, PillowWriter
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=80)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.1, right=0.97, bottom=0.14, top=0.82)
+    figure.suptitle(_plain(title))
+    show = _moving(axes, courses)
+    film = FuncAnimation(figure, show, frames=FRAMES, init_func=lambda: (), blit=False)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.gif"
+        film.save(str(file), writer=PillowWriter(fps=FRAMES_A_SECOND))
+        write_atomically(path, file.read_bytes())
+    return path
+
+
+def _moving(axes: "Axes", courses: Sequence[Course]) -> Any:
+    """What draws one frame: each rate up to now, and a dot where it stands."""
+    end_s = _scale_rates(axes, courses)
+    lines = [axes.step([], [], where="post", **_style(ue))[0] for ue in range(len(courses))]
+    dots = [axes.plot([], [], "o", color=_style(ue)["color"], markersize=6)[0] for ue in range(len(courses))]
+    _legend_above(axes)
+
+    def show(frame: int) -> Tuple:
+        now_s = end_s * (frame + 1) / FRAMES
+        for (edges, rates), line, dot in zip(courses, lines, dots):
+            count = max(1, min(int(np.searchsorted(edges, now_s)), len(rates)))
+            line.set_data(np.append(edges[:count], now_s), np.append(rates[:count], rates[count - 1]))
+            dot.set_data([now_s], [rates[count - 1]])
+        return (*lines, *dots)
+
+    return show
+
+
+def _scale_rates(axes: "Axes", courses: Sequence[Course]) -> float:
+    """Give axes room for all courses; return where they end [s]."""
+    end_s = max(float(edges[-1]) for edges, _ in courses)
+    rates = np.concatenate([rates for _, rates in courses])
+    low, high = min(0.0, float(rates.min())), max(0.0, float(rates.max()))
+    axes.set_xlim(0, end_s)
+    axes.set_ylim(1.06 * low, 1.06 * high if high > low else 1.0)
+    axes.set(xlabel="virtual time [s]", ylabel="rate [Mbit/s]")
+    axes.grid(True, alpha=0.3)
+    return end_s
+
+
+def _histogram(axes: "Axes", values: Mapping[str, np.ndarray], label: str, within: Sequence[float]) -> None:
+    finite = {name: array[np.isfinite(array)] for name, array in values.items()}
+    tops = [float(np.percentile(array, SHOWN_PERCENTILE)) for array in finite.values() if len(array)]
+    top = max([*tops, *[1.05 * limit for limit in within], 1e-12])
+    low = min([float(array.min()) for array in finite.values() if len(array)], default=0.0)
+    edges = np.linspace(min(low, top) - 1e-9 * top, top * (1 + 1e-9), BINS + 1)
+    notes = [label]
+    for number, (name, array) in enumerate(finite.items()):
+        weights = np.full(len(array), 100 / len(values[name]))
+        style: Any = {"histtype": "step", "color": COLOURS[number], "linestyle": DASHES[number], "linewidth": 1.4}
+        axes.hist(array, edges.tolist(), weights=weights, label=name, **style)
+        beyond, never = np.mean(values[name] > edges[-1]), np.mean(~np.isfinite(values[name]))
+        if beyond > 0:
+            notes.append(f"{name}: {beyond:.2%} beyond" + (f", {never:.2%} never arrive" if never else ""))
+    axes.set_xlabel("\n".join(notes))
+    axes.grid(True, alpha=0.3)
+
+
+def _style(ue: int) -> Any:
+    number = ue % len(COLOURS)
+    return {"color": COLOURS[number], "linestyle": DASHES[number], "linewidth": 1.4, "label": f"UE {ue}"}
+
+
+def _legend_above(axes: "Axes") -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axes.legend(handles, labels, ncol=max(1, len(handles)), frameon=False, columnspacing=1.2, **place)
+
+
+def _new_figure(title: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=160, layout="constrained")
+    figure.suptitle(_plain(fill(title, 80)))
+    return figure
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
