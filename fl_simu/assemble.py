@@ -29,6 +29,7 @@ from fl_simu.station.evaluation import Evaluation, evaluate
 from fl_simu.station.protocols import PROTOCOLS
 from fl_simu.ue.compute import COMPUTES
 from fl_simu.ue.datasets import DATASETS, Dataset
+from fl_simu.ue.faults import FAULTS, NoFaults
 from fl_simu.ue.models import MODELS
 from fl_simu.ue.optimizers import OPTIMIZERS
 from fl_simu.ue.partition import PARTITIONS
@@ -44,6 +45,7 @@ REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
     "model": MODELS,
     "optimizer": OPTIMIZERS,
     "compute": COMPUTES,
+    "faults": FAULTS,
     "codec": CODECS,
     "size": SIZE_RULES,
     "channel": CHANNELS,
@@ -91,6 +93,14 @@ def plan(experiment: Experiment) -> Plan:
         "model.name",
         experiment.model["name"],
         "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
+    )
+    silent = not isinstance(parts["faults"], NoFaults)
+    require(
+        parts["protocol"].bears_silence() or not silent,
+        "faults.name",
+        experiment.faults["name"],
+        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, or "
+        "base_then_enhancement with close_s",
     )
     link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
     with _told_of("model", model):
@@ -141,6 +151,7 @@ def assemble(
         evaluate=evaluate_model,
         draw=lambda version: _draw(experiment, version),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
+        works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
     )
     model = initial_params(planned.training.make_module, experiment.seed)

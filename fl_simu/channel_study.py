@@ -227,6 +227,8 @@ def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:
     """A share and its 95 % interval where one UE's uploads depend on each other: only the UEs are independent."""
     measured = float(np.concatenate(passed).mean())
     count = len(passed)
+    if measured in (0.0, 1.0):
+        return (measured, *wilson(round(measured * count), count))
     if count < 4:
         return measured, math.nan, math.nan
     error = float(np.std([rows.mean() for rows in passed], ddof=1)) / math.sqrt(count)
@@ -235,7 +237,7 @@ def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:
 
 
 def _student95(freedom: int) -> float:
-    """The 97.5 % point of Student's t, good to 0.005 from 3 degrees of freedom on (Cornish and Fisher)."""
+    """The 97.5 % point of Student's t, good to 0.03 from 3 degrees of freedom on (Cornish and Fisher)."""
     z, n = Z95, freedom
     return (
         z
@@ -259,7 +261,8 @@ def rate_courses(study: Study, ues: int) -> List[Tuple[np.ndarray, np.ndarray]]:
 
 def _rate_course(study: Study, ue: int) -> Tuple[np.ndarray, np.ndarray]:
     channel, seed, end_s = study.planned.link.channel, study.planned.experiment.seed, study.scope.seconds
-    edges, rates = [0.0], []
+    edges: List[float] = [0.0]
+    rates: List[float] = []
     for upload in itertools.count():
         until_s = end_s
         if rate_survival(channel):
@@ -286,38 +289,49 @@ def numbers(study: Study, thresholds_s: Mapping[str, float], pass_rate: Optional
         thresholds_s: thresholds on the delay by name.
         pass_rate: the share for which thresholds are wanted, above 0 and below 1, or None.
 
-    Raises:
-        UserError: a pass rate or a threshold out of range.
+    Returns:
+        What `channel.json` holds; docs/channel.md explains each entry.
     """
-    experiment, parts = study.planned.experiment, list(enumerate(study.names))
+    experiment, scope = study.planned.experiment, study.scope
     found: Dict[str, Any] = {
         "name": experiment.name,
         "seed": experiment.seed,
         "channel": dict(experiment.channel),
-        "draws": study.scope.draws,
-        "ues": study.scope.ues,
-        "seconds": study.scope.seconds,
+        "draws": scope.draws,
+        "ues": scope.ues,
+        "seconds": scope.seconds,
         "loads": [
-            {"part": name, "size_bits": study.sizes_bits[k], "load_mbit": study.loads_mbit[k]} for k, name in parts
+            {"part": name, "size_bits": size, "load_mbit": load}
+            for name, size, load in zip(study.names, study.sizes_bits, study.loads_mbit)
         ],
-        "pass_rates": [
-            {"threshold": label, "threshold_s": limit_s, "part": name, **study.pass_rate(k, limit_s)._asdict()}
-            for label, limit_s in thresholds_s.items()
-            for k, name in parts
-        ],
+        "pass_rates": _pass_rates(study, thresholds_s),
         "rates_mbps": spread(study.rates_mbps()),
-        "delays_s": {name: spread(study.delays(k)) for k, name in parts},
+        "delays_s": {name: spread(study.delays(part)) for part, name in enumerate(study.names)},
     }
     outage = study.outage()
     if outage is not None:
         found["outage"] = dict(outage._asdict())
     if pass_rate is not None:
-        wanted = [(name, study.threshold_s(k, pass_rate)) for k, name in parts]
-        found["wanted"] = [
-            {"pass_rate": pass_rate, "part": name, "threshold_s": measured, "closed_form_s": closed_form}
-            for name, (measured, closed_form) in wanted
-        ]
+        found["wanted"] = _wanted(study, pass_rate)
     return found
+
+
+def _pass_rates(study: Study, thresholds_s: Mapping[str, float]) -> List[Dict[str, Any]]:
+    return [
+        {"threshold": label, "threshold_s": limit_s, "part": name, **study.pass_rate(part, limit_s)._asdict()}
+        for label, limit_s in thresholds_s.items()
+        for part, name in enumerate(study.names)
+    ]
+
+
+def _wanted(study: Study, pass_rate: float) -> List[Dict[str, Any]]:
+    rows = []
+    for part, name in enumerate(study.names):
+        measured_s, closed_form_s = study.threshold_s(part, pass_rate)
+        rows.append(
+            {"pass_rate": pass_rate, "part": name, "threshold_s": measured_s, "closed_form_s": closed_form_s}
+        )
+    return rows
 
 
 def spread(values: np.ndarray) -> Dict[str, float]:

@@ -74,6 +74,7 @@ class Experiment(_Table):
     model: Part = {"name": "mnist_cnn"}
     optimizer: Part = {"name": "sgd"}
     compute: Part = {"name": "constant"}
+    faults: Part = {"name": "none"}
     codec: Part = {"name": "float32"}
     size: Part = {"name": "bytes"}
     channel: Part = {"name": "normal"}

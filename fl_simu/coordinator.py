@@ -107,11 +107,14 @@ class Coordinator:
         return event
 
     def _broadcast(self, ues: Tuple[int, ...]) -> None:
-        """Send the model, let the UEs train, schedule their uploads."""
+        """Send the model, let the UEs train, schedule their uploads; of a UE that fails nothing comes."""
         setting, version = self.setting, self.version
-        setting.backend.send(ues, self.model)
-        setting.backend.train([Key(setting.seed, ue, version) for ue in ues])
-        for ue in ues:
+        working = tuple(ue for ue in ues if setting.works(ue, version))
+        setting.backend.send(working, self.model)
+        setting.backend.train([Key(setting.seed, ue, version) for ue in working])
+        for ue in set(ues).difference(working):
+            self.in_flight.begin(ue, version, math.inf, self.model)
+        for ue in working:
             start_s = self.clock.now_s + setting.compute_s(ue, version)
             upload = self.in_flight.begin(ue, version, start_s, self.model)
             self._push(UploadStarted(start_s, ue, version))

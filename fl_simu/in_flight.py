@@ -1,7 +1,8 @@
 """Uploads under way: from the moment a UE is handed the model until the BS has taken its upload or given it up."""
 
+import math
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from fl_simu.kernel.messages import Taken, Update
 from fl_simu.kernel.parameters import Params, all_finite, structure_of
@@ -26,7 +27,7 @@ class InFlight:
     layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
 
     def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
-        """A UE was handed the global model `reference` and will begin to send at `start_s`."""
+        """A UE was handed the global model `reference`; it begins to send at `start_s`, if ever (else infinity)."""
         self.references[version] = reference
         upload = self.link.transmit(ue, version, start_s, structure_of(reference))
         self.uploads[ue] = upload
@@ -56,9 +57,18 @@ class InFlight:
         """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
         upload = self.uploads[ue]
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
-        reason = "" if layers else "not finite" if self.layers.get(ue, ()) is None else "late"
+        reason = "" if layers else self._reason(upload)
         bits = self.link.sent_bits(upload, now_s)
         return UeOutcome(ue, compute_s, upload.delays_s, bits, accepted, reason)
+
+    def _reason(self, upload: Upload) -> str:
+        if upload.start_s == math.inf:
+            return "dropped out"
+        return "not finite" if self.layers.get(upload.ue, ()) is None else "late"
+
+    def not_fetched(self) -> List[int]:
+        """UEs whose trained model the BS has not fetched and still may."""
+        return [ue for ue, upload in self.uploads.items() if ue not in self.layers and upload.start_s < math.inf]
 
     def settle(self, ues: Iterable[int]) -> None:
         """Let go of uploads, and of global models that no other upload started from."""

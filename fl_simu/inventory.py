@@ -23,6 +23,7 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "models": REGISTRIES["model"],
     "optimizers": REGISTRIES["optimizer"],
     "computes": REGISTRIES["compute"],
+    "faults": REGISTRIES["faults"],
     "datasets": REGISTRIES["data"],
     "partitions": REGISTRIES["partition"],
 }

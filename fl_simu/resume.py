@@ -1,11 +1,10 @@
 """What a checkpoint holds of a coordinator, and how a run goes on from it."""
 
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, Tuple
 
 import numpy as np
 
 from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.messages import LayerArrived, Ready, UploadRefused, UploadStarted, Woke
 from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
 from fl_simu.kernel.plain import from_plain, to_plain
@@ -56,16 +55,11 @@ def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
             arrays[f"received/{ue}/{layer}"] = np.frombuffer(data, np.uint8)
     for ue in coordinator.setting.samples:
         arrays.update(_named(f"optimizer/{ue}", backend.optimizer_state(ue)))
-    for ue in _not_fetched(flight):
+    for ue in flight.not_fetched():
         trained = backend.get(ue)
         backend.put_back(ue, trained)
         arrays.update(_named(f"trained/{ue}", trained))
     return Checkpoint(coordinator.version, identity, to_plain(plain), arrays)
-
-
-def _not_fetched(flight: InFlight) -> List[int]:
-    """UEs whose trained model the BS has not fetched and still may."""
-    return [ue for ue in flight.uploads if ue not in flight.layers]
 
 
 def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
@@ -91,8 +85,8 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
             flight.layers[ue] = None
         elif layers:
             flight.layers[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
-        else:
-            backend.put_back(ue, _params(groups[f"trained/{ue}"], names))
+    for ue in flight.not_fetched():
+        backend.put_back(ue, _params(groups[f"trained/{ue}"], names))
     for ue in coordinator.setting.samples:
         state = groups.get(f"optimizer/{ue}")
         if state:

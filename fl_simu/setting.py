@@ -22,6 +22,7 @@ class Setting:
         evaluate: accuracy and loss of a global model.
         draw: the UEs of the round that starts from a version.
         compute_s: virtual time that a UE trains, of (ue, version).
+        works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
     """
 
@@ -34,4 +35,5 @@ class Setting:
     evaluate: Callable[[Params], Evaluation]
     draw: Callable[[int], Tuple[int, ...]]
     compute_s: Callable[[int, int], float]
+    works: Callable[[int, int], bool]
     samples: Mapping[int, int]

@@ -84,7 +84,9 @@ class Keep(Observer):
         self.snapshots.append(snapshot(coordinator, "me"))
 
 
-def coordinator(protocol, rates_mbps, rounds=1, backend=None, codec=None, compute_s=lambda ue, version: 1.0):
+def coordinator(
+    protocol, rates_mbps, rounds=1, backend=None, codec=None, compute_s=lambda ue, version: 1.0, broken_off=()
+):
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
     model = {"w": torch.zeros(31_250)}
     setting = Setting(
@@ -97,6 +99,7 @@ def coordinator(protocol, rates_mbps, rounds=1, backend=None, codec=None, comput
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
         draw=lambda version: tuple(range(len(rates_mbps))),
         compute_s=compute_s,
+        works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
     )
     return Coordinator(setting, Clock(), model, InFlight(setting.link), observers=[Keep()])
@@ -149,6 +152,20 @@ def test_what_is_not_finite_is_refused_and_recorded():
     assert bool((running.model["w"] == 2.0).all())
 
 
+def test_a_ue_that_drops_out_neither_trains_nor_sends():
+    running = coordinator(Deadline(5.0), (1.0, 2.0, 1.0), rounds=2, broken_off={(1, 0), (0, 1)})
+    running.run()
+    first, second = seen(running).records
+    assert [(outcome.accepted, outcome.reason, outcome.bits) for outcome in first.ues] == [
+        ("full", "", 1_000_000),
+        ("none", "dropped out", 0),
+        ("full", "", 1_000_000),
+    ]
+    assert running.setting.backend.log[0] == ("send", (0, 2))
+    assert (first.time_s, first.loss) == (5.0, 2.0)
+    assert [outcome.accepted for outcome in second.ues] == ["none", "full", "full"]
+
+
 def test_waiting_for_what_never_arrives_is_told():
     running = coordinator(WaitForAll(), (1.0, 0.0))
     with pytest.raises(UserError, match="round 1 never ends"):
@@ -177,9 +194,10 @@ class EveryArrival(Protocol):
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
-def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after):
+@pytest.mark.parametrize("broken_off", [(), {(1, 0)}])
+def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off):
     def make():
-        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4, (4,)))
+        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4, (4,)), broken_off=broken_off)
 
     whole = make()
     whole.run()

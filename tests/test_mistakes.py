@@ -126,6 +126,7 @@ CONFIG = [
         "channel.rate_mbps = -1",
         "a finite number above 0",
     ),
+    sets("faults that nobody bears", "faults=dropout", "faults.name = 'dropout'", "close_s"),
     sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "at least 0"),
     sets(
         "negative deadline",

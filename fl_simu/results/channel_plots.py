@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 BINS = 80
+# A dashed line with more steps than this is a jumble.
+MAX_DASHED = 60
 # Beyond this percentile a histogram is cut off, and says so: 1 / rate has a long tail.
 SHOWN_PERCENTILE = 99.0
 FRAMES = 60
@@ -68,7 +70,7 @@ def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
     axes = figure.subplots()
     _scale_rates(axes, courses)
     for ue, (edges, rates) in enumerate(courses):
-        axes.step(edges, np.append(rates, rates[-1]), where="post", **_style(ue))
+        axes.step(edges, np.append(rates, rates[-1]), where="post", **_style(ue, (edges, rates)))
     _legend_above(axes)
     return figure
 
@@ -79,15 +81,13 @@ def histograms_figure(
     """Draw histograms of the rates [Mbit/s] and the delays [s] of uploads, with the thresholds on the delay."""
     figure = _new_figure(title)
     left, right = figure.subplots(1, 2)
-    _histogram(left, {"rate": rates_mbps}, "mean rate of an upload [Mbit/s]", ())
+    _histogram(left, {"rate": rates_mbps}, "mean rate of an upload [Mbit/s]", 100.0, ())
     limits = {label: limit for label, limit in thresholds_s.items() if 0 < limit < math.inf}
-    _histogram(right, delays_s, "delay of an upload [s]", list(limits.values()))
-    for place, (label, limit) in enumerate(sorted(limits.items(), key=lambda item: item[1])):
-        right.axvline(limit, color="black", linestyle="--", linewidth=1.2)
-        text = _plain(f"{label}, {limit:.4g} s ")
-        style: Any = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 8}
-        right.text(limit, 0.99 - 0.3 * (place % 3), text, transform=right.get_xaxis_transform(), **style)
-    _legend_above(right)
+    _histogram(right, delays_s, "delay of an upload [s]", SHOWN_PERCENTILE, list(limits.values()))
+    for number, (label, limit) in enumerate(sorted(limits.items(), key=lambda item: item[1])):
+        name = _plain(f"{label}, {limit:.4g} s")
+        right.axvline(limit, color="black", linestyle=DASHES[number % len(DASHES)], linewidth=1, label=name)
+    right.legend(loc="upper right", fontsize=8)
     left.set_ylabel("share of uploads in a bin [%]")
     return figure
 
@@ -127,8 +127,9 @@ def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
 def _moving(axes: "Axes", courses: Sequence[Course]) -> Any:
     """What draws one frame: each rate up to now, and a dot where it stands."""
     end_s = _scale_rates(axes, courses)
-    lines = [axes.step([], [], where="post", **_style(ue))[0] for ue in range(len(courses))]
-    dots = [axes.plot([], [], "o", color=_style(ue)["color"], markersize=6)[0] for ue in range(len(courses))]
+    styles = [_style(ue, course) for ue, course in enumerate(courses)]
+    lines = [axes.step([], [], where="post", **style)[0] for style in styles]
+    dots = [axes.plot([], [], "o", color=style["color"], markersize=6)[0] for style in styles]
     _legend_above(axes)
 
     def show(frame: int) -> Tuple:
@@ -154,12 +155,14 @@ def _scale_rates(axes: "Axes", courses: Sequence[Course]) -> float:
     return end_s
 
 
-def _histogram(axes: "Axes", values: Mapping[str, np.ndarray], label: str, within: Sequence[float]) -> None:
+def _histogram(
+    axes: "Axes", values: Mapping[str, np.ndarray], label: str, percentile: float, within: Sequence[float]
+) -> None:
     finite = {name: array[np.isfinite(array)] for name, array in values.items()}
-    tops = [float(np.percentile(array, SHOWN_PERCENTILE)) for array in finite.values() if len(array)]
+    tops = [float(np.percentile(array, percentile)) for array in finite.values() if len(array)]
     top = max([*tops, *[1.05 * limit for limit in within], 1e-12])
     low = min([float(array.min()) for array in finite.values() if len(array)], default=0.0)
-    edges = np.linspace(min(low, top) - 1e-9 * top, top * (1 + 1e-9), BINS + 1)
+    edges = np.linspace(min(low, 0.9 * top) - 1e-9 * top, top * (1 + 1e-9), BINS + 1)
     notes = [label]
     for number, (name, array) in enumerate(finite.items()):
         weights = np.full(len(array), 100 / len(values[name]))
@@ -172,9 +175,10 @@ def _histogram(axes: "Axes", values: Mapping[str, np.ndarray], label: str, withi
     axes.grid(True, alpha=0.3)
 
 
-def _style(ue: int) -> Any:
-    number = ue % len(COLOURS)
-    return {"color": COLOURS[number], "linestyle": DASHES[number], "linewidth": 1.4, "label": f"UE {ue}"}
+def _style(ue: int, course: Course) -> Any:
+    number, crowded = ue % len(COLOURS), len(course[1]) > MAX_DASHED
+    looks = {"linestyle": "-", "linewidth": 0.8} if crowded else {"linestyle": DASHES[number], "linewidth": 1.4}
+    return {"color": COLOURS[number], "label": f"UE {ue}", **looks}
 
 
 def _legend_above(axes: "Axes") -> None:

@@ -74,6 +74,10 @@ class Protocol(ABC):
         """Thresholds on the delay of an upload, by name, for figures."""
         return {}
 
+    def bears_silence(self) -> bool:
+        """Whether a round ends though a UE that was handed the model never answers."""
+        return False
+
 
 class InRounds(Protocol):
     """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
@@ -166,6 +170,9 @@ class Deadline(InRounds):
     def round_timer(self, now_s: float) -> float:
         return now_s + self.deadline_s
 
+    def bears_silence(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
 class BaseThenEnhancement(InRounds):
@@ -179,22 +186,32 @@ class BaseThenEnhancement(InRounds):
     Args:
         receive_s: receive threshold in s, above 0; infinity never rejects.
         wait_s: wait threshold in s, at least 0; infinity waits for every layer.
+        close_s: time in s after the broadcast at which the BS waits no longer for anyone, above 0; with infinity a
+            UE that never begins to send holds up the round for ever.
 
     Reference: notes, graded upload, improvement 4.
     """
 
     receive_s: float = 2.82
     wait_s: float = 2.611
+    close_s: float = math.inf
 
     def __post_init__(self) -> None:
         require(self.receive_s > 0, "receive_s", self.receive_s, "a number above 0")
         require(self.wait_s >= 0, "wait_s", self.wait_s, "a number, at least 0")
+        require(self.close_s > 0, "close_s", self.close_s, "a number above 0")
 
     def decided(self, state: Round, ue: int, now_s: float) -> bool:
         layers, started_s = state.arrived.get(ue, 0), state.started_s[ue]
         if layers == 0:
             return now_s >= started_s + self.receive_s
         return layers == state.layers or now_s >= started_s + self.wait_s
+
+    def round_timer(self, now_s: float) -> float:
+        return now_s + self.close_s
+
+    def bears_silence(self) -> bool:
+        return self.close_s < math.inf
 
     def upload_timers(self, started_s: float) -> Tuple[float, ...]:
         return started_s + self.receive_s, started_s + self.wait_s
@@ -304,7 +321,7 @@ class Buffered(Protocol):
         # Two aggregations may fall on one moment: what is handed out is the newer model then.
         version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
         idle = tuple(ue for ue in event.ues if ue not in state.busy)[: concurrency - len(state.busy)]
-        busy = {**state.busy, **{ue: version for ue in idle}}
+        busy = {**state.busy, **dict.fromkeys(idle, version)}
         return replace(state, version=version, concurrency=concurrency, busy=busy), (
             Broadcast(idle),
         ) if idle else ()

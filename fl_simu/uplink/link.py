@@ -6,6 +6,7 @@ the other and arrive when the channel has carried their bits (`transmit`); the B
 arrivals when the UE begins to send, and the BS fetches the model only when the clock has reached them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Sequence, Tuple
 
@@ -39,8 +40,8 @@ class Upload:
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
-        """Delay of each layer, from the start of the upload to its arrival."""
-        return tuple(arrival - self.start_s for arrival in self.arrivals_s)
+        """Delay of each layer, from the start of the upload to its arrival; infinity where it never arrives."""
+        return tuple(arrival - self.start_s if arrival < math.inf else math.inf for arrival in self.arrivals_s)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,13 @@ class Link:
         return self.codec.encode(content, stream(self.seed, "codec", ue, version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure) -> Upload:
-        """Step 2, on the air: when each layer arrives. The size of an upload is counted here."""
+        """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
+
+        An upload that never begins (`start_s` infinite) never arrives.
+        """
         sizes = self.size.layer_bits(self.codec, structure)
+        if start_s == math.inf:
+            return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes))
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
         arrivals = self.channel.arrivals_s(self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals)
@@ -85,9 +91,9 @@ class Link:
 
     def sent_bits(self, upload: Upload, end_s: float) -> int:
         """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
-        if end_s >= upload.arrivals_s[-1]:
-            return sum(upload.sizes_bits)
         if end_s <= upload.start_s:
             return 0
+        if end_s >= upload.arrivals_s[-1]:
+            return sum(upload.sizes_bits)
         carried = self.channel.carried_mbit(self.seed, upload.ue, upload.version, upload.start_s, end_s)
         return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))

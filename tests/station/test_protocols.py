@@ -34,8 +34,21 @@ GRADED = BaseThenEnhancement(receive_s=2.0, wait_s=3.0)
 EARLY_WAIT = BaseThenEnhancement(receive_s=2.0, wait_s=1.0)
 
 OLD = 2**-0.5
+CLOSING = BaseThenEnhancement(receive_s=2.0, wait_s=3.0, close_s=4.0)
 
 TABLES = {
+    "graded with an end: who never begins is rejected": (
+        CLOSING,
+        [
+            (READY, [SEND, WakeAt(4.0, 0)]),
+            (started(1.0, 0), [WakeAt(3.0, 0, 0), WakeAt(4.0, 0, 0)]),
+            (started(3.5, 1), [WakeAt(5.5, 0, 1), WakeAt(6.5, 0, 1)]),
+            (arrived(2.0, 0, 0), []),
+            (arrived(2.5, 0, 1), []),
+            (arrived(3.9, 1, 0), []),
+            (Woke(4.0, -1, 0), [Aggregate((Taken(0, 2), Taken(1, 1)), (2,))]),
+        ],
+    ),
     "first k leaves the others alone": (
         FirstK(2),
         [

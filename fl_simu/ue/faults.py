@@ -1,0 +1,70 @@
+"""Faults: whether a UE takes part in a round that it was drawn for. One class a kind, one row below."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, Type
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import stream
+
+
+class Faults(ABC):
+    """Which UEs fail, and when. A UE that fails neither trains nor sends in that round."""
+
+    @abstractmethod
+    def works(self, seed: int, ue: int, round: int) -> bool:
+        """Whether UE `ue` takes part in the round that starts from version `round`."""
+
+
+@dataclass(frozen=True)
+class NoFaults(Faults):
+    """Every UE always takes part."""
+
+    def works(self, seed: int, ue: int, round: int) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Dropout(Faults):
+    """Each UE drops out of each round with the same chance, whatever it did before.
+
+    Args:
+        rate: that chance, at least 0 and below 1.
+    """
+
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(0 <= self.rate < 1, "rate", self.rate, "at least 0 and below 1")
+
+    def works(self, seed: int, ue: int, round: int) -> bool:
+        return bool(stream(seed, "faults", ue, round).random() >= self.rate)
+
+
+@dataclass(frozen=True)
+class Crash(Faults):
+    """A UE that works may crash before a round, and one that is down may return.
+
+    In the long run a UE works for the share return_rate / (crash_rate + return_rate) of the rounds.
+
+    Args:
+        crash_rate: chance of a working UE to crash before a round, at least 0 and below 1.
+        return_rate: chance of a crashed UE to be back before a round, above 0 and at most 1.
+    """
+
+    crash_rate: float = 0.05
+    return_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(0 <= self.crash_rate < 1, "crash_rate", self.crash_rate, "at least 0 and below 1")
+        require(0 < self.return_rate <= 1, "return_rate", self.return_rate, "above 0 and at most 1")
+
+    def works(self, seed: int, ue: int, round: int) -> bool:
+        works = True
+        for earlier in range(round + 1):
+            draw = stream(seed, "faults", ue, earlier).random()
+            works = draw >= self.crash_rate if works else draw < self.return_rate
+        return bool(works)
+
+
+FAULTS: Dict[str, Type[Faults]] = {"none": NoFaults, "dropout": Dropout, "crash": Crash}

@@ -1,0 +1,33 @@
+import math
+
+import pytest
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.ue.faults import FAULTS, Crash, Dropout, NoFaults
+
+
+def test_dropouts_come_at_their_rate_and_belong_to_ue_and_round():
+    fallen = [not Dropout(0.2).works(1, ue, round) for ue in range(50) for round in range(80)]
+    assert sum(fallen) / len(fallen) == pytest.approx(0.2, abs=4 * math.sqrt(0.16 / len(fallen)))
+    assert fallen == [not Dropout(0.2).works(1, ue, round) for ue in range(50) for round in range(80)]
+    assert all(NoFaults().works(1, ue, 0) for ue in range(50))
+
+
+def test_crashes_last_and_leave_the_share_of_the_chain():
+    faults = Crash(crash_rate=0.1, return_rate=0.3)
+    courses = [[faults.works(1, ue, round) for round in range(60)] for ue in range(150)]
+    late = [works for course in courses for works in course[20:]]
+    assert sum(late) / len(late) == pytest.approx(0.75, abs=0.05)
+    steps = [(before, after) for course in courses for before, after in zip(course, course[1:])]
+    down = [after for before, after in steps if not before]
+    assert sum(down) / len(down) == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / len(down)))
+
+
+@pytest.mark.parametrize("make", [lambda: Dropout(1.0), lambda: Crash(-0.1), lambda: Crash(0.1, 0.0)])
+def test_rates_are_checked(make):
+    with pytest.raises(BadField):
+        make()
+
+
+def test_every_kind_can_be_made_as_it_is():
+    assert all(kind().works(1, 0, 0) in (True, False) for kind in FAULTS.values())
