@@ -27,7 +27,7 @@ class InFlight:
     layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
 
     def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
-        """A UE was handed the global model `reference`; it begins to send at `start_s`, if ever (else infinity)."""
+        """A UE was handed the global model `reference`; it begins to send at `start_s`, or never (infinity)."""
         self.references[version] = reference
         upload = self.link.transmit(ue, version, start_s, structure_of(reference))
         self.uploads[ue] = upload
