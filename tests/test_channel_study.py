@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.uniform import Uniform
 from fl_simu.uplink.closed_forms import rate_passed, rate_survival, rayleigh_outage
 
+ROOT = Path(__file__).resolve().parent.parent
 DRAWS = 4000
 FIGURES = ["rates.png", "delays.png"]
 CHANNELS = [
@@ -192,6 +195,14 @@ def test_the_command_prints_and_writes(ran, tmp_path, monkeypatch):
         assert str(tmp_path / "out" / name) in said.out
     with Image.open(str(gif)) as film:
         assert film.format == "GIF" and film.n_frames == 6
+
+
+def test_the_docs_show_what_is_printed(tmp_path, capsys, monkeypatch):
+    text = (ROOT / "docs" / "channel.md").read_text(encoding="utf-8")
+    command, shown = re.search(r"```\n\$ python -m fl_simu (.+)\n((?:.*\n)+?)```", text).groups()
+    monkeypatch.chdir(ROOT)
+    assert main([*command.split(), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.split("\nfigures and numbers")[0].rstrip() == shown.rstrip()
 
 
 @pytest.mark.parametrize("channel", ["fading", "markov", "notes_walk", "gauss_markov", "constant"])

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 BINS = 80
-# A dashed line with more steps than this is a jumble.
-MAX_DASHED = 60
+# Lines with more steps than this, one over the other, are a jumble.
+MAX_STEPS = 60
 # Beyond this percentile a histogram is cut off, and says so: 1 / rate has a long tail.
 SHOWN_PERCENTILE = 99.0
 FRAMES = 60
@@ -65,13 +65,24 @@ def draw_channel_figures(
 
 
 def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
-    """Draw the rate of each UE [Mbit/s] over virtual time [s], piecewise constant."""
-    figure = _new_figure(title)
-    axes = figure.subplots()
-    _scale_rates(axes, courses)
+    """Draw the rate of each UE [Mbit/s] over virtual time [s], piecewise constant.
+
+    Rates that change often have a panel for each UE.
+    """
+    crowded = _crowded(courses)
+    figure = _new_figure(title, height=1.5 + 1.1 * len(courses) if crowded else 4.5)
+    panels = figure.subplots(len(courses) if crowded else 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    _scale_rates(panels[-1], courses)
     for ue, (edges, rates) in enumerate(courses):
-        axes.step(edges, np.append(rates, rates[-1]), where="post", **_style(ue, (edges, rates)))
-    _legend_above(axes)
+        axes = panels[ue if crowded else 0]
+        axes.step(edges, np.append(rates, rates[-1]), where="post", **_style(ue, crowded))
+        axes.grid(True, alpha=0.3)
+        if crowded:
+            axes.set_ylabel(f"UE {ue}")
+    if crowded:
+        figure.supylabel("rate [Mbit/s]", fontsize="medium")
+    else:
+        _legend_above(panels[0])
     return figure
 
 
@@ -125,15 +136,18 @@ def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
 
 
 def _moving(axes: "Axes", courses: Sequence[Course]) -> Any:
-    """What draws one frame: each rate up to now, and a dot where it stands."""
+    """What draws one frame: each rate up to now, and a dot where it stands; of many steps only the latest."""
     end_s = _scale_rates(axes, courses)
-    styles = [_style(ue, course) for ue, course in enumerate(courses)]
+    width_s = end_s * min(1.0, MAX_STEPS / max(len(rates) for _, rates in courses))
+    axes.grid(True, alpha=0.3)
+    styles = [_style(ue) for ue in range(len(courses))]
     lines = [axes.step([], [], where="post", **style)[0] for style in styles]
     dots = [axes.plot([], [], "o", color=style["color"], markersize=6)[0] for style in styles]
     _legend_above(axes)
 
     def show(frame: int) -> Tuple:
         now_s = end_s * (frame + 1) / FRAMES
+        axes.set_xlim(max(0.0, now_s - width_s), max(width_s, now_s))
         for (edges, rates), line, dot in zip(courses, lines, dots):
             count = max(1, min(int(np.searchsorted(edges, now_s)), len(rates)))
             line.set_data(np.append(edges[:count], now_s), np.append(rates[:count], rates[count - 1]))
@@ -151,7 +165,6 @@ def _scale_rates(axes: "Axes", courses: Sequence[Course]) -> float:
     axes.set_xlim(0, end_s)
     axes.set_ylim(1.06 * low, 1.06 * high if high > low else 1.0)
     axes.set(xlabel="virtual time [s]", ylabel="rate [Mbit/s]")
-    axes.grid(True, alpha=0.3)
     return end_s
 
 
@@ -175,9 +188,13 @@ def _histogram(
     axes.grid(True, alpha=0.3)
 
 
-def _style(ue: int, course: Course) -> Any:
-    number, crowded = ue % len(COLOURS), len(course[1]) > MAX_DASHED
-    looks = {"linestyle": "-", "linewidth": 0.8} if crowded else {"linestyle": DASHES[number], "linewidth": 1.4}
+def _crowded(courses: Sequence[Course]) -> bool:
+    return max(len(rates) for _, rates in courses) > MAX_STEPS
+
+
+def _style(ue: int, crowded: bool = False) -> Any:
+    number = ue % len(COLOURS)
+    looks: Any = {"linewidth": 0.9} if crowded else {"linestyle": DASHES[number], "linewidth": 1.4}
     return {"color": COLOURS[number], "label": f"UE {ue}", **looks}
 
 
@@ -187,10 +204,10 @@ def _legend_above(axes: "Axes") -> None:
     axes.legend(handles, labels, ncol=max(1, len(handles)), frameon=False, columnspacing=1.2, **place)
 
 
-def _new_figure(title: str) -> "Figure":
+def _new_figure(title: str, height: float = 4.5) -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=160, layout="constrained")
+    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
     figure.suptitle(_plain(fill(title, 80)))
     return figure
 

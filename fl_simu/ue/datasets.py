@@ -3,18 +3,11 @@
 Each data set is one frozen part with the same two fields. Adding one is a class and a row in DATASETS.
 """
 
-import contextlib
-import gzip
 import importlib.util
-import os
-import pickle
-import posixpath
-import struct
-import tarfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Callable, ClassVar, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import ClassVar, Dict, List, Optional, Tuple, Type
 
 import numpy as np
 import torch
@@ -22,14 +15,13 @@ import torch.nn.functional as F
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.ue.downloads import FILES, DataUnavailable, FileSet, cache, fetch_files, find
+from fl_simu.ue.image_files import Chunk, batches, check_labels, read_batch, read_idx, told_as_damage
 
 __all__ = [
     "DATASETS", "Cifar10", "Cifar100", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
     "Mnist", "Presence", "Samples", "fetch", "presence",
 ]  # fmt: skip
 
-# Pixels, one row an image of C*H*W numbers, and labels (n,).
-Chunk = Tuple[np.ndarray, np.ndarray]
 # Chunks of the training part, chunks of the test part, and where they came from.
 Raw = Tuple[List[Chunk], List[Chunk], str]
 
@@ -152,7 +144,7 @@ class _IdxSet(ImageSet):
 
     def _read_part(self, images: Path, labels: Path, size: int, rows: Optional[int]) -> Chunk:
         classes = read_idx(labels, (size,))
-        _check_labels(labels, classes, self.classes)
+        check_labels(labels, classes, self.classes)
         for other, openings in OPENINGS.items():
             if other != self.name and tuple(classes[:8]) in openings:
                 raise UserError(f"{labels}: holds {other}, not {self.name}")
@@ -205,10 +197,10 @@ class _CifarSet(ImageSet):
     def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
         names = (*self.train_batches, self.test_batch)
         chunks = {}
-        with _reading(path):
-            for name, stream in _batches(path, names):
+        with told_as_damage(path):
+            for name, stream in batches(path, names):
                 chunks[name] = read_batch(stream, int(np.prod(self.shape)), self.label_key)
-                _check_labels(path / name, chunks[name][1], self.classes)
+                check_labels(path / name, chunks[name][1], self.classes)
             missing = [name for name in names if name not in chunks]
             if missing:
                 raise UserError("{}: lacks {}".format(path, ", ".join(missing)))
@@ -254,11 +246,11 @@ class Cifar100(_CifarSet):
     def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
         if path.suffix != ".npz":
             return super()._read_parts(path)
-        with _reading(path), np.load(str(path), allow_pickle=False) as arrays:
+        with told_as_damage(path), np.load(str(path), allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"].astype(np.int64)
             if images.shape != (1000, 32, 32, 3) or images.dtype != np.uint8 or labels.shape != (1000,):
                 raise UserError(f"{path}: not 1000 RGB images of 32x32 bytes with a label each")
-        _check_labels(path, labels, self.classes)
+        check_labels(path, labels, self.classes)
         rows = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(1000, -1)
         return [(rows[:800], labels[:800])], [(rows[800:], labels[800:])]
 
@@ -332,108 +324,5 @@ def _presence(name: str, files: Optional[FileSet], data_dir: Optional[Path]) -> 
     return Presence(name, not missing, "missing: " + ", ".join(missing) if missing else ", ".join(folders))
 
 
-def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> np.ndarray:
-    """Bytes of an idx file (plain, or gzip by its suffix), checked to its end.
-
-    Args:
-        path: the file.
-        shape: what it must hold, the number of items first.
-        rows: keep only the first so many items.
-
-    Returns:
-        uint8 array, (rows or shape[0], *shape[1:]).
-
-    Raises:
-        UserError: not such a file, another shape, too short, too long, or a broken gzip stream.
-    """
-    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
-    with _reading(path), opener(str(path), "rb") as stream:
-        header = stream.read(4 + 4 * len(shape))
-        magic, *held = struct.unpack(f">{1 + len(shape)}I", header)
-        if magic != 0x0800 + len(shape):
-            raise UserError(f"{path}: magic number {magic:#x}, expected {0x0800 + len(shape):#x}")
-        if tuple(held) != shape:
-            raise UserError(f"{path}: holds {_by(held)} items, expected {_by(shape)}")
-        kept = np.empty((shape[0] if rows is None else rows, *shape[1:]), np.uint8)
-        size, expected = _read_to_end(stream, kept), int(np.prod(shape))
-        if size != expected:
-            raise UserError(f"{path}: {size} bytes of data, expected {expected}")
-    return kept
-
-
-def _read_to_end(stream: IO[bytes], kept: np.ndarray) -> int:
-    view, size = kept.data.cast("B"), 0
-    for piece in iter(lambda: stream.read(1 << 20), b""):
-        head = piece[: max(0, len(view) - size)]
-        view[size : size + len(head)] = head
-        size += len(piece)
-    return size
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads plain data and numpy arrays, and refuses to load any other class or function."""
-
-    ALLOWED: ClassVar[Dict[Tuple[str, str], Any]] = {
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
-        # Old pickles give align and copy as integers, which numpy 2.4 warns of; both are without effect here.
-        ("numpy", "dtype"): lambda code, align=False, copy=False: np.dtype(code),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"refers to {module}.{name}, which no image file needs")
-        return self.ALLOWED[module, name]
-
-
-def read_batch(stream: IO[bytes], pixels: int, label_key: str) -> Chunk:
-    """One pickled CIFAR batch, of Python 2 or 3: uint8 (n, pixels) and int64 labels (n,)."""
-    raw = ArrayUnpickler(stream, encoding="bytes").load()
-    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in raw.items()}
-    images, labels = fields["data"], np.array(fields[label_key], np.int64)
-    if images.dtype != np.uint8 or images.shape != (len(labels), pixels):
-        raise ValueError(f"{_by(images.shape)} {images.dtype} pixels for {len(labels)} labels")
-    return images, labels
-
-
-def _batches(path: Path, names: Sequence[str]) -> Iterator[Tuple[str, IO[bytes]]]:
-    if path.is_dir():
-        for name in (name for name in names if os.path.exists(str(path / name))):
-            with open(str(path / name), "rb") as stream:
-                yield name, stream
-        return
-    with gzip.open(str(path)) as unzipped:
-        # Members are read in memory as they come by; nothing is extracted to a path.
-        with tarfile.open(fileobj=unzipped, mode="r|") as archive:
-            for member in archive:
-                name = posixpath.basename(member.name)
-                content = archive.extractfile(member) if name in names and member.isfile() else None
-                if content is not None:
-                    yield name, content
-        while unzipped.read(1 << 20):  # to the end, where gzip checks its own checksum
-            pass
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # zlib, struct, tarfile, pickle and numpy raise almost anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: damaged, or not what its name says: {reason[:200]}") from error
-
-
-def _check_labels(path: Path, labels: np.ndarray, classes: int) -> None:
-    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
-
-
 def _source(path: Path) -> str:
     return "downloaded" if cache() in path.parents else f"folder {path.parent}"
-
-
-def _by(sizes: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in sizes)

@@ -3,11 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Type
+from typing import ClassVar, Dict, Tuple, Type
 
 import numpy as np
 
 SPEED_OF_LIGHT = 299_792_458.0
+UE_HEIGHT_M = 1.5
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,30 @@ class LogDistance(PathLoss):
 
 @dataclass(frozen=True)
 class _Urban(PathLoss):
-    """What the two urban models of 3GPP TR 38.901 share: heights, and the break point."""
+    """The form that the two urban models of 3GPP TR 38.901 share; they differ in the numbers of their tables."""
 
-    def _distance_3d(self, distance_m: np.ndarray) -> np.ndarray:
-        return np.hypot(distance_m, self.bs_height_m - UE_HEIGHT_M)
+    bs_height_m: ClassVar[float]
+    # Line of sight: constant and slope up to the break point, and the slope of its distance beyond it.
+    clear: ClassVar[Tuple[float, float, float]]
+    # No line of sight: constant, slope over distance, slope over frequency.
+    blocked: ClassVar[Tuple[float, float, float]]
+    # Distance in m over which the sight of the BS is lost.
+    decay_m: ClassVar[float]
 
-    def _break_point_m(self, carrier_ghz: float) -> float:
-        return 4 * (self.bs_height_m - 1) * (UE_HEIGHT_M - 1) * carrier_ghz * 1e9 / SPEED_OF_LIGHT
+    def loss_db(self, distance_m: np.ndarray, carrier_ghz: float, line_of_sight: np.ndarray) -> np.ndarray:
+        height, f = self.bs_height_m - UE_HEIGHT_M, math.log10(carrier_ghz)
+        d3 = np.log10(np.hypot(distance_m, height))
+        break_m = 4 * (self.bs_height_m - 1) * (UE_HEIGHT_M - 1) * carrier_ghz * 1e9 / SPEED_OF_LIGHT
+        constant, slope, back = self.clear
+        near = constant + slope * d3 + 20 * f
+        far = constant + 40 * d3 + 20 * f - back * math.log10(break_m**2 + height**2)
+        clear = np.where(distance_m <= break_m, near, far)
+        constant, slope, over_frequency = self.blocked
+        return np.where(line_of_sight, clear, np.maximum(clear, constant + slope * d3 + over_frequency * f))
 
-    bs_height_m = 25.0
-
-
-UE_HEIGHT_M = 1.5
+    def line_of_sight_probability(self, distance_m: np.ndarray) -> np.ndarray:
+        far = np.maximum(distance_m, 18.0)
+        return 18 / far + np.exp(-far / self.decay_m) * (1 - 18 / far)
 
 
 @dataclass(frozen=True)
@@ -67,19 +80,9 @@ class UrbanMacro(_Urban):
     """
 
     bs_height_m = 25.0
-
-    def loss_db(self, distance_m: np.ndarray, carrier_ghz: float, line_of_sight: np.ndarray) -> np.ndarray:
-        d3, f, height = self._distance_3d(distance_m), math.log10(carrier_ghz), self.bs_height_m - UE_HEIGHT_M
-        break_m = self._break_point_m(carrier_ghz)
-        near = 28.0 + 22 * np.log10(d3) + 20 * f
-        far = 28.0 + 40 * np.log10(d3) + 20 * f - 9 * math.log10(break_m**2 + height**2)
-        clear = np.where(distance_m <= break_m, near, far)
-        blocked = 13.54 + 39.08 * np.log10(d3) + 20 * f - 0.6 * (UE_HEIGHT_M - 1.5)
-        return np.where(line_of_sight, clear, np.maximum(clear, blocked))
-
-    def line_of_sight_probability(self, distance_m: np.ndarray) -> np.ndarray:
-        far = np.maximum(distance_m, 18.0)
-        return 18 / far + np.exp(-far / 63) * (1 - 18 / far)
+    clear = (28.0, 22.0, 9.0)
+    blocked = (13.54, 39.08, 20.0)
+    decay_m = 63.0
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,9 @@ class UrbanMicro(_Urban):
     """
 
     bs_height_m = 10.0
-
-    def loss_db(self, distance_m: np.ndarray, carrier_ghz: float, line_of_sight: np.ndarray) -> np.ndarray:
-        d3, f, height = self._distance_3d(distance_m), math.log10(carrier_ghz), self.bs_height_m - UE_HEIGHT_M
-        break_m = self._break_point_m(carrier_ghz)
-        near = 32.4 + 21 * np.log10(d3) + 20 * f
-        far = 32.4 + 40 * np.log10(d3) + 20 * f - 9.5 * math.log10(break_m**2 + height**2)
-        clear = np.where(distance_m <= break_m, near, far)
-        blocked = 22.4 + 35.3 * np.log10(d3) + 21.3 * f - 0.3 * (UE_HEIGHT_M - 1.5)
-        return np.where(line_of_sight, clear, np.maximum(clear, blocked))
-
-    def line_of_sight_probability(self, distance_m: np.ndarray) -> np.ndarray:
-        far = np.maximum(distance_m, 18.0)
-        return 18 / far + np.exp(-far / 36) * (1 - 18 / far)
+    clear = (32.4, 21.0, 9.5)
+    blocked = (22.4, 35.3, 21.3)
+    decay_m = 36.0
 
 
 PATH_LOSSES: Dict[str, Type[PathLoss]] = {"log_distance": LogDistance, "uma": UrbanMacro, "umi": UrbanMicro}
