@@ -125,14 +125,14 @@ class Coordinator:
     def _aggregate(self, action: Aggregate) -> RoundRecord:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, flight, now_s = self.setting, self.in_flight, self.clock.now_s
-        settled = sorted(action.settled())
+        settled = action.layers()
         updates = (flight.decode(choice, setting.samples[choice.ue]) for choice in action.taken)
         self.model = setting.aggregation.combine(self.model, updates, len(settled))
         evaluation = setting.evaluate(self.model)
         outcomes = []
-        for ue in settled:
+        for ue, layers in sorted(settled.items()):
             compute_s = setting.compute_s(ue, flight.uploads[ue].version)
-            outcomes.append(flight.outcome(ue, action.layers(ue), compute_s, now_s))
+            outcomes.append(flight.outcome(ue, layers, compute_s, now_s))
         flight.settle(settled)
         self.version += 1
         self._push(Ready(now_s, self.version, setting.draw(self.version)))

@@ -5,7 +5,7 @@ hold them as JSON.
 """
 
 from dataclasses import dataclass
-from typing import Tuple, Union
+from typing import Dict, Tuple, Union
 
 from fl_simu.kernel.parameters import Params
 
@@ -101,13 +101,9 @@ class Aggregate:
     taken: Tuple[Taken, ...]
     rejected: Tuple[int, ...] = ()
 
-    def settled(self) -> Tuple[int, ...]:
-        """The UEs whose uploads end here."""
-        return tuple(choice.ue for choice in self.taken) + self.rejected
-
-    def layers(self, ue: int) -> int:
-        """How many layers of a UE's upload are taken; 0 for none."""
-        return {choice.ue: choice.layers for choice in self.taken}.get(ue, 0)
+    def layers(self) -> Dict[int, int]:
+        """How many layers of each settled upload are taken; 0 for those given up."""
+        return {**dict.fromkeys(self.rejected, 0), **{choice.ue: choice.layers for choice in self.taken}}
 
 
 Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, Woke]

@@ -309,7 +309,8 @@ class Buffered(Protocol):
         if len(state.full) < self.k and at_work:
             return state, ()
         action = Aggregate(self._taken(state), state.refused)
-        left = {ue: version for ue, version in state.busy.items() if ue not in action.settled()}
+        settled = action.layers()
+        left = {ue: version for ue, version in state.busy.items() if ue not in settled}
         return Buffer(state.version + 1, state.concurrency, left), (action,)
 
     def _taken(self, state: Buffer) -> Tuple[Taken, ...]:

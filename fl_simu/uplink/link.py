@@ -6,6 +6,7 @@ the other and arrive when the channel has carried their bits (`transmit`); the B
 arrivals when the UE begins to send, and the BS fetches the model only when the clock has reached them.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Sequence, Tuple
@@ -77,7 +78,7 @@ class Link:
 
         An upload that never begins (`start_s` infinite) never arrives.
         """
-        sizes = self.size.layer_bits(self.codec, structure)
+        sizes = _sizes_bits(self.size, self.codec, structure)
         if start_s == math.inf:
             return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes))
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
@@ -97,3 +98,9 @@ class Link:
             return sum(upload.sizes_bits)
         carried = self.channel.carried_mbit(self.seed, upload.ue, upload.version, upload.start_s, end_s)
         return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))
+
+
+@functools.lru_cache(maxsize=64)
+def _sizes_bits(size: SizeRule, codec: Codec, structure: Structure) -> Tuple[int, ...]:
+    """Bits of each layer, remembered: all UEs of a round send models of one structure."""
+    return size.layer_bits(codec, structure)

@@ -73,7 +73,7 @@ def play(protocol, world):
             else:
                 assert isinstance(action, Aggregate)
                 rounds.append((dict(in_flight), action, clock.now_s))
-                for ue in action.settled():
+                for ue in action.layers():
                     del in_flight[ue]
                 clock.push(clock.now_s, Ready(clock.now_s, len(rounds), everyone))
     return rounds, handed_s
@@ -100,8 +100,8 @@ def test_every_round_ends_and_settles_no_ue_twice(protocol, world):
     rounds, _ = play(protocol, world)
     assert len(rounds) == ROUNDS
     for in_flight, aggregate, _ in rounds:
-        settled = aggregate.settled()
-        assert len(set(settled)) == len(settled)
+        settled = aggregate.layers()
+        assert len(settled) == len(aggregate.taken) + len(aggregate.rejected), "a UE is settled once"
         assert set(settled) <= set(in_flight)
         assert [choice.ue for choice in aggregate.taken] == sorted(choice.ue for choice in aggregate.taken)
         if isinstance(protocol, InRounds):
