@@ -34,6 +34,7 @@ from fl_simu.ue.models import MODELS
 from fl_simu.ue.optimizers import OPTIMIZERS
 from fl_simu.ue.partition import PARTITIONS
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
+from fl_simu.uplink.bits import BITS
 from fl_simu.uplink.channels import CHANNELS
 from fl_simu.uplink.codecs import CODECS
 from fl_simu.uplink.link import Link
@@ -47,6 +48,7 @@ REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
     "compute": COMPUTES,
     "faults": FAULTS,
     "codec": CODECS,
+    "bits": BITS,
     "size": SIZE_RULES,
     "channel": CHANNELS,
     "protocol": PROTOCOLS,
@@ -103,6 +105,7 @@ def plan(experiment: Experiment) -> Plan:
         "base_then_enhancement with close_s",
     )
     link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
+    parts["bits"].check(parts["codec"])
     with _told_of("model", model):
         try:
             model.build(data.shape, data.classes)
@@ -155,7 +158,8 @@ def assemble(
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
     )
     model = initial_params(planned.training.make_module, experiment.seed)
-    return Coordinator(setting, Clock(realtime), model, InFlight(planned.link), observers=observers)
+    in_flight = InFlight(planned.link, parts["bits"])
+    return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

@@ -76,6 +76,7 @@ class Experiment(_Table):
     compute: Part = {"name": "constant"}
     faults: Part = {"name": "none"}
     codec: Part = {"name": "float32"}
+    bits: Part = {"name": "fixed"}
     size: Part = {"name": "bytes"}
     channel: Part = {"name": "normal"}
     protocol: Part = {"name": "wait_for_all"}

@@ -133,7 +133,8 @@ class Coordinator:
         for ue, layers in sorted(settled.items()):
             compute_s = setting.compute_s(ue, flight.uploads[ue].version)
             outcomes.append(flight.outcome(ue, layers, compute_s, now_s))
-        flight.settle(settled)
+        flight.settle(settled, now_s)
+        flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
         self._push(Ready(now_s, self.version, setting.draw(self.version)))
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()

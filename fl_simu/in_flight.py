@@ -1,12 +1,13 @@
 """Uploads under way: from the moment a UE is handed the model until the BS has taken its upload or given it up."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from fl_simu.kernel.messages import Taken, Update
-from fl_simu.kernel.parameters import Params, all_finite, structure_of
+from fl_simu.kernel.parameters import Params, all_finite, largest_spread, structure_of
 from fl_simu.results.records import UeOutcome
+from fl_simu.uplink.bits import BitRule, Memory, Outlook
 from fl_simu.uplink.link import Link, Upload
 
 
@@ -16,20 +17,33 @@ class InFlight:
 
     Args:
         link: the uplink of every UE.
+        rule: how a UE chooses its bits.
         uploads: what each UE is sending, or will when it has trained.
         references: the global models that these UEs started from, by version.
         layers: what the BS has received of each upload; None for one that it refused.
+        memories: what each UE remembers of its uploads.
+        losses: of the global model after the first round and after the last one.
     """
 
     link: Link
+    rule: BitRule
     uploads: Dict[int, Upload] = field(default_factory=dict)
     references: Dict[int, Params] = field(default_factory=dict)
     layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
+    memories: Dict[int, Memory] = field(default_factory=dict)
+    losses: Tuple[float, ...] = ()
 
     def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
         """A UE was handed the global model `reference`; it begins to send at `start_s`, or never (infinity)."""
         self.references[version] = reference
-        upload = self.link.transmit(ue, version, start_s, structure_of(reference))
+        structure = structure_of(reference)
+        outlook = Outlook(
+            self.memories.get(ue, Memory()),
+            self.losses,
+            lambda bits: self.link.load_mbit(structure, bits),
+            lambda bits: self.link.transmit(ue, version, start_s, structure, bits).delays_s[-1],
+        )
+        upload = self.link.transmit(ue, version, start_s, structure, self.rule.choose(outlook))
         self.uploads[ue] = upload
         return upload
 
@@ -40,18 +54,23 @@ class InFlight:
 
     def receive(self, ue: int, params: Params) -> bool:
         """Take in a UE's model, encoded; False if the BS refuses it because it is not finite."""
-        finite = all_finite(params)
-        version = self.uploads[ue].version
-        reference = self.references[version]
-        self.layers[ue] = self.link.encode(ue, version, params, reference) if finite else None
-        return finite
+        if not all_finite(params):
+            self.layers[ue] = None
+            return False
+        upload = self.uploads[ue]
+        reference = self.references[upload.version]
+        self.layers[ue] = self.link.encode(upload, params, reference)
+        if self.rule.remembers:
+            spread = largest_spread(params, reference)
+            self.memories[ue] = replace(self.memories.get(ue, Memory()), spread=spread)
+        return True
 
     def decode(self, choice: Taken, samples: int) -> Update:
         """The update that the taken layers of an upload tell."""
-        version, layers = self.uploads[choice.ue].version, self.layers[choice.ue]
+        upload, layers = self.uploads[choice.ue], self.layers[choice.ue]
         assert layers is not None, "a protocol takes no refused upload"
-        params = self.link.decode(layers[: choice.layers], self.references[version])
-        return Update(choice.ue, version, samples, params, choice.weight)
+        params = self.link.decode(upload, layers[: choice.layers], self.references[upload.version])
+        return Update(choice.ue, upload.version, samples, params, choice.weight)
 
     def outcome(self, ue: int, layers: int, compute_s: float, now_s: float) -> UeOutcome:
         """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
@@ -70,10 +89,14 @@ class InFlight:
         """UEs whose trained model the BS has not fetched and still may."""
         return [ue for ue, upload in self.uploads.items() if ue not in self.layers and upload.start_s < math.inf]
 
-    def settle(self, ues: Iterable[int]) -> None:
+    def settle(self, ues: Iterable[int], now_s: float) -> None:
         """Let go of uploads, and of global models that no other upload started from."""
         for ue in ues:
-            del self.uploads[ue]
+            upload = self.uploads.pop(ue)
             self.layers.pop(ue, None)
+            spent_s = min(now_s, upload.arrivals_s[-1]) - upload.start_s
+            if spent_s > 0 and self.rule.remembers:
+                rate_mbps = self.link.size.load_mbit(self.link.sent_bits(upload, now_s)) / spent_s
+                self.memories[ue] = self.memories.get(ue, Memory()).after(rate_mbps)
         versions = {upload.version for upload in self.uploads.values()}
         self.references = {version: self.references[version] for version in versions}

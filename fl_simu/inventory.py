@@ -16,6 +16,7 @@ from fl_simu.ue.datasets import presence
 KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "backends": BACKENDS,
     "codecs": REGISTRIES["codec"],
+    "bits": REGISTRIES["bits"],
     "sizes": REGISTRIES["size"],
     "channels": REGISTRIES["channel"],
     "protocols": REGISTRIES["protocol"],

@@ -10,9 +10,10 @@ from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
 from fl_simu.kernel.plain import from_plain, to_plain
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.uplink.bits import Memory
 from fl_simu.uplink.link import Upload
 
-CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload)
+CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload, Memory)
 
 
 class Keeper(Observer):
@@ -43,6 +44,8 @@ def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
         "state": coordinator.state,
         "uploads": flight.uploads,
         "refused": tuple(ue for ue, layers in flight.layers.items() if layers is None),
+        "memories": flight.memories,
+        "losses": flight.losses,
         "wall_s": coordinator.wall_s,
         # A safetensors file keeps no order, and the order of a model's tensors is part of the model.
         "names": tuple(coordinator.model),
@@ -73,7 +76,7 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
     coordinator.clock.restore(plain["now_s"], plain["events"])
     coordinator.version = checkpoint.round
     coordinator.state = plain["state"]
-    flight.uploads = plain["uploads"]
+    flight.uploads, flight.memories, flight.losses = plain["uploads"], plain["memories"], plain["losses"]
     coordinator.wall_s = plain["wall_s"]
     groups, names = _grouped(checkpoint.arrays), plain["names"]
     coordinator.model = _params(groups["model"], names)

@@ -18,11 +18,14 @@ from fl_simu.setting import Setting
 from fl_simu.station.aggregation import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
+from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.affine import Affine
 from fl_simu.uplink.codecs.float32 import Float32
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import RealBytes
+
+FIXED = FixedBits()
 
 
 class Adding(Backend):
@@ -85,7 +88,14 @@ class Keep(Observer):
 
 
 def coordinator(
-    protocol, rates_mbps, rounds=1, backend=None, codec=None, compute_s=lambda ue, version: 1.0, broken_off=()
+    protocol,
+    rates_mbps,
+    rounds=1,
+    backend=None,
+    codec=None,
+    compute_s=lambda ue, version: 1.0,
+    broken_off=(),
+    rule=FIXED,
 ):
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
     model = {"w": torch.zeros(31_250)}
@@ -102,7 +112,7 @@ def coordinator(
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
     )
-    return Coordinator(setting, Clock(), model, InFlight(setting.link), observers=[Keep()])
+    return Coordinator(setting, Clock(), model, InFlight(setting.link, rule), observers=[Keep()])
 
 
 def seen(running):
@@ -207,4 +217,27 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
     resumed.run()
     kept = [(record.round, record.time_s, record.loss, record.ues) for record in seen(whole).records[after:]]
     assert [(one.round, one.time_s, one.loss, one.ues) for one in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
+
+
+def test_each_ue_sends_the_most_bits_that_its_last_rate_can_carry():
+    # A bit for each of 31,250 parameters: in 0.3 s, 1, 0.25 and 0.02 Mbit/s carry 9, 2 and 0 of them.
+    rule = ChannelAdaptive(deadline_s=0.3, knows="last", least_bits=1, most_bits=8)
+    running = coordinator(WaitForAll(), (1.0, 0.25, 0.02), rounds=2, codec=Affine(4), rule=rule)
+    running.run()
+    sent = [[round(outcome.bits / 31_250) for outcome in record.ues] for record in seen(running).records]
+    assert sent == [[1, 1, 1], [8, 2, 1]]
+    assert all(outcome.accepted == "full" for record in seen(running).records for outcome in record.ues)
+
+
+@pytest.mark.parametrize("rule", [ChannelAdaptive(0.3), LossAdaptive(), SpreadAdaptive(0.1)])
+def test_adaptive_bits_go_on_from_a_checkpoint(rule):
+    def make():
+        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4), rule=rule)
+
+    whole, resumed = make(), make()
+    whole.run()
+    restore(resumed, seen(whole).snapshots[3])
+    resumed.run()
+    assert [record.ues for record in seen(resumed).records] == [record.ues for record in seen(whole).records[4:]]
     assert sha256(resumed.model) == sha256(whole.model)

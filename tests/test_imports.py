@@ -147,6 +147,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.station.aggregation",
         "fl_simu.station.evaluation",
         "fl_simu.station.protocols",
+        "fl_simu.uplink.bits",
         "fl_simu.uplink.link",
     }
     parts = {"backends", "station", "uplink"}

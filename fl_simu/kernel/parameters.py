@@ -58,6 +58,12 @@ def largest_difference(one: Params, other: Params) -> float:
     return max(gaps, default=0.0)
 
 
+def largest_spread(one: Params, other: Params) -> float:
+    """Largest minus smallest element of the difference, over the floating-point tensors of a tensor each."""
+    gaps = [one[name] - other[name] for name in one if one[name].numel() and one[name].dtype.is_floating_point]
+    return max((float(gap.max() - gap.min()) for gap in gaps), default=0.0)
+
+
 def to_arrays(params: Params) -> Dict[str, np.ndarray]:
     """The same tensors as contiguous numpy arrays, sharing memory where possible."""
     return {

@@ -16,6 +16,7 @@ from fl_simu.kernel.parameters import Params, Structure, difference, structure_o
 from fl_simu.kernel.randomness import stream
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.codecs.layered import Layered
 from fl_simu.uplink.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
@@ -31,6 +32,7 @@ class Upload:
         start_s: virtual time at which it began to send.
         sizes_bits: size of each layer, base first.
         arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
+        bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
     """
 
     ue: int
@@ -38,6 +40,7 @@ class Upload:
     start_s: float
     sizes_bits: Tuple[int, ...]
     arrivals_s: Tuple[float, ...]
+    bits: int = 0
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
@@ -68,27 +71,35 @@ class Link:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
         self.size.check(self.codec)
 
-    def encode(self, ue: int, version: int, params: Params, reference: Params) -> Tuple[bytes, ...]:
+    def codec_at(self, bits: int) -> Codec:
+        """The codec at other bits, in one layer; as it is configured for 0."""
+        return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
+
+    def encode(self, upload: Upload, params: Params, reference: Params) -> Tuple[bytes, ...]:
         """Step 1, at the UE: the layers that it sends, base first."""
         content = difference(params, reference) if self.payload == "update" else params
-        return self.codec.encode(content, stream(self.seed, "codec", ue, version))
+        return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
 
-    def transmit(self, ue: int, version: int, start_s: float, structure: Structure) -> Upload:
+    def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
 
         An upload that never begins (`start_s` infinite) never arrives.
         """
-        sizes = _sizes_bits(self.size, self.codec, structure)
+        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
         if start_s == math.inf:
-            return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes))
+            return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
         arrivals = self.channel.arrivals_s(self.seed, ue, version, start_s, loads_mbit)
-        return Upload(ue, version, start_s, sizes, arrivals)
+        return Upload(ue, version, start_s, sizes, arrivals, bits)
 
-    def decode(self, layers: Sequence[bytes], reference: Params) -> Params:
+    def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
         """Step 3, at the BS: the model that the first layers tell."""
-        params = self.codec.decode(layers, structure_of(reference))
+        params = self.codec_at(upload.bits).decode(layers, structure_of(reference))
         return total(params, reference) if self.payload == "update" else params
+
+    def load_mbit(self, structure: Structure, bits: int) -> float:
+        """What an upload at so many bits puts on the air, in Mbit."""
+        return sum(map(self.size.load_mbit, _sizes_bits(self.size, self.codec_at(bits), structure)))
 
     def sent_bits(self, upload: Upload, end_s: float) -> int:
         """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""

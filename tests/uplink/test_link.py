@@ -33,9 +33,10 @@ def test_layers_arrive_one_after_the_other():
 @pytest.mark.parametrize("payload", ["weights", "update"])
 def test_what_is_decoded_is_a_model_within_half_a_step(payload):
     link = Link(Affine(4, (4,)), Constant(1.0), RealBytes(), payload, 1)
-    layers = link.encode(0, 0, PARAMS, REFERENCE)
+    upload = link.transmit(0, 0, 0.0, structure_of(PARAMS))
+    layers = link.encode(upload, PARAMS, REFERENCE)
     for count, bits in ((1, 4), (2, 8)):
-        decoded = link.decode(layers[:count], REFERENCE)
+        decoded = link.decode(upload, layers[:count], REFERENCE)
         # 2 is the range of the weights and of the update; a base of 4 of 8 bits is worth the middle of 16 codes.
         assert (decoded["w"] - PARAMS["w"]).abs().max() <= 2 / (2**bits - 1)
         assert decoded["n"] == 3
