@@ -175,7 +175,7 @@ lock() {
         # shellcheck disable=SC2086
         quietly "$log" "$tools/bin/uv" pip compile setup.py "requirements/$stack.in" --extra tensorboard $options \
             --upgrade --custom-compile-command "make lock" --output-file "$tools/$stack.txt"
-        # torch itself names the CUDA parts that it needs on PyPI; a CPU build of the same release does without.
+        # torch itself names the CUDA parts that its own release needs; a CPU build of the same release does without.
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"
         mv "$tools/lock.txt" "requirements/$stack.txt"
     done

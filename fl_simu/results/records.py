@@ -32,7 +32,7 @@ class UeOutcome:
             infinite or NaN when it never arrived.
         bits: what this UE sent in this round [bit].
         accepted: "full", "base" or "none".
-        reason: why nothing was accepted ("late", "not finite"), else empty.
+        reason: why nothing was accepted ("late", "not finite", "dropped out"), else empty.
 
     Raises:
         BadField: another word for `accepted`, or negative bits.
