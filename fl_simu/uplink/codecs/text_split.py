@@ -11,6 +11,8 @@ from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, 
 from fl_simu.uplink.codecs.layered import cut
 
 DIGITS = 9
+LARGEST_POWER = 110
+POWERS = 10.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
 ZERO, MINUS = ord("0"), ord("-")
 # The three characters of each number below 1000, shape (3, 1000): dividing by ten nine times would be slow.
 THREE_DIGITS = np.array(
@@ -80,7 +82,7 @@ class TextSplit(Codec):
             number += digit - ZERO
         exponent = (front[-2].astype(np.int16) - ZERO) * 10 + front[-1] - ZERO
         exponent = np.where(front[-3] == MINUS, -exponent, exponent)
-        x = number * 10.0 ** (exponent - (len(digits) - 1))
+        x = number * power_of_ten(exponent - (len(digits) - 1))
         x = np.where(front[0] == MINUS, -x, x).clip(-np.finfo(np.float32).max, np.finfo(np.float32).max)
         arrays = {
             spec.name: flat.astype(numpy_dtype(spec).newbyteorder("=")).reshape(spec.shape)
@@ -92,10 +94,16 @@ class TextSplit(Codec):
 def _scientific(size: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Nine significant digits as an integer (uint32), and the exponent of the first; 0 and 0 for 0."""
     something = size > 0
-    exponent = np.floor(np.log10(np.where(something, size, 1.0)))
-    number = np.rint(size * 10.0 ** (DIGITS - 1 - exponent))
+    exponent = np.floor(np.log10(np.where(something, size, 1.0))).astype(np.int16)
+    number = np.rint(size * power_of_ten(DIGITS - 1 - exponent))
     # Rounding, or a logarithm next to an integer, may give one digit too many or too few.
-    exponent += number >= 10.0**DIGITS
-    exponent -= something & (number < 10.0 ** (DIGITS - 1))
-    number = np.rint(size * 10.0 ** (DIGITS - 1 - exponent))
-    return number.astype(np.uint32), exponent.astype(np.int16)
+    wrong = (number >= 10.0**DIGITS).astype(np.int16) - (something & (number < 10.0 ** (DIGITS - 1)))
+    if wrong.any():
+        exponent += wrong
+        number = np.rint(size * power_of_ten(DIGITS - 1 - exponent))
+    return number.astype(np.uint32), exponent
+
+
+def power_of_ten(exponent: np.ndarray) -> np.ndarray:
+    """10^exponent for exponents from -110 to 110: a table is quicker than the power function."""
+    return POWERS.take(exponent + LARGEST_POWER, mode="clip")
