@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 
 # On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
-settings.register_profile("fl_simu", deadline=None)
+# CI tries the same examples each time; a machine of one's own tries new ones.
+settings.register_profile("fl_simu", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("fl_simu")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -70,7 +70,7 @@ def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[
         while left > 0 and now < math.inf:
             carried = rate_mbps * (until_s - now) if rate_mbps else 0.0
             if left <= carried:
-                now, left = now + left / rate_mbps, 0.0
+                now, left = min(now + left / rate_mbps, until_s), 0.0
             else:
                 now, left = until_s, left - carried
                 rate_mbps, until_s = next(pieces, (0.0, math.inf))
