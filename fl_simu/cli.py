@@ -1,5 +1,6 @@
 """The command line: parse, assemble, run, print."""
 
+import os
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
 
@@ -121,6 +122,21 @@ def compare(
 
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
     compare_backends(experiment, backends.split(","), data_dir, out, click.echo)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--quick", is_flag=True, help="A small size of each, in minutes.")
+@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Runs at a time.")
+@data_dir_option
+@click.option("--out", type=_Path(), help="Folder of what is made; runs/reproduce otherwise.")
+def reproduce(
+    names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
+) -> None:
+    """Experiments below experiments/, by NAME or all: runs, figures and a table. Goes on where it stopped."""
+    from fl_simu.reproduce import reproduce as reproduce_studies
+
+    reproduce_studies(names, quick, jobs, data_dir, out, click.echo)
 
 
 @cli.command()

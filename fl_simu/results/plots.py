@@ -79,7 +79,7 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     time_s = np.array([record.time_s for record in records], dtype=float)
     bits = np.cumsum([float(record.uplink_bits) for record in records])
     known = np.isfinite(accuracy) & np.isfinite(time_s)
-    scale, unit = _bit_unit(bits.max() if len(bits) else 0.0)
+    scale, unit = bit_unit(bits.max() if len(bits) else 0.0)
     marker = "o" if len(records) <= 60 else ""
     for axes, x in ((left, time_s), (right, bits / scale)):
         if known.any():
@@ -314,7 +314,7 @@ def _say_empty(*panels: "Axes") -> None:
         text.set_in_layout(False)
 
 
-def _bit_unit(most: float) -> Tuple[float, str]:
+def bit_unit(most: float) -> Tuple[float, str]:
     for scale, unit in ((1e12, "Tbit"), (1e9, "Gbit"), (1e6, "Mbit"), (1e3, "kbit")):
         if most >= scale:
             return scale, unit

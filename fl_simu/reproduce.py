@@ -1,0 +1,187 @@
+"""Run the experiments of studies, several at a time, and say what came of them."""
+
+import hashlib
+import multiprocessing
+import re
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+
+from fl_simu import config, runs, studies
+from fl_simu.assemble import load_data, plan, versions
+from fl_simu.config import Experiment
+from fl_simu.kernel.errors import UserError
+from fl_simu.results.files import make_folder, write_atomically, write_json, write_text
+from fl_simu.results.plots import png_bytes
+from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
+from fl_simu.results.study_table import markdown, rows
+from fl_simu.runs import RunFolder
+from fl_simu.studies import Study
+from fl_simu.ue.datasets import Dataset
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment of a study and where it goes."""
+
+    label: str
+    experiment: Experiment
+    folder: RunFolder
+
+
+def reproduce(
+    names: Sequence[str], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path], say: Say
+) -> None:
+    """Run studies by name, or "all"; write runs, figures, table.md and results.json below `out`/<name>.
+
+    What has ended already is not run again, and what was broken off goes on.
+
+    Args:
+        names: of folders below experiments/.
+        quick: the quick size of each.
+        jobs: processes at a time.
+        data_dir: as for a run.
+        out: a folder; runs/reproduce where not given.
+        say: prints a line.
+
+    Raises:
+        UserError: a name is not known, a study is wrong, or a run failed.
+    """
+    known = studies.names()
+    wanted = known if list(names) == ["all"] else list(names)
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
+    if not wanted:
+        raise UserError("NAME is missing: {} or all".format(", ".join(known)))
+    for name in wanted:
+        study = studies.read_study(studies.FOLDER / name, quick)
+        folder = (out or Path("runs") / "reproduce") / (name + ("-quick" if quick else ""))
+        reproduce_study(study, folder, jobs, data_dir, say)
+
+
+def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> None:
+    """Run what has not ended yet of a study; then write and print what came of all."""
+    began = time.perf_counter()
+    for experiment in study.experiments.values():
+        planned = plan(experiment)
+    load_data(planned, data_dir)
+    folders = _folders(study, make_folder(folder / "runs"))
+    everything = {
+        run.path: Job(", ".join([*levels, f"seed {seed}"]), study.experiments[levels, seed], run)
+        for (levels, seed), run in folders.items()
+    }
+    todo = [job for job in everything.values() if not job.folder.summary.exists()]
+    say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
+    _run_all(todo, jobs, data_dir, say)
+    lines = {
+        levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
+        for levels in study.combinations()
+    }
+    table = rows(study.axes, list(lines.values()), study.target_accuracy)
+    write_json(folder / "results.json", table)
+    write_text(folder / "table.md", markdown(table))
+    paths = _draw(study, lines, make_folder(folder / "figures"))
+    say("\n" + markdown(table))
+    for path in [folder / "table.md", folder / "results.json", *paths]:
+        say(f"  {path}")
+    say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
+
+
+def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], RunFolder]:
+    """A folder for each run; experiments that are the same share one."""
+    found: Dict[str, RunFolder] = {}
+    folders = {}
+    for (levels, seed), experiment in study.experiments.items():
+        text = config.to_toml(experiment) + versions()["torch"]
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(levels)).strip("-")
+        folders[levels, seed] = found.setdefault(digest, RunFolder(parent / f"{words}-seed{seed}-{digest}"))
+    return folders
+
+
+def _run_all(todo: Sequence[Job], at_a_time: int, data_dir: Optional[Path], say: Say) -> None:
+    """Share the jobs out to worker processes; however this ends, none of them is left."""
+    context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
+    workers: Dict[Any, Any] = {}
+    try:
+        for _ in range(min(at_a_time, len(todo))):
+            here, there = context.Pipe()
+            workers[here] = context.Process(target=_work, args=(there, data_dir))
+            workers[here].start()
+            there.close()
+            here.send(waiting.pop(0))
+        while workers:
+            for pipe in cast(List[Any], wait(list(workers))):
+                ended += 1
+                say(f"[{ended} of {len(todo)}] {_answer(pipe)}")
+                if waiting:
+                    pipe.send(waiting.pop(0))
+                else:
+                    pipe.close()
+                    workers.pop(pipe).join()
+    finally:
+        for process in workers.values():
+            process.terminate()
+            process.join()
+
+
+def _answer(pipe: Any) -> str:
+    try:
+        told, error = pipe.recv()
+    except EOFError:
+        raise UserError("a worker process was killed (out of memory?); the same command goes on") from None
+    if error:
+        raise UserError(error)
+    return told
+
+
+def _work(pipe: Any, data_dir: Optional[Path]) -> None:
+    """Run the jobs that come through the pipe until it is closed; answer each with (what came of it, error)."""
+    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    data: Dict[str, Dataset] = {}
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send((_run(job, data_dir, data), ""))
+        except UserError as error:
+            pipe.send(("", f"{job.label}: {error}"))
+
+
+def _run(job: Job, data_dir: Optional[Path], data: Dict[str, Dataset]) -> str:
+    began = time.perf_counter()
+    told: List[str] = []
+    planned = plan(job.experiment)
+    key = repr(planned.experiment.data)
+    if key not in data:
+        data.clear()
+        data[key] = load_data(planned, data_dir)
+    if job.folder.config.exists():
+        ended = runs.go_on(planned, data[key], job.folder, say=told.append)
+    else:
+        ended = runs.begin(planned, data[key], job.folder)
+    took_s = time.perf_counter() - began
+    return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])
+
+
+def _draw(study: Study, lines: Mapping[Tuple[str, ...], Line], folder: Path) -> List[Path]:
+    shown = list(lines.values())
+    figures = {
+        "accuracy-over-time.png": accuracy_figure(shown, "time", study.title),
+        "accuracy-over-bits.png": accuracy_figure(shown, "bits", study.title),
+        "shares.png": shares_figure(shown, study.title),
+    }
+    for name, figure in figures.items():
+        write_atomically(folder / name, png_bytes(figure))
+    return [folder / name for name in figures]

@@ -1,0 +1,142 @@
+"""The figures of a study: one panel for each pair of levels of the first axes, one line for each of the last."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from fl_simu.results.plots import COLOURS, HATCHES, WORDS, bit_unit
+from fl_simu.results.records import ACCEPTED, RoundRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette without its yellow, then dashes, so that a grey print tells the lines apart too.
+LINE_COLOURS = ("#000000", "#999999", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Line:
+    """The runs of one combination of levels.
+
+    Args:
+        levels: one name for each axis.
+        runs: the records of each run, one run a seed; none is empty.
+    """
+
+    levels: Tuple[str, ...]
+    runs: Tuple[Tuple[RoundRecord, ...], ...]
+
+    @property
+    def panel(self) -> Tuple[str, str]:
+        """Row and column of the panel; an axis that is not there has the name ""."""
+        row, column = ("", "", *self.levels[:-1])[-2:]
+        return row, column
+
+
+def share(run: Sequence[RoundRecord], kind: str) -> float:
+    """The share of a run's uploads that were accepted "full", "base" or "none"."""
+    outcomes = [outcome.accepted for record in run for outcome in record.ues]
+    return outcomes.count(kind) / len(outcomes)
+
+
+def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
+    """Draw test accuracy [%] over virtual "time" [s] or over "bits" sent so far: mean and range of the runs.
+
+    Runs end rounds at different moments, so each holds its accuracy until its next round, and a line ends where
+    the first of its runs does.
+    """
+    figure, panels = _panels(lines, title)
+    curves = {line.levels: _curves(line, over) for line in lines}
+    scale, unit = (1.0, "s")
+    if over == "bits":
+        scale, unit = bit_unit(max(curve[0][-1] for found in curves.values() for curve in found))
+    styles = _styles(lines)
+    for line in lines:
+        x, runs = _together(curves[line.levels])
+        axes, style = panels[line.panel], styles[line.levels[-1]]
+        axes.plot(x / scale, runs.mean(axis=0), label=line.levels[-1], linewidth=1.6, **style)
+        axes.fill_between(x / scale, runs.min(axis=0), runs.max(axis=0), color=style["color"], alpha=0.15, lw=0)
+    what = "virtual time" if over == "time" else "sent over the uplink, all UEs"
+    _label(figure, panels, f"{what} [{unit}]", "test accuracy [%]")
+    return figure
+
+
+def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
+    """Draw a bar a line: the shares [%] of uploads accepted in full, base only, and rejected, over all runs."""
+    figure, panels = _panels(lines, title)
+    names = list(_styles(lines))
+    for line in lines:
+        left = 0.0
+        for kind in ACCEPTED:
+            width = 100 * float(np.mean([share(run, kind) for run in line.runs]))
+            style = {"color": COLOURS[kind], "hatch": HATCHES[kind], "edgecolor": "white"}
+            label = WORDS[kind] if line.levels[-1] == names[0] else None
+            panels[line.panel].barh(names.index(line.levels[-1]), width, left=left, label=label, **style)
+            left += width
+    for axes in panels.values():
+        axes.set_yticks(range(len(names)))
+        axes.set_yticklabels(names)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(0, 100)
+    _label(figure, panels, "share of uploads [%]", "")
+    return figure
+
+
+def _curves(line: Line, over: str) -> List[Tuple[np.ndarray, np.ndarray]]:
+    """(x, accuracy in %) of each run."""
+    curves = []
+    for run in line.runs:
+        bits = np.cumsum([float(record.uplink_bits) for record in run])
+        x = bits if over == "bits" else np.array([record.time_s for record in run])
+        curves.append((x, np.array([100 * record.accuracy for record in run])))
+    return curves
+
+
+def _together(curves: Sequence[Tuple[np.ndarray, np.ndarray]]) -> Tuple[np.ndarray, np.ndarray]:
+    """Where any run changes, shape (n,), and the accuracy of each run from there on, shape (runs, n)."""
+    first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    every = np.unique(np.concatenate([x for x, _ in curves]))
+    inside = every[(every >= first) & (every <= last)]
+    places = inside if len(inside) else np.array([first])
+    return places, np.stack([y[np.searchsorted(x, places, side="right") - 1] for x, y in curves])
+
+
+def _styles(lines: Sequence[Line]) -> Dict[str, Dict[str, Any]]:
+    """Colour and dash for each level of the last axis."""
+    names = list(dict.fromkeys(line.levels[-1] for line in lines))
+    return {
+        name: {
+            "color": LINE_COLOURS[place % len(LINE_COLOURS)],
+            "linestyle": DASHES[place // 2 % len(DASHES)],
+        }
+        for place, name in enumerate(names)
+    }
+
+
+def _panels(lines: Sequence[Line], title: str) -> "Tuple[Figure, Dict[Tuple[str, str], Axes]]":
+    from matplotlib.figure import Figure
+
+    rows = list(dict.fromkeys(line.panel[0] for line in lines))
+    columns = list(dict.fromkeys(line.panel[1] for line in lines))
+    figure = Figure(figsize=(8, 1.2 + 2.4 * len(rows)), dpi=160, layout="constrained")
+    figure.suptitle(title.replace("$", r"\$"), fontsize=11)
+    grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+    panels = {}
+    for place, row in enumerate(rows):
+        for number, column in enumerate(columns):
+            panels[row, column] = grid[place, number]
+            grid[place, number].set_title(", ".join(filter(None, (row, column))), fontsize=9)
+            grid[place, number].grid(True, alpha=0.3)
+            grid[place, number].tick_params(labelsize=8)
+    return figure, panels
+
+
+def _label(figure: "Figure", panels: "Dict[Tuple[str, str], Axes]", x: str, y: str) -> None:
+    figure.supxlabel(x, fontsize=9)
+    figure.supylabel(y, fontsize=9)
+    handles, names = next(iter(panels.values())).get_legend_handles_labels()
+    columns = 3 if len(names) > 4 else len(names)
+    figure.legend(handles, names, loc="outside lower center", ncol=columns, frameon=False, fontsize=8)
