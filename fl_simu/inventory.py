@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
+from fl_simu import studies
 from fl_simu.assemble import REGISTRIES, stack, syft_installed
 from fl_simu.backends import BACKENDS
 from fl_simu.config import nearest
@@ -60,9 +61,8 @@ def _first_line(cls: Type[Any]) -> str:
 
 
 def _experiments() -> List[Tuple[str, str]]:
-    """The TOML files below ./experiments, each with its leading comment."""
-    files = sorted(Path("experiments").glob("*/*.toml"))
-    return [(str(file), _leading_comment(file)) for file in files]
+    """What `reproduce` knows, each with the comment that leads its file."""
+    return [(name, _leading_comment(studies.FOLDER / name / studies.FILE)) for name in studies.names()]
 
 
 def _leading_comment(file: Path) -> str:

@@ -53,14 +53,16 @@ def reproduce(
         UserError: a name is not known, a study is wrong, or a run failed.
     """
     known = studies.names()
+    if not known:
+        raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
+    if not names:
+        raise UserError("NAME is missing: {} or all".format(", ".join(known)))
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
     wanted = known if list(names) == ["all"] else list(names)
     for name in wanted:
         if name not in known:
             raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
-    if jobs < 1:
-        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
-    if not wanted:
-        raise UserError("NAME is missing: {} or all".format(", ".join(known)))
     for name in wanted:
         study = studies.read_study(studies.FOLDER / name, quick)
         folder = (out or Path("runs") / "reproduce") / (name + ("-quick" if quick else ""))

@@ -10,15 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
 from fl_simu import config
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent.parent / "experiments"
 FILE = "study.toml"
-KEYS = {"title", "seeds", "target_accuracy", "experiment", "axes", "quick"}
 
 Table = Mapping[str, Any]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Quick(_Strict):
+    """What a quick size changes."""
+
+    experiment: Dict[str, Any] = {}
+    seeds: List[int] = []
+
+
+class _File(_Strict):
+    """What study.toml holds."""
+
+    title: str
+    seeds: List[int] = Field(min_length=1)
+    target_accuracy: float = Field(gt=0, le=1)
+    experiment: Dict[str, Any]
+    axes: Dict[str, Dict[str, Dict[str, Any]]] = Field(min_length=1)
+    quick: _Quick = _Quick()
 
 
 @dataclass(frozen=True)
@@ -46,16 +70,9 @@ class Study:
         return itertools.product(*self.axes.values())
 
 
-def names(folder: Path = FOLDER) -> List[str]:
-    """The studies that are there.
-
-    Raises:
-        UserError: there are none, as where the package was installed without its source.
-    """
-    found = sorted(path.parent.name for path in folder.glob("*/" + FILE))
-    if not found:
-        raise UserError(f"no experiments in {folder}: they come with the source of fl_simu, run from a checkout")
-    return found
+def names() -> List[str]:
+    """The studies that are there; none where the package was installed without its source."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/" + FILE))
 
 
 def read_study(folder: Path, quick: bool = False) -> Study:
@@ -65,29 +82,21 @@ def read_study(folder: Path, quick: bool = False) -> Study:
         UserError: the file is missing or wrong; one line that names the key.
     """
     values = config.read(folder / FILE)
-    unknown = sorted(set(values) - KEYS)
-    if unknown:
-        raise UserError(f"{folder / FILE}: {unknown[0]} is no known key: {config.nearest(unknown[0], KEYS)}")
-    axes: Dict[str, Dict[str, Table]] = values["axes"]
-    base, seeds = values["experiment"], values["seeds"]
-    if quick:
-        base, seeds = merge(base, values["quick"].get("experiment", {})), values["quick"].get("seeds", seeds)
-    require(bool(seeds), "seeds", seeds, "one number or more")
+    try:
+        file = _File(**values)
+    except pydantic.ValidationError as error:
+        raise UserError(config.explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
+    base = merge(file.experiment, file.quick.experiment) if quick else file.experiment
+    seeds = file.quick.seeds or file.seeds if quick else file.seeds
     experiments = {}
-    for levels in itertools.product(*axes.values()):
+    for names in itertools.product(*file.axes.values()):
         merged = base
-        for axis, level in zip(axes.values(), levels):
-            merged = merge(merged, axis[level])
+        for levels, name in zip(file.axes.values(), names):
+            merged = merge(merged, levels[name])
         for seed in seeds:
-            experiments[levels, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
-    return Study(
-        folder.name,
-        values["title"],
-        {name: tuple(levels) for name, levels in axes.items()},
-        tuple(seeds),
-        values["target_accuracy"],
-        experiments,
-    )
+            experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
+    axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
+    return Study(folder.name, file.title, axes, tuple(seeds), file.target_accuracy, experiments)
 
 
 def merge(base: Table, changes: Table) -> Dict[str, Any]:
@@ -101,8 +110,7 @@ def merge(base: Table, changes: Table) -> Dict[str, Any]:
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        both = isinstance(value, dict) and isinstance(old, dict)
-        if both and value.get("name", old.get("name")) == old.get("name"):
+        if isinstance(value, dict) and isinstance(old, dict) and value.get("name") in (None, old.get("name")):
             value = {**old, **value}
         result[key] = value
     return result

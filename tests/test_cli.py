@@ -57,19 +57,9 @@ def test_list_says_what_this_stack_lacks(ran):
     assert ("(not on this stack)" in line) == (not syft_installed())
 
 
-@pytest.mark.parametrize(
-    "content, told",
-    [("# What it shows.\nrounds = 3\n", "What it shows."), ("rounds = 3\n", ""), ("", "")],
-    ids=["comment", "no comment", "empty"],
-)
-def test_list_experiments(content, told, ran, tmp_path, monkeypatch):
-    (tmp_path / "experiments" / "one").mkdir(parents=True)
-    (tmp_path / "experiments" / "one" / "a.toml").write_text(content)
-    monkeypatch.chdir(tmp_path)
-    assert ran("list", "experiments").splitlines()[1].split(maxsplit=1) == [
-        "experiments/one/a.toml",
-        *([told] if told else []),
-    ]
+def test_list_experiments(ran):
+    rows = dict(line.split(maxsplit=1) for line in ran("list", "experiments").splitlines()[1:])
+    assert rows["graded_upload"].startswith("What grading an upload buys")
 
 
 def test_data_list(ran, tmp_path, monkeypatch):

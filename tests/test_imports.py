@@ -16,6 +16,8 @@ FLOORS = (
     ("cli",),
     (
         "commands",
+        "reproduce",
+        "studies",
         "inventory",
         "compare",
         "channel_report",

@@ -258,6 +258,9 @@ COMMANDS = [
     command(
         "compare below a file", "compare {file} --backends torch --out {file}/x", "cannot write", "small.toml/x"
     ),
+    command("reproduce nothing", "reproduce", "NAME is missing", "graded_upload"),
+    command("reproduce the unknown", "reproduce graded", "NAME = 'graded'", "did you mean 'graded_upload'?"),
+    command("reproduce with no process", "reproduce all --jobs 0", "--jobs 0", "at least 1"),
     command("fetch an unknown set", "data fetch nmist", "dataset = 'nmist'", "one of mnist"),
     command("fetch nothing", "data fetch", "NAME"),
 ]

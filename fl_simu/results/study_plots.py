@@ -1,7 +1,8 @@
 """The figures of a study: one panel for each pair of levels of the first axes, one line for each of the last."""
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette without its yellow, then dashes, so that a grey print tells the lines apart too.
 LINE_COLOURS = ("#000000", "#999999", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":")
+
+# Of each run the places on the x axis and the accuracy [%] there.
+Curves = List[Tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,12 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
     for line in lines:
         x, runs = _together(curves[line.levels])
         axes, style = panels[line.panel], styles[line.levels[-1]]
-        axes.plot(x / scale, runs.mean(axis=0), label=line.levels[-1], linewidth=1.6, **style)
-        axes.fill_between(x / scale, runs.min(axis=0), runs.max(axis=0), color=style["color"], alpha=0.15, lw=0)
+        steps: Dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.6, "label": line.levels[-1]}
+        axes.plot(x / scale, runs.mean(axis=0), **steps, **style)
+        band: Dict[str, Any] = {"color": style["color"], "alpha": 0.15, "linewidth": 0, "step": "post"}
+        axes.fill_between(x / scale, runs.min(axis=0), runs.max(axis=0), **band)
+    if _ends_apart(curves.values()):
+        _scale_log(axes)
     what = "virtual time" if over == "time" else "sent over the uplink, all UEs"
     _label(figure, panels, f"{what} [{unit}]", "test accuracy [%]")
     return figure
@@ -72,7 +80,7 @@ def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
         left = 0.0
         for kind in ACCEPTED:
             width = 100 * float(np.mean([share(run, kind) for run in line.runs]))
-            style = {"color": COLOURS[kind], "hatch": HATCHES[kind], "edgecolor": "white"}
+            style: Dict[str, Any] = {"color": COLOURS[kind], "hatch": HATCHES[kind], "edgecolor": "white"}
             label = WORDS[kind] if line.levels[-1] == names[0] else None
             panels[line.panel].barh(names.index(line.levels[-1]), width, left=left, label=label, **style)
             left += width
@@ -85,9 +93,8 @@ def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
     return figure
 
 
-def _curves(line: Line, over: str) -> List[Tuple[np.ndarray, np.ndarray]]:
-    """(x, accuracy in %) of each run."""
-    curves = []
+def _curves(line: Line, over: str) -> Curves:
+    curves: Curves = []
     for run in line.runs:
         bits = np.cumsum([float(record.uplink_bits) for record in run])
         x = bits if over == "bits" else np.array([record.time_s for record in run])
@@ -95,13 +102,29 @@ def _curves(line: Line, over: str) -> List[Tuple[np.ndarray, np.ndarray]]:
     return curves
 
 
-def _together(curves: Sequence[Tuple[np.ndarray, np.ndarray]]) -> Tuple[np.ndarray, np.ndarray]:
+def _together(curves: Curves) -> Tuple[np.ndarray, np.ndarray]:
     """Where any run changes, shape (n,), and the accuracy of each run from there on, shape (runs, n)."""
     first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     every = np.unique(np.concatenate([x for x, _ in curves]))
     inside = every[(every >= first) & (every <= last)]
     places = inside if len(inside) else np.array([first])
     return places, np.stack([y[np.searchsorted(x, places, side="right") - 1] for x, y in curves])
+
+
+def _ends_apart(curves: Iterable[Curves]) -> bool:
+    """Whether the longest line would leave the others no room on a linear axis."""
+    ends = [min(x[-1] for x, _ in found) for found in curves]
+    return max(ends) > 3 * min(ends) > 0
+
+
+def _scale_log(axes: "Axes") -> None:
+    """Scale the axis that all panels share by powers of ten, with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _styles(lines: Sequence[Line]) -> Dict[str, Dict[str, Any]]:
@@ -121,22 +144,27 @@ def _panels(lines: Sequence[Line], title: str) -> "Tuple[Figure, Dict[Tuple[str,
 
     rows = list(dict.fromkeys(line.panel[0] for line in lines))
     columns = list(dict.fromkeys(line.panel[1] for line in lines))
-    figure = Figure(figsize=(8, 1.2 + 2.4 * len(rows)), dpi=160, layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 2.3 * len(rows)), dpi=160, layout="constrained")
     figure.suptitle(title.replace("$", r"\$"), fontsize=11)
-    grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-    panels = {}
-    for place, row in enumerate(rows):
-        for number, column in enumerate(columns):
-            panels[row, column] = grid[place, number]
-            grid[place, number].set_title(", ".join(filter(None, (row, column))), fontsize=9)
-            grid[place, number].grid(True, alpha=0.3)
-            grid[place, number].tick_params(labelsize=8)
+    # The last row of the grid is for the legend.
+    grid = figure.add_gridspec(len(rows) + 1, len(columns), height_ratios=[1] * len(rows) + [0.2])
+    panels: Dict[Tuple[str, str], Any] = {}
+    for place, (row, column) in enumerate(itertools.product(rows, columns)):
+        first = next(iter(panels.values()), None)
+        axes = figure.add_subplot(grid[place // len(columns), place % len(columns)], sharex=first, sharey=first)
+        axes.set_title(", ".join(filter(None, (row, column))), fontsize=9)
+        axes.grid(True, alpha=0.3)
+        axes.tick_params(labelsize=8, labelbottom=row == rows[-1], labelleft=column == columns[0])
+        panels[row, column] = axes
     return figure, panels
 
 
 def _label(figure: "Figure", panels: "Dict[Tuple[str, str], Axes]", x: str, y: str) -> None:
-    figure.supxlabel(x, fontsize=9)
-    figure.supylabel(y, fontsize=9)
+    place = next(iter(panels.values())).get_subplotspec()
+    assert place is not None, "a panel stands in a grid"
+    legend = figure.add_subplot(place.get_gridspec()[-1, :])
+    legend.axis("off")
     handles, names = next(iter(panels.values())).get_legend_handles_labels()
     columns = 3 if len(names) > 4 else len(names)
-    figure.legend(handles, names, loc="outside lower center", ncol=columns, frameon=False, fontsize=8)
+    legend.legend(handles, names, loc="center", ncol=columns, frameon=False, fontsize=8, title=x)
+    figure.supylabel(y, fontsize=9)

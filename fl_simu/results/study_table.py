@@ -18,15 +18,15 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
         target_accuracy: 0 to 1.
 
     Returns:
-        Rows with a key for each axis, then `runs`, `accuracy_mean`, `accuracy_deviation` (of the last round, 0 to
-        1; the deviation is None for one run), `time_s`, `bits` (means over the runs), `target_accuracy`, `reached`
-        (runs that reached it), `target_time_s`, `target_bits` (means over those runs; None where there are none),
-        and the shares `full`, `base`, `none` of all uploads.
+        Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last round,
+        0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs; `target_accuracy`;
+        `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those runs (None where
+        there are none); and the shares `full`, `base`, `none` of all uploads.
     """
-    return [dict(zip(axes, line.levels), **_figures(line, target_accuracy)) for line in lines]
+    return [{"levels": dict(zip(axes, line.levels)), **_numbers(line, target_accuracy)} for line in lines]
 
 
-def _figures(line: Line, target: float) -> Row:
+def _numbers(line: Line, target: float) -> Row:
     last = [run[-1] for run in line.runs]
     accuracies = [record.accuracy for record in last]
     reached = [found for found in (_reach(run, target) for run in line.runs) if found]
@@ -56,11 +56,17 @@ def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, floa
 
 def markdown(table: Sequence[Row]) -> str:
     """The rows as a table in Markdown, with a final newline."""
-    axes = list(table[0])[: list(table[0]).index("runs")]
     target = f"{100 * table[0]['target_accuracy']:g} %"
-    head = [*axes, "test accuracy [%]", "virtual time [s]", "sent", f"time to {target} [s]", f"sent to {target}"]
+    head = [
+        *table[0]["levels"],
+        "test accuracy [%]",
+        "virtual time [s]",
+        "sent",
+        f"time to {target} [s]",
+        f"sent to {target}",
+    ]
     head += ["full [%]", "base [%]", "none [%]"]
-    cells = [head, ["---"] * len(head)] + [[str(row[axis]) for axis in axes] + _cells(row) for row in table]
+    cells = [head, ["---"] * len(head)] + [[*row["levels"].values(), *_cells(row)] for row in table]
     return "".join("| " + " | ".join(line) + " |\n" for line in cells)
 
 
