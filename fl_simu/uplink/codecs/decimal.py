@@ -1,12 +1,12 @@
 """The notes' quantiser in scientific notation: a sign, a decimal exponent, and a fraction in bits."""
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.parameters import TensorSpec
-from fl_simu.uplink.codecs.layered import Layered, cut
+from fl_simu.uplink.codecs.layered import Layered
 
 # Every float32 but 0 is m 10^e with m in [0.1, 1) and e in -44..39.
 LEAST_EXPONENT, EXPONENTS = -45, 86
@@ -33,8 +33,9 @@ class Decimal(Layered):
     def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
         return sum(spec.elements for spec in floating)
 
-    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
-        x = np.concatenate([np.empty(0, np.float32), *flats])
+    def quantise(
+        self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
+    ) -> Tuple[bytes, np.ndarray]:
         size = np.abs(x, dtype=np.float64)
         something = size > 0
         size[~something] = 0.5
@@ -54,10 +55,8 @@ class Decimal(Layered):
         head |= np.signbit(x).astype(np.uint8) << np.uint8(7)
         return head.tobytes(), codes
 
-    def restore(
-        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
-    ) -> List[np.ndarray]:
+    def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
         marks = np.frombuffer(head, np.uint8)
         scale = np.concatenate([[0.0], POWERS, np.zeros(127 - EXPONENTS)]) / 2**self.total_bits
         scale = np.concatenate([scale, -scale])
-        return cut((codes * scale.take(marks)).astype(np.float32), floating)
+        return (codes * scale.take(marks)).astype(np.float32)

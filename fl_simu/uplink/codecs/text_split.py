@@ -6,9 +6,8 @@ from typing import Sequence, Tuple
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.parameters import Params, Structure, from_arrays, structure_of, to_arrays
-from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, raw_length, read_raw, split
-from fl_simu.uplink.codecs.layered import cut
+from fl_simu.kernel.parameters import Params, Structure
+from fl_simu.uplink.codecs.base import Codec, flatten, lengths, unflatten
 
 DIGITS = 9
 LARGEST_POWER = 110
@@ -47,15 +46,12 @@ class TextSplit(Codec):
         return tuple(8 * width for width in self._widths())
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
-        floating, exact = split(structure)
-        count = sum(spec.elements for spec in floating)
+        count, exact = lengths(structure)
         front, back = (width * count for width in self._widths())
-        return raw_length(exact) + front, back
+        return exact + front, back
 
     def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
-        floating, exact = split(structure_of(params))
-        arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
-        x = np.concatenate([np.empty(0, np.float32), *(arrays[spec.name].reshape(-1) for spec in floating)])
+        x, exact = flatten(params)
         number, exponent = _scientific(np.abs(x, dtype=np.float64))
         thousands = number // np.uint32(1000)
         millions = thousands // np.uint32(1000)
@@ -66,13 +62,12 @@ class TextSplit(Codec):
         tens, ones = np.divmod(np.abs(exponent).astype(np.uint8), 10)
         front = [sign, *digits[: self.front_digits], exponent_sign, tens + ZERO, ones + ZERO]
         layers = [np.stack(columns).astype(np.uint8).tobytes() for columns in (front, digits[self.front_digits :])]
-        return raw_bytes(params, exact) + layers[0], layers[1]
+        return exact + layers[0], layers[1]
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
-        floating, exact = split(structure)
-        count = sum(spec.elements for spec in floating)
+        count, start = lengths(structure)
         widths = self._widths()
-        front = np.frombuffer(layers[0], np.uint8, offset=raw_length(exact)).reshape(widths[0], count)
+        front = np.frombuffer(layers[0], np.uint8, offset=start).reshape(widths[0], count)
         digits = front[1 : 1 + self.front_digits]
         if len(layers) > 1:
             digits = np.concatenate([digits, np.frombuffer(layers[1], np.uint8).reshape(widths[1], count)])
@@ -84,11 +79,7 @@ class TextSplit(Codec):
         exponent = np.where(front[-3] == MINUS, -exponent, exponent)
         x = number * power_of_ten(exponent - (len(digits) - 1))
         x = np.where(front[0] == MINUS, -x, x).clip(-np.finfo(np.float32).max, np.finfo(np.float32).max)
-        arrays = {
-            spec.name: flat.astype(numpy_dtype(spec).newbyteorder("=")).reshape(spec.shape)
-            for spec, flat in zip(floating, cut(x.astype(np.float32), floating))
-        }
-        return in_order({**from_arrays(arrays), **read_raw(layers[0], exact)}, structure)
+        return unflatten(x.astype(np.float32), layers[0], structure)
 
 
 def _scientific(size: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
