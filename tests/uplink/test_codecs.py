@@ -1,3 +1,4 @@
+import decimal
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from fl_simu.uplink.codecs.decimal import Decimal
 from fl_simu.uplink.codecs.float16 import Float16
 from fl_simu.uplink.codecs.float32 import Float32
 from fl_simu.uplink.codecs.stochastic import Stochastic
+from fl_simu.uplink.codecs.tens import exponent_of
 from fl_simu.uplink.codecs.text_split import TextSplit
 from fl_simu.uplink.codecs.top_k import TopK
 from fl_simu.uplink.sizes import NotesCount, RealBytes
@@ -95,6 +97,13 @@ def test_float16_is_numpys_and_its_remainder_doubles_the_digits():
     both = np.array(through(Float16(), values.tolist()))
     assert (np.abs(both - values) <= np.maximum(np.abs(values) * 2.0**-21, 2.0**-25)).all()
     assert through(Float16(), [1e6, -1e38]) == [131008.0, -131008.0]
+
+
+def test_exponents_are_those_of_the_decimal_module():
+    powers = np.concatenate([10.0 ** np.arange(-44, 39), 2.0 ** np.arange(-149, 128)]).astype(np.float32)
+    near = np.concatenate([powers, np.nextafter(powers, np.float32(0)), np.nextafter(powers, np.float32(1e38))])
+    size = near[near > 0].astype(np.float64)
+    assert exponent_of(size).tolist() == [decimal.Decimal(number).adjusted() for number in size.tolist()]
 
 
 def test_text_is_the_printed_number_cut_in_two():

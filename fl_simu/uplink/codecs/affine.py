@@ -1,13 +1,13 @@
 """Uniform quantisation between a tensor's smallest and largest element, in layers of bits."""
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.parameters import TensorSpec
-from fl_simu.uplink.codecs.base import numpy_dtype
-from fl_simu.uplink.codecs.layered import Layered, cut
+from fl_simu.uplink.codecs.base import numpy_dtype, places
+from fl_simu.uplink.codecs.layered import Layered
 
 RANGE_BYTES = 8
 
@@ -41,27 +41,26 @@ class Affine(Layered):
     def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
         return RANGE_BYTES * len(floating)
 
-    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
-        ranges = np.zeros((len(flats), 2), dtype="<f4")
-        codes = np.empty(sum(map(len, flats)), dtype=self.code_dtype())
-        start = 0
-        for row, flat in enumerate(flats):
-            if len(flat):
-                ranges[row] = flat.min(), flat.max()
-                self._fill(codes[start : start + len(flat)], flat, ranges[row])
-            start += len(flat)
+    def quantise(
+        self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
+    ) -> Tuple[bytes, np.ndarray]:
+        ranges = np.zeros((len(floating), 2), dtype="<f4")
+        codes = np.empty(len(x), dtype=self.code_dtype())
+        for limits, place, spec in zip(ranges, places(floating), floating):
+            if spec.elements:
+                limits[:] = x[place].min(), x[place].max()
+                self._fill(codes[place], x[place], limits)
         return ranges.tobytes(), codes
 
-    def restore(
-        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
-    ) -> List[np.ndarray]:
-        ranges, flats = np.frombuffer(head, "<f4").reshape(-1, 2), []
-        for limits, part, spec in zip(ranges, cut(codes, floating), floating):
-            dtype = numpy_dtype(spec).newbyteorder("=")
+    def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
+        dtypes = [numpy_dtype(spec).newbyteorder("=") for spec in floating]
+        x = np.empty(len(codes), np.result_type(np.float32, *dtypes))
+        for limits, place, dtype in zip(np.frombuffer(head, "<f4").reshape(-1, 2), places(floating), dtypes):
             # Next to the largest number there is, half a step more would be infinite.
             most = np.finfo(dtype).max
-            flats.append(self._levels(limits, missing).clip(-most, most).astype(dtype).take(part))
-        return flats
+            levels = self._levels(limits, missing).clip(-most, most).astype(dtype).astype(x.dtype)
+            levels.take(codes[place], out=x[place], mode="clip")
+        return x
 
     def _scale(self, limits: np.ndarray) -> Tuple[float, float]:
         low, high = float(limits[0]), float(limits[1])

@@ -1,11 +1,12 @@
-"""The contract of a codec, and how tensors that are not floating point travel."""
+"""The contract of a codec, the floating-point tensors as one array, and how the others travel."""
 
 from abc import ABC, abstractmethod
+from itertools import accumulate
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, to_arrays
+from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, structure_of, to_arrays
 
 NUMPY_DTYPE: Dict[str, str] = {
     "torch.float64": "<f8",
@@ -84,6 +85,35 @@ def read_raw(data: bytes, specs: Sequence[TensorSpec]) -> Params:
     return from_arrays(arrays)
 
 
-def in_order(params: Params, structure: Structure) -> Params:
-    """The same params in the order of the structure."""
+def lengths(structure: Structure) -> Tuple[int, int]:
+    """Number of floating-point elements, and length in bytes of the other tensors."""
+    floating, exact = split(structure)
+    return sum(spec.elements for spec in floating), raw_length(exact)
+
+
+def flatten(params: Params) -> Tuple[np.ndarray, bytes]:
+    """The floating-point tensors as one array, shape (elements,), and the others as bytes.
+
+    The array has the widest dtype of its tensors, at least float32.
+    """
+    floating, exact = split(structure_of(params))
+    arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
+    flats = [arrays[spec.name].reshape(-1) for spec in floating]
+    return np.concatenate([np.empty(0, np.float32), *flats]), raw_bytes(params, exact)
+
+
+def unflatten(flat: np.ndarray, base: bytes, structure: Structure) -> Params:
+    """The inverse of `flatten`; `base` may go on after the bytes of the other tensors."""
+    floating, exact = split(structure)
+    arrays = {
+        spec.name: flat[place].astype(numpy_dtype(spec).newbyteorder("="), copy=False).reshape(spec.shape)
+        for spec, place in zip(floating, places(floating))
+    }
+    params = {**from_arrays(arrays), **read_raw(base, exact)}
     return {spec.name: params[spec.name] for spec in structure}
+
+
+def places(floating: Sequence[TensorSpec]) -> List[slice]:
+    """Where each tensor lies in the array of `flatten`."""
+    ends = accumulate(spec.elements for spec in floating)
+    return [slice(end - spec.elements, end) for spec, end in zip(floating, ends)]

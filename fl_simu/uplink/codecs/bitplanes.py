@@ -36,8 +36,9 @@ def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
     width = plane_bytes(len(codes))
     for place, bit in enumerate(range(first, last - 1, -1)):
         packed = np.frombuffer(data, np.uint8, count=width, offset=place * width)
-        plane = np.unpackbits(packed)[: len(codes)]
-        codes |= plane.astype(codes.dtype, copy=False) << codes.dtype.type(bit)
+        plane = np.unpackbits(packed)[: len(codes)].astype(codes.dtype, copy=False)
+        plane <<= codes.dtype.type(bit)
+        codes |= plane
 
 
 def bit_ranges(layer_bits: Sequence[int]) -> List[Tuple[int, int]]:

@@ -1,16 +1,16 @@
 """The notes' quantiser in scientific notation: a sign, a decimal exponent, and a fraction in bits."""
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.parameters import TensorSpec
-from fl_simu.uplink.codecs.layered import Layered, cut
+from fl_simu.uplink.codecs.layered import Layered
+from fl_simu.uplink.codecs.tens import exponent_of, power_of_ten
 
-# Every float32 but 0 is m 10^e with m in [0.1, 1) and e in -44..39.
-LEAST_EXPONENT, EXPONENTS = -45, 86
-POWERS = 10.0 ** np.arange(LEAST_EXPONENT, LEAST_EXPONENT + EXPONENTS)
+# Every float32 but 0 is m 10^e with m in [0.1, 1) and e in -44..39; the head holds e + 46, and 0 for 0.
+EXPONENT_BIAS = 46
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,20 @@ class Decimal(Layered):
     def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
         return sum(spec.elements for spec in floating)
 
-    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
-        x = np.concatenate([np.empty(0, np.float32), *flats])
+    def quantise(
+        self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
+    ) -> Tuple[bytes, np.ndarray]:
         size = np.abs(x, dtype=np.float64)
-        something = size > 0
-        size[~something] = 0.5
-        place = np.log10(size)
-        np.floor(place, out=place)
-        index = place.astype(np.int16)
-        index += 1 - LEAST_EXPONENT
-        # A logarithm next to an integer may fall on the wrong side of it.
-        fraction = size / POWERS[index]
-        index += fraction >= 1
-        index -= fraction < 0.1
-        np.divide(size, POWERS[index], out=fraction)
-        fraction *= 2**self.total_bits
-        codes = np.minimum(fraction, 2**self.total_bits - 1).astype(self.code_dtype())
-        codes *= something
-        head = np.where(something, index + 1, 0).astype(np.uint8)
-        head |= np.signbit(x).astype(np.uint8) << np.uint8(7)
-        return head.tobytes(), codes
+        exponent = exponent_of(size)
+        exponent += 1
+        marks = exponent.astype(np.uint8)
+        marks += np.uint8(EXPONENT_BIAS)
+        marks *= size > 0
+        marks |= np.signbit(x).astype(np.uint8) << np.uint8(7)
+        size /= power_of_ten(exponent)
+        size *= 2**self.total_bits
+        return marks.tobytes(), size.astype(self.code_dtype())
 
-    def restore(
-        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
-    ) -> List[np.ndarray]:
-        marks = np.frombuffer(head, np.uint8)
-        scale = np.concatenate([[0.0], POWERS, np.zeros(127 - EXPONENTS)]) / 2**self.total_bits
-        scale = np.concatenate([scale, -scale])
-        return cut((codes * scale.take(marks)).astype(np.float32), floating)
+    def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
+        steps = power_of_ten(np.arange(128) - EXPONENT_BIAS) / 2**self.total_bits
+        return (codes * np.concatenate([steps, -steps]).take(np.frombuffer(head, np.uint8))).astype(np.float32)

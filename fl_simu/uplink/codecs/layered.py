@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Dict, List, Sequence, Tuple, TypeVar
+from typing import ClassVar, Sequence, Tuple, TypeVar
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, structure_of, to_arrays
-from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, raw_length, read_raw, split
+from fl_simu.kernel.parameters import Params, Structure, TensorSpec, structure_of
+from fl_simu.uplink.codecs.base import Codec, flatten, lengths, split, unflatten
 from fl_simu.uplink.codecs.bitplanes import bit_ranges, pack, plane_bytes, unpack_into
 
 MAX_BITS = 16
@@ -56,33 +56,26 @@ class Layered(Codec):
         return (self.base_bits, *self.enhancement_bits)
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
-        floating, exact = split(structure)
-        plane = plane_bytes(sum(spec.elements for spec in floating))
-        planes = [bits * plane for bits in self.layer_bits()]
-        planes[0] += raw_length(exact) + self.head_bytes(floating)
+        count, exact = lengths(structure)
+        planes = [bits * plane_bytes(count) for bits in self.layer_bits()]
+        planes[0] += exact + self.head_bytes(split(structure)[0])
         return tuple(planes)
 
     def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
-        floating, exact = split(structure_of(params))
-        arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
-        head, codes = self.quantise([arrays[spec.name].reshape(-1) for spec in floating], draws)
+        x, exact = flatten(params)
+        head, codes = self.quantise(x, split(structure_of(params))[0], draws)
         base, *others = [pack(codes, first, last) for first, last in bit_ranges(self.layer_bits())]
-        return (raw_bytes(params, exact) + head + base, *others)
+        return (exact + head + base, *others)
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
-        floating, exact = split(structure)
-        start = raw_length(exact)
-        head, base = layers[0][start : start + self.head_bytes(floating)], start + self.head_bytes(floating)
-        codes = np.zeros(sum(spec.elements for spec in floating), dtype=self.code_dtype())
+        (count, start), (floating, _) = lengths(structure), split(structure)
+        base = start + self.head_bytes(floating)
+        codes = np.zeros(count, dtype=self.code_dtype())
         for data, (first, last) in zip([layers[0][base:], *layers[1:]], bit_ranges(self.layer_bits())):
             unpack_into(codes, data, first, last)
         missing = sum(self.layer_bits()[len(layers) :])
-        flats = self.restore(head, codes, missing, floating)
-        arrays: Dict[str, np.ndarray] = {
-            spec.name: flat.astype(numpy_dtype(spec).newbyteorder("="), copy=False).reshape(spec.shape)
-            for spec, flat in zip(floating, flats)
-        }
-        return in_order({**from_arrays(arrays), **read_raw(layers[0], exact)}, structure)
+        x = self.restore(layers[0][start:base], codes, missing, floating)
+        return unflatten(x, layers[0], structure)
 
     def code_dtype(self) -> np.dtype:
         """The smallest dtype that holds a code."""
@@ -93,22 +86,17 @@ class Layered(Codec):
         """Length of the head in bytes."""
 
     @abstractmethod
-    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
-        """The head, and the codes of all elements one tensor after the other.
+    def quantise(
+        self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
+    ) -> Tuple[bytes, np.ndarray]:
+        """The head, and the code of each element.
 
         Args:
-            flats: the floating-point tensors, each of shape (elements,).
+            x: the elements of all floating-point tensors, shape (elements,).
+            floating: the specs of these tensors.
             draws: for quantisers that round at random.
         """
 
     @abstractmethod
-    def restore(
-        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
-    ) -> List[np.ndarray]:
-        """The tensors, flat, as far as codes tell them whose lowest `missing` bits are unknown (0)."""
-
-
-def cut(codes: np.ndarray, floating: Sequence[TensorSpec]) -> List[np.ndarray]:
-    """A flat array of all elements, as one view for each tensor."""
-    ends = np.cumsum([spec.elements for spec in floating])
-    return np.split(codes, ends[:-1]) if len(floating) else []
+    def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
+        """The elements, as far as codes tell them whose lowest `missing` bits are unknown (0)."""

@@ -1,14 +1,14 @@
 """Stochastic rounding: wrong in every element, right on average."""
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import TensorSpec
 from fl_simu.uplink.codecs.bitplanes import pack, plane_bytes, unpack_into
-from fl_simu.uplink.codecs.layered import Layered, cut
+from fl_simu.uplink.codecs.layered import Layered
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Stochastic(Layered):
         count = sum(spec.elements for spec in floating)
         return 4 * self._buckets(count) + plane_bytes(count)
 
-    def quantise(self, flats: Sequence[np.ndarray], draws: np.random.Generator) -> Tuple[bytes, np.ndarray]:
-        x = np.concatenate([np.empty(0, np.float32), *flats])
+    def quantise(
+        self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
+    ) -> Tuple[bytes, np.ndarray]:
         count, buckets = len(x), self._buckets(len(x))
         padded = np.zeros(buckets * self.bucket_size)
         padded[:count] = np.abs(x)
@@ -52,9 +53,7 @@ class Stochastic(Layered):
         signs = pack(np.signbit(x).astype(np.uint8), 0, 0)
         return norms.tobytes() + signs, level.astype(self.code_dtype())
 
-    def restore(
-        self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]
-    ) -> List[np.ndarray]:
+    def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
         count, buckets = len(codes), self._buckets(len(codes))
         norms = np.frombuffer(head, "<f4", count=buckets).astype(np.float64)
         negative = np.zeros(count, np.uint8)
@@ -64,7 +63,7 @@ class Stochastic(Layered):
             level[codes > 0] += (2**missing - 1) / 2
         level *= np.repeat(norms / (2**self.total_bits - 1), self.bucket_size)[:count]
         level = np.minimum(level, np.finfo(np.float32).max)
-        return cut(np.where(negative, -level, level).astype(np.float32), floating)
+        return np.where(negative, -level, level).astype(np.float32)
 
     def _buckets(self, count: int) -> int:
         return -(-count // self.bucket_size)

@@ -1,23 +1,28 @@
 """The notes' first idea: print each number, cut the text in two, and send the front first."""
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Iterable, Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.parameters import Params, Structure, from_arrays, structure_of, to_arrays
-from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, raw_length, read_raw, split
-from fl_simu.uplink.codecs.layered import cut
+from fl_simu.kernel.parameters import Params, Structure
+from fl_simu.uplink.codecs.base import Codec, flatten, lengths, unflatten
+from fl_simu.uplink.codecs.tens import LARGEST_EXPONENT, exponent_of, power_of_ten
 
 DIGITS = 9
-LARGEST_POWER = 110
-POWERS = 10.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
-ZERO, MINUS = ord("0"), ord("-")
-# The three characters of each number below 1000, shape (3, 1000): dividing by ten nine times would be slow.
-THREE_DIGITS = np.array(
-    [[ord(digit) for digit in f"{number:03d}"] for number in range(1000)], dtype=np.uint8
-).T.copy()
+COMMA, ZERO = np.uint8(ord(",")), np.uint8(ord("0"))
+SIGNS = np.frombuffer(b"+-", np.uint8)
+
+
+def _columns(texts: Iterable[str]) -> np.ndarray:
+    """The characters at each place of texts of one width, uint8, shape (width, texts)."""
+    return np.array([list(text.encode()) for text in texts], dtype=np.uint8).T.copy()
+
+
+# Dividing by ten nine times would be slow.
+THREE_DIGITS = _columns(f"{number:03d}" for number in range(1000))
+EXPONENTS = _columns(f"{exponent:+03d}" for exponent in range(-LARGEST_EXPONENT, LARGEST_EXPONENT + 1))
 
 
 @dataclass(frozen=True)
@@ -47,63 +52,61 @@ class TextSplit(Codec):
         return tuple(8 * width for width in self._widths())
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
-        floating, exact = split(structure)
-        count = sum(spec.elements for spec in floating)
+        count, exact = lengths(structure)
         front, back = (width * count for width in self._widths())
-        return raw_length(exact) + front, back
+        return exact + front, back
 
     def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
-        floating, exact = split(structure_of(params))
-        arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
-        x = np.concatenate([np.empty(0, np.float32), *(arrays[spec.name].reshape(-1) for spec in floating)])
+        x, exact = flatten(params)
         number, exponent = _scientific(np.abs(x, dtype=np.float64))
+        text = np.empty((sum(self._widths()), len(x)), np.uint8)
+        front, back = text[: self._widths()[0]], text[self._widths()[0] :]
+        SIGNS.take(np.signbit(x), out=front[0], mode="clip")
+        place = exponent.astype(np.intp) + LARGEST_EXPONENT
+        for column, row in zip(EXPONENTS, front[-3:]):
+            column.take(place, out=row, mode="clip")
+        rows = iter([*front[1:-3], *back])
         thousands = number // np.uint32(1000)
         millions = thousands // np.uint32(1000)
-        groups = (millions, thousands - millions * np.uint32(1000), number - thousands * np.uint32(1000))
-        digits = [column.take(group) for group in groups for column in THREE_DIGITS]
-        sign = np.where(np.signbit(x), MINUS, ord("+"))
-        exponent_sign = np.where(exponent < 0, MINUS, ord("+"))
-        tens, ones = np.divmod(np.abs(exponent).astype(np.uint8), 10)
-        front = [sign, *digits[: self.front_digits], exponent_sign, tens + ZERO, ones + ZERO]
-        layers = [np.stack(columns).astype(np.uint8).tobytes() for columns in (front, digits[self.front_digits :])]
-        return raw_bytes(params, exact) + layers[0], layers[1]
+        for group in (millions, thousands - millions * np.uint32(1000), number - thousands * np.uint32(1000)):
+            places = group.astype(np.intp)
+            for column in THREE_DIGITS:
+                column.take(places, out=next(rows), mode="clip")
+        return exact + front.tobytes(), back.tobytes()
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
-        floating, exact = split(structure)
-        count = sum(spec.elements for spec in floating)
+        count, start = lengths(structure)
         widths = self._widths()
-        front = np.frombuffer(layers[0], np.uint8, offset=raw_length(exact)).reshape(widths[0], count)
-        digits = front[1 : 1 + self.front_digits]
+        front = np.frombuffer(layers[0], np.uint8, offset=start).reshape(widths[0], count)
+        digits = list(front[1:-3])
         if len(layers) > 1:
-            digits = np.concatenate([digits, np.frombuffer(layers[1], np.uint8).reshape(widths[1], count)])
-        number = np.zeros(count)
+            digits.extend(np.frombuffer(layers[1], np.uint8).reshape(widths[1], count))
+        number = np.zeros(count, np.uint32)
         for digit in digits:
-            number *= 10
+            number *= np.uint32(10)
             number += digit - ZERO
-        exponent = (front[-2].astype(np.int16) - ZERO) * 10 + front[-1] - ZERO
-        exponent = np.where(front[-3] == MINUS, -exponent, exponent)
-        x = number * power_of_ten(exponent - (len(digits) - 1))
-        x = np.where(front[0] == MINUS, -x, x).clip(-np.finfo(np.float32).max, np.finfo(np.float32).max)
-        arrays = {
-            spec.name: flat.astype(numpy_dtype(spec).newbyteorder("=")).reshape(spec.shape)
-            for spec, flat in zip(floating, cut(x.astype(np.float32), floating))
-        }
-        return in_order({**from_arrays(arrays), **read_raw(layers[0], exact)}, structure)
+        exponent = ((front[-2] - ZERO) * np.uint8(10) + (front[-1] - ZERO)).astype(np.intp)
+        exponent *= _sign(front[-3])
+        exponent -= len(digits) - 1
+        x = power_of_ten(exponent)
+        x *= number
+        x *= _sign(front[0])
+        np.clip(x, -np.finfo(np.float32).max, np.finfo(np.float32).max, out=x)
+        return unflatten(x.astype(np.float32), layers[0], structure)
 
 
 def _scientific(size: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Nine significant digits as an integer (uint32), and the exponent of the first; 0 and 0 for 0."""
-    something = size > 0
-    exponent = np.floor(np.log10(np.where(something, size, 1.0))).astype(np.int16)
-    number = np.rint(size * power_of_ten(DIGITS - 1 - exponent))
-    # Rounding, or a logarithm next to an integer, may give one digit too many or too few.
-    wrong = (number >= 10.0**DIGITS).astype(np.int16) - (something & (number < 10.0 ** (DIGITS - 1)))
-    if wrong.any():
-        exponent += wrong
-        number = np.rint(size * power_of_ten(DIGITS - 1 - exponent))
+    exponent = exponent_of(size)
+    number = power_of_ten(DIGITS - 1 - exponent)
+    number *= size
+    np.rint(number, out=number)
+    ten_digits = number >= 10.0**DIGITS
+    number[ten_digits] = 10.0 ** (DIGITS - 1)
+    exponent += ten_digits
     return number.astype(np.uint32), exponent
 
 
-def power_of_ten(exponent: np.ndarray) -> np.ndarray:
-    """10^exponent for exponents from -110 to 110: a table is quicker than the power function."""
-    return POWERS.take(exponent + LARGEST_POWER, mode="clip")
+def _sign(characters: np.ndarray) -> np.ndarray:
+    """1 for "+" and -1 for "-", int8: in ASCII "," lies between them."""
+    return (COMMA - characters).view(np.int8)

@@ -6,10 +6,9 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.parameters import Params, Structure, from_arrays, structure_of, to_arrays
-from fl_simu.uplink.codecs.base import Codec, in_order, numpy_dtype, raw_bytes, raw_length, read_raw, split
+from fl_simu.kernel.parameters import Params, Structure
+from fl_simu.uplink.codecs.base import Codec, flatten, lengths, unflatten
 from fl_simu.uplink.codecs.bitplanes import pack, plane_bytes, unpack_into
-from fl_simu.uplink.codecs.layered import cut
 
 
 @dataclass(frozen=True)
@@ -40,38 +39,30 @@ class TopK(Codec):
         return ()
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
-        floating, exact = split(structure)
-        count = sum(spec.elements for spec in floating)
+        count, exact = lengths(structure)
         sizes = [4 * k + _place_bits(count) * plane_bytes(k) for k in self._shares(count)]
-        sizes[0] += raw_length(exact)
+        sizes[0] += exact
         return tuple(sizes)
 
     def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
-        floating, exact = split(structure_of(params))
-        arrays = to_arrays({spec.name: params[spec.name] for spec in floating})
-        x = np.concatenate([np.empty(0, np.float32), *(arrays[spec.name].reshape(-1) for spec in floating)])
+        x, exact = flatten(params)
         shares, size, layers = self._shares(len(x)), np.abs(x), []
         order = _largest(size, sum(shares))
         for k, end in zip(shares, np.cumsum(shares)):
             places = np.sort(order[end - k : end]).astype(np.uint32)
             bits = pack(places, _place_bits(len(x)) - 1, 0) if k else b""
             layers.append(x[places].astype("<f4").tobytes() + bits)
-        return (raw_bytes(params, exact) + layers[0], *layers[1:])
+        return (exact + layers[0], *layers[1:])
 
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
-        floating, exact = split(structure)
-        count, start = sum(spec.elements for spec in floating), raw_length(exact)
+        count, start = lengths(structure)
         x = np.zeros(count, np.float32)
         for layer, k in zip([layers[0][start:], *layers[1:]], self._shares(count)):
             places = np.zeros(k, np.uint32)
             if k:
                 unpack_into(places, layer[4 * k :], _place_bits(count) - 1, 0)
             x[places] = np.frombuffer(layer, "<f4", count=k)
-        arrays = {
-            spec.name: flat.astype(numpy_dtype(spec).newbyteorder("=")).reshape(spec.shape)
-            for spec, flat in zip(floating, cut(x, floating))
-        }
-        return in_order({**from_arrays(arrays), **read_raw(layers[0], exact)}, structure)
+        return unflatten(x, layers[0], structure)
 
     def _shares(self, count: int) -> List[int]:
         """Number of elements of each layer."""
