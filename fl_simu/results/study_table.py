@@ -18,10 +18,10 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
         target_accuracy: 0 to 1.
 
     Returns:
-        Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last round,
-        0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs; `target_accuracy`;
-        `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those runs (None where
-        there are none); and the shares `full`, `base`, `none` of all uploads.
+        Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
+        round, 0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs;
+        `target_accuracy`; `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those
+        runs (None where there are none); and the shares `full`, `base`, `none` of all uploads.
     """
     return [{"levels": dict(zip(axes, line.levels)), **_numbers(line, target_accuracy)} for line in lines]
 

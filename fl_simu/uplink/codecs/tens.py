@@ -3,7 +3,8 @@
 import numpy as np
 
 LARGEST_POWER = 110
-POWERS = 10.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
+# Read from text each is the nearest float64 on every machine; numpy's power is an ulp off here and there.
+POWERS = np.array([float(f"1e{power}") for power in range(-LARGEST_POWER, LARGEST_POWER + 1)])
 
 
 def power_of_ten(exponent: np.ndarray) -> np.ndarray:
