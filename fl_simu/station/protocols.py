@@ -90,10 +90,10 @@ def _opened(ues: Tuple[int, ...]) -> Standings:
 
 
 def _changed(standings: Standings, ue: int, standing: Standing) -> Standings:
-    place = ue % len(standings)
-    some = standings[place].copy()
-    some[ue] = standing
-    return (*standings[:place], some, *standings[place + 1 :])
+    changed, place = list(standings), ue % len(standings)
+    changed[place] = standings[place].copy()
+    changed[place][ue] = standing
+    return tuple(changed)
 
 
 class Protocol(ABC):
