@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from fl_simu.kernel.messages import Taken, Update
-from fl_simu.kernel.parameters import Params, all_finite, largest_spread, structure_of
+from fl_simu.kernel.parameters import Params, Structure, all_finite, largest_spread, structure_of
 from fl_simu.results.records import UeOutcome
 from fl_simu.uplink.bits import BitRule, Memory, Outlook
 from fl_simu.uplink.link import Link, Upload
@@ -23,6 +23,7 @@ class InFlight:
         layers: what the BS has received of each upload; None for one that it refused.
         memories: what each UE remembers of its uploads.
         losses: of the global model after the first round and after the last one.
+        structure: of the global model that was handed out last.
     """
 
     link: Link
@@ -32,11 +33,14 @@ class InFlight:
     layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
     memories: Dict[int, Memory] = field(default_factory=dict)
     losses: Tuple[float, ...] = ()
+    structure: Structure = ()
 
     def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
         """A UE was handed the global model `reference`; it begins to send at `start_s`, or never (infinity)."""
-        self.references[version] = reference
-        structure = structure_of(reference)
+        if self.references.get(version) is not reference:
+            self.references[version] = reference
+            self.structure = structure_of(reference)
+        structure = self.structure
         outlook = Outlook(
             self.memories.get(ue, Memory()),
             self.losses,

@@ -1,19 +1,20 @@
-"""Plain data as JSON and back, without loss: tuples, dicts with any keys, infinities, frozen dataclasses."""
+"""Plain data as JSON and back, without loss: tuples (named too), dicts, infinities, frozen dataclasses."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any, Iterable
 
 
 def to_plain(value: Any) -> Any:
-    """JSON's form of a value made of dataclasses, dicts, tuples, lists, strings and numbers.
+    """JSON's form of a value made of dataclasses, named tuples, dicts, tuples, lists, strings and numbers.
 
     >>> from_plain(to_plain({1: (2.5, float("inf"))}), ())
     {1: (2.5, inf)}
     """
-    if is_dataclass(value):
+    if is_dataclass(value) or hasattr(value, "_fields"):
+        names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
         return {
             "class": type(value).__name__,
-            "fields": {field.name: to_plain(getattr(value, field.name)) for field in fields(value)},
+            "fields": {name: to_plain(getattr(value, name)) for name in names},
         }
     if isinstance(value, dict):
         return {"pairs": [[to_plain(key), to_plain(item)] for key, item in value.items()]}
@@ -31,7 +32,7 @@ def from_plain(plain: Any, classes: Iterable[type]) -> Any:
 
     Args:
         plain: what `to_plain` gave.
-        classes: the dataclasses that may occur; any other is refused.
+        classes: the dataclasses and named tuples that may occur; any other is refused.
 
     Raises:
         ValueError: not a form that `to_plain` gives, or a class that is not among `classes`.

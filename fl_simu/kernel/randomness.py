@@ -6,8 +6,13 @@ draws the same numbers.
 """
 
 import hashlib
+import struct
+import threading
+from typing import Any
 
 import numpy as np
+
+_KEY = struct.Struct("<2Q")
 
 
 def _digest(seed: int, stage: str, ue: int, round: int) -> bytes:
@@ -34,6 +39,38 @@ def stream(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Gene
     """
     key = np.frombuffer(_digest(seed, stage, ue, round), dtype="<u8")
     return np.random.Generator(np.random.Philox(key=key))
+
+
+class _Turned(threading.local):
+    """One generator for each thread, turned from key to key."""
+
+    def __init__(self) -> None:
+        self.bits = np.random.Philox(key=0)
+        self.generator = np.random.Generator(self.bits)
+
+
+_TURNED = _Turned()
+
+
+def briefly(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Generator:
+    """The generator of `stream` for draws made at once: the next call takes it away.
+
+    It draws the same numbers. It is one object, set to the beginning of another key each time, which takes a tenth
+    of the time that making one does: for a link that draws one number an upload, most of all it does.
+
+    >>> briefly(1, "channel", ue=3).random() == stream(1, "channel", ue=3).random()
+    True
+    """
+    beginning: Any = {
+        "bit_generator": "Philox",
+        "state": {"counter": (0, 0, 0, 0), "key": _KEY.unpack(_digest(seed, stage, ue, round))},
+        "buffer": (0, 0, 0, 0),
+        "buffer_pos": 4,
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    _TURNED.bits.state = beginning
+    return _TURNED.generator
 
 
 def torch_seed(seed: int, stage: str, ue: int = 0, round: int = 0) -> int:

@@ -19,6 +19,7 @@ from fl_simu.results.files import (
 )
 
 ACCEPTED = ("full", "base", "none")
+_ONE_OF_THESE = "one of " + ", ".join(ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class UeOutcome:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        require(self.accepted in ACCEPTED, "accepted", self.accepted, "one of " + ", ".join(ACCEPTED))
+        require(self.accepted in ACCEPTED, "accepted", self.accepted, _ONE_OF_THESE)
         require(self.bits >= 0, "bits", self.bits, "0 or more")
 
 

@@ -7,8 +7,8 @@ test can feed it a table of events and a checkpoint can hold it.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Dict, Tuple, Type
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import (
@@ -28,36 +28,79 @@ from fl_simu.kernel.messages import (
 Actions = Tuple[Action, ...]
 
 
-@dataclass(frozen=True)
-class Round:
+class Standing(NamedTuple):
+    """Where one UE of a round stands.
+
+    Args:
+        started_s: when it began to send, where the protocol looks at it again at times after that; else infinity.
+        arrived: how many of its layers arrived whole before the BS decided on it.
+        layers: number of layers that its complete upload has; 0 until the first one has arrived.
+        decided: whether the BS waits for it no longer.
+    """
+
+    started_s: float = math.inf
+    arrived: int = 0
+    layers: int = 0
+    decided: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer has arrived."""
+        return 0 < self.arrived == self.layers
+
+
+Standings = Tuple[Dict[int, Standing], ...]
+
+
+class Round(NamedTuple):
     """Where one round stands.
+
+    The standing of UE u is in dict u mod m of m, and m is about the root of the number of UEs: the changed copy of
+    the state that an event leads to then takes two copies of that length instead of one as long as the round.
 
     Args:
         version: version of the global model that the round started from; -1 before the first round.
         ues: the UEs of the round.
-        waiting: UEs that the BS has not decided on.
-        started_s: for each UE that began to send, when it did.
-        arrived: for each UE, how many of its layers arrived whole before the BS decided on it.
-        layers: number of layers that a complete upload has; 0 until the first layer has arrived.
+        waiting: number of UEs that the BS has not decided on; 0 when the round is closed.
+        complete: number of UEs whose every layer has arrived.
+        standings: of each UE of the round.
     """
 
     version: int = -1
     ues: Tuple[int, ...] = ()
-    waiting: Tuple[int, ...] = ()
-    started_s: Dict[int, float] = field(default_factory=dict)
-    arrived: Dict[int, int] = field(default_factory=dict)
-    layers: int = 0
+    waiting: int = 0
+    complete: int = 0
+    standings: Standings = ()
 
-    def complete(self) -> Tuple[int, ...]:
-        """UEs whose every layer has arrived, ascending."""
-        return tuple(ue for ue in sorted(self.arrived) if self.arrived[ue] == self.layers)
+    def standing(self, ue: int) -> Optional[Standing]:
+        """Where a UE stands; None if it is not of this round."""
+        return self.standings[ue % len(self.standings)].get(ue)
+
+    def by_ue(self) -> List[Tuple[int, Standing]]:
+        """Every UE with its standing, in the order of the UEs."""
+        return sorted(entry for some in self.standings for entry in some.items())
+
+
+def _opened(ues: Tuple[int, ...]) -> Standings:
+    standings: Standings = tuple({} for _ in range(1 + math.floor(math.sqrt(len(ues)))))
+    new = Standing()
+    for ue in ues:
+        standings[ue % len(standings)][ue] = new
+    return standings
+
+
+def _changed(standings: Standings, ue: int, standing: Standing) -> Standings:
+    changed, place = list(standings), ue % len(standings)
+    changed[place] = standings[place].copy()
+    changed[place][ue] = standing
+    return tuple(changed)
 
 
 class Protocol(ABC):
     """The BS's rule for what it waits for and what it takes.
 
     Class attributes:
-        state_classes: the dataclasses that its state is made of, for a checkpoint.
+        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
@@ -86,23 +129,28 @@ class InRounds(Protocol):
     What arrives after the BS has decided on a UE is not taken.
     """
 
-    state_classes: ClassVar[Tuple[type, ...]] = (Round,)
+    state_classes: ClassVar[Tuple[type, ...]] = (Round, Standing)
 
     def start(self) -> Round:
         return Round()
 
-    @abstractmethod
-    def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        """Whether the BS waits no longer for this UE; what has arrived of it, if anything, is taken."""
+    def decided(self, standing: Standing, now_s: float) -> bool:
+        """Whether the BS waits no longer for a UE; what has arrived of it, if anything, is taken."""
+        return standing.complete
 
     def enough(self, state: Round) -> bool:
         """Whether the BS waits for nobody any longer, decided or not."""
         return False
 
+    def takes(self, standing: Standing) -> bool:
+        """Whether the BS takes what has arrived of a UE when it closes the round."""
+        return standing.arrived > 0
+
     def close(self, state: Round) -> Aggregate:
-        """Take what has arrived, in the order of the UEs; reject the rest."""
-        taken = tuple(Taken(ue, state.arrived[ue]) for ue in sorted(state.arrived))
-        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in state.arrived))
+        """Take what has arrived, in the order of the UEs; reject the rest, in the order of the draw."""
+        taken = tuple(Taken(ue, standing.arrived) for ue, standing in state.by_ue() if self.takes(standing))
+        settled = {choice.ue for choice in taken}
+        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in settled))
 
     def round_timer(self, now_s: float) -> float:
         """When the BS stops waiting for everyone; infinity for never."""
@@ -115,40 +163,51 @@ class InRounds(Protocol):
     def on(self, state: Round, event: Event) -> Tuple[Round, Actions]:
         if isinstance(event, Ready):
             return self._open(event)
-        if event.version != state.version:
+        if event.version != state.version or not state.waiting:
             return state, ()
-        if isinstance(event, Woke) and event.ue < 0 and state.waiting:
-            return replace(state, waiting=()), (self.close(state),)
-        if event.ue not in state.waiting:
+        if isinstance(event, Woke) and event.ue < 0:
+            return self._closed(state)
+        standing = state.standing(event.ue)
+        if standing is None or standing.decided:
             return state, ()
         if isinstance(event, UploadStarted):
-            state = replace(state, started_s={**state.started_s, event.ue: event.time_s})
-            times = self.upload_timers(event.time_s)
-            return state, tuple(WakeAt(time, state.version, event.ue) for time in times if time < math.inf)
+            return self._started(state, event, standing)
+        waiting, complete = state.waiting, state.complete
         if isinstance(event, LayerArrived):
-            arrived = {**state.arrived, event.ue: event.layer + 1}
-            state = replace(state, arrived=arrived, layers=event.layers)
-        refused = isinstance(event, UploadRefused)
-        if refused or self.decided(state, event.ue, event.time_s):
-            state = replace(state, waiting=tuple(ue for ue in state.waiting if ue != event.ue))
-        if state.waiting and not self.enough(state):
+            standing = Standing(standing.started_s, event.layer + 1, event.layers)
+            complete += standing.complete
+        decided = isinstance(event, UploadRefused) or self.decided(standing, event.time_s)
+        if isinstance(event, Woke) and not decided:
             return state, ()
-        return replace(state, waiting=()), (self.close(state),)
+        if decided:
+            standing = Standing(standing.started_s, standing.arrived, standing.layers, True)
+            waiting -= 1
+        standings = _changed(state.standings, event.ue, standing)
+        state = Round(state.version, state.ues, waiting, complete, standings)
+        return (state, ()) if waiting and not self.enough(state) else self._closed(state)
+
+    def _started(self, state: Round, event: UploadStarted, standing: Standing) -> Tuple[Round, Actions]:
+        times = self.upload_timers(event.time_s)
+        if not times:
+            return state, ()
+        standings = _changed(state.standings, event.ue, Standing(event.time_s, standing.arrived, standing.layers))
+        timers = tuple(WakeAt(time, state.version, event.ue) for time in times if time < math.inf)
+        return Round(state.version, state.ues, state.waiting, state.complete, standings), timers
+
+    def _closed(self, state: Round) -> Tuple[Round, Actions]:
+        return Round(state.version, state.ues), (self.close(state),)
 
     def _open(self, event: Ready) -> Tuple[Round, Actions]:
         timer = self.round_timer(event.time_s)
         actions: Actions = (Broadcast(event.ues),)
         if timer < math.inf:
             actions += (WakeAt(timer, event.version),)
-        return Round(event.version, event.ues, event.ues), actions
+        return Round(event.version, event.ues, len(event.ues), 0, _opened(event.ues)), actions
 
 
 @dataclass(frozen=True)
 class WaitForAll(InRounds):
     """Wait until every UE's upload has arrived complete, however long it takes (synchronous FedAvg)."""
-
-    def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        return ue in state.complete()
 
 
 @dataclass(frozen=True)
@@ -163,9 +222,6 @@ class Deadline(InRounds):
 
     def __post_init__(self) -> None:
         require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
-
-    def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        return ue in state.complete()
 
     def round_timer(self, now_s: float) -> float:
         return now_s + self.deadline_s
@@ -201,11 +257,10 @@ class BaseThenEnhancement(InRounds):
         require(self.wait_s >= 0, "wait_s", self.wait_s, "a number, at least 0")
         require(self.close_s > 0, "close_s", self.close_s, "a number above 0")
 
-    def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        layers, started_s = state.arrived.get(ue, 0), state.started_s[ue]
-        if layers == 0:
-            return now_s >= started_s + self.receive_s
-        return layers == state.layers or now_s >= started_s + self.wait_s
+    def decided(self, standing: Standing, now_s: float) -> bool:
+        if standing.arrived == 0:
+            return now_s >= standing.started_s + self.receive_s
+        return standing.complete or now_s >= standing.started_s + self.wait_s
 
     def round_timer(self, now_s: float) -> float:
         return now_s + self.close_s
@@ -237,36 +292,30 @@ class FirstK(InRounds):
     def __post_init__(self) -> None:
         require(self.k >= 1, "k", self.k, "at least 1")
 
-    def decided(self, state: Round, ue: int, now_s: float) -> bool:
-        return ue in state.complete()
-
     def enough(self, state: Round) -> bool:
-        return len(state.complete()) >= self.k
+        return state.complete >= self.k
 
-    def close(self, state: Round) -> Aggregate:
-        """Take the complete uploads; a base layer alone is given up."""
-        complete = state.complete()
-        taken = tuple(Taken(ue, state.layers) for ue in complete)
-        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in complete))
+    def takes(self, standing: Standing) -> bool:
+        """The complete uploads only; a base layer alone is given up."""
+        return standing.complete
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Where an asynchronous BS stands.
 
     Args:
-        version: version of the global model.
+        version: version of the global model; -1 before the first.
         concurrency: how many UEs work at a time.
         busy: for each UE that works or whose upload waits in the buffer, the version that it started from.
         full: UEs whose complete uploads wait in the buffer, with their number of layers.
         refused: UEs whose uploads were refused since the last aggregation.
     """
 
-    version: int = -1
-    concurrency: int = 0
-    busy: Dict[int, int] = field(default_factory=dict)
-    full: Dict[int, int] = field(default_factory=dict)
-    refused: Tuple[int, ...] = ()
+    version: int
+    concurrency: int
+    busy: Dict[int, int]
+    full: Dict[int, int]
+    refused: Tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -294,24 +343,29 @@ class Buffered(Protocol):
         require(0 <= power < math.inf, "staleness_power", power, "a finite number, at least 0")
 
     def start(self) -> Buffer:
-        return Buffer()
+        return Buffer(-1, 0, {}, {}, ())
 
     def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
         if isinstance(event, Ready):
             return self._hand_out(state, event)
         if state.busy.get(event.ue) != event.version or event.ue in state.full or event.ue in state.refused:
             return state, ()
+        full, refused = state.full, state.refused
         if isinstance(event, UploadRefused):
-            state = replace(state, refused=(*state.refused, event.ue))
+            refused = (*refused, event.ue)
         elif isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
-            state = replace(state, full={**state.full, event.ue: event.layers})
-        at_work = len(state.busy) - len(state.full) - len(state.refused)
-        if len(state.full) < self.k and at_work:
+            full = {**full, event.ue: event.layers}
+        else:
             return state, ()
+        state = Buffer(state.version, state.concurrency, state.busy, full, refused)
+        at_work = len(state.busy) - len(full) - len(refused)
+        return (state, ()) if len(full) < self.k and at_work else self._emptied(state)
+
+    def _emptied(self, state: Buffer) -> Tuple[Buffer, Actions]:
         action = Aggregate(self._taken(state), state.refused)
         settled = action.layers()
         left = {ue: version for ue, version in state.busy.items() if ue not in settled}
-        return Buffer(state.version + 1, state.concurrency, left), (action,)
+        return Buffer(state.version + 1, state.concurrency, left, {}, ()), (action,)
 
     def _taken(self, state: Buffer) -> Tuple[Taken, ...]:
         ages = {ue: state.version - state.busy[ue] for ue in sorted(state.full)}
@@ -323,9 +377,8 @@ class Buffered(Protocol):
         version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
         idle = tuple(ue for ue in event.ues if ue not in state.busy)[: concurrency - len(state.busy)]
         busy = {**state.busy, **dict.fromkeys(idle, version)}
-        return replace(state, version=version, concurrency=concurrency, busy=busy), (
-            Broadcast(idle),
-        ) if idle else ()
+        state = Buffer(version, concurrency, busy, state.full, state.refused)
+        return state, (Broadcast(idle),) if idle else ()
 
 
 PROTOCOLS: Dict[str, Type[Protocol]] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, Type
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 
 
 class Compute(ABC):
@@ -53,7 +53,7 @@ class UniformCompute(Compute):
         require(self.low_s <= self.high_s < math.inf, "high_s", self.high_s, "finite, at least low_s")
 
     def time_s(self, seed: int, ue: int, round: int) -> float:
-        draw = stream(seed, "compute", ue, round if self.per_round else 0).random()
+        draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()
         return self.low_s + (self.high_s - self.low_s) * draw
 
 
@@ -76,7 +76,7 @@ class ParetoCompute(Compute):
         require(0 < self.shape < math.inf, "shape", self.shape, "a finite number above 0")
 
     def time_s(self, seed: int, ue: int, round: int) -> float:
-        draw = stream(seed, "compute", ue, round if self.per_round else 0).random()
+        draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()
         return float(self.least_s * (1 - draw) ** (-1 / self.shape))
 
 

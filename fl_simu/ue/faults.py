@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, Type
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 
 
 class Faults(ABC):
@@ -38,7 +38,7 @@ class Dropout(Faults):
         require(0 <= self.rate < 1, "rate", self.rate, "at least 0 and below 1")
 
     def works(self, seed: int, ue: int, round: int) -> bool:
-        return bool(stream(seed, "faults", ue, round).random() >= self.rate)
+        return bool(briefly(seed, "faults", ue, round).random() >= self.rate)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Crash(Faults):
     def works(self, seed: int, ue: int, round: int) -> bool:
         works = True
         for earlier in range(round + 1):
-            draw = stream(seed, "faults", ue, earlier).random()
+            draw = briefly(seed, "faults", ue, earlier).random()
             works = draw >= self.crash_rate if works else draw < self.return_rate
         return bool(works)
 

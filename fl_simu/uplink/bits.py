@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Callable, ClassVar, Dict, Tuple, Type
+from typing import Callable, ClassVar, Dict, NamedTuple, Tuple, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.uplink.codecs.base import Codec
@@ -35,8 +35,7 @@ class Memory:
         return Memory(rate_mbps, mean_mbps, uploads, self.spread)
 
 
-@dataclass(frozen=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What a rule may go by.
 
     Args:

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from fl_simu.kernel.randomness import permutation, stream, torch_seed
+from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
 
 
 def test_a_key_names_one_generator_and_every_part_of_it_counts():
@@ -11,6 +11,16 @@ def test_a_key_names_one_generator_and_every_part_of_it_counts():
     assert len({tuple(draw) for draw in draws}) == len(keys)
     assert draws == [stream(*key).random(4).tolist() for key in keys]
     assert len({torch_seed(*key) for key in keys}) == len(keys)
+
+
+def test_a_brief_generator_draws_what_a_stream_draws_whatever_was_drawn_before():
+    for ue, size in enumerate((0, 1, 5, 256)):
+        # Draws of 32 bits leave half a number behind, and others the rest of a block of four.
+        briefly(9, "before", ue).integers(0, 100, 3, dtype=np.int32)
+        brief, kept = briefly(9, "fixed", ue, 2), stream(9, "fixed", ue, 2)
+        assert brief.integers(0, 100, 3, dtype=np.int32).tolist() == kept.integers(0, 100, 3, np.int32).tolist()
+        assert brief.standard_normal(size).tolist() == kept.standard_normal(size).tolist()
+        assert brief.random() == kept.random()
 
 
 def test_draws_are_uniform_across_keys():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly, stream
 from fl_simu.uplink.channels.path_loss import PATH_LOSSES, LogDistance
 from fl_simu.uplink.channels.ticked import BLOCK, Ticked
 
@@ -83,7 +83,7 @@ class Fading(Ticked):
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
         mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)
-        snr = mean_snr * self.power_gain(stream(seed, "channel", ue, number), BLOCK)
+        snr = mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
         rates = self.share_mhz() * np.log2(1 + snr / 10 ** (self.gap_db / 10))
         return np.where(snr < 10 ** (self.min_snr_db / 10), 0.0, rates)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.ticked import BLOCK, Ticked
 
 
@@ -43,9 +43,9 @@ class GaussMarkov(Ticked):
         blocks = math.ceil(reach / BLOCK)
         noise = np.concatenate(
             [
-                stream(seed, "channel", ue, max(block, 0)).standard_normal(BLOCK)
+                briefly(seed, "channel", ue, max(block, 0)).standard_normal(BLOCK)
                 if block >= 0
-                else stream(seed, "channel before time 0", ue, -block).standard_normal(BLOCK)
+                else briefly(seed, "channel before time 0", ue, -block).standard_normal(BLOCK)
                 for block in range(number - blocks, number + 1)
             ]
         )

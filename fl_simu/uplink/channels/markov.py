@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.ticked import BLOCK, Ticked, rate_before
 
 
@@ -38,12 +38,12 @@ class Markov(Ticked):
             require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        draws = stream(seed, "channel", ue, number).random(BLOCK)
+        draws = briefly(seed, "channel", ue, number).random(BLOCK)
         if number:
             good = rate_before(self, seed, ue, number) == self.good_mbps
         else:
             share = self.leave_bad / (self.leave_good + self.leave_bad)
-            good = bool(stream(seed, "first state", ue).random() < share)
+            good = bool(briefly(seed, "first state", ue).random() < share)
         rates = np.empty(BLOCK)
         for tick, draw in enumerate(draws):
             if number or tick:

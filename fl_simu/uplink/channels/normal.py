@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Iterator
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel, Piece
 
 
@@ -30,5 +30,5 @@ class Normal(Channel):
         require(self.mean_mbps + self.std_mbps > 0, "std_mbps", self.std_mbps, "above 0 where mean_mbps is 0")
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
-        draw = stream(seed, "channel", ue, round).standard_normal()
+        draw = briefly(seed, "channel", ue, round).standard_normal()
         yield abs(self.mean_mbps + self.std_mbps * draw), math.inf

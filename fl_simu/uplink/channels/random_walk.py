@@ -7,7 +7,7 @@ from typing import Sequence, Tuple
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.ticked import BLOCK, Ticked, rate_before
 
 STEPS = ("uniform", "normal")
@@ -43,12 +43,12 @@ class _Walk(Ticked):
 
     def first_mbps(self, seed: int, ue: int) -> float:
         """The rate of tick 0, before any bound."""
-        draw = stream(seed, "first rate", ue).standard_normal()
+        draw = briefly(seed, "first rate", ue).standard_normal()
         return abs(self.initial_mean_mbps + self.initial_std_mbps * draw)
 
     def changes_mbps(self, seed: int, ue: int, number: int) -> np.ndarray:
         """The changes before each tick of a block, shape (256,)."""
-        draws = stream(seed, "channel", ue, number)
+        draws = briefly(seed, "channel", ue, number)
         middle = (self.step_low_mbps + self.step_high_mbps) / 2
         half = (self.step_high_mbps - self.step_low_mbps) / 2
         return middle + half * (

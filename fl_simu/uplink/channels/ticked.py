@@ -55,11 +55,13 @@ class Ticked(Channel):
         first = math.floor(start_s / self.tick_s) // BLOCK
         for number in range(first, first + MAX_BLOCKS):
             rates = course(self, seed, ue, number)
-            edges = np.maximum((number * BLOCK + np.arange(BLOCK + 1)) * self.tick_s, start_s)
-            total = carried + np.concatenate([[0.0], np.cumsum(rates * np.diff(edges))])
-            while len(arrivals) < len(sent) and sent[len(arrivals)] <= total[-1]:
+            edges = np.maximum(_edges_s(self.tick_s, number), start_s)
+            total = np.zeros(BLOCK + 1)
+            (rates * (edges[1:] - edges[:-1])).cumsum(out=total[1:])
+            total += carried
+            carried = float(total[-1])
+            while len(arrivals) < len(sent) and sent[len(arrivals)] <= carried:
                 arrivals.append(_crossing(edges, total, rates, sent[len(arrivals)], start_s))
-            carried = total[-1]
             if len(arrivals) == len(sent):
                 break
         return tuple(arrivals) + (math.inf,) * (len(sent) - len(arrivals))
@@ -67,10 +69,18 @@ class Ticked(Channel):
 
 def _crossing(edges: np.ndarray, total: np.ndarray, rates: np.ndarray, wanted: float, start_s: float) -> float:
     """The moment at which the carried total, linear between the edges, reaches `wanted`."""
-    place = int(np.searchsorted(total, wanted))
+    place = int(total.searchsorted(wanted))
     if place == 0 or total[place - 1] == wanted:
         return max(float(edges[max(place - 1, 0)]), start_s)
     return float(edges[place - 1] + (wanted - total[place - 1]) / rates[place - 1])
+
+
+@functools.lru_cache(maxsize=4096)
+def _edges_s(tick_s: float, number: int) -> np.ndarray:
+    """Where the ticks of a block begin, and where its last one ends, in s; shape (257,)."""
+    edges = (number * BLOCK + np.arange(BLOCK + 1)) * tick_s
+    edges.setflags(write=False)
+    return edges
 
 
 @functools.lru_cache(maxsize=4096)

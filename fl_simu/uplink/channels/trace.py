@@ -9,7 +9,7 @@ from typing import Iterator, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from fl_simu.kernel.errors import UserError, require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel, Piece
 
 PACKET_MBIT = 1500 * 8 / 1e6
@@ -60,7 +60,7 @@ class Trace(Channel):
         """A UE's recording, and the virtual time at which it stands at time 0."""
         files = trace_files(self.path)
         course = read_trace(files[ue % len(files)])
-        start = stream(seed, "trace offset", ue).random() * course.length_s if self.offset == "random" else 0.0
+        start = briefly(seed, "trace offset", ue).random() * course.length_s if self.offset == "random" else 0.0
         return course, start
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Iterator
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel, Piece
 
 
@@ -27,5 +27,5 @@ class Uniform(Channel):
         require(self.low_mbps <= self.high_mbps, "high_mbps", self.high_mbps, "at least low_mbps")
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
-        draw = stream(seed, "channel", ue, round).random()
+        draw = briefly(seed, "channel", ue, round).random()
         yield self.low_mbps + (self.high_mbps - self.low_mbps) * draw, math.inf

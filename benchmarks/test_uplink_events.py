@@ -1,0 +1,148 @@
+"""Clock, protocol and channel alone: uploads a second through the coordinator, with nothing trained or encoded."""
+
+import itertools
+import time
+from typing import Any, Iterable, Sequence, Tuple
+
+import pytest
+
+from fl_simu.backends.base import Backend, OptimizerState
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.in_flight import InFlight
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.messages import Taken, Update
+from fl_simu.kernel.parameters import Params
+from fl_simu.results.records import RoundRecord
+from fl_simu.setting import Setting
+from fl_simu.station.aggregation import Aggregation
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
+from fl_simu.ue.models import MODELS
+from fl_simu.ue.training import Key, Shard, initial_params
+from fl_simu.uplink.bits import FixedBits
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.normal import Normal
+from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.sizes import NotesCount
+
+UPLOADS = 10_000
+GOAL = 100_000
+SEEDS = itertools.count(1)
+PROTOCOLS = {
+    "wait_for_all": lambda ues: WaitForAll(),
+    "deadline": lambda ues: Deadline(3.0),
+    "base_then_enhancement": lambda ues: BaseThenEnhancement(),
+    "first_k": lambda ues: FirstK(ues // 2),
+    "buffered": lambda ues: Buffered(ues // 10),
+}
+# A small cell whose whole band is one UE's: an upload takes seconds, as on the normal channel, and none for ever.
+CHANNELS = {"normal": Normal(), "fading": Fading(radius_m=100.0, shadowing_db=4.0, shares=1)}
+
+
+class Idle(Backend):
+    """Nobody trains: every UE gives back the model that it was sent."""
+
+    def place(self, ue: int, shard: Shard) -> None:
+        pass
+
+    def send(self, ues: Iterable[int], params: Params) -> None:
+        self.model = params
+
+    def train(self, keys: Sequence[Key]) -> None:
+        pass
+
+    def get(self, ue: int) -> Params:
+        return self.model
+
+    def put_back(self, ue: int, params: Params) -> None:
+        pass
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        return {}
+
+    def restore(self, ue: int, optimizer: OptimizerState) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Weightless(InFlight):
+    """Uploads of the real sizes that hold nothing: what arrives is not encoded, what is taken not decoded."""
+
+    def receive(self, ue: int, params: Params) -> bool:
+        self.layers[ue] = ()
+        return True
+
+    def decode(self, choice: Taken, samples: int) -> Any:
+        return None
+
+
+class Unchanged(Aggregation):
+    """The model stays as it is; what was taken is only gone through."""
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        for _ in updates:
+            pass
+        return current
+
+
+class Tally(Observer):
+    """Counts the uploads that were settled, taken or not."""
+
+    def __init__(self) -> None:
+        self.uploads = 0
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.uploads += len(record.ues)
+
+
+@pytest.fixture(scope="module")
+def model() -> Params:
+    return initial_params(lambda: MODELS["mnist_cnn"]().build((1, 28, 28), 10), seed=1)
+
+
+def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
+    """A run before its first event. Its seed is new, so that no draw is remembered from the run before."""
+    seed = next(SEEDS)
+    link = Link(Affine(2, (2,)), CHANNELS[channel], NotesCount(), "update", seed)
+    settled = ues if protocol != "buffered" else ues // 10
+    drawn = tuple(range(ues))
+    setting = Setting(
+        seed=seed,
+        rounds=UPLOADS // settled,
+        backend=Idle(None),
+        link=link,
+        protocol=PROTOCOLS[protocol](ues),
+        aggregation=Unchanged(),
+        evaluate=lambda params: Evaluation(0.0, 0.0),
+        draw=lambda version: drawn,
+        compute_s=lambda ue, version: 1.0,
+        works=lambda ue, version: True,
+        samples=dict.fromkeys(drawn, 1),
+    )
+    return Coordinator(setting, Clock(), model, Weightless(link, FixedBits()), observers=[Tally()])
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+@pytest.mark.parametrize("ues", [100, 1000])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_uploads_a_second(channel, protocol, ues, model, benchmark, report):
+    runs = []
+
+    def setup() -> Tuple[Tuple[Coordinator], dict]:
+        runs.append(fresh(model, protocol, channel, ues))
+        return (runs[-1],), {}
+
+    benchmark.pedantic(Coordinator.run, setup=setup, rounds=5, warmup_rounds=1)
+    assert all(run.observers[0].uploads == UPLOADS for run in runs)
+    median_s, least_s = benchmark.stats.stats.median, benchmark.stats.stats.min
+    report.add(
+        f"uploads a second, {channel}, {protocol}, {ues} UEs a round",
+        f"{UPLOADS / median_s:,.0f} (most {UPLOADS / least_s:,.0f})",
+        f">= {GOAL:,}",
+        median_s=median_s,
+        least_s=least_s,
+    )
