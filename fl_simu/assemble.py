@@ -37,6 +37,7 @@ from fl_simu.ue.training import LocalTraining, Shard, initial_params
 from fl_simu.uplink.bits import BITS
 from fl_simu.uplink.channels import CHANNELS
 from fl_simu.uplink.codecs import CODECS
+from fl_simu.uplink.delays import DELAYS
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import SIZE_RULES
 
@@ -51,6 +52,7 @@ REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
     "bits": BITS,
     "size": SIZE_RULES,
     "channel": CHANNELS,
+    "delay": DELAYS,
     "protocol": PROTOCOLS,
     "aggregation": AGGREGATIONS,
 }
@@ -63,7 +65,7 @@ class Plan:
     Args:
         experiment: complete: every argument of every part is written out.
         parts: the built part of each table.
-        link: codec, channel and size rule together.
+        link: codec, channel, size rule and delay rule together.
         training: local training.
         backend: made, with no UE yet.
     """
@@ -104,7 +106,9 @@ def plan(experiment: Experiment) -> Plan:
         f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, or "
         "base_then_enhancement with close_s",
     )
-    link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
+    link = Link(
+        parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
+    )
     parts["bits"].check(parts["codec"])
     with _told_of("model", model):
         try:

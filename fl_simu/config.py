@@ -79,6 +79,7 @@ class Experiment(_Table):
     bits: Part = {"name": "fixed"}
     size: Part = {"name": "bytes"}
     channel: Part = {"name": "normal"}
+    delay: Part = {"name": "integrated"}
     protocol: Part = {"name": "wait_for_all"}
     aggregation: Part = {"name": "mean"}
 

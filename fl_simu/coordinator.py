@@ -112,12 +112,12 @@ class Coordinator:
         working = tuple(ue for ue in ues if setting.works(ue, version))
         setting.backend.send(working, self.model)
         setting.backend.train([Key(setting.seed, ue, version) for ue in working])
-        for ue in set(ues).difference(working):
-            self.in_flight.begin(ue, version, math.inf, self.model)
-        for ue in working:
-            start_s = self.clock.now_s + setting.compute_s(ue, version)
-            upload = self.in_flight.begin(ue, version, start_s, self.model)
-            self._push(UploadStarted(start_s, ue, version))
+        for ue in ues:
+            compute_s = setting.compute_s(ue, version)
+            start_s = self.clock.now_s + compute_s if ue in working else math.inf
+            upload = self.in_flight.begin(ue, version, compute_s, start_s, self.model)
+            if start_s < math.inf:
+                self._push(UploadStarted(start_s, ue, version))
             for layer, arrival_s in enumerate(upload.arrivals_s):
                 if arrival_s < math.inf:
                     self._push(LayerArrived(arrival_s, ue, version, layer, len(upload.arrivals_s)))
@@ -129,10 +129,7 @@ class Coordinator:
         updates = (flight.decode(choice, setting.samples[choice.ue]) for choice in action.taken)
         self.model = setting.aggregation.combine(self.model, updates, len(settled))
         evaluation = setting.evaluate(self.model)
-        outcomes = []
-        for ue, layers in sorted(settled.items()):
-            compute_s = setting.compute_s(ue, flight.uploads[ue].version)
-            outcomes.append(flight.outcome(ue, layers, compute_s, now_s))
+        outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
@@ -140,6 +137,4 @@ class Coordinator:
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
-        return RoundRecord(
-            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, tuple(outcomes), wall_s
-        )
+        return RoundRecord(self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s)

@@ -33,7 +33,7 @@ class InFlight:
     memories: Dict[int, Memory] = field(default_factory=dict)
     losses: Tuple[float, ...] = ()
 
-    def begin(self, ue: int, version: int, start_s: float, reference: Params) -> Upload:
+    def begin(self, ue: int, version: int, compute_s: float, start_s: float, reference: Params) -> Upload:
         """A UE was handed the global model `reference`; it begins to send at `start_s`, or never (infinity)."""
         self.references[version] = reference
         structure = structure_of(reference)
@@ -44,8 +44,8 @@ class InFlight:
             lambda bits: self.link.transmit(ue, version, start_s, structure, bits).delays_s[-1],
         )
         upload = self.link.transmit(ue, version, start_s, structure, self.rule.choose(outlook))
-        self.uploads[ue] = upload
-        return upload
+        self.uploads[ue] = replace(upload, compute_s=compute_s)
+        return self.uploads[ue]
 
     def expects(self, ue: int, version: int) -> bool:
         """Whether that upload is still under way, neither given up nor refused."""
@@ -72,13 +72,13 @@ class InFlight:
         params = self.link.decode(upload, layers[: choice.layers], self.references[upload.version])
         return Update(choice.ue, upload.version, samples, params, choice.weight)
 
-    def outcome(self, ue: int, layers: int, compute_s: float, now_s: float) -> UeOutcome:
+    def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:
         """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
         upload = self.uploads[ue]
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
         reason = "" if layers else self._reason(upload)
         bits = self.link.sent_bits(upload, now_s)
-        return UeOutcome(ue, compute_s, upload.delays_s, bits, accepted, reason)
+        return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason)
 
     def _reason(self, upload: Upload) -> str:
         if upload.start_s == math.inf:

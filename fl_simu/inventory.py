@@ -19,6 +19,7 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "bits": REGISTRIES["bits"],
     "sizes": REGISTRIES["size"],
     "channels": REGISTRIES["channel"],
+    "delays": REGISTRIES["delay"],
     "protocols": REGISTRIES["protocol"],
     "aggregations": REGISTRIES["aggregation"],
     "models": REGISTRIES["model"],

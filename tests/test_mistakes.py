@@ -126,6 +126,8 @@ CONFIG = [
         "channel.rate_mbps = -1",
         "a finite number above 0",
     ),
+    sets("a rate below 0", "channel=notes_walk", "delay.name = 'integrated'", "take rate_at_start"),
+    sets("unknown delay", "delay=integral", "delay.name = 'integral'", "did you mean 'integrated'?"),
     sets("faults that nobody bears", "faults=dropout", "faults.name = 'dropout'", "close_s"),
     sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "at least 0"),
     sets(

@@ -8,7 +8,7 @@ arrivals when the UE begins to send, and the BS fetches the model only when the 
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Sequence, Tuple
 
 from fl_simu.kernel.errors import require
@@ -17,6 +17,7 @@ from fl_simu.kernel.randomness import stream
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import Layered
+from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
@@ -33,6 +34,7 @@ class Upload:
         sizes_bits: size of each layer, base first.
         arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
         bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
+        compute_s: virtual time in s that the UE trained before it.
     """
 
     ue: int
@@ -41,6 +43,7 @@ class Upload:
     sizes_bits: Tuple[int, ...]
     arrivals_s: Tuple[float, ...]
     bits: int = 0
+    compute_s: float = 0.0
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
@@ -59,6 +62,7 @@ class Link:
         payload: what is encoded: "weights" (the params themselves) or "update" (params minus the global model
             that the UE started from, which the BS knows).
         seed: the experiment's seed, for what the channel draws.
+        delay: what a rate that changes while sending means for the arrivals.
     """
 
     codec: Codec
@@ -66,10 +70,12 @@ class Link:
     size: SizeRule
     payload: str
     seed: int
+    delay: DelayRule = field(default_factory=Integrated)
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
         self.size.check(self.codec)
+        self.delay.check(self.channel)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""
@@ -89,7 +95,7 @@ class Link:
         if start_s == math.inf:
             return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
-        arrivals = self.channel.arrivals_s(self.seed, ue, version, start_s, loads_mbit)
+        arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals, bits)
 
     def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
@@ -107,7 +113,9 @@ class Link:
             return 0
         if end_s >= upload.arrivals_s[-1]:
             return sum(upload.sizes_bits)
-        carried = self.channel.carried_mbit(self.seed, upload.ue, upload.version, upload.start_s, end_s)
+        carried = self.delay.carried_mbit(
+            self.channel, self.seed, upload.ue, upload.version, upload.start_s, end_s
+        )
         return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))
 
 
