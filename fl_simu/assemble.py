@@ -38,6 +38,7 @@ from fl_simu.uplink.bits import BITS
 from fl_simu.uplink.channels import CHANNELS
 from fl_simu.uplink.codecs import CODECS
 from fl_simu.uplink.delays import DELAYS
+from fl_simu.uplink.downlink import DOWNLINKS, downlink
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import SIZE_RULES
 
@@ -53,6 +54,7 @@ REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
     "size": SIZE_RULES,
     "channel": CHANNELS,
     "delay": DELAYS,
+    "downlink": DOWNLINKS,
     "protocol": PROTOCOLS,
     "aggregation": AGGREGATIONS,
 }
@@ -66,6 +68,7 @@ class Plan:
         experiment: complete: every argument of every part is written out.
         parts: the built part of each table.
         link: codec, channel, size rule and delay rule together.
+        downlink: the link of the global model to the UEs; None where it is free.
         training: local training.
         backend: made, with no UE yet.
     """
@@ -73,6 +76,7 @@ class Plan:
     experiment: Experiment
     parts: Mapping[str, Any]
     link: Link
+    downlink: Optional[Link]
     training: LocalTraining
     backend: Backend
 
@@ -125,7 +129,7 @@ def plan(experiment: Experiment) -> Plan:
     name = backend_name(experiment.backend)
     complete = {table: _complete(table, parts[table]) for table in configuration.PARTS}
     experiment = experiment.model_copy(update=dict(complete, backend=name))
-    return Plan(experiment, parts, link, training, BACKENDS[name](training))
+    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, BACKENDS[name](training))
 
 
 def assemble(
@@ -162,7 +166,7 @@ def assemble(
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
     )
     model = initial_params(planned.training.make_module, experiment.seed)
-    in_flight = InFlight(planned.link, parts["bits"])
+    in_flight = InFlight(planned.link, parts["bits"], planned.downlink)
     return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
 
 

@@ -80,6 +80,7 @@ class Experiment(_Table):
     size: Part = {"name": "bytes"}
     channel: Part = {"name": "normal"}
     delay: Part = {"name": "integrated"}
+    downlink: Part = {"name": "free"}
     protocol: Part = {"name": "wait_for_all"}
     aggregation: Part = {"name": "mean"}
 

@@ -68,7 +68,10 @@ class Coordinator:
         while self.version < self.setting.rounds:
             # 1. Go to the next event.
             if not len(self.clock):
-                raise UserError(f"round {self.version + 1} never ends: an upload that it waits for never arrives")
+                raise UserError(
+                    f"round {self.version + 1} never ends: an upload that it waits for, or the download before "
+                    "it, never arrives; a protocol with a deadline bears that"
+                )
             event = self._receive(self.clock.pop())
             # 2. Ask the protocol, unless the event is of an upload that was given up.
             if event is None:
@@ -107,17 +110,21 @@ class Coordinator:
         return event
 
     def _broadcast(self, ues: Tuple[int, ...]) -> None:
-        """Send the model, let the UEs train, schedule their uploads; of a UE that fails nothing comes."""
+        """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
+        reaches, nothing comes."""
         setting, version = self.setting, self.version
-        working = tuple(ue for ue in ues if setting.works(ue, version))
+        uploads = []
+        for ue in ues:
+            compute_s, works = setting.compute_s(ue, version), setting.works(ue, version)
+            upload = self.in_flight.begin(ue, version, self.clock.now_s, compute_s, works, self.model)
+            if upload.start_s < math.inf:
+                uploads.append(upload)
+        working = tuple(upload.ue for upload in uploads)
         setting.backend.send(working, self.model)
         setting.backend.train([Key(setting.seed, ue, version) for ue in working])
-        for ue in ues:
-            compute_s = setting.compute_s(ue, version)
-            start_s = self.clock.now_s + compute_s if ue in working else math.inf
-            upload = self.in_flight.begin(ue, version, compute_s, start_s, self.model)
-            if start_s < math.inf:
-                self._push(UploadStarted(start_s, ue, version))
+        for upload in uploads:
+            ue = upload.ue
+            self._push(UploadStarted(upload.start_s, ue, version))
             for layer, arrival_s in enumerate(upload.arrivals_s):
                 if arrival_s < math.inf:
                     self._push(LayerArrived(arrival_s, ue, version, layer, len(upload.arrivals_s)))
@@ -130,6 +137,7 @@ class Coordinator:
         self.model = setting.aggregation.combine(self.model, updates, len(settled))
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
+        downlink_bits = flight.downlink_bits(settled, now_s)
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
@@ -137,4 +145,6 @@ class Coordinator:
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
-        return RoundRecord(self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s)
+        return RoundRecord(
+            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s, downlink_bits
+        )

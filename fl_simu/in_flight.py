@@ -18,6 +18,8 @@ class InFlight:
     Args:
         link: the uplink of every UE.
         rule: how a UE chooses its bits.
+        downlink: the link of the global model to every UE; None where it is there at once.
+        downloads: the copies of the global model before these uploads, where the downlink is not free.
         uploads: what each UE is sending, or will when it has trained.
         references: the global models that these UEs started from, by version.
         layers: what the BS has received of each upload; None for one that it refused.
@@ -27,16 +29,27 @@ class InFlight:
 
     link: Link
     rule: BitRule
+    downlink: Optional[Link] = None
+    downloads: Dict[int, Upload] = field(default_factory=dict)
     uploads: Dict[int, Upload] = field(default_factory=dict)
     references: Dict[int, Params] = field(default_factory=dict)
     layers: Dict[int, Optional[Tuple[bytes, ...]]] = field(default_factory=dict)
     memories: Dict[int, Memory] = field(default_factory=dict)
     losses: Tuple[float, ...] = ()
 
-    def begin(self, ue: int, version: int, compute_s: float, start_s: float, reference: Params) -> Upload:
-        """A UE was handed the global model `reference`; it begins to send at `start_s`, or never (infinity)."""
+    def begin(
+        self, ue: int, version: int, now_s: float, compute_s: float, works: bool, reference: Params
+    ) -> Upload:
+        """The BS hands a UE the global model `reference`: the download, `compute_s` of training, then the upload.
+
+        An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
+        BS does not know who fails, and sends the copy all the same.
+        """
         self.references[version] = reference
         structure = structure_of(reference)
+        if self.downlink:
+            self.downloads[ue] = self.downlink.transmit(ue, version, now_s, structure)
+        start_s = now_s + self._download_s(ue) + compute_s if works else math.inf
         outlook = Outlook(
             self.memories.get(ue, Memory()),
             self.losses,
@@ -78,11 +91,18 @@ class InFlight:
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
         reason = "" if layers else self._reason(upload)
         bits = self.link.sent_bits(upload, now_s)
-        return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason)
+        return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason, self._download_s(ue))
+
+    def downlink_bits(self, ues: Iterable[int], now_s: float) -> int:
+        """What the BS has put on the air by now to hand these UEs the model."""
+        return sum(self.downlink.sent_bits(self.downloads[ue], now_s) for ue in ues) if self.downlink else 0
+
+    def _download_s(self, ue: int) -> float:
+        return self.downloads[ue].delays_s[-1] if self.downlink else 0.0
 
     def _reason(self, upload: Upload) -> str:
         if upload.start_s == math.inf:
-            return "dropped out"
+            return "dropped out" if self._download_s(upload.ue) < math.inf else "not reached"
         return "not finite" if self.layers.get(upload.ue, ()) is None else "late"
 
     def not_fetched(self) -> List[int]:
@@ -93,6 +113,7 @@ class InFlight:
         """Let go of uploads, and of global models that no other upload started from."""
         for ue in ues:
             upload = self.uploads.pop(ue)
+            self.downloads.pop(ue, None)
             self.layers.pop(ue, None)
             spent_s = min(now_s, upload.arrivals_s[-1]) - upload.start_s
             if spent_s > 0 and self.rule.remembers:

@@ -42,6 +42,7 @@ def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
         "now_s": coordinator.clock.now_s,
         "events": coordinator.clock.pending(),
         "state": coordinator.state,
+        "downloads": flight.downloads,
         "uploads": flight.uploads,
         "refused": tuple(ue for ue, layers in flight.layers.items() if layers is None),
         "memories": flight.memories,
@@ -76,6 +77,7 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
     coordinator.clock.restore(plain["now_s"], plain["events"])
     coordinator.version = checkpoint.round
     coordinator.state = plain["state"]
+    flight.downloads = plain["downloads"]
     flight.uploads, flight.memories, flight.losses = plain["uploads"], plain["memories"], plain["losses"]
     coordinator.wall_s = plain["wall_s"]
     groups, names = _grouped(checkpoint.arrays), plain["names"]

@@ -1,7 +1,7 @@
 """The loop itself, with a backend that trains by adding a number."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
-from fl_simu.kernel.parameters import sha256
+from fl_simu.kernel.parameters import sha256, structure_of
 from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import Mean
@@ -20,8 +20,12 @@ from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.random_walk import RandomWalk
+from fl_simu.uplink.channels.uniform import Uniform
 from fl_simu.uplink.codecs.affine import Affine
 from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.downlink import Free, downlink
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import RealBytes
 
@@ -96,6 +100,7 @@ def coordinator(
     compute_s=lambda ue, version: 1.0,
     broken_off=(),
     rule=FIXED,
+    downlink_mbps=None,
 ):
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
     model = {"w": torch.zeros(31_250)}
@@ -112,7 +117,8 @@ def coordinator(
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
     )
-    return Coordinator(setting, Clock(), model, InFlight(setting.link, rule), observers=[Keep()])
+    down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
+    return Coordinator(setting, Clock(), model, InFlight(setting.link, rule, down), observers=[Keep()])
 
 
 def seen(running):
@@ -182,6 +188,61 @@ def test_waiting_for_what_never_arrives_is_told():
         running.run()
 
 
+def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
+    # A Mbit each way: down in 1, 0.5, 4 s, then 1 s of training, then up in 2, 0.5, 1 s.
+    running = coordinator(WaitForAll(), (0.5, 2.0, 1.0), rounds=2, downlink_mbps=(1.0, 2.0, 0.25))
+    running.run()
+    first, second = seen(running).records
+    assert [outcome.download_s for outcome in first.ues] == [1.0, 0.5, 4.0]
+    assert [outcome.delays_s for outcome in first.ues] == [(2.0,), (0.5,), (1.0,)]
+    assert seen(running).fetched_ues[:3] == [1, 0, 2]
+    assert (first.time_s, second.time_s) == (6.0, 12.0)
+    assert (first.downlink_bits, first.uplink_bits) == (3_000_000, 3_000_000)
+
+
+def test_the_deadline_counts_the_download_from_the_broadcast():
+    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others are still downloading then.
+    running = coordinator(Deadline(4.0), (0.5, 2.0, 1.0), downlink_mbps=(1.0, 0.2, 0.0))
+    running.run()
+    record = seen(running).records[0]
+    assert record.time_s == 4.0
+    assert [(outcome.accepted, outcome.reason) for outcome in record.ues] == [
+        ("full", ""),
+        ("none", "late"),
+        ("none", "not reached"),
+    ]
+    assert [outcome.bits for outcome in record.ues] == [1_000_000, 0, 0]
+    # In 4 s: a whole copy, 0.8 Mbit of one, and nothing.
+    assert record.downlink_bits == 1_800_000
+    assert running.setting.backend.log == [("send", (0, 1)), ("get", 0)]
+
+
+def test_a_copy_is_sent_to_a_ue_that_drops_out():
+    running = coordinator(Deadline(5.0), (1.0, 2.0), broken_off={(1, 0)}, downlink_mbps=(1.0, 1.0))
+    running.run()
+    record = seen(running).records[0]
+    assert (record.downlink_bits, record.ues[1].reason, record.ues[1].download_s) == (
+        2_000_000,
+        "dropped out",
+        1.0,
+    )
+
+
+def test_waiting_for_a_download_that_never_arrives_is_told():
+    running = coordinator(WaitForAll(), (1.0, 1.0), downlink_mbps=(1.0, 0.0))
+    with pytest.raises(UserError, match="the download before it, never arrives; a protocol with a deadline"):
+        running.run()
+
+
+@pytest.mark.parametrize("make", [Fading, Uniform, RandomWalk], ids=lambda cls: cls.__name__)
+def test_both_directions_of_a_link_have_the_same_rate_with_the_same_arguments(make):
+    up = Link(Float32(), make(), RealBytes(), "update", 3)
+    down = downlink(make(), up)
+    structure = structure_of({"w": torch.zeros(1_000_000)})
+    for ue in range(5):
+        assert down.transmit(ue, 2, 1.5, structure) == up.transmit(ue, 2, 1.5, structure)
+
+
 @dataclass(frozen=True)
 class EveryArrival(Protocol):
     """Aggregate whenever a model is complete and hand out the new one to its UE: uploads stay in flight."""
@@ -205,9 +266,17 @@ class EveryArrival(Protocol):
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 @pytest.mark.parametrize("broken_off", [(), {(1, 0)}])
-def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off):
+@pytest.mark.parametrize("downlink_mbps", [None, (0.7, 0.3, 5.0)])
+def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off, downlink_mbps):
     def make():
-        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4, (4,)), broken_off=broken_off)
+        return coordinator(
+            EveryArrival(),
+            (0.3, 0.7, 1.1),
+            rounds=8,
+            codec=Affine(4, (4,)),
+            broken_off=broken_off,
+            downlink_mbps=downlink_mbps,
+        )
 
     whole = make()
     whole.run()
@@ -215,8 +284,8 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
     resumed = make()
     restore(resumed, seen(whole).snapshots[after - 1])
     resumed.run()
-    kept = [(record.round, record.time_s, record.loss, record.ues) for record in seen(whole).records[after:]]
-    assert [(one.round, one.time_s, one.loss, one.ues) for one in seen(resumed).records] == kept
+    kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
+    assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
     assert sha256(resumed.model) == sha256(whole.model)
 
 
