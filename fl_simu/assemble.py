@@ -107,8 +107,8 @@ def plan(experiment: Experiment) -> Plan:
         parts["protocol"].bears_silence() or not silent,
         "faults.name",
         experiment.faults["name"],
-        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, or "
-        "base_then_enhancement with close_s",
+        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, "
+        "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
@@ -166,7 +166,13 @@ def assemble(
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
     )
     model = initial_params(planned.training.make_module, experiment.seed)
-    in_flight = InFlight(planned.link, parts["bits"], planned.downlink)
+    in_flight = InFlight(
+        planned.link,
+        parts["bits"],
+        planned.downlink,
+        threshold=parts["protocol"].movement_threshold(),
+        repeats=parts["protocol"].repeats(),
+    )
     return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
 
 

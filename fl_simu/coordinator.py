@@ -17,6 +17,7 @@ from fl_simu.kernel.messages import (
     LayerArrived,
     Ready,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
@@ -95,12 +96,14 @@ class Coordinator:
         self.clock.push(event.time_s, event, priority)
 
     def _receive(self, event: Event) -> Optional[Event]:
-        """When the clock has reached the arrival of a UE's first layer, get its model; refuse it if not finite."""
+        """When a UE has trained, ask whether it sends; when its first layer has arrived, get its model."""
         if not isinstance(event, (UploadStarted, LayerArrived)):
             return event
         ue = event.ue
         if not self.in_flight.expects(ue, event.version):
             return None
+        if isinstance(event, UploadStarted) and self.in_flight.skips(ue, lambda: self.setting.backend.peek(ue)):
+            return UploadSkipped(event.time_s, ue, event.version)
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
             for observer in self.observers:
@@ -133,7 +136,7 @@ class Coordinator:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, flight, now_s = self.setting, self.in_flight, self.clock.now_s
         settled = action.layers()
-        updates = (flight.decode(choice, setting.samples[choice.ue]) for choice in action.taken)
+        updates = flight.updates(action, setting.samples)
         self.model = setting.aggregation.combine(self.model, updates, len(settled))
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))

@@ -17,7 +17,7 @@ from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, Protocol, WaitForAll
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.fading import Fading
@@ -118,7 +118,10 @@ def coordinator(
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
     )
     down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
-    return Coordinator(setting, Clock(), model, InFlight(setting.link, rule, down), observers=[Keep()])
+    flight = InFlight(
+        setting.link, rule, down, threshold=protocol.movement_threshold(), repeats=protocol.repeats()
+    )
+    return Coordinator(setting, Clock(), model, flight, observers=[Keep()])
 
 
 def seen(running):
@@ -201,7 +204,7 @@ def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
 
 
 def test_the_deadline_counts_the_download_from_the_broadcast():
-    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others are still downloading then.
+    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others still download then.
     running = coordinator(Deadline(4.0), (0.5, 2.0, 1.0), downlink_mbps=(1.0, 0.2, 0.0))
     running.run()
     record = seen(running).records[0]
@@ -232,6 +235,74 @@ def test_waiting_for_a_download_that_never_arrives_is_told():
     running = coordinator(WaitForAll(), (1.0, 1.0), downlink_mbps=(1.0, 0.0))
     with pytest.raises(UserError, match="the download before it, never arrives; a protocol with a deadline"):
         running.run()
+
+
+def test_a_threshold_of_0_is_to_wait_for_all():
+    # Every UE adds to every weight in every round, so that every model moves.
+    runs = [coordinator(protocol, (0.5, 2.0, 1.0), rounds=3) for protocol in (WaitForAll(), EventTriggered(0.0))]
+    for running in runs:
+        running.run()
+    records = [[replace(record, wall_time_s=0.0) for record in seen(running).records] for running in runs]
+    assert records[0] == records[1]
+    assert sha256(runs[0].model) == sha256(runs[1].model)
+
+
+@pytest.mark.parametrize("absent", ["last", "out"])
+def test_who_does_not_move_enough_sends_nothing_after_its_first_round(absent):
+    running = coordinator(EventTriggered(1e9, absent), (0.5, 2.0, 1.0), rounds=3)
+    running.run()
+    records = seen(running).records
+    assert [record.uplink_bits for record in records] == [3_000_000, 0, 0]
+    # The UEs add 1, 2, 3, and their mean stands in ever after; left out, the global model stays as it is.
+    assert [record.loss for record in records] == [2.0, 2.0, 2.0]
+    assert [record.time_s for record in records] == [3.0, 4.0, 5.0]
+    outcomes = [(one.accepted, one.reason, one.bits, one.delays_s) for record in records[1:] for one in record.ues]
+    assert outcomes == [("none", "not moved", 0, (math.inf,))] * 6
+
+
+def test_only_who_moved_far_enough_sends_and_the_others_count_as_they_were():
+    # 31,250 weights that all move by d are sqrt(31,250) d away. UE 0 fails in round 1: the others' 2 and 3 have
+    # the mean 2.5. In round 2 it sends 3.5 for the first time; the others are at 4.5 and 5.5, too near, and count
+    # as 2 and 3.
+    distance = math.sqrt(31_250)
+    protocol = EventTriggered(3.0 * distance, deadline_s=9.0)
+    running = coordinator(protocol, (1.0, 1.0, 1.0), rounds=2, broken_off={(0, 0)})
+    running.run()
+    first, second = seen(running).records
+    assert (first.loss, second.loss) == pytest.approx((2.5, 8.5 / 3), abs=1e-4)
+    assert [outcome.accepted for outcome in second.ues] == ["full", "none", "none"]
+    # A movement of 2 is more than 1.5, so that all go on as without a threshold.
+    eager = coordinator(EventTriggered(1.5 * distance), (1.0, 1.0, 1.0), rounds=3)
+    eager.run()
+    assert [record.loss for record in seen(eager).records] == [2.0, 4.0, 6.0]
+
+
+def test_what_was_not_accepted_counts_as_never_sent():
+    # UE 0 misses every deadline: it has nothing that could stand in, and sends in every round.
+    running = coordinator(EventTriggered(1e9, deadline_s=2.0), (0.5, 2.0), rounds=2)
+    running.run()
+    outcomes = [[(one.accepted, one.reason, one.bits) for one in record.ues] for record in seen(running).records]
+    late = ("none", "late", 500_000)
+    assert outcomes == [[late, ("full", "", 1_000_000)], [late, ("none", "not moved", 0)]]
+    assert [record.loss for record in seen(running).records] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 300.0, 1e9])
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_an_event_triggered_run_goes_on_from_its_checkpoint(threshold, after):
+    def make():
+        # Of the UEs 0 to 2 one in turn drops out, so that they do not move alike.
+        broken_off = {(version % 3, version) for version in range(1, 6)}
+        protocol = EventTriggered(threshold, deadline_s=9.0)
+        return coordinator(protocol, (0.3, 0.7, 1.1), rounds=6, codec=Affine(2), broken_off=broken_off)
+
+    whole, resumed = make(), make()
+    whole.run()
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
+    assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
 
 
 @pytest.mark.parametrize("make", [Fading, Uniform, RandomWalk], ids=lambda cls: cls.__name__)

@@ -137,6 +137,30 @@ CONFIG = [
     ),
     sets("unknown delay", "delay=integral", "delay.name = 'integral'", "did you mean 'integrated'?"),
     sets("faults that nobody bears", "faults=dropout", "faults.name = 'dropout'", "close_s"),
+    sets(
+        "faults that an event does not bear",
+        "protocol=event_triggered faults=crash",
+        "faults.name = 'crash'",
+        "deadline_s",
+    ),
+    sets(
+        "negative movement",
+        "protocol.name=event_triggered protocol.threshold=-1.0",
+        "protocol.threshold = -1.0",
+        "a finite number, at least 0",
+    ),
+    sets(
+        "another absence",
+        "protocol.name=event_triggered protocol.absent=first",
+        "protocol.absent = 'first'",
+        "one of last, out",
+    ),
+    sets(
+        "event without time",
+        "protocol.name=event_triggered protocol.deadline_s=0.0",
+        "protocol.deadline_s = 0.0",
+        "a number above 0",
+    ),
     sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "at least 0"),
     sets(
         "negative deadline",

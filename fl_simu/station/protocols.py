@@ -8,7 +8,7 @@ test can feed it a table of events and a checkpoint can hold it.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Dict, Tuple, Type
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import (
@@ -20,6 +20,7 @@ from fl_simu.kernel.messages import (
     Ready,
     Taken,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
@@ -39,6 +40,7 @@ class Round:
         started_s: for each UE that began to send, when it did.
         arrived: for each UE, how many of its layers arrived whole before the BS decided on it.
         layers: number of layers that a complete upload has; 0 until the first layer has arrived.
+        skipped: UEs that told the BS that they do not send.
     """
 
     version: int = -1
@@ -47,6 +49,7 @@ class Round:
     started_s: Dict[int, float] = field(default_factory=dict)
     arrived: Dict[int, int] = field(default_factory=dict)
     layers: int = 0
+    skipped: Tuple[int, ...] = ()
 
     def complete(self) -> Tuple[int, ...]:
         """UEs whose every layer has arrived, ascending."""
@@ -76,6 +79,14 @@ class Protocol(ABC):
 
     def bears_silence(self) -> bool:
         """Whether a round ends though a UE that was handed the model never answers."""
+        return False
+
+    def movement_threshold(self) -> Optional[float]:
+        """How far a model must have moved since its UE's last accepted upload to be sent; None sends every one."""
+        return None
+
+    def repeats(self) -> bool:
+        """Whether it may let a UE's last accepted upload stand in, which the BS then keeps."""
         return False
 
 
@@ -128,8 +139,10 @@ class InRounds(Protocol):
         if isinstance(event, LayerArrived):
             arrived = {**state.arrived, event.ue: event.layer + 1}
             state = replace(state, arrived=arrived, layers=event.layers)
-        refused = isinstance(event, UploadRefused)
-        if refused or self.decided(state, event.ue, event.time_s):
+        if isinstance(event, UploadSkipped):
+            state = replace(state, skipped=(*state.skipped, event.ue))
+        nothing_comes = isinstance(event, (UploadRefused, UploadSkipped))
+        if nothing_comes or self.decided(state, event.ue, event.time_s):
             state = replace(state, waiting=tuple(ue for ue in state.waiting if ue != event.ue))
         if state.waiting and not self.enough(state):
             return state, ()
@@ -251,6 +264,60 @@ class FirstK(InRounds):
 
 
 @dataclass(frozen=True)
+class EventTriggered(InRounds):
+    r"""A UE sends only when its model has moved by more than a threshold since its last accepted upload.
+
+    .. math:: \lVert w_{now} - w_{sent} \rVert_2 > threshold
+
+    over all floating-point tensors of the UE's own trained models. Until the BS has accepted an upload of it, a UE
+    always sends. Else it tells the BS, at no cost, that it does not: it sends 0 bits, and its last accepted upload
+    stands in, as the BS decoded it then, or it is left out. The round ends when every UE has sent or said so. A UE
+    that fails, or whose upload is late or refused, is rejected. Each UE keeps the model that it sent, and the BS,
+    where it repeats, what it decoded: two models a UE.
+
+    Args:
+        threshold: distance in the model's units, at least 0.
+        absent: what the BS does for a UE that does not send: "last" takes its last accepted upload again, "out"
+            leaves it out.
+        deadline_s: time from the broadcast in s after which the BS waits for nobody, above 0; infinity waits for
+            all.
+
+    Reference: Chen et al. 2018, "LAG: Lazily Aggregated Gradient for Communication-Efficient Distributed
+    Learning".
+    """
+
+    threshold: float = 5.0
+    absent: str = "last"
+    deadline_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        require(0 <= self.threshold < math.inf, "threshold", self.threshold, "a finite number, at least 0")
+        require(self.absent in ("last", "out"), "absent", self.absent, "one of last, out")
+        require(self.deadline_s > 0, "deadline_s", self.deadline_s, "a number above 0")
+
+    def decided(self, state: Round, ue: int, now_s: float) -> bool:
+        return ue in state.complete()
+
+    def close(self, state: Round) -> Aggregate:
+        """Take what has arrived; of the others reject those for whom nothing stands in."""
+        aggregate = super().close(state)
+        repeated = tuple(sorted(state.skipped)) if self.repeats() else ()
+        return Aggregate(aggregate.taken, tuple(ue for ue in aggregate.rejected if ue not in repeated), repeated)
+
+    def round_timer(self, now_s: float) -> float:
+        return now_s + self.deadline_s
+
+    def bears_silence(self) -> bool:
+        return self.deadline_s < math.inf
+
+    def movement_threshold(self) -> Optional[float]:
+        return self.threshold
+
+    def repeats(self) -> bool:
+        return self.absent == "last"
+
+
+@dataclass(frozen=True)
 class Buffer:
     """Where an asynchronous BS stands.
 
@@ -333,5 +400,6 @@ PROTOCOLS: Dict[str, Type[Protocol]] = {
     "deadline": Deadline,
     "base_then_enhancement": BaseThenEnhancement,
     "first_k": FirstK,
+    "event_triggered": EventTriggered,
     "buffered": Buffered,
 }
