@@ -113,6 +113,8 @@ def plan(experiment: Experiment) -> Plan:
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
     )
+    fits = experiment.payload == "update" or not experiment.error_feedback
+    require(fits, "error_feedback", experiment.error_feedback, 'payload = "weights" has no update; say "update"')
     parts["bits"].check(parts["codec"])
     with _told_of("model", model):
         try:
@@ -172,6 +174,7 @@ def assemble(
         planned.downlink,
         threshold=parts["protocol"].movement_threshold(),
         repeats=parts["protocol"].repeats(),
+        error_feedback=experiment.error_feedback,
     )
     return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
 

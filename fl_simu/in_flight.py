@@ -27,7 +27,9 @@ class InFlight:
         threshold: how far a UE's model must have moved since its last accepted upload for it to send; None
             where it always sends.
         repeats: whether the BS keeps what it last accepted of each UE.
-        trained: the models behind `layers`, where a threshold needs them.
+        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
+        errors: that loss, a model a UE.
+        trained: the models behind `layers`, where a threshold or error feedback needs them.
         sent: the model behind each UE's last accepted upload, where a threshold needs it.
         accepted: that upload as the BS decoded it then, where the BS repeats.
         memories: what each UE remembers of its uploads.
@@ -44,6 +46,8 @@ class InFlight:
     refusals: Dict[int, str] = field(default_factory=dict)
     threshold: Optional[float] = None
     repeats: bool = False
+    error_feedback: bool = False
+    errors: Dict[int, Params] = field(default_factory=dict)
     trained: Dict[int, Params] = field(default_factory=dict)
     sent: Dict[int, Params] = field(default_factory=dict)
     accepted: Dict[int, Update] = field(default_factory=dict)
@@ -97,8 +101,8 @@ class InFlight:
             return False
         upload = self.uploads[ue]
         reference = self.references[upload.version]
-        self.layers[ue] = self.link.encode(upload, params, reference)
-        if self.threshold is not None:
+        self.layers[ue] = self.link.encode(upload, params, reference, self.errors.get(ue))
+        if self.threshold is not None or self.error_feedback:
             self.trained[ue] = params
         if self.rule.remembers:
             spread = largest_spread(params, reference)
@@ -113,13 +117,16 @@ class InFlight:
 
     def take(self, choice: Taken, samples: int) -> Update:
         """The update that the taken layers of an upload tell; both sides remember it where they need to."""
-        ue, upload = choice.ue, self.uploads[choice.ue]
-        params = self.link.decode(upload, self.layers[ue][: choice.layers], self.references[upload.version])
+        ue, upload, layers = choice.ue, self.uploads[choice.ue], self.layers[choice.ue][: choice.layers]
+        reference = self.references[upload.version]
+        params = self.link.decode(upload, layers, reference)
         update = Update(ue, upload.version, samples, params, choice.weight)
         if self.threshold is not None:
             self.sent[ue] = self.trained[ue]
         if self.repeats:
             self.accepted[ue] = update
+        if self.error_feedback:
+            self.errors[ue] = self.link.lost(upload, layers, self.trained[ue], reference, self.errors.get(ue))
         return update
 
     def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:

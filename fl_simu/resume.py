@@ -96,8 +96,10 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
             flight.layers[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
     for word, models in _kept(flight).items():
         for ue in coordinator.setting.samples:
-            if f"{word}/{ue}" in groups:
-                models[ue] = _params(groups[f"{word}/{ue}"], names)
+            kept = groups.get(f"{word}/{ue}", {})
+            if kept:
+                # An error has no tensors but those of floating point.
+                models[ue] = _params(kept, [name for name in names if name in kept])
     for ue, update in plain["accepted"].items():
         flight.accepted[ue] = replace(update, params=_params(groups[f"accepted/{ue}"], names))
     for ue in flight.not_fetched():
@@ -110,7 +112,7 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
 
 def _kept(flight: InFlight) -> Dict[str, Dict[int, Params]]:
     """Models that outlive a round, by the word for them in a checkpoint and by UE."""
-    return {"fetched": flight.trained, "sent": flight.sent}
+    return {"fetched": flight.trained, "sent": flight.sent, "error": flight.errors}
 
 
 def _named(prefix: str, params: Params) -> Dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +70,15 @@ class Adding(Backend):
         pass
 
 
+class Uneven(Adding):
+    """As Adding, but each weight moves by its own share, so that a codec loses something."""
+
+    def train(self, keys):
+        for key in keys:
+            before = self.held[key.ue]["w"]
+            self.held[key.ue] = {"w": before + (key.ue + 1) * torch.linspace(0, 1, len(before)) ** 2}
+
+
 @dataclass(frozen=True)
 class RateOfUe(Channel):
     """UE i has the i-th rate."""
@@ -101,14 +111,18 @@ def coordinator(
     broken_off=(),
     rule=FIXED,
     downlink_mbps=None,
+    error_feedback=False,
+    weights=31_250,
 ):
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
-    model = {"w": torch.zeros(31_250)}
+    model = {"w": torch.zeros(weights)}
     setting = Setting(
         seed=1,
         rounds=rounds,
         backend=backend or Adding(),
-        link=Link(codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "weights", 1),
+        link=Link(
+            codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "update" if error_feedback else "weights", 1
+        ),
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
@@ -119,7 +133,12 @@ def coordinator(
     )
     down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
     flight = InFlight(
-        setting.link, rule, down, threshold=protocol.movement_threshold(), repeats=protocol.repeats()
+        setting.link,
+        rule,
+        down,
+        threshold=protocol.movement_threshold(),
+        repeats=protocol.repeats(),
+        error_feedback=error_feedback,
     )
     return Coordinator(setting, Clock(), model, flight, observers=[Keep()])
 
@@ -305,6 +324,73 @@ def test_an_event_triggered_run_goes_on_from_its_checkpoint(threshold, after):
     assert sha256(resumed.model) == sha256(whole.model)
 
 
+STEPS = torch.linspace(-1, 1, 48).reshape(3, 16) ** 3 + torch.tensor([[0.3], [-0.1], [0.2]])
+
+
+class Stepping(Adding):
+    """A UE adds the row of STEPS that its round has."""
+
+    def train(self, keys):
+        for key in keys:
+            self.held[key.ue] = {"w": self.held[key.ue]["w"] + STEPS[key.round]}
+
+
+def through_affine(values, bits):
+    """The affine quantiser written out in numpy."""
+    q = (2**bits - 1) / (float(values.max()) - float(values.min()))
+    return (np.rint(q * values.astype(np.float64)) / q).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_error_feedback_is_the_recursion_of_the_papers(bits):
+    running = coordinator(
+        WaitForAll(), (1.0,), rounds=3, backend=Stepping(), codec=Affine(bits), error_feedback=True, weights=16
+    )
+    running.run()
+    model, error = np.zeros(16, np.float32), np.zeros(16, np.float32)
+    for step in STEPS.numpy():
+        sent = (model + step) - model + error
+        told = through_affine(sent, bits)
+        model, error = model + told, sent - told
+    assert np.abs(error).max() > 0.05
+    assert running.model["w"].numpy() == pytest.approx(model, abs=1e-6)
+    assert running.in_flight.errors[0]["w"].numpy() == pytest.approx(error, abs=1e-6)
+    # What was decoded and what is still owed are together all that was trained.
+    owed = running.model["w"] + running.in_flight.errors[0]["w"]
+    assert owed.numpy() == pytest.approx(STEPS.sum(dim=0).numpy(), abs=1e-6)
+
+
+def test_an_error_is_that_of_the_layers_taken_and_stays_where_none_was():
+    codec, draws = Affine(1, (3,)), np.random.default_rng(0)
+    link = Link(codec, RateOfUe((1.0,)), RealBytes(), "update", 1)
+    flight = InFlight(link, FIXED, error_feedback=True)
+    reference = {"w": torch.zeros(16), "n": torch.tensor(5)}
+    trained = [{"w": step, "n": torch.tensor(5 + number)} for number, step in enumerate(STEPS)]
+
+    def upload(version, taken):
+        flight.begin(0, version, 0.0, 1.0, True, reference)
+        assert flight.receive(0, trained[version])
+        sent, update = flight.layers[0], flight.take(Taken(0, taken), 1) if taken else None
+        flight.settle([0], 9.0)
+        return sent, update
+
+    def told(values, layers):
+        structure = structure_of({"w": values})
+        return codec.decode(codec.encode({"w": values}, draws)[:layers], structure)["w"]
+
+    upload(0, taken=0)
+    assert flight.errors == {} and flight.trained == {}
+    _, update = upload(1, taken=1)
+    error = STEPS[1] - told(STEPS[1], 1)
+    assert list(flight.errors[0]) == ["w"] and torch.equal(flight.errors[0]["w"], error)
+    assert update.params["n"] == 6
+    upload(2, taken=0)
+    assert torch.equal(flight.errors[0]["w"], error)
+    sent, _ = upload(2, taken=2)
+    assert sent == codec.encode({"w": STEPS[2] + error, "n": torch.tensor(2)}, draws)
+    assert torch.equal(flight.errors[0]["w"], STEPS[2] + error - told(STEPS[2] + error, 2))
+
+
 @pytest.mark.parametrize("make", [Fading, Uniform, RandomWalk], ids=lambda cls: cls.__name__)
 def test_both_directions_of_a_link_have_the_same_rate_with_the_same_arguments(make):
     up = Link(Float32(), make(), RealBytes(), "update", 3)
@@ -337,16 +423,18 @@ class EveryArrival(Protocol):
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 @pytest.mark.parametrize("broken_off", [(), {(1, 0)}])
-@pytest.mark.parametrize("downlink_mbps", [None, (0.7, 0.3, 5.0)])
-def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off, downlink_mbps):
+@pytest.mark.parametrize("more", [{}, {"downlink_mbps": (0.7, 0.3, 5.0)}, {"error_feedback": True}], ids=str)
+def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off, more):
     def make():
+        backend, codec = Uneven(), Affine(2, (2,))
         return coordinator(
             EveryArrival(),
             (0.3, 0.7, 1.1),
             rounds=8,
-            codec=Affine(4, (4,)),
+            backend=backend,
+            codec=codec,
             broken_off=broken_off,
-            downlink_mbps=downlink_mbps,
+            **more,
         )
 
     whole = make()

@@ -102,6 +102,8 @@ CONFIG = [
     sets("bad run name", "name=../x", "name = '../x'", "match pattern"),
     sets("long run name", "name=" + "x" * 300, "name", "at most 100 characters"),
     sets("unknown payload", "payload=gradient", "payload = 'gradient'", "one of update, weights"),
+    sets("error feedback of weights", "error_feedback=true", "error_feedback = True", 'say "update"'),
+    sets("int for error feedback", "error_feedback=1 payload=update", "error_feedback = 1", "boolean"),
     sets("unknown backend", "backend=torsch", "backend = 'torsch'", "did you mean 'torch'?"),
     sets("unknown codec", "codec=afine", "codec.name = 'afine'", "did you mean 'affine'?"),
     sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, "),

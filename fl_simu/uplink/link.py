@@ -9,7 +9,7 @@ arrivals when the UE begins to send, and the BS fetches the model only when the 
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
@@ -81,9 +81,18 @@ class Link:
         """The codec at other bits, in one layer; as it is configured for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
 
-    def encode(self, upload: Upload, params: Params, reference: Params) -> Tuple[bytes, ...]:
-        """Step 1, at the UE: the layers that it sends, base first."""
-        content = difference(params, reference) if self.payload == "update" else params
+    def encode(
+        self, upload: Upload, params: Params, reference: Params, error: Optional[Params] = None
+    ) -> Tuple[bytes, ...]:
+        """Step 1, at the UE: the layers that it sends, base first.
+
+        Args:
+            upload: what goes on the air.
+            params: the model that the UE has trained.
+            reference: the global model that it started from.
+            error: what `lost` told of its last accepted upload, with error feedback.
+        """
+        content = self._content(params, reference, error)
         return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
@@ -102,6 +111,36 @@ class Link:
         """Step 3, at the BS: the model that the first layers tell."""
         params = self.codec_at(upload.bits).decode(layers, structure_of(reference))
         return total(params, reference) if self.payload == "update" else params
+
+    def lost(
+        self,
+        upload: Upload,
+        layers: Sequence[bytes],
+        params: Params,
+        reference: Params,
+        error: Optional[Params] = None,
+    ) -> Params:
+        r"""Error feedback, at the UE: what these layers do not tell of what was encoded.
+
+        .. math:: e_{t+1} = v_t - decode(layers), \quad v_t = (params - reference) + e_t
+
+        Args:
+            upload, params, reference, error: as they were for `encode`.
+            layers: those that the BS took.
+
+        Returns:
+            :math:`e_{t+1}`, floating-point tensors only.
+
+        Reference: Seide et al. 2014, "1-Bit Stochastic Gradient Descent"; Karimireddy et al. 2019, "Error Feedback
+        Fixes SignSGD and other Gradient Compression Schemes".
+        """
+        content = self._content(params, reference, error)
+        told = self.codec_at(upload.bits).decode(layers, structure_of(reference))
+        return {name: tensor - told[name] for name, tensor in content.items() if tensor.dtype.is_floating_point}
+
+    def _content(self, params: Params, reference: Params, error: Optional[Params]) -> Params:
+        content = difference(params, reference) if self.payload == "update" else params
+        return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
         """What an upload at so many bits puts on the air, in Mbit."""
