@@ -19,19 +19,19 @@ class InFlight:
         link: the uplink of every UE.
         rule: how a UE chooses its bits.
         downlink: the link of the global model to every UE; None where it is there at once.
-        downloads: the copies of the global model before these uploads, where the downlink is not free.
-        uploads: what each UE is sending, or will when it has trained.
-        references: the global models that these UEs started from, by version.
-        layers: what the BS has received of each upload.
-        refusals: why nothing will be taken of an upload, where that is known before it is settled.
         threshold: how far a UE's model must have moved since its last accepted upload for it to send; None
             where it always sends.
         repeats: whether the BS keeps what it last accepted of each UE.
         error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
-        errors: that loss, a model a UE.
+        uploads: what each UE is sending, or will when it has trained.
+        downloads: the copies of the global model before these uploads, where the downlink is not free.
+        references: the global models that these UEs started from, by version.
+        layers: what the BS has received of each upload.
         trained: the models behind `layers`, where a threshold or error feedback needs them.
+        refusals: why nothing will be taken of an upload, where that is known before it is settled.
         sent: the model behind each UE's last accepted upload, where a threshold needs it.
         accepted: that upload as the BS decoded it then, where the BS repeats.
+        errors: what the codec lost of it, a model a UE, with error feedback.
         memories: what each UE remembers of its uploads.
         losses: of the global model after the first round and after the last one.
     """
@@ -39,18 +39,18 @@ class InFlight:
     link: Link
     rule: BitRule
     downlink: Optional[Link] = None
-    downloads: Dict[int, Upload] = field(default_factory=dict)
-    uploads: Dict[int, Upload] = field(default_factory=dict)
-    references: Dict[int, Params] = field(default_factory=dict)
-    layers: Dict[int, Tuple[bytes, ...]] = field(default_factory=dict)
-    refusals: Dict[int, str] = field(default_factory=dict)
     threshold: Optional[float] = None
     repeats: bool = False
     error_feedback: bool = False
-    errors: Dict[int, Params] = field(default_factory=dict)
+    uploads: Dict[int, Upload] = field(default_factory=dict)
+    downloads: Dict[int, Upload] = field(default_factory=dict)
+    references: Dict[int, Params] = field(default_factory=dict)
+    layers: Dict[int, Tuple[bytes, ...]] = field(default_factory=dict)
     trained: Dict[int, Params] = field(default_factory=dict)
+    refusals: Dict[int, str] = field(default_factory=dict)
     sent: Dict[int, Params] = field(default_factory=dict)
     accepted: Dict[int, Update] = field(default_factory=dict)
+    errors: Dict[int, Params] = field(default_factory=dict)
     memories: Dict[int, Memory] = field(default_factory=dict)
     losses: Tuple[float, ...] = ()
 

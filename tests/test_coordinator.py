@@ -76,7 +76,8 @@ class Uneven(Adding):
     def train(self, keys):
         for key in keys:
             before = self.held[key.ue]["w"]
-            self.held[key.ue] = {"w": before + (key.ue + 1) * torch.linspace(0, 1, len(before)) ** 2}
+            step = math.nan if key.ue in self.broken else key.ue + 1
+            self.held[key.ue] = {"w": before + step * torch.linspace(0, 1, len(before)) ** 2}
 
 
 @dataclass(frozen=True)
@@ -423,10 +424,13 @@ class EveryArrival(Protocol):
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 @pytest.mark.parametrize("broken_off", [(), {(1, 0)}])
-@pytest.mark.parametrize("more", [{}, {"downlink_mbps": (0.7, 0.3, 5.0)}, {"error_feedback": True}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"downlink_mbps": (0.7, 0.3, 5.0)}, {"error_feedback": True}, {"broken": {1}}], ids=str
+)
 def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off, more):
     def make():
-        backend, codec = Uneven(), Affine(2, (2,))
+        options = dict(more)
+        backend, codec = Uneven(options.pop("broken", ())), Affine(2, (2,))
         return coordinator(
             EveryArrival(),
             (0.3, 0.7, 1.1),
@@ -434,7 +438,7 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
             backend=backend,
             codec=codec,
             broken_off=broken_off,
-            **more,
+            **options,
         )
 
     whole = make()
