@@ -37,6 +37,8 @@ from fl_simu.ue.training import LocalTraining, Shard, initial_params
 from fl_simu.uplink.bits import BITS
 from fl_simu.uplink.channels import CHANNELS
 from fl_simu.uplink.codecs import CODECS
+from fl_simu.uplink.delays import DELAYS
+from fl_simu.uplink.downlink import DOWNLINKS, downlink
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import SIZE_RULES
 
@@ -51,6 +53,8 @@ REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
     "bits": BITS,
     "size": SIZE_RULES,
     "channel": CHANNELS,
+    "delay": DELAYS,
+    "downlink": DOWNLINKS,
     "protocol": PROTOCOLS,
     "aggregation": AGGREGATIONS,
 }
@@ -63,7 +67,8 @@ class Plan:
     Args:
         experiment: complete: every argument of every part is written out.
         parts: the built part of each table.
-        link: codec, channel and size rule together.
+        link: codec, channel, size rule and delay rule together.
+        downlink: the link of the global model to the UEs; None where it is free.
         training: local training.
         backend: made, with no UE yet.
     """
@@ -71,6 +76,7 @@ class Plan:
     experiment: Experiment
     parts: Mapping[str, Any]
     link: Link
+    downlink: Optional[Link]
     training: LocalTraining
     backend: Backend
 
@@ -101,10 +107,14 @@ def plan(experiment: Experiment) -> Plan:
         parts["protocol"].bears_silence() or not silent,
         "faults.name",
         experiment.faults["name"],
-        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, or "
-        "base_then_enhancement with close_s",
+        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, "
+        "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
-    link = Link(parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed)
+    link = Link(
+        parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
+    )
+    fits = experiment.payload == "update" or not experiment.error_feedback
+    require(fits, "error_feedback", experiment.error_feedback, 'payload = "weights" has no update; say "update"')
     parts["bits"].check(parts["codec"])
     with _told_of("model", model):
         try:
@@ -121,7 +131,7 @@ def plan(experiment: Experiment) -> Plan:
     name = backend_name(experiment.backend)
     complete = {table: _complete(table, parts[table]) for table in configuration.PARTS}
     experiment = experiment.model_copy(update=dict(complete, backend=name))
-    return Plan(experiment, parts, link, training, BACKENDS[name](training))
+    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, BACKENDS[name](training))
 
 
 def assemble(
@@ -158,7 +168,14 @@ def assemble(
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
     )
     model = initial_params(planned.training.make_module, experiment.seed)
-    in_flight = InFlight(planned.link, parts["bits"])
+    in_flight = InFlight(
+        planned.link,
+        parts["bits"],
+        planned.downlink,
+        threshold=parts["protocol"].movement_threshold(),
+        repeats=parts["protocol"].repeats(),
+        error_feedback=experiment.error_feedback,
+    )
     return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
 
 

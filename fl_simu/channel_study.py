@@ -13,6 +13,7 @@ from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
 from fl_simu.uplink.closed_forms import rate_passed, rate_survival, rayleigh_outage
+from fl_simu.uplink.delays import Integrated
 
 Z95 = 1.959963984540054
 DEFAULT_SECONDS = 60.0
@@ -165,15 +166,15 @@ def _require_few_pieces(channel: Any, seconds: float) -> None:
 
 def _delays_s(planned: Plan, scope: Scope, ue: int, layers: Sequence[int]) -> np.ndarray:
     """Delays of each layer of one UE's uploads, shape (uploads, layers)."""
-    channel, seed = planned.link.channel, planned.experiment.seed
+    channel, delay, seed = planned.link.channel, planned.link.delay, planned.experiment.seed
     loads = [planned.link.size.load_mbit(size) for size in layers]
     starts = scope.starts_s(ue)
-    if isinstance(channel, Ticked) and type(channel).arrivals_s is Ticked.arrivals_s:
+    if isinstance(channel, Ticked) and isinstance(delay, Integrated):
         return _ticked_delays_s(channel, seed, ue, starts, np.cumsum(loads))
     # Where the rate is drawn for the upload the start means nothing, and 0 keeps the delay free of rounding.
     if rate_survival(channel):
         starts = np.zeros_like(starts)
-    arrivals = [channel.arrivals_s(seed, ue, k, float(start), loads) for k, start in enumerate(starts)]
+    arrivals = [delay.arrivals_s(channel, seed, ue, k, float(start), loads) for k, start in enumerate(starts)]
     return np.array(arrivals) - starts[:, None]
 
 
@@ -260,13 +261,14 @@ def rate_courses(study: Study, ues: int) -> List[Tuple[np.ndarray, np.ndarray]]:
 
 
 def _rate_course(study: Study, ue: int) -> Tuple[np.ndarray, np.ndarray]:
-    channel, seed, end_s = study.planned.link.channel, study.planned.experiment.seed, study.scope.seconds
+    channel, delay = study.planned.link.channel, study.planned.link.delay
+    seed, end_s = study.planned.experiment.seed, study.scope.seconds
     edges: List[float] = [0.0]
     rates: List[float] = []
     for upload in itertools.count():
         until_s = end_s
         if rate_survival(channel):
-            (arrival_s,) = channel.arrivals_s(seed, ue, upload, edges[-1], study.loads_mbit[-1:])
+            (arrival_s,) = delay.arrivals_s(channel, seed, ue, upload, edges[-1], study.loads_mbit[-1:])
             until_s = min(end_s, arrival_s)
         for rate_mbps, piece_until_s in channel.pieces(seed, ue, upload, edges[-1]):
             _require(

@@ -55,6 +55,7 @@ class Experiment(_Table):
         backend: how the UEs train.
         threads: threads of torch. Sums of another number of threads may differ in the last bit.
         payload: what is encoded, the "weights" or the "update" (weights minus the global model).
+        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
         training: local training.
         data ... aggregation: one part each.
     """
@@ -68,6 +69,7 @@ class Experiment(_Table):
     # A number of threads that the system cannot start ends torch with a segmentation fault.
     threads: int = Field(1, ge=1, le=256)
     payload: str = "weights"
+    error_feedback: bool = False
     training: Training = Training()
     data: Part = {"name": "mnist"}
     partition: Part = {"name": "iid"}
@@ -79,6 +81,8 @@ class Experiment(_Table):
     bits: Part = {"name": "fixed"}
     size: Part = {"name": "bytes"}
     channel: Part = {"name": "normal"}
+    delay: Part = {"name": "integrated"}
+    downlink: Part = {"name": "free"}
     protocol: Part = {"name": "wait_for_all"}
     aggregation: Part = {"name": "mean"}
 

@@ -17,6 +17,7 @@ from fl_simu.kernel.messages import (
     LayerArrived,
     Ready,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
@@ -68,7 +69,10 @@ class Coordinator:
         while self.version < self.setting.rounds:
             # 1. Go to the next event.
             if not len(self.clock):
-                raise UserError(f"round {self.version + 1} never ends: an upload that it waits for never arrives")
+                raise UserError(
+                    f"round {self.version + 1} never ends: an upload that it waits for, or the download before "
+                    "it, never arrives; a protocol with a deadline bears that"
+                )
             event = self._receive(self.clock.pop())
             # 2. Ask the protocol, unless the event is of an upload that was given up.
             if event is None:
@@ -92,12 +96,14 @@ class Coordinator:
         self.clock.push(event.time_s, event, priority)
 
     def _receive(self, event: Event) -> Optional[Event]:
-        """When the clock has reached the arrival of a UE's first layer, get its model; refuse it if not finite."""
+        """When a UE has trained, ask whether it sends; when its first layer has arrived, get its model."""
         if not isinstance(event, (UploadStarted, LayerArrived)):
             return event
         ue = event.ue
         if not self.in_flight.expects(ue, event.version):
             return None
+        if isinstance(event, UploadStarted) and self.in_flight.skips(ue, lambda: self.setting.backend.peek(ue)):
+            return UploadSkipped(event.time_s, ue, event.version)
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
             for observer in self.observers:
@@ -107,17 +113,21 @@ class Coordinator:
         return event
 
     def _broadcast(self, ues: Tuple[int, ...]) -> None:
-        """Send the model, let the UEs train, schedule their uploads; of a UE that fails nothing comes."""
+        """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
+        reaches, nothing comes."""
         setting, version = self.setting, self.version
-        working = tuple(ue for ue in ues if setting.works(ue, version))
+        uploads = []
+        for ue in ues:
+            compute_s, works = setting.compute_s(ue, version), setting.works(ue, version)
+            upload = self.in_flight.begin(ue, version, self.clock.now_s, compute_s, works, self.model)
+            if upload.start_s < math.inf:
+                uploads.append(upload)
+        working = tuple(upload.ue for upload in uploads)
         setting.backend.send(working, self.model)
         setting.backend.train([Key(setting.seed, ue, version) for ue in working])
-        for ue in set(ues).difference(working):
-            self.in_flight.begin(ue, version, math.inf, self.model)
-        for ue in working:
-            start_s = self.clock.now_s + setting.compute_s(ue, version)
-            upload = self.in_flight.begin(ue, version, start_s, self.model)
-            self._push(UploadStarted(start_s, ue, version))
+        for upload in uploads:
+            ue = upload.ue
+            self._push(UploadStarted(upload.start_s, ue, version))
             for layer, arrival_s in enumerate(upload.arrivals_s):
                 if arrival_s < math.inf:
                     self._push(LayerArrived(arrival_s, ue, version, layer, len(upload.arrivals_s)))
@@ -126,13 +136,11 @@ class Coordinator:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, flight, now_s = self.setting, self.in_flight, self.clock.now_s
         settled = action.layers()
-        updates = (flight.decode(choice, setting.samples[choice.ue]) for choice in action.taken)
+        updates = flight.updates(action, setting.samples)
         self.model = setting.aggregation.combine(self.model, updates, len(settled))
         evaluation = setting.evaluate(self.model)
-        outcomes = []
-        for ue, layers in sorted(settled.items()):
-            compute_s = setting.compute_s(ue, flight.uploads[ue].version)
-            outcomes.append(flight.outcome(ue, layers, compute_s, now_s))
+        outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
+        downlink_bits = flight.downlink_bits(settled, now_s)
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
@@ -141,5 +149,5 @@ class Coordinator:
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
         return RoundRecord(
-            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, tuple(outcomes), wall_s
+            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s, downlink_bits
         )

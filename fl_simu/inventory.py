@@ -20,6 +20,8 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "bits": REGISTRIES["bits"],
     "sizes": REGISTRIES["size"],
     "channels": REGISTRIES["channel"],
+    "delays": REGISTRIES["delay"],
+    "downlinks": REGISTRIES["downlink"],
     "protocols": REGISTRIES["protocol"],
     "aggregations": REGISTRIES["aggregation"],
     "models": REGISTRIES["model"],

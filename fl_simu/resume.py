@@ -1,11 +1,13 @@
 """What a checkpoint holds of a coordinator, and how a run goes on from it."""
 
+from dataclasses import replace
 from typing import Dict, Iterable, Tuple
 
 import numpy as np
 
 from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.kernel.messages import LayerArrived, Ready, UploadRefused, UploadStarted, Woke
+from fl_simu.in_flight import InFlight
+from fl_simu.kernel.messages import LayerArrived, Ready, Update, UploadRefused, UploadStarted, Woke
 from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
 from fl_simu.kernel.plain import from_plain, to_plain
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints
@@ -13,7 +15,7 @@ from fl_simu.results.records import RoundLog, RoundRecord
 from fl_simu.uplink.bits import Memory
 from fl_simu.uplink.link import Upload
 
-CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload, Memory)
+CLASSES = (Ready, UploadStarted, LayerArrived, UploadRefused, Woke, Upload, Update, Memory)
 
 
 class Keeper(Observer):
@@ -42,8 +44,10 @@ def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
         "now_s": coordinator.clock.now_s,
         "events": coordinator.clock.pending(),
         "state": coordinator.state,
+        "downloads": flight.downloads,
         "uploads": flight.uploads,
-        "refused": tuple(ue for ue, layers in flight.layers.items() if layers is None),
+        "refusals": flight.refusals,
+        "accepted": {ue: replace(update, params={}) for ue, update in flight.accepted.items()},
         "memories": flight.memories,
         "losses": flight.losses,
         "wall_s": coordinator.wall_s,
@@ -54,14 +58,17 @@ def snapshot(coordinator: Coordinator, identity: str) -> Checkpoint:
     for version, params in flight.references.items():
         arrays.update(_named(f"reference/{version}", params))
     for ue, layers in flight.layers.items():
-        for layer, data in enumerate(layers or ()):
+        for layer, data in enumerate(layers):
             arrays[f"received/{ue}/{layer}"] = np.frombuffer(data, np.uint8)
     for ue in coordinator.setting.samples:
         arrays.update(_named(f"optimizer/{ue}", backend.optimizer_state(ue)))
     for ue in flight.not_fetched():
-        trained = backend.get(ue)
-        backend.put_back(ue, trained)
-        arrays.update(_named(f"trained/{ue}", trained))
+        arrays.update(_named(f"trained/{ue}", backend.peek(ue)))
+    for word, models in _kept(flight).items():
+        for ue, params in models.items():
+            arrays.update(_named(f"{word}/{ue}", params))
+    for ue, update in flight.accepted.items():
+        arrays.update(_named(f"accepted/{ue}", update.params))
     return Checkpoint(coordinator.version, identity, to_plain(plain), arrays)
 
 
@@ -76,6 +83,7 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
     coordinator.clock.restore(plain["now_s"], plain["events"])
     coordinator.version = checkpoint.round
     coordinator.state = plain["state"]
+    flight.downloads, flight.refusals = plain["downloads"], plain["refusals"]
     flight.uploads, flight.memories, flight.losses = plain["uploads"], plain["memories"], plain["losses"]
     coordinator.wall_s = plain["wall_s"]
     groups, names = _grouped(checkpoint.arrays), plain["names"]
@@ -84,16 +92,27 @@ def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
         flight.references[upload.version] = _params(groups[f"reference/{upload.version}"], names)
     for ue in flight.uploads:
         layers = groups.get(f"received/{ue}", {})
-        if ue in plain["refused"]:
-            flight.layers[ue] = None
-        elif layers:
+        if layers:
             flight.layers[ue] = tuple(layers[str(layer)].tobytes() for layer in range(len(layers)))
+    for word, models in _kept(flight).items():
+        for ue in coordinator.setting.samples:
+            kept = groups.get(f"{word}/{ue}", {})
+            if kept:
+                # An error has no tensors but those of floating point.
+                models[ue] = _params(kept, [name for name in names if name in kept])
+    for ue, update in plain["accepted"].items():
+        flight.accepted[ue] = replace(update, params=_params(groups[f"accepted/{ue}"], names))
     for ue in flight.not_fetched():
         backend.put_back(ue, _params(groups[f"trained/{ue}"], names))
     for ue in coordinator.setting.samples:
         state = groups.get(f"optimizer/{ue}")
         if state:
             backend.restore(ue, _params(state, sorted(state)))
+
+
+def _kept(flight: InFlight) -> Dict[str, Dict[int, Params]]:
+    """Models that outlive a round, by the word for them in a checkpoint and by UE."""
+    return {"fetched": flight.trained, "sent": flight.sent, "error": flight.errors}
 
 
 def _named(prefix: str, params: Params) -> Dict[str, np.ndarray]:

@@ -29,13 +29,15 @@ CHANNELS = [
     'channel = { name = "uniform", low_mbps = 0.5, high_mbps = 4.0 }',
     'channel = { name = "constant", rate_mbps = 2.0 }',
 ]
+AT_START = 'delay = "rate_at_start"\n'
 TICKED = [
     'channel = { name = "random_walk", tick_s = 0.01, low_mbps = 0.5, high_mbps = 3.0, initial_mean_mbps = 2.0 }',
     'channel = { name = "gauss_markov", tick_s = 0.003, mean_mbps = 1.0, std_mbps = 1.0, memory = 0.5 }',
     'channel = { name = "markov", tick_s = 0.01, good_mbps = 2.0, bad_mbps = 0.0 }',
     'channel = { name = "fading", tick_s = 0.02, shares = 64 }',
     'channel = { name = "fading", tick_s = 0.02, min_snr_db = 90.0 }',
-    'channel = { name = "notes_walk", tick_s = 0.01, initial_mean_mbps = 1.0, initial_std_mbps = 0.5 }',
+    AT_START + 'channel = { name = "notes_walk", tick_s = 0.01, initial_mean_mbps = 1.0, initial_std_mbps = 0.5 }',
+    AT_START + 'channel = { name = "markov", tick_s = 0.01, good_mbps = 2.0, bad_mbps = 0.0 }',
 ]
 
 
@@ -102,7 +104,7 @@ def test_delays_over_a_changing_rate_are_the_channels_own(channel):
     loads = [study.loads_mbit[0], study.loads_mbit[1] - study.loads_mbit[0]]
     for ue, rows in enumerate(study.delays_s):
         for k, start in enumerate(study.scope.starts_s(ue)):
-            arrivals = link.channel.arrivals_s(1, ue, k, float(start), loads)
+            arrivals = link.delay.arrivals_s(link.channel, 1, ue, k, float(start), loads)
             assert rows[k].tolist() == pytest.approx([arrival - start for arrival in arrivals], abs=1e-8)
 
 
@@ -207,7 +209,9 @@ def test_the_docs_show_what_is_printed(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("channel", ["fading", "markov", "notes_walk", "gauss_markov", "constant"])
 def test_every_kind_of_channel_can_be_drawn(channel, ran, tmp_path):
-    status, said = ran("--set", f"channel.name={channel}", "--seconds", "5", "--set", "protocol=wait_for_all")
+    delay = "delay=rate_at_start" if channel == "notes_walk" else "delay=integrated"
+    sets = ["--set", f"channel.name={channel}", "--set", delay, "--set", "protocol=wait_for_all"]
+    status, said = ran(*sets, "--seconds", "5")
     assert (status, said.err) == (0, "")
     assert ("fading blocks in outage" in said.out) == (channel == "fading")
     assert ("--threshold" in said.out) == (channel != "fading")

@@ -1,8 +1,9 @@
 """The loop itself, with a backend that trains by adding a number."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,16 +13,20 @@ from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
-from fl_simu.kernel.parameters import sha256
+from fl_simu.kernel.parameters import sha256, structure_of
 from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, Protocol, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, Protocol, WaitForAll
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.random_walk import RandomWalk
+from fl_simu.uplink.channels.uniform import Uniform
 from fl_simu.uplink.codecs.affine import Affine
 from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.downlink import Free, downlink
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import RealBytes
 
@@ -65,6 +70,16 @@ class Adding(Backend):
         pass
 
 
+class Uneven(Adding):
+    """As Adding, but each weight moves by its own share, so that a codec loses something."""
+
+    def train(self, keys):
+        for key in keys:
+            before = self.held[key.ue]["w"]
+            step = math.nan if key.ue in self.broken else key.ue + 1
+            self.held[key.ue] = {"w": before + step * torch.linspace(0, 1, len(before)) ** 2}
+
+
 @dataclass(frozen=True)
 class RateOfUe(Channel):
     """UE i has the i-th rate."""
@@ -96,14 +111,19 @@ def coordinator(
     compute_s=lambda ue, version: 1.0,
     broken_off=(),
     rule=FIXED,
+    downlink_mbps=None,
+    error_feedback=False,
+    weights=31_250,
 ):
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
-    model = {"w": torch.zeros(31_250)}
+    model = {"w": torch.zeros(weights)}
     setting = Setting(
         seed=1,
         rounds=rounds,
         backend=backend or Adding(),
-        link=Link(codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "weights", 1),
+        link=Link(
+            codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "update" if error_feedback else "weights", 1
+        ),
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
@@ -112,7 +132,16 @@ def coordinator(
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
     )
-    return Coordinator(setting, Clock(), model, InFlight(setting.link, rule), observers=[Keep()])
+    down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
+    flight = InFlight(
+        setting.link,
+        rule,
+        down,
+        threshold=protocol.movement_threshold(),
+        repeats=protocol.repeats(),
+        error_feedback=error_feedback,
+    )
+    return Coordinator(setting, Clock(), model, flight, observers=[Keep()])
 
 
 def seen(running):
@@ -182,6 +211,196 @@ def test_waiting_for_what_never_arrives_is_told():
         running.run()
 
 
+def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
+    # A Mbit each way: down in 1, 0.5, 4 s, then 1 s of training, then up in 2, 0.5, 1 s.
+    running = coordinator(WaitForAll(), (0.5, 2.0, 1.0), rounds=2, downlink_mbps=(1.0, 2.0, 0.25))
+    running.run()
+    first, second = seen(running).records
+    assert [outcome.download_s for outcome in first.ues] == [1.0, 0.5, 4.0]
+    assert [outcome.delays_s for outcome in first.ues] == [(2.0,), (0.5,), (1.0,)]
+    assert seen(running).fetched_ues[:3] == [1, 0, 2]
+    assert (first.time_s, second.time_s) == (6.0, 12.0)
+    assert (first.downlink_bits, first.uplink_bits) == (3_000_000, 3_000_000)
+
+
+def test_the_deadline_counts_the_download_from_the_broadcast():
+    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others still download then.
+    running = coordinator(Deadline(4.0), (0.5, 2.0, 1.0), downlink_mbps=(1.0, 0.2, 0.0))
+    running.run()
+    record = seen(running).records[0]
+    assert record.time_s == 4.0
+    assert [(outcome.accepted, outcome.reason) for outcome in record.ues] == [
+        ("full", ""),
+        ("none", "late"),
+        ("none", "not reached"),
+    ]
+    assert [outcome.bits for outcome in record.ues] == [1_000_000, 0, 0]
+    # In 4 s: a whole copy, 0.8 Mbit of one, and nothing.
+    assert record.downlink_bits == 1_800_000
+    assert running.setting.backend.log == [("send", (0, 1)), ("get", 0)]
+
+
+def test_a_copy_is_sent_to_a_ue_that_drops_out():
+    running = coordinator(Deadline(5.0), (1.0, 2.0), broken_off={(1, 0)}, downlink_mbps=(1.0, 1.0))
+    running.run()
+    record = seen(running).records[0]
+    assert (record.downlink_bits, record.ues[1].reason, record.ues[1].download_s) == (
+        2_000_000,
+        "dropped out",
+        1.0,
+    )
+
+
+def test_waiting_for_a_download_that_never_arrives_is_told():
+    running = coordinator(WaitForAll(), (1.0, 1.0), downlink_mbps=(1.0, 0.0))
+    with pytest.raises(UserError, match="the download before it, never arrives; a protocol with a deadline"):
+        running.run()
+
+
+def test_a_threshold_of_0_is_to_wait_for_all():
+    # Every UE adds to every weight in every round, so that every model moves.
+    runs = [coordinator(protocol, (0.5, 2.0, 1.0), rounds=3) for protocol in (WaitForAll(), EventTriggered(0.0))]
+    for running in runs:
+        running.run()
+    records = [[replace(record, wall_time_s=0.0) for record in seen(running).records] for running in runs]
+    assert records[0] == records[1]
+    assert sha256(runs[0].model) == sha256(runs[1].model)
+
+
+@pytest.mark.parametrize("absent", ["last", "out"])
+def test_who_does_not_move_enough_sends_nothing_after_its_first_round(absent):
+    running = coordinator(EventTriggered(1e9, absent), (0.5, 2.0, 1.0), rounds=3)
+    running.run()
+    records = seen(running).records
+    assert [record.uplink_bits for record in records] == [3_000_000, 0, 0]
+    # The UEs add 1, 2, 3, and their mean stands in ever after; left out, the global model stays as it is.
+    assert [record.loss for record in records] == [2.0, 2.0, 2.0]
+    assert [record.time_s for record in records] == [3.0, 4.0, 5.0]
+    outcomes = [(one.accepted, one.reason, one.bits, one.delays_s) for record in records[1:] for one in record.ues]
+    assert outcomes == [("none", "not moved", 0, (math.inf,))] * 6
+
+
+def test_only_who_moved_far_enough_sends_and_the_others_count_as_they_were():
+    # 31,250 weights that all move by d are sqrt(31,250) d away. UE 0 fails in round 1: the others' 2 and 3 have
+    # the mean 2.5. In round 2 it sends 3.5 for the first time; the others are at 4.5 and 5.5, too near, and count
+    # as 2 and 3.
+    distance = math.sqrt(31_250)
+    protocol = EventTriggered(3.0 * distance, deadline_s=9.0)
+    running = coordinator(protocol, (1.0, 1.0, 1.0), rounds=2, broken_off={(0, 0)})
+    running.run()
+    first, second = seen(running).records
+    assert (first.loss, second.loss) == pytest.approx((2.5, 8.5 / 3), abs=1e-4)
+    assert [outcome.accepted for outcome in second.ues] == ["full", "none", "none"]
+    # A movement of 2 is more than 1.5, so that all go on as without a threshold.
+    eager = coordinator(EventTriggered(1.5 * distance), (1.0, 1.0, 1.0), rounds=3)
+    eager.run()
+    assert [record.loss for record in seen(eager).records] == [2.0, 4.0, 6.0]
+
+
+def test_what_was_not_accepted_counts_as_never_sent():
+    # UE 0 misses every deadline: it has nothing that could stand in, and sends in every round.
+    running = coordinator(EventTriggered(1e9, deadline_s=2.0), (0.5, 2.0), rounds=2)
+    running.run()
+    outcomes = [[(one.accepted, one.reason, one.bits) for one in record.ues] for record in seen(running).records]
+    late = ("none", "late", 500_000)
+    assert outcomes == [[late, ("full", "", 1_000_000)], [late, ("none", "not moved", 0)]]
+    assert [record.loss for record in seen(running).records] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 300.0, 1e9])
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_an_event_triggered_run_goes_on_from_its_checkpoint(threshold, after):
+    def make():
+        # Of the UEs 0 to 2 one in turn drops out, so that they do not move alike.
+        broken_off = {(version % 3, version) for version in range(1, 6)}
+        protocol = EventTriggered(threshold, deadline_s=9.0)
+        return coordinator(protocol, (0.3, 0.7, 1.1), rounds=6, codec=Affine(2), broken_off=broken_off)
+
+    whole, resumed = make(), make()
+    whole.run()
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
+    assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
+
+
+STEPS = torch.linspace(-1, 1, 48).reshape(3, 16) ** 3 + torch.tensor([[0.3], [-0.1], [0.2]])
+
+
+class Stepping(Adding):
+    """A UE adds the row of STEPS that its round has."""
+
+    def train(self, keys):
+        for key in keys:
+            self.held[key.ue] = {"w": self.held[key.ue]["w"] + STEPS[key.round]}
+
+
+def through_affine(values, bits):
+    """The affine quantiser written out in numpy."""
+    q = (2**bits - 1) / (float(values.max()) - float(values.min()))
+    return (np.rint(q * values.astype(np.float64)) / q).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_error_feedback_is_the_recursion_of_the_papers(bits):
+    running = coordinator(
+        WaitForAll(), (1.0,), rounds=3, backend=Stepping(), codec=Affine(bits), error_feedback=True, weights=16
+    )
+    running.run()
+    model, error = np.zeros(16, np.float32), np.zeros(16, np.float32)
+    for step in STEPS.numpy():
+        sent = (model + step) - model + error
+        told = through_affine(sent, bits)
+        model, error = model + told, sent - told
+    assert np.abs(error).max() > 0.05
+    assert running.model["w"].numpy() == pytest.approx(model, abs=1e-6)
+    assert running.in_flight.errors[0]["w"].numpy() == pytest.approx(error, abs=1e-6)
+    # What was decoded and what is still owed are together all that was trained.
+    owed = running.model["w"] + running.in_flight.errors[0]["w"]
+    assert owed.numpy() == pytest.approx(STEPS.sum(dim=0).numpy(), abs=1e-6)
+
+
+def test_an_error_is_that_of_the_layers_taken_and_stays_where_none_was():
+    codec, draws = Affine(1, (3,)), np.random.default_rng(0)
+    link = Link(codec, RateOfUe((1.0,)), RealBytes(), "update", 1)
+    flight = InFlight(link, FIXED, error_feedback=True)
+    reference = {"w": torch.zeros(16), "n": torch.tensor(5)}
+    trained = [{"w": step, "n": torch.tensor(5 + number)} for number, step in enumerate(STEPS)]
+
+    def upload(version, taken):
+        flight.begin(0, version, 0.0, 1.0, True, reference)
+        assert flight.receive(0, trained[version])
+        sent, update = flight.layers[0], flight.take(Taken(0, taken), 1) if taken else None
+        flight.settle([0], 9.0)
+        return sent, update
+
+    def told(values, layers):
+        structure = structure_of({"w": values})
+        return codec.decode(codec.encode({"w": values}, draws)[:layers], structure)["w"]
+
+    upload(0, taken=0)
+    assert flight.errors == {} and flight.trained == {}
+    _, update = upload(1, taken=1)
+    error = STEPS[1] - told(STEPS[1], 1)
+    assert list(flight.errors[0]) == ["w"] and torch.equal(flight.errors[0]["w"], error)
+    assert update.params["n"] == 6
+    upload(2, taken=0)
+    assert torch.equal(flight.errors[0]["w"], error)
+    sent, _ = upload(2, taken=2)
+    assert sent == codec.encode({"w": STEPS[2] + error, "n": torch.tensor(2)}, draws)
+    assert torch.equal(flight.errors[0]["w"], STEPS[2] + error - told(STEPS[2] + error, 2))
+
+
+@pytest.mark.parametrize("make", [Fading, Uniform, RandomWalk], ids=lambda cls: cls.__name__)
+def test_both_directions_of_a_link_have_the_same_rate_with_the_same_arguments(make):
+    up = Link(Float32(), make(), RealBytes(), "update", 3)
+    down = downlink(make(), up)
+    structure = structure_of({"w": torch.zeros(1_000_000)})
+    for ue in range(5):
+        assert down.transmit(ue, 2, 1.5, structure) == up.transmit(ue, 2, 1.5, structure)
+
+
 @dataclass(frozen=True)
 class EveryArrival(Protocol):
     """Aggregate whenever a model is complete and hand out the new one to its UE: uploads stay in flight."""
@@ -205,9 +424,22 @@ class EveryArrival(Protocol):
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 @pytest.mark.parametrize("broken_off", [(), {(1, 0)}])
-def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off):
+@pytest.mark.parametrize(
+    "more", [{}, {"downlink_mbps": (0.7, 0.3, 5.0)}, {"error_feedback": True}, {"broken": {1}}], ids=str
+)
+def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_off, more):
     def make():
-        return coordinator(EveryArrival(), (0.3, 0.7, 1.1), rounds=8, codec=Affine(4, (4,)), broken_off=broken_off)
+        options = dict(more)
+        backend, codec = Uneven(options.pop("broken", ())), Affine(2, (2,))
+        return coordinator(
+            EveryArrival(),
+            (0.3, 0.7, 1.1),
+            rounds=8,
+            backend=backend,
+            codec=codec,
+            broken_off=broken_off,
+            **options,
+        )
 
     whole = make()
     whole.run()
@@ -215,8 +447,8 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
     resumed = make()
     restore(resumed, seen(whole).snapshots[after - 1])
     resumed.run()
-    kept = [(record.round, record.time_s, record.loss, record.ues) for record in seen(whole).records[after:]]
-    assert [(one.round, one.time_s, one.loss, one.ues) for one in seen(resumed).records] == kept
+    kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
+    assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
     assert sha256(resumed.model) == sha256(whole.model)
 
 

@@ -202,7 +202,10 @@ def test_every_top_level_key_is_described():
 @pytest.mark.parametrize("table", PARTS)
 def test_every_part_and_argument_is_described(table):
     text = section(CONFIG, "## " + table)
-    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == list(REGISTRIES[table])
-    for name, part in REGISTRIES[table].items():
+    # A downlink may be any channel, and the channels have their own section.
+    elsewhere = REGISTRIES["channel"] if table == "downlink" else {}
+    parts = {name: part for name, part in REGISTRIES[table].items() if name not in elsewhere}
+    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == list(parts)
+    for name, part in parts.items():
         expected = {field.name: literal(field.default) for field in dataclasses.fields(part)}
         assert described(section(text, "### " + name)) == expected, f"{table} {name}"

@@ -1,6 +1,7 @@
 """A run that is killed, interrupted or damaged goes on as if nothing had been."""
 
 import errno
+import itertools
 import json
 import random
 import shutil
@@ -12,9 +13,11 @@ from typing import NamedTuple, Tuple
 
 import pytest
 
+from fl_simu import backends, config
 from fl_simu.assemble import syft_installed
 from fl_simu.cli import main
 from fl_simu.results import files
+from fl_simu.station.protocols import PROTOCOLS
 
 # Full, base and rejected uploads all occur; --realtime 4 makes a round last a quarter of a second or more.
 KILLED = """
@@ -306,3 +309,98 @@ def test_a_full_disk_leaves_a_run_that_goes_on(full_at, four_rounds, tmp_path, m
     assert resume(folder) == 0
     assert "going on after round 1" in capsys.readouterr().out
     assert outcome(folder) == outcome(four_rounds)
+
+
+# Every protocol, with every feature that a checkpoint must hold in some row.
+EVERYWHERE = """
+name = "everywhere"
+seed = 5
+rounds = 5
+ues = 4
+ues_per_round = 3
+codec = { name = "affine", base_bits = 2, enhancement_bits = [2] }
+compute = { name = "uniform", low_s = 0.2, high_s = 0.6 }
+data = { name = "digits", train_samples = 160, test_samples = 60 }
+model = { name = "mlp", hidden = [8], dropout = 0.2 }
+optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }
+training = { batch_size = 20, keep_optimizer_state = true }
+"""
+UPLINK = 'channel = { name = "normal", mean_mbps = 0.05, std_mbps = 0.02 }\n'
+DOWNLINK = 'downlink = { name = "normal", mean_mbps = 0.4, std_mbps = 0.2 }\n'
+FEEDBACK = 'payload = "update"\nerror_feedback = true\n'
+
+
+class Row(NamedTuple):
+    """A protocol with what it is tried with, and what the records must show so that the row is worth its time."""
+
+    protocol: str
+    more: str
+    shown: Tuple[str, ...]
+
+
+ROWS = [
+    Row('{ name = "wait_for_all" }', UPLINK + DOWNLINK, ('"full"',)),
+    Row('{ name = "wait_for_all" }', UPLINK + FEEDBACK + 'bits = "feddq"\n', ('"full"',)),
+    Row(
+        '{ name = "deadline", deadline_s = 1.2 }',
+        'channel = { name = "notes_walk", initial_mean_mbps = 0.05, initial_std_mbps = 0.02, tick_s = 0.3, '
+        'step_low_mbps = -0.03, step_high_mbps = 0.03 }\ndelay = "rate_at_start"\nfaults = "dropout"\n',
+        ('"base"', '"full"', '"late"', '"dropped out"'),
+    ),
+    Row(
+        '{ name = "base_then_enhancement", receive_s = 0.7, wait_s = 0.6, close_s = 2.0 }',
+        UPLINK + DOWNLINK + FEEDBACK + 'faults = "crash"\n',
+        ('"base"', '"full"', '"late"'),
+    ),
+    Row('{ name = "first_k", k = 2 }', UPLINK + DOWNLINK + FEEDBACK, ('"full"', '"late"')),
+    Row(
+        '{ name = "event_triggered", threshold = 1.1, deadline_s = 2.5 }',
+        UPLINK + DOWNLINK + FEEDBACK + 'faults = "dropout"\n',
+        ('"full"', '"not moved"'),
+    ),
+    Row('{ name = "event_triggered", threshold = 1.1, absent = "out" }', UPLINK, ('"full"', '"not moved"')),
+    Row('{ name = "buffered", k = 2 }', UPLINK + DOWNLINK + FEEDBACK, ('"full"',)),
+]
+
+
+def break_off(backend, call, arguments, monkeypatch):
+    """Run until the backend is asked for a model for the n-th time, where Ctrl-C comes."""
+    calls = itertools.count(1)
+    cls = backends.BACKENDS[backend]
+    real = cls.get
+
+    def get(self, ue):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(self, ue)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cls, "get", get)
+        assert main(arguments) == 130
+
+
+def test_every_protocol_is_tried_everywhere():
+    assert {config.tomllib.loads("p = " + row.protocol)["p"]["name"] for row in ROWS} == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.protocol.split('"')[1])
+def test_the_same_on_every_backend_and_after_a_break_in_the_middle_of_a_round(row, tmp_path, monkeypatch):
+    monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+    experiment = tmp_path / "experiment.toml"
+    experiment.write_text(f"protocol = {row.protocol}\n{row.more}{EVERYWHERE}")
+    outcomes = {}
+    breaks = {"torch": (5, 10), "syft": (7,)} if syft_installed() else {"torch": (5, 10)}
+    for backend, calls in breaks.items():
+        run = ["run", str(experiment), "--backend", backend]
+        assert main([*run, "--out", str(tmp_path / backend)]) == 0
+        outcomes[backend] = outcome(tmp_path / backend)[:2]
+        for call in calls:
+            folder = tmp_path / f"{backend}-{call}"
+            break_off(backend, call, [*run, "--out", str(folder)], monkeypatch)
+            assert 0 < rounds_done(folder) < 5
+            assert main(["run", "--resume", str(folder)]) == 0
+            outcomes[backend, call] = outcome(folder)[:2]
+    assert [where for where, found in outcomes.items() if found != outcomes["torch"]] == []
+    records = " ".join(outcomes["torch"][1])
+    assert [word for word in row.shown if word not in records] == []
+    assert ('"downlink_bits": 0' not in records) == ("downlink" in row.more)

@@ -53,6 +53,12 @@ class Backend(ABC):
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         """Put back what `optimizer_state` gave."""
 
+    def peek(self, ue: int) -> Params:
+        """The model that a UE has trained, which it still holds. Nobody may change these tensors."""
+        params = self.get(ue)
+        self.put_back(ue, params)
+        return params
+
     def put_back(self, ue: int, params: Params) -> None:
         """Let a UE hold a model as if it had just trained it."""
         self.send((ue,), params)

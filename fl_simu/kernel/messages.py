@@ -54,6 +54,14 @@ class UploadRefused(NamedTuple):
     version: int
 
 
+class UploadSkipped(NamedTuple):
+    """A UE has finished training on `version` and says that it does not send: its model moved too little."""
+
+    time_s: float
+    ue: int
+    version: int
+
+
 class Woke(NamedTuple):
     """A timer that the protocol set has run out; `ue` and `version` are what it gave."""
 
@@ -87,18 +95,25 @@ class Taken(NamedTuple):
 class Aggregate(NamedTuple):
     """Make a new global model of the uploads taken; give up the rejected ones.
 
-    An upload that is neither taken nor rejected stays under way.
+    An upload that is in none of the three lists stays under way.
+
+    Args:
+        taken: what is accepted of which upload.
+        rejected: UEs whose uploads are given up.
+        repeated: UEs that did not send, for whom their last accepted upload stands in.
     """
 
     taken: Tuple[Taken, ...]
     rejected: Tuple[int, ...] = ()
+    repeated: Tuple[int, ...] = ()
 
     def layers(self) -> Dict[int, int]:
-        """How many layers of each settled upload are taken; 0 for those given up."""
-        return {**dict.fromkeys(self.rejected, 0), **{choice.ue: choice.layers for choice in self.taken}}
+        """How many layers of each settled upload are taken; 0 for those given up and those never sent."""
+        none = dict.fromkeys(self.rejected + self.repeated, 0)
+        return {**none, **{choice.ue: choice.layers for choice in self.taken}}
 
 
-Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, Woke]
+Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke]
 Action = Union[Broadcast, WakeAt, Aggregate]
 
 

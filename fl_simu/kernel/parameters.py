@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
@@ -62,6 +63,16 @@ def largest_spread(one: Params, other: Params) -> float:
     """Largest minus smallest element of the difference, over the floating-point tensors of a tensor each."""
     gaps = [one[name] - other[name] for name in one if one[name].numel() and one[name].dtype.is_floating_point]
     return max((float(gap.max() - gap.min()) for gap in gaps), default=0.0)
+
+
+def distance(one: Params, other: Params) -> float:
+    """Euclidean distance over all floating-point tensors together, summed in float64.
+
+    >>> distance({"w": torch.tensor([3.0, 0.0])}, {"w": torch.zeros(2)})
+    3.0
+    """
+    floating = [name for name in one if one[name].dtype.is_floating_point]
+    return math.sqrt(sum((one[name].double() - other[name].double()).pow(2).sum().item() for name in floating))
 
 
 def to_arrays(params: Params) -> Dict[str, np.ndarray]:

@@ -33,7 +33,9 @@ class UeOutcome:
             infinite or NaN when it never arrived.
         bits: what this UE sent in this round [bit].
         accepted: "full", "base" or "none".
-        reason: why nothing was accepted ("late", "not finite", "dropped out"), else empty.
+        reason: why nothing was accepted ("late", "not finite", "dropped out", "not reached", "not moved"), else
+            empty.
+        download_s: from the broadcast to the arrival of the global model [s]; 0 where the downlink is free.
 
     Raises:
         BadField: another word for `accepted`, or negative bits.
@@ -45,6 +47,7 @@ class UeOutcome:
     bits: int
     accepted: str
     reason: str = ""
+    download_s: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.accepted in ACCEPTED, "accepted", self.accepted, _ONE_OF_THESE)
@@ -63,6 +66,7 @@ class RoundRecord:
         uplink_bits: what all UEs sent in this round [bit].
         ues: the UEs that took part.
         wall_time_s: what this round took on the wall clock [s].
+        downlink_bits: what the BS sent to hand these UEs the model [bit]; 0 where the downlink is free.
 
     Raises:
         BadField: `uplink_bits` is not the sum of the UEs' bits.
@@ -75,6 +79,7 @@ class RoundRecord:
     uplink_bits: int
     ues: Tuple[UeOutcome, ...]
     wall_time_s: float
+    downlink_bits: int = 0
 
     def __post_init__(self) -> None:
         total = sum(outcome.bits for outcome in self.ues)
@@ -90,6 +95,7 @@ class RoundRecord:
             "uplink_bits": int(self.uplink_bits),
             "ues": [_plain_outcome(outcome) for outcome in self.ues],
             "wall_time_s": float(self.wall_time_s),
+            "downlink_bits": int(self.downlink_bits),
         }
         return json.dumps(finite_or_none(value), allow_nan=False)
 
@@ -105,6 +111,7 @@ class RoundRecord:
             for name in ("time_s", "accuracy", "loss", "wall_time_s"):
                 value[name] = _number(value[name])
             value["round"] = index(value["round"])
+            value["downlink_bits"] = index(value["downlink_bits"])
             value["ues"] = tuple(_read_outcome(outcome) for outcome in value["ues"])
             return RoundRecord(**value)
         except (KeyError, TypeError, OverflowError) as error:
@@ -119,13 +126,15 @@ def _plain_outcome(outcome: UeOutcome) -> Dict[str, Any]:
         "bits": int(outcome.bits),
         "accepted": outcome.accepted,
         "reason": outcome.reason,
+        "download_s": float(outcome.download_s),
     }
 
 
 def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
     delays_s = tuple(_number(delay_s) for delay_s in value["delays_s"])
     whole = {"ue": index(value["ue"]), "bits": index(value["bits"])}
-    return UeOutcome(**dict(value, compute_s=_number(value["compute_s"]), delays_s=delays_s, **whole))
+    times = {name: _number(value[name]) for name in ("compute_s", "download_s")}
+    return UeOutcome(**dict(value, delays_s=delays_s, **times, **whole))
 
 
 def _number(value: Optional[float]) -> float:
@@ -208,6 +217,7 @@ class Summary:
         virtual_time_s: virtual time of the last aggregation [s].
         wall_time_s: time on the wall clock [s].
         uplink_bits: what all UEs sent in all rounds [bit].
+        downlink_bits: what the BS sent in all rounds to hand them the model [bit].
         accepted_full, accepted_base, rejected: uploads, counted over all rounds.
         model_sha256: hash of the final params.
         facts: anything else worth keeping, as values that JSON has; they stand beside the fields above.
@@ -224,6 +234,7 @@ class Summary:
     virtual_time_s: float
     wall_time_s: float
     uplink_bits: int
+    downlink_bits: int
     accepted_full: int
     accepted_base: int
     rejected: int
@@ -277,6 +288,7 @@ def summarise(
         virtual_time_s=float(records[-1].time_s) if records else 0.0,
         wall_time_s=float(wall_time_s),
         uplink_bits=sum(int(record.uplink_bits) for record in records),
+        downlink_bits=sum(int(record.downlink_bits) for record in records),
         accepted_full=outcomes.count("full"),
         accepted_base=outcomes.count("base"),
         rejected=outcomes.count("none"),
@@ -317,6 +329,7 @@ def closing_table(summary: Summary) -> str:
         ("test accuracy", "not measured" if math.isnan(accuracy) else f"{100 * accuracy:.2f} %"),
         ("virtual time", f"{summary.virtual_time_s:.2f} s"),
         ("bits sent", readable_bits(summary.uplink_bits)),
+        *([("bits received", readable_bits(summary.downlink_bits))] if summary.downlink_bits else []),
         ("accepted full", share(summary.accepted_full)),
         ("accepted base", share(summary.accepted_base)),
         ("rejected", share(summary.rejected)),

@@ -20,6 +20,7 @@ from fl_simu.kernel.messages import (
     Ready,
     Taken,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
@@ -36,12 +37,14 @@ class Standing(NamedTuple):
         arrived: how many of its layers arrived whole before the BS decided on it.
         layers: number of layers that its complete upload has; 0 until the first one has arrived.
         decided: whether the BS waits for it no longer.
+        skipped: whether it told the BS that it does not send.
     """
 
     started_s: float = math.inf
     arrived: int = 0
     layers: int = 0
     decided: bool = False
+    skipped: bool = False
 
     @property
     def complete(self) -> bool:
@@ -121,6 +124,14 @@ class Protocol(ABC):
         """Whether a round ends though a UE that was handed the model never answers."""
         return False
 
+    def movement_threshold(self) -> Optional[float]:
+        """How far a model must have moved since its UE's last accepted upload to be sent; None sends every one."""
+        return None
+
+    def repeats(self) -> bool:
+        """Whether it may let a UE's last accepted upload stand in, which the BS then keeps."""
+        return False
+
 
 class InRounds(Protocol):
     """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
@@ -176,11 +187,12 @@ class InRounds(Protocol):
         if isinstance(event, LayerArrived):
             standing = Standing(standing.started_s, event.layer + 1, event.layers)
             complete += standing.complete
-        decided = isinstance(event, UploadRefused) or self.decided(standing, event.time_s)
+        skipped = isinstance(event, UploadSkipped)
+        decided = skipped or isinstance(event, UploadRefused) or self.decided(standing, event.time_s)
         if isinstance(event, Woke) and not decided:
             return state, ()
         if decided:
-            standing = Standing(standing.started_s, standing.arrived, standing.layers, True)
+            standing = Standing(standing.started_s, standing.arrived, standing.layers, True, skipped)
             waiting -= 1
         standings = _changed(state.standings, event.ue, standing)
         state = Round(state.version, state.ues, waiting, complete, standings)
@@ -300,6 +312,57 @@ class FirstK(InRounds):
         return standing.complete
 
 
+@dataclass(frozen=True)
+class EventTriggered(InRounds):
+    r"""A UE sends only when its model has moved by more than a threshold since its last accepted upload.
+
+    .. math:: \lVert w_{now} - w_{sent} \rVert_2 > threshold
+
+    over all floating-point tensors of the UE's own trained models. Until the BS has accepted an upload of it, a UE
+    always sends. Else it tells the BS, at no cost, that it does not: it sends 0 bits, and its last accepted upload
+    stands in, as the BS decoded it then, or it is left out. The round ends when every UE has sent or said so. A UE
+    that fails, or whose upload is late or refused, is rejected. Each UE keeps the model that it sent, and the BS,
+    where it repeats, what it decoded: two models a UE.
+
+    Args:
+        threshold: distance in the model's units, at least 0.
+        absent: what the BS does for a UE that does not send: "last" takes its last accepted upload again, "out"
+            leaves it out.
+        deadline_s: time from the broadcast in s after which the BS waits for nobody, above 0; infinity waits for
+            all.
+
+    Reference: Chen et al. 2018, "LAG: Lazily Aggregated Gradient for Communication-Efficient Distributed
+    Learning".
+    """
+
+    threshold: float = 5.0
+    absent: str = "last"
+    deadline_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        require(0 <= self.threshold < math.inf, "threshold", self.threshold, "a finite number, at least 0")
+        require(self.absent in ("last", "out"), "absent", self.absent, "one of last, out")
+        require(self.deadline_s > 0, "deadline_s", self.deadline_s, "a number above 0")
+
+    def close(self, state: Round) -> Aggregate:
+        """Take what has arrived; of the others reject those for whom nothing stands in."""
+        taken, rejected, _ = super().close(state)
+        repeated = tuple(ue for ue, standing in state.by_ue() if standing.skipped and self.repeats())
+        return Aggregate(taken, tuple(ue for ue in rejected if ue not in repeated), repeated)
+
+    def round_timer(self, now_s: float) -> float:
+        return now_s + self.deadline_s
+
+    def bears_silence(self) -> bool:
+        return self.deadline_s < math.inf
+
+    def movement_threshold(self) -> Optional[float]:
+        return self.threshold
+
+    def repeats(self) -> bool:
+        return self.absent == "last"
+
+
 class Buffer(NamedTuple):
     """Where an asynchronous BS stands.
 
@@ -386,5 +449,6 @@ PROTOCOLS: Dict[str, Type[Protocol]] = {
     "deadline": Deadline,
     "base_then_enhancement": BaseThenEnhancement,
     "first_k": FirstK,
+    "event_triggered": EventTriggered,
     "buffered": Buffered,
 }

@@ -8,8 +8,8 @@ arrivals when the UE begins to send, and the BS fetches the model only when the 
 
 import functools
 import math
-from dataclasses import dataclass
-from typing import Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
@@ -17,6 +17,7 @@ from fl_simu.kernel.randomness import stream
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import Layered
+from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
@@ -33,6 +34,7 @@ class Upload:
         sizes_bits: size of each layer, base first.
         arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
         bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
+        compute_s: virtual time in s that the UE trained before it.
     """
 
     ue: int
@@ -41,6 +43,7 @@ class Upload:
     sizes_bits: Tuple[int, ...]
     arrivals_s: Tuple[float, ...]
     bits: int = 0
+    compute_s: float = 0.0
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
@@ -59,6 +62,7 @@ class Link:
         payload: what is encoded: "weights" (the params themselves) or "update" (params minus the global model
             that the UE started from, which the BS knows).
         seed: the experiment's seed, for what the channel draws.
+        delay: what a rate that changes while sending means for the arrivals.
     """
 
     codec: Codec
@@ -66,18 +70,29 @@ class Link:
     size: SizeRule
     payload: str
     seed: int
+    delay: DelayRule = field(default_factory=Integrated)
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
         self.size.check(self.codec)
+        self.delay.check(self.channel)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
 
-    def encode(self, upload: Upload, params: Params, reference: Params) -> Tuple[bytes, ...]:
-        """Step 1, at the UE: the layers that it sends, base first."""
-        content = difference(params, reference) if self.payload == "update" else params
+    def encode(
+        self, upload: Upload, params: Params, reference: Params, error: Optional[Params] = None
+    ) -> Tuple[bytes, ...]:
+        """Step 1, at the UE: the layers that it sends, base first.
+
+        Args:
+            upload: what goes on the air.
+            params: the model that the UE has trained.
+            reference: the global model that it started from.
+            error: what `lost` told of its last accepted upload, with error feedback.
+        """
+        content = self._content(params, reference, error)
         return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
@@ -89,13 +104,43 @@ class Link:
         if start_s == math.inf:
             return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
-        arrivals = self.channel.arrivals_s(self.seed, ue, version, start_s, loads_mbit)
+        arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals, bits)
 
     def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
         """Step 3, at the BS: the model that the first layers tell."""
         params = self.codec_at(upload.bits).decode(layers, structure_of(reference))
         return total(params, reference) if self.payload == "update" else params
+
+    def lost(
+        self,
+        upload: Upload,
+        layers: Sequence[bytes],
+        params: Params,
+        reference: Params,
+        error: Optional[Params] = None,
+    ) -> Params:
+        r"""Error feedback, at the UE: what these layers do not tell of what was encoded.
+
+        .. math:: e_{t+1} = v_t - decode(layers), \quad v_t = (params - reference) + e_t
+
+        Args:
+            upload, params, reference, error: as they were for `encode`.
+            layers: those that the BS took.
+
+        Returns:
+            :math:`e_{t+1}`, floating-point tensors only.
+
+        Reference: Seide et al. 2014, "1-Bit Stochastic Gradient Descent"; Karimireddy et al. 2019, "Error Feedback
+        Fixes SignSGD and other Gradient Compression Schemes".
+        """
+        content = self._content(params, reference, error)
+        told = self.codec_at(upload.bits).decode(layers, structure_of(reference))
+        return {name: tensor - told[name] for name, tensor in content.items() if tensor.dtype.is_floating_point}
+
+    def _content(self, params: Params, reference: Params, error: Optional[Params]) -> Params:
+        content = difference(params, reference) if self.payload == "update" else params
+        return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
         """What an upload at so many bits puts on the air, in Mbit."""
@@ -107,7 +152,9 @@ class Link:
             return 0
         if end_s >= upload.arrivals_s[-1]:
             return sum(upload.sizes_bits)
-        carried = self.channel.carried_mbit(self.seed, upload.ue, upload.version, upload.start_s, end_s)
+        carried = self.delay.carried_mbit(
+            self.channel, self.seed, upload.ue, upload.version, upload.start_s, end_s
+        )
         return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))
 
 

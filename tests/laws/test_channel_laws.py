@@ -1,4 +1,7 @@
-"""What every channel must do. A new channel is tested here as soon as it is registered: give it a few settings."""
+"""What every channel and every delay rule must do, each rule over each channel.
+
+A new one is tested here as soon as it is registered: give a channel a few settings.
+"""
 
 import itertools
 import math
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fl_simu.kernel.errors import BadField
 from fl_simu.uplink.channels import CHANNELS
 from fl_simu.uplink.channels.base import arrivals_over
 from fl_simu.uplink.channels.constant import Constant
@@ -19,6 +23,7 @@ from fl_simu.uplink.channels.normal import Normal
 from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
 from fl_simu.uplink.channels.trace import Trace
 from fl_simu.uplink.channels.uniform import Uniform
+from fl_simu.uplink.delays import DELAYS, Integrated, RateAtStart
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-traces-"))
 (FOLDER / "packets").write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
@@ -40,16 +45,35 @@ CASES = [
     for name, settings in SETTINGS.items()
     for number, channel in enumerate(settings)
 ]
-# The notes' walk may go below 0 and looks at the rate once: it is the named exception to the laws below.
+# The notes' walk may go below 0: it is the named exception to the laws below.
 LAWFUL = [case for case in CASES if not isinstance(case.values[0], NotesWalk)]
 # Packets that a load does not fill are lost to the next upload, so their loads do not add up exactly.
 ADDITIVE = [case for case in LAWFUL if not isinstance(case.values[0], Trace)]
+RULES = [rule() for rule in DELAYS.values()]
+RULED = [
+    pytest.param(rule, case.values[0], id=f"{name} {case.id}")
+    for name, rule in zip(DELAYS, RULES)
+    for case in CASES
+    if isinstance(rule, RateAtStart) or case in LAWFUL
+]
 UES, STARTS = st.integers(0, 1000), st.floats(0, 1e3)
 LOADS = st.tuples(st.floats(0, 100), st.floats(0, 100))
 
 
 def test_every_registered_channel_is_tested_here():
     assert set(SETTINGS) == set(CHANNELS)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_refuses_only_what_it_has_no_answer_for(rule, case):
+    bears = not (isinstance(rule, Integrated) and isinstance(case, NotesWalk))
+    try:
+        rule.check(case)
+    except BadField:
+        assert not bears
+    else:
+        assert bears
 
 
 @pytest.mark.parametrize("channel", LAWFUL)
@@ -80,32 +104,58 @@ def test_the_rate_at_a_moment_does_not_depend_on_where_one_began_to_look(channel
         assert next(channel.pieces(1, ue, 0, later))[0] == rate_mbps
 
 
-@pytest.mark.parametrize("channel", CASES)
+@pytest.mark.parametrize("rule, channel", RULED)
 @given(ue=UES, start_s=STARTS, loads=LOADS)
-def test_delay_is_monotone_in_size_and_never_negative(channel, ue, start_s, loads):
+def test_delay_is_monotone_in_size_and_never_negative(rule, channel, ue, start_s, loads):
     small, large = sorted(loads)
-    arrivals = [channel.arrivals_s(1, ue, 0, start_s, [load])[0] for load in (small, large)]
-    assert start_s <= arrivals[0]
-    assert isinstance(channel, NotesWalk) or arrivals[0] <= arrivals[1]
+    arrivals = [rule.arrivals_s(channel, 1, ue, 0, start_s, [load])[0] for load in (small, large)]
+    assert start_s <= arrivals[0] <= arrivals[1]
+    assert (
+        rule.arrivals_s(channel, 1, ue, 0, start_s, loads)[0]
+        <= rule.arrivals_s(channel, 1, ue, 0, start_s, [sum(loads)])[0]
+    )
+
+
+@pytest.mark.parametrize("rule, channel", RULED)
+@given(ue=UES, start_s=STARTS, span_s=st.floats(0, 20), load=st.floats(0.01, 100))
+def test_what_is_on_the_air_grows_until_it_is_the_load(rule, channel, ue, start_s, span_s, load):
+    (arrival_s,) = rule.arrivals_s(channel, 1, ue, 0, start_s, [load])
+    moments = [start_s, start_s + span_s / 2, start_s + span_s]
+    sent = [rule.carried_mbit(channel, 1, ue, 0, start_s, moment) for moment in moments if moment <= arrival_s]
+    assert sent == sorted(sent)
+    assert sent[0] == 0 and (isinstance(channel, Trace) or sent[-1] <= load * (1 + 1e-6) + 1e-6)
+
+
+@pytest.mark.parametrize("channel", CASES)
+@given(ue=UES, start_s=STARTS, loads=LOADS, span_s=st.floats(0, 20))
+def test_rate_at_start_is_size_over_rate(channel, ue, start_s, loads, span_s):
+    rate_mbps = next(channel.pieces(1, ue, 0, start_s))[0]
+    wanted = [
+        start_s + max(0.0, size / rate_mbps) if rate_mbps else math.inf for size in itertools.accumulate(loads)
+    ]
+    rule = RateAtStart()
+    assert rule.arrivals_s(channel, 1, ue, 0, start_s, loads) == pytest.approx(wanted, rel=1e-12)
+    carried = rule.carried_mbit(channel, 1, ue, 0, start_s, start_s + span_s)
+    assert carried == pytest.approx(max(0.0, rate_mbps) * span_s, abs=1e-9 * max(1.0, abs(rate_mbps)))
 
 
 @pytest.mark.parametrize("channel", ADDITIVE)
 @given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)))
 def test_two_loads_after_each_other_arrive_as_one(channel, ue, start_s, loads):
-    first, both = channel.arrivals_s(1, ue, 0, start_s, loads)
-    whole = channel.arrivals_s(1, ue, 0, start_s, [sum(loads)])[0]
+    first, both = Integrated().arrivals_s(channel, 1, ue, 0, start_s, loads)
+    whole = Integrated().arrivals_s(channel, 1, ue, 0, start_s, [sum(loads)])[0]
     assert both == pytest.approx(whole, rel=1e-9)
     if whole < math.inf:
-        assert channel.arrivals_s(1, ue, 0, first, [loads[1]])[0] == pytest.approx(whole, rel=1e-9)
+        assert Integrated().arrivals_s(channel, 1, ue, 0, first, [loads[1]])[0] == pytest.approx(whole, rel=1e-9)
 
 
 @pytest.mark.parametrize("channel", ADDITIVE)
 @given(ue=st.integers(0, 20), start_s=STARTS, loads=st.tuples(st.floats(0, 3), st.floats(0, 3)))
 def test_arrivals_are_the_integral_of_the_rate_over_the_pieces(channel, ue, start_s, loads):
-    arrivals = channel.arrivals_s(1, ue, 0, start_s, loads)
+    arrivals = Integrated().arrivals_s(channel, 1, ue, 0, start_s, loads)
     if arrivals[-1] - start_s < 20:
         pieces = channel.pieces(1, ue, 0, start_s)
         assert arrivals == pytest.approx(arrivals_over(pieces, start_s, loads), rel=1e-9, abs=1e-9)
-        assert channel.carried_mbit(1, ue, 0, start_s, arrivals[-1]) == pytest.approx(
+        assert Integrated().carried_mbit(channel, 1, ue, 0, start_s, arrivals[-1]) == pytest.approx(
             sum(loads), rel=1e-6, abs=1e-6
         )

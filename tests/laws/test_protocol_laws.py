@@ -13,6 +13,7 @@ from fl_simu.kernel.messages import (
     LayerArrived,
     Ready,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
@@ -23,6 +24,7 @@ from fl_simu.station.protocols import (
     BaseThenEnhancement,
     Buffered,
     Deadline,
+    EventTriggered,
     FirstK,
     InRounds,
     WaitForAll,
@@ -33,14 +35,16 @@ SETTINGS = {
     "deadline": [Deadline(2.0), Deadline(0.25)],
     "base_then_enhancement": [BaseThenEnhancement(1.0, 2.0), BaseThenEnhancement(2.0, 1.0)],
     "first_k": [FirstK(1), FirstK(2), FirstK(9)],
+    "event_triggered": [EventTriggered(), EventTriggered(0.5, "out"), EventTriggered(0.5, "last", deadline_s=2.0)],
     "buffered": [Buffered(1), Buffered(2, staleness_power=0.0), Buffered(9)],
 }
 CASES = [pytest.param(protocol, id=str(protocol)) for settings in SETTINGS.values() for protocol in settings]
 ROUNDS = 3
 
-# For each UE and round: compute time, delays of two layers, whether its model is refused.
+# For each UE and round: compute time, delays of two layers, and what becomes of its upload.
 QUARTERS = st.integers(0, 12).map(lambda quarter: quarter / 4)
-UPLOAD = st.tuples(QUARTERS, QUARTERS, QUARTERS, st.booleans())
+FATES = st.sampled_from(["sent", "sent", "refused", "skipped"])
+UPLOAD = st.tuples(QUARTERS, QUARTERS, QUARTERS, FATES)
 WORLD = st.lists(st.lists(UPLOAD, min_size=ROUNDS, max_size=ROUNDS), min_size=1, max_size=5)
 
 
@@ -66,7 +70,7 @@ def play(protocol, world):
                     assert ue not in in_flight, "a UE works on one model at a time"
                     in_flight[ue] = len(rounds)
                     handed_s[ue, len(rounds)] = clock.now_s
-                    send(clock, ue, len(rounds), world[ue][len(rounds)])
+                    send(protocol, clock, ue, len(rounds), world[ue][len(rounds)])
             elif isinstance(action, WakeAt):
                 assert action.time_s >= clock.now_s
                 clock.push(action.time_s, Woke(action.time_s, action.ue, action.version), TIMER)
@@ -79,11 +83,19 @@ def play(protocol, world):
     return rounds, handed_s
 
 
-def send(clock, ue, version, upload):
-    compute_s, base_s, more_s, refused = upload
+def skips(protocol, version, fate):
+    """Whether a UE does not send, which only some protocols let it, and none in its first round."""
+    return fate == "skipped" and version > 0 and protocol.movement_threshold() is not None
+
+
+def send(protocol, clock, ue, version, upload):
+    compute_s, base_s, more_s, fate = upload
     start_s = clock.now_s + compute_s
+    if skips(protocol, version, fate):
+        clock.push(start_s, UploadSkipped(start_s, ue, version), ARRIVAL)
+        return
     clock.push(start_s, UploadStarted(start_s, ue, version), ARRIVAL)
-    if refused:
+    if fate == "refused":
         clock.push(start_s + base_s, UploadRefused(start_s + base_s, ue, version), ARRIVAL)
         return
     for layer, time_s in enumerate((start_s + base_s, start_s + base_s + more_s)):
@@ -101,7 +113,8 @@ def test_every_round_ends_and_settles_no_ue_twice(protocol, world):
     assert len(rounds) == ROUNDS
     for in_flight, aggregate, _ in rounds:
         settled = aggregate.layers()
-        assert len(settled) == len(aggregate.taken) + len(aggregate.rejected), "a UE is settled once"
+        lists = (aggregate.taken, aggregate.rejected, aggregate.repeated)
+        assert len(settled) == sum(map(len, lists)), "a UE is settled once"
         assert set(settled) <= set(in_flight)
         assert [choice.ue for choice in aggregate.taken] == sorted(choice.ue for choice in aggregate.taken)
         if isinstance(protocol, InRounds):
@@ -110,12 +123,26 @@ def test_every_round_ends_and_settles_no_ue_twice(protocol, world):
 
 @pytest.mark.parametrize("protocol", CASES)
 @given(world=WORLD)
-def test_nothing_is_taken_before_it_arrived_or_after_it_was_refused(protocol, world):
+def test_nothing_is_taken_before_it_arrived_or_where_it_was_refused_or_never_sent(protocol, world):
     rounds, handed_s = play(protocol, world)
     for in_flight, aggregate, closed_s in rounds:
         for choice in aggregate.taken:
             version = in_flight[choice.ue]
-            compute_s, base_s, more_s, refused = world[choice.ue][version]
-            assert not refused
+            compute_s, base_s, more_s, fate = world[choice.ue][version]
+            assert fate != "refused" and not skips(protocol, version, fate)
             arrival_s = handed_s[choice.ue, version] + compute_s + base_s
             assert arrival_s + (more_s if choice.layers == 2 else 0.0) <= closed_s
+
+
+@pytest.mark.parametrize("protocol", CASES)
+@given(world=WORLD)
+def test_an_older_upload_stands_in_only_for_who_said_that_it_does_not_send(protocol, world):
+    rounds, handed_s = play(protocol, world)
+    for in_flight, aggregate, closed_s in rounds:
+        silent = {
+            ue
+            for ue, version in in_flight.items()
+            if skips(protocol, version, world[ue][version][3])
+            and handed_s[ue, version] + world[ue][version][0] <= closed_s
+        }
+        assert set(aggregate.repeated) == (silent if protocol.repeats() else set())

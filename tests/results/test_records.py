@@ -22,6 +22,7 @@ outcomes = st.builds(
     bits=st.integers(0, 2**60),
     accepted=st.sampled_from(["full", "base", "none"]),
     reason=st.text(),
+    download_s=any_float,
 )
 
 
@@ -30,14 +31,18 @@ def records(draw):
     ues = tuple(draw(st.lists(outcomes, max_size=3)))
     time_s, accuracy, loss, wall_time_s = (draw(any_float) for _ in range(4))
     bits = sum(one.bits for one in ues)
-    return RoundRecord(draw(st.integers(0, 10**6)), time_s, accuracy, loss, bits, ues, wall_time_s)
+    downlink_bits = draw(st.integers(0, 2**60))
+    return RoundRecord(draw(st.integers(0, 10**6)), time_s, accuracy, loss, bits, ues, wall_time_s, downlink_bits)
 
 
 def _flat(record):
     """All values of a record, as text that tells every bit; what is not finite is one and the same."""
-    ues = [[one.ue, one.compute_s, *one.delays_s, one.bits, one.accepted, one.reason] for one in record.ues]
+    ues = [
+        [one.ue, one.compute_s, *one.delays_s, one.bits, one.accepted, one.reason, one.download_s]
+        for one in record.ues
+    ]
     numbers = [record.round, record.time_s, record.accuracy, record.loss]
-    values = sum(ues, [*numbers, record.uplink_bits, record.wall_time_s])
+    values = sum(ues, [*numbers, record.uplink_bits, record.wall_time_s, record.downlink_bits])
     return ["lost" if isinstance(v, float) and not math.isfinite(v) else repr(v) for v in values]
 
 

@@ -12,11 +12,12 @@ from fl_simu.kernel.messages import (
     Ready,
     Taken,
     UploadRefused,
+    UploadSkipped,
     UploadStarted,
     WakeAt,
     Woke,
 )
-from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, FirstK, WaitForAll
 
 
 def started(time_s, ue, version=0):
@@ -47,6 +48,39 @@ TABLES = {
             (arrived(2.5, 0, 1), []),
             (arrived(3.9, 1, 0), []),
             (Woke(4.0, -1, 0), [Aggregate((Taken(0, 2), Taken(1, 1)), (2,))]),
+        ],
+    ),
+    "event-triggered: what did not move stands in, what is refused does not": (
+        EventTriggered(0.5),
+        [
+            (READY, [SEND]),
+            (started(1.0, 0), []),
+            (UploadSkipped(1.5, 2, 0), []),
+            (arrived(2.0, 0, 0), []),
+            (UploadRefused(2.5, 1, 0), []),
+            (arrived(3.0, 0, 1), [Aggregate((Taken(0, 2),), (1,), (2,))]),
+            (Ready(3.0, 1, (0, 1)), [Broadcast((0, 1))]),
+            (UploadSkipped(4.0, 1, 1), []),
+            (UploadSkipped(5.0, 0, 1), [Aggregate((), (), (0, 1))]),
+        ],
+    ),
+    "event-triggered: or is left out, and a deadline ends the round": (
+        EventTriggered(0.5, absent="out", deadline_s=4.0),
+        [
+            (READY, [SEND, WakeAt(4.0, 0)]),
+            (started(1.0, 0), []),
+            (UploadSkipped(1.5, 2, 0), []),
+            (arrived(2.0, 0, 0), []),
+            (Woke(4.0, -1, 0), [Aggregate((Taken(0, 1),), (1, 2))]),
+        ],
+    ),
+    "event-triggered: who had not decided by the deadline is late": (
+        EventTriggered(0.5, deadline_s=4.0),
+        [
+            (READY, [SEND, WakeAt(4.0, 0)]),
+            (UploadSkipped(1.5, 2, 0), []),
+            (Woke(4.0, -1, 0), [Aggregate((), (0, 1), (2,))]),
+            (UploadSkipped(4.5, 1, 0), []),
         ],
     ),
     "first k leaves the others alone": (
@@ -192,6 +226,10 @@ def test_events_in_actions_out(name):
         lambda: Deadline(math.nan),
         lambda: Deadline(math.inf),
         lambda: FirstK(0),
+        lambda: EventTriggered(-0.1),
+        lambda: EventTriggered(math.inf),
+        lambda: EventTriggered(absent="first"),
+        lambda: EventTriggered(deadline_s=0.0),
         lambda: Buffered(k=0),
         lambda: Buffered(staleness_power=-1.0),
         lambda: BaseThenEnhancement(receive_s=0.0),

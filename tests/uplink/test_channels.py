@@ -18,6 +18,7 @@ from fl_simu.uplink.channels.path_loss import LogDistance, UrbanMacro, UrbanMicr
 from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
 from fl_simu.uplink.channels.ticked import BLOCK, course
 from fl_simu.uplink.channels.trace import Trace
+from fl_simu.uplink.delays import RateAtStart
 
 PIECES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 5)), min_size=1, max_size=6)
 
@@ -92,9 +93,10 @@ def test_the_notes_walk_is_free_and_a_negative_rate_passes_at_once():
         for tick in range(300)
         if course(channel, 1, ue, tick // BLOCK)[tick % BLOCK] < 0
     )
-    assert channel.arrivals_s(1, below[0], 0, float(below[1]), [70.0]) == (float(below[1]),)
+    assert RateAtStart().arrivals_s(channel, 1, below[0], 0, float(below[1]), [70.0]) == (float(below[1]),)
     rate = course(channel, 1, 0, 0)[3]
-    assert channel.arrivals_s(1, 0, 0, 3.5, [10.0, 20.0]) == pytest.approx((3.5 + 10 / rate, 3.5 + 30 / rate))
+    arrivals = RateAtStart().arrivals_s(channel, 1, 0, 0, 3.5, [10.0, 20.0])
+    assert arrivals == pytest.approx((3.5 + 10 / rate, 3.5 + 30 / rate))
 
 
 def test_gauss_markov_has_its_mean_its_deviation_and_its_memory():

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Iterator, List, Sequence, Tuple
+from typing import ClassVar, Iterator, List, Sequence, Tuple
 
 Piece = Tuple[float, float]
 
@@ -12,7 +12,12 @@ class Channel(ABC):
 
     A channel holds no state: what it draws is keyed by the seed, the UE and the round, or the UE and a block of
     time, so that it tells the same rates whenever it is asked.
+
+    Class attributes:
+        falls_below_0: whether a rate may be negative, a quirk of the notes.
     """
+
+    falls_below_0: ClassVar[bool] = False
 
     @abstractmethod
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
@@ -31,7 +36,7 @@ class Channel(ABC):
     def arrivals_s(
         self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, ...]:
-        """When the last bit of each load arrives, sent one after the other from `start_s` on.
+        """When the last bit of each load arrives by the integral of the rate; see `uplink.delays`.
 
         Args:
             seed, ue, round, start_s: as for `pieces`.
@@ -43,7 +48,7 @@ class Channel(ABC):
         return arrivals_over(self.pieces(seed, ue, round, start_s), start_s, loads_mbit)
 
     def carried_mbit(self, seed: int, ue: int, round: int, start_s: float, end_s: float) -> float:
-        """What an upload that began at `start_s` has put on the air by `end_s`, in Mbit."""
+        """The integral of the rate: what an upload that began at `start_s` has sent by `end_s`, in Mbit."""
         return carried_over(self.pieces(seed, ue, round, start_s), start_s, end_s)
 
 

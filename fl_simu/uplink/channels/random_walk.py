@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -89,11 +88,12 @@ class RandomWalk(_Walk):
 class NotesWalk(_Walk):
     """The notes' walk, which has no bounds: its rate may fall below 0, a quirk. Use `random_walk` instead.
 
-    An upload takes size / rate with the rate at its start, whatever comes after. A negative rate gives a negative
-    delay, which passes every threshold: such an upload arrives the moment it begins. A rate of 0 never delivers.
+    A rate below 0 cannot be integrated to a delay: it goes with the delay rule `rate_at_start` only.
 
     Reference: notes, graded upload.
     """
+
+    falls_below_0 = True
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
         changes = self.changes_mbps(seed, ue, number)
@@ -101,11 +101,3 @@ class NotesWalk(_Walk):
         if number == 0:
             changes[0] = 0.0
         return start + np.cumsum(changes)
-
-    def arrivals_s(
-        self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
-    ) -> Tuple[float, ...]:
-        rate_mbps = next(self.pieces(seed, ue, round, start_s))[0]
-        if rate_mbps == 0:
-            return (math.inf,) * len(loads_mbit)
-        return tuple(start_s + max(0.0, float(load) / rate_mbps) for load in np.cumsum(loads_mbit))
