@@ -42,7 +42,10 @@ class DelayRule(ABC):
 
 @dataclass(frozen=True)
 class Integrated(DelayRule):
-    r"""The rate is integrated over time, exactly: a load L has arrived at t when :math:`\int_{start}^t r = L`."""
+    r"""The rate is integrated over time, exactly: a rate that changes while sending counts.
+
+    A load of L Mbit that begins at s has arrived at t when :math:`\int_s^t r = L`.
+    """
 
     def arrivals_s(
         self, channel: Channel, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
@@ -61,7 +64,7 @@ class Integrated(DelayRule):
 
 @dataclass(frozen=True)
 class RateAtStart(DelayRule):
-    r"""The notes' delay: :math:`size / rate` with the rate at the start, whatever comes after.
+    """The notes' delay: size / rate with the rate at the start, whatever comes after.
 
     A rate of 0 never delivers. A negative rate gives a negative delay, which passes every threshold: such an
     upload arrives the moment it begins.

@@ -169,6 +169,7 @@ def test_the_summary_counts_as_a_person_would(tmp_path):
         "virtual_time_s": 6.0,
         "wall_time_s": 0.75,
         "uplink_bits": 10000,
+        "downlink_bits": 0,
         "accepted_full": 5,
         "accepted_base": 2,
         "rejected": 5,
