@@ -8,7 +8,7 @@ begins with "= " is the value of another key, as "= protocol.receive_s".
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,7 @@ class _Quick(_Strict):
 
     experiment: Dict[str, Any] = {}
     seeds: List[int] = []
+    target_accuracy: Optional[float] = Field(None, gt=0, le=1)
 
 
 class _File(_Strict):
@@ -87,7 +88,9 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     except pydantic.ValidationError as error:
         raise UserError(config.explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
     base = merge(file.experiment, file.quick.experiment) if quick else file.experiment
-    seeds = file.quick.seeds or file.seeds if quick else file.seeds
+    seeds, target = file.seeds, file.target_accuracy
+    if quick:
+        seeds, target = file.quick.seeds or seeds, file.quick.target_accuracy or target
     experiments = {}
     for names in itertools.product(*file.axes.values()):
         merged = base
@@ -96,7 +99,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
         for seed in seeds:
             experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
     axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
-    return Study(folder.name, file.title, axes, tuple(seeds), file.target_accuracy, experiments)
+    return Study(folder.name, file.title, axes, tuple(seeds), target, experiments)
 
 
 def merge(base: Table, changes: Table) -> Dict[str, Any]:
