@@ -1,5 +1,6 @@
 """Run the experiments of studies, several at a time, and say what came of them."""
 
+import contextlib
 import hashlib
 import multiprocessing
 import re
@@ -73,8 +74,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     """Run what has not ended yet of a study; then write and print what came of all."""
     began = time.perf_counter()
     for experiment in study.experiments.values():
-        planned = plan(experiment)
-    load_data(planned, data_dir)
+        plan(experiment)
     folders = _folders(study, make_folder(folder / "runs"))
     everything = {
         run.path: Job(", ".join([*levels, f"seed {seed}"]), study.experiments[levels, seed], run)
@@ -146,19 +146,18 @@ def _answer(pipe: Any) -> str:
 
 
 def _work(pipe: Any, data_dir: Optional[Path]) -> None:
-    """Run the jobs that come through the pipe until it is closed; answer each with (what came of it, error)."""
+    """Run the jobs that come through a pipe until its other end is gone; answer (what came of it, error)."""
     # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     data: Dict[str, Dataset] = {}
-    while True:
-        try:
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
             job = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send((_run(job, data_dir, data), ""))
-        except UserError as error:
-            pipe.send(("", f"{job.label}: {error}"))
+            try:
+                answer = _run(job, data_dir, data), ""
+            except UserError as error:
+                answer = "", f"{job.label}: {error}"
+            pipe.send(answer)
 
 
 def _run(job: Job, data_dir: Optional[Path], data: Dict[str, Dataset]) -> str:
