@@ -18,6 +18,7 @@ FLOORS = (
         "commands",
         "reproduce",
         "studies",
+        "scripts",
         "inventory",
         "compare",
         "channel_report",

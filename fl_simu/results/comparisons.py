@@ -1,0 +1,85 @@
+"""What the notes give beside what comes out here."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+from fl_simu.kernel.errors import require
+
+Value = Union[float, str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number or word of the notes, and ours.
+
+    Without a tolerance a number agrees when it is the notes' after rounding to the digits that they print. A word
+    agrees when it is the same.
+
+    Args:
+        what: what it is, with its unit.
+        notes: as the notes print it; None where they do not give it.
+        ours: what came out.
+        tolerance: how far apart two numbers may be and still agree, in the same unit; for what depends on draws
+            that the notes do not tell, and then with the reason in `why`.
+        why: a sentence on the tolerance, or on the difference.
+
+    >>> [Comparison("loss", "0.0435", ours).verdict for ours in (0.04346, 0.0441)]
+    ['agrees', 'differs by +0.0006']
+    >>> Comparison("accuracy [%]", "98.55", 98.71, 0.3, "other initial weights").verdict
+    'agrees within 0.3'
+    >>> Comparison("weight of the last model", None, 0.5).verdict
+    'not given in the notes'
+    """
+
+    what: str
+    notes: Optional[str]
+    ours: Value
+    tolerance: float = 0.0
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.tolerance < math.inf, "tolerance", self.tolerance, "a finite number, at least 0")
+        require(self.tolerance == 0 or bool(self.why), "why", self.why, "a reason for the tolerance")
+
+    @property
+    def decimals(self) -> int:
+        """Digits that the notes print behind the point."""
+        return len((self.notes or "").partition(".")[2])
+
+    @property
+    def verdict(self) -> str:
+        """Whether both are the same: "agrees", "differs" (with how much), or "not given in the notes"."""
+        if self.notes is None:
+            return "not given in the notes"
+        if isinstance(self.ours, str):
+            return "agrees" if self.ours == self.notes else "differs"
+        if f"{self.ours:.{self.decimals}f}" == self.notes:
+            return "agrees"
+        if abs(self.ours - float(self.notes)) <= self.tolerance:
+            return f"agrees within {self.tolerance:g}"
+        return f"differs by {round(self.ours, self.decimals) - float(self.notes):+.{self.decimals}f}"
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields and the verdict, for JSON."""
+        return {**asdict(self), "verdict": self.verdict}
+
+    def shown(self) -> str:
+        """Ours with as many digits as the notes have."""
+        if isinstance(self.ours, str):
+            return self.ours
+        return f"{self.ours:.{self.decimals}f}" if self.notes is not None else f"{self.ours:.4g}"
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons as a table in Markdown, with a final newline."""
+    lines = [["what", "notes", "here", "verdict", "why"], ["---"] * 5]
+    for one in comparisons:
+        cells = [one.what, one.notes if one.notes is not None else "", one.shown(), one.verdict, one.why]
+        lines.append([cell.replace("|", "\\|") for cell in cells])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def read_comparisons(rows: Sequence[Dict[str, Any]]) -> List[Comparison]:
+    """What `as_dict` gave."""
+    return [Comparison(**{key: value for key, value in row.items() if key != "verdict"}) for row in rows]
