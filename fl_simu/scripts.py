@@ -1,7 +1,7 @@
 """Experiments that a config cannot describe: a script of their own, in experiments/<name>/experiment.py.
 
-The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say. It runs in a
-process of its own, so that what it hooks or seeds touches nothing else.
+The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say. It runs in
+a process of its own, so that what it hooks or seeds touches nothing else.
 """
 
 import importlib.util
