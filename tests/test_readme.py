@@ -33,6 +33,8 @@ REPLACED = {
     "--set data.train_samples=64 --set data.test_samples=50 --set training.epochs=1",
     # A download where the data are missing.
     "python -m fl_simu data fetch mnist": "python -m fl_simu data fetch digits",
+    # Minutes on MNIST; tests/test_studies.py runs a small study.
+    "python -m fl_simu reproduce graded_upload --quick": "python -m fl_simu list experiments",
 }
 if not syft_installed():
     REPLACED["python -m fl_simu compare mine.toml --backends syft,torch"] = (
