@@ -21,7 +21,7 @@ class Aggregation(ABC):
         Args:
             current: the global model so far.
             updates: what the BS took, in the order of the UEs; each is decoded as the iteration reaches it, so
-                that a rule which needs one at a time holds one at a time.
+                that a rule which needs one at a time holds one at a time. A rule goes through all of them.
             drawn: number of UEs that were handed the model, taken or not.
 
         Returns:

@@ -45,3 +45,11 @@ def test_what_goes_in_is_left_alone(rule):
     rule.combine(current, iter(given), 4)
     for held, fresh in [(current, params(9))] + [(update.params, params(update.ue)) for update in given]:
         assert all(torch.equal(held[name], fresh[name]) for name in fresh)
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_every_update_is_asked_for_once(rule):
+    """Both sides remember of an upload what they need when it is decoded, which happens as the rule asks for it."""
+    asked = []
+    rule.combine(params(9), (asked.append(update.ue) or update for update in updates()), 4)
+    assert asked == [0, 1, 2, 3]
