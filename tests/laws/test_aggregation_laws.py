@@ -49,7 +49,7 @@ def test_what_goes_in_is_left_alone(rule):
 
 @pytest.mark.parametrize("rule", CASES)
 def test_every_update_is_asked_for_once(rule):
-    """Both sides remember of an upload what they need when it is decoded, which happens as the rule asks for it."""
+    """An upload is decoded as the rule asks for it, and both sides then remember of it what they need."""
     asked = []
     rule.combine(params(9), (asked.append(update.ue) or update for update in updates()), 4)
     assert asked == [0, 1, 2, 3]

@@ -1,0 +1,141 @@
+"""Does the running time of Python hide what a shorter upload gains? Wall-clock noise beside virtual time.
+
+The notes ask it and suggest sending and computing of the same order. One experiment runs with sending far below,
+equal to and far above computing, at 32 and at 4 bits a parameter, several times over with one seed. What the
+shorter upload gains a round is read off the virtual clock. How much a round's running time scatters is read off the wall
+clock: the gain would have to be seen through that, if delays were slept away in real time.
+
+Reference: notes, manual aggregation, question 4.
+"""
+
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any, Dict, List, Sequence, Tuple
+
+from fl_simu.assemble import assemble, load_data, plan
+from fl_simu.config import parse
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.results.comparisons import Comparison
+from fl_simu.results.files import make_folder, write_atomically, write_json
+from fl_simu.results.plots import COLOURS, png_bytes
+from fl_simu.results.records import RoundRecord
+from fl_simu.scripts import Setup
+from fl_simu.ue.datasets import Dataset
+
+COMPUTE_S = 1.0
+# How long a float32 upload takes at the mean rate, as a multiple of the compute time.
+RATIOS = (0.001, 0.01, 0.1, 1.0, 10.0)
+CODECS: Dict[str, Dict[str, Any]] = {"float32": {"name": "float32"}, "4 bits": {"name": "affine", "base_bits": 4}}
+HIDDEN = 64
+PARAMETERS = 784 * HIDDEN + HIDDEN + HIDDEN * 10 + 10
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long the rounds of one ratio and codec took.
+
+    Args:
+        virtual_s: mean round on the virtual clock, of each repetition.
+        wall_s: every round but each repetition's first, on the wall clock, round by round.
+    """
+
+    virtual_s: Tuple[float, ...]
+    wall_s: Tuple[float, ...]
+
+
+class Collector(Observer):
+    """Keeps the records."""
+
+    def __init__(self) -> None:
+        self.records: List[RoundRecord] = []
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.records.append(record)
+
+
+def reproduce(setup: Setup) -> List[Comparison]:
+    """Measure; 5 rounds 5 times on MNIST, or 3 rounds 3 times on scikit-learn's digits."""
+    repetitions, rounds = (3, 3) if setup.quick else (5, 5)
+    data = {"name": "digits"} if setup.quick else {"name": "mnist", "train_samples": 8000, "test_samples": 2000}
+    dataset = load_data(plan(parse({"data": data, "model": "logistic_regression"})), setup.data_dir)
+    times = {}
+    for ratio in RATIOS:
+        for codec in CODECS:
+            records = [run(ratio, codec, rounds, data, dataset) for _ in range(repetitions)]
+            times[ratio, codec] = measured(records)
+            setup.say(
+                f"sending {ratio:g} times computing, {codec}: {mean(times[ratio, codec].virtual_s):.4f} s a round"
+            )
+    told = {f"{ratio:g}, {codec}": vars(one) for (ratio, codec), one in times.items()}
+    write_json(setup.out / "times.json", told)
+    write_atomically(make_folder(setup.out / "figures") / "gain-and-noise.png", png_bytes(figure(times)))
+    return comparisons(times)
+
+
+def run(ratio: float, codec: str, rounds: int, data: Dict[str, Any], dataset: Dataset) -> List[RoundRecord]:
+    """The records of one run."""
+    rate_mbps = 32e-6 * PARAMETERS / (ratio * COMPUTE_S)
+    values = {
+        "rounds": rounds,
+        "backend": "torch",
+        "payload": "update",
+        "data": data,
+        "model": {"name": "mlp", "hidden": [HIDDEN]},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "compute": {"name": "constant", "seconds": COMPUTE_S},
+        "channel": {"name": "normal", "mean_mbps": rate_mbps, "std_mbps": rate_mbps / 3},
+        "codec": CODECS[codec],
+    }
+    collector = Collector()
+    assemble(plan(parse(values)), dataset, [collector]).run()
+    return collector.records
+
+
+def measured(repetitions: Sequence[Sequence[RoundRecord]]) -> Times:
+    virtual_s = tuple(records[-1].time_s / len(records) for records in repetitions)
+    return Times(virtual_s, tuple(record.wall_time_s for records in repetitions for record in records[1:]))
+
+
+def gain_s(times: Dict[Tuple[float, str], Times], ratio: float) -> float:
+    """What 4 bits instead of 32 gain in a round, on the virtual clock."""
+    return times[ratio, "float32"].virtual_s[0] - times[ratio, "4 bits"].virtual_s[0]
+
+
+def noise_s(times: Dict[Tuple[float, str], Times]) -> float:
+    """Deviation of a round's wall-clock time; the larger of the two codecs' means."""
+    return max(mean(stdev(times[ratio, codec].wall_s) for ratio in RATIOS) for codec in CODECS)
+
+
+def comparisons(times: Dict[Tuple[float, str], Times]) -> List[Comparison]:
+    """The gain of each ratio and how it stands to the noise; the notes ask and give no numbers."""
+    noise = noise_s(times)
+    spread = max(max(one.virtual_s) - min(one.virtual_s) for one in times.values())
+    found = [
+        Comparison("spread of the virtual time over repetitions [s]", None, spread),
+        Comparison("deviation of a round's wall-clock time [s]", None, noise),
+    ]
+    for ratio in RATIOS:
+        gain = gain_s(times, ratio)
+        found.append(Comparison(f"sending {ratio:g} times computing: gain a round, virtual time [s]", None, gain))
+        found.append(
+            Comparison(f"sending {ratio:g} times computing: gain over wall-clock noise", None, gain / noise)
+        )
+    return found
+
+
+def figure(times: Dict[Tuple[float, str], Times]) -> Any:
+    """The gain a round over the ratio, with the wall clock's noise as a band."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(8, 4.2), dpi=160, layout="constrained")
+    drawn.suptitle("What 4 bits instead of 32 gain a round, and what the wall clock could show", fontsize=11)
+    axes = drawn.subplots()
+    gains = [gain_s(times, ratio) for ratio in RATIOS]
+    axes.loglog(RATIOS, gains, "o-", color=COLOURS["full"], label="gain, virtual time (the same each time)")
+    axes.axhspan(
+        0, noise_s(times), color=COLOURS["none"], alpha=0.25, label="one deviation of a round's wall-clock time"
+    )
+    axes.set(xlabel="time to send 32 bits a parameter, over compute time", ylabel="seconds a round")
+    axes.grid(True, alpha=0.3)
+    axes.legend(frameon=False)
+    return drawn
