@@ -113,8 +113,17 @@ def _work(pipe: Any, file: Path, setup: Setup) -> None:
 
 
 def _run(file: Path, setup: Setup) -> List[Any]:
-    spec = importlib.util.spec_from_file_location("experiment", str(file))
+    return [one.as_dict() for one in _module(file).reproduce(setup)]
+
+
+def load(name: str) -> Any:
+    """The module of a script, in this process."""
+    return _module(studies.FOLDER / name / FILE)
+
+
+def _module(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(file.parent.name, str(file))
     assert spec is not None and spec.loader is not None, "a file that is there has a loader"
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return [one.as_dict() for one in module.reproduce(setup)]
+    return module
