@@ -9,6 +9,7 @@ import ast
 import contextlib
 import importlib.util
 import multiprocessing
+import signal
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +74,8 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
     Raises:
         UserError: it failed, or was killed.
     """
-    make_folder(setup.out)
+    with contextlib.suppress(FileNotFoundError):
+        (make_folder(setup.out) / TRACEBACK).unlink()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(there, studies.FOLDER / name / FILE, replace(setup, say=print)))
@@ -99,15 +101,16 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
 
 def _work(pipe: Any, file: Path, setup: Setup) -> None:
     """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
-    # A pipe that breaks has lost the process that waits for it, as Ctrl-C ends both.
-    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+    # Ctrl-C goes to the whole group; the process that waits ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):
         try:
             pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))
         except UserError as error:
             pipe.send(("failed", str(error)))
         except BrokenPipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             write_text(setup.out / TRACEBACK, traceback.format_exc())
             pipe.send(("failed", f"{error!r}; {setup.out / TRACEBACK} tells where"))
 

@@ -2,6 +2,11 @@
 
 import base64
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -197,6 +202,7 @@ def test_a_mistake_in_the_notes_of_a_study_is_one_line(folder, tmp_path, capsys,
         ("return [Comparison('a', 'b', 1.0)]", "notes = 'b' is not allowed: a plain number, as a is one here"),
         ("return [Comparison('a', None, None)]", "ours = None is not allowed: a number or a word for a"),
         ("return 3", "TypeError"),
+        ("raise SystemExit(3)", "SystemExit"),
     ],
 )
 def test_a_script_that_fails_is_one_line(folder, tmp_path, capfd, body, words):
@@ -206,8 +212,46 @@ def test_a_script_that_fails_is_one_line(folder, tmp_path, capfd, body, words):
     (line,) = capfd.readouterr().err.splitlines()
     assert words in line
     kept = tmp_path / "out" / "bad" / "traceback.txt"
-    assert kept.exists() == (str(kept) in line) == ("Error" in words)
+    assert kept.exists() == (str(kept) in line) == ("Error" in words or "Exit" in words)
     assert not (tmp_path / "out" / "reproduced.html").exists()
+
+
+def test_a_later_success_takes_the_traceback_away(folder, tmp_path):
+    put(folder, "bad", "def reproduce(setup):\n    1 / 0\n")
+    assert main(["reproduce", "bad", "--out", str(tmp_path / "out")]) == 2
+    (folder / "bad" / scripts.FILE).write_text("def reproduce(setup):\n    return []\n")
+    assert main(["reproduce", "bad", "--out", str(tmp_path / "out")]) == 0
+    assert not (tmp_path / "out" / "bad" / "traceback.txt").exists()
+
+
+def test_ctrl_c_ends_the_script_without_a_traceback(folder, environment, tmp_path):
+    put(
+        folder,
+        "slow",
+        "import os, pathlib, time\n\n\ndef reproduce(setup):\n"
+        "    (setup.out / 'pid').write_text(str(os.getpid()))\n    time.sleep(60)\n",
+    )
+    main_file, out = tmp_path / "main.py", tmp_path / "out"
+    main_file.write_text(
+        "import sys\nfrom pathlib import Path\nfrom fl_simu import studies\nfrom fl_simu.cli import main\n"
+        "if __name__ == '__main__':\n    studies.FOLDER = Path(sys.argv[1])\n    sys.exit(main(sys.argv[2:]))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(main_file), str(folder), "reproduce", "slow", "--out", str(out)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: (os.setpgrp(), signal.signal(signal.SIGINT, signal.default_int_handler)),
+    )
+    pid = out / "slow" / "pid"
+    while not (pid.exists() and pid.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 130 and "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_what_is_no_python_is_one_line(folder, capsys):
