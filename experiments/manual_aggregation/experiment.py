@@ -211,7 +211,7 @@ def weights_figure(weights: Sequence[float]) -> Figure:
     axes.set_xticks(list(places))
     axes.set_xticklabels(["old global model", *NAMES[: len(weights) - 1]])
     axes.set(ylabel="weight", ylim=(0, 0.58))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
