@@ -133,7 +133,7 @@ def compare(
 def reproduce(
     names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
 ) -> None:
-    """Experiments below experiments/, by NAME or all: runs, figures and a table. Goes on where it stopped."""
+    """Experiments below experiments/, by NAME or all: theirs beside ours, figures, one page on everything."""
     from fl_simu.reproduce import reproduce as reproduce_studies
 
     reproduce_studies(names, quick, jobs, data_dir, out, click.echo)

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
-from fl_simu import studies
+from fl_simu import scripts, studies
 from fl_simu.assemble import REGISTRIES, stack, syft_installed
 from fl_simu.backends import BACKENDS
 from fl_simu.config import nearest
@@ -32,6 +32,8 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "partitions": REGISTRIES["partition"],
 }
 
+NOT_HERE = " (not on this stack)"
+
 
 def listing(kind: Optional[str]) -> str:
     """The parts of one kind, or of all: a name and a line each, and what this stack lacks.
@@ -50,7 +52,7 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _first_line(cls) + ("" if name != "syft" or syft_installed() else " (not on this stack)"))
+            (name, _first_line(cls) + ("" if name != "syft" or syft_installed() else NOT_HERE))
             for name, cls in KINDS[kind].items()
         ]
     )
@@ -63,8 +65,12 @@ def _first_line(cls: Type[Any]) -> str:
 
 
 def _experiments() -> List[Tuple[str, str]]:
-    """What `reproduce` knows, each with the comment that leads its file."""
-    return [(name, _leading_comment(studies.FOLDER / name / studies.FILE)) for name in studies.names()]
+    """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
+    found = {name: _leading_comment(studies.FOLDER / name / studies.FILE) for name in studies.names()}
+    for name in scripts.names():
+        lacks = scripts.needs_syft(name) and not syft_installed()
+        found[name] = scripts.title(name) + (NOT_HERE if lacks else "")
+    return sorted(found.items())
 
 
 def _leading_comment(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Run the experiments of studies, several at a time, and say what came of them."""
+"""Run the experiments of studies, several at a time, and scripts, and say what came of them."""
 
 import contextlib
 import hashlib
@@ -11,15 +11,19 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
-from fl_simu import config, runs, studies
-from fl_simu.assemble import load_data, plan, versions
+from fl_simu import config, runs, scripts, studies
+from fl_simu.assemble import load_data, plan, syft_installed, versions
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
+from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.files import make_folder, write_atomically, write_json, write_text
+from fl_simu.results.pages import Reproduced, counts, html_page, markdown_page
 from fl_simu.results.plots import png_bytes
 from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
-from fl_simu.results.study_table import markdown, rows
+from fl_simu.results.study_table import cells, rows
+from fl_simu.results.tables import markdown_table
 from fl_simu.runs import RunFolder
+from fl_simu.scripts import Setup
 from fl_simu.studies import Study
 from fl_simu.ue.datasets import Dataset
 
@@ -38,9 +42,9 @@ class Job:
 def reproduce(
     names: Sequence[str], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path], say: Say
 ) -> None:
-    """Run studies by name, or "all"; write runs, figures, table.md and results.json below `out`/<name>.
+    """Run experiments by name, or "all", each below `out`/<name>; write reproduced.md and reproduced.html there.
 
-    What has ended already is not run again, and what was broken off goes on.
+    What of a study has ended already is not run again, and what was broken off goes on; a script runs anew.
 
     Args:
         names: of folders below experiments/.
@@ -51,26 +55,60 @@ def reproduce(
         say: prints a line.
 
     Raises:
-        UserError: a name is not known, a study is wrong, or a run failed.
+        UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
     """
-    known = studies.names()
+    known = sorted([*studies.names(), *scripts.names()])
     if not known:
         raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
     if not names:
         raise UserError("NAME is missing: {} or all".format(", ".join(known)))
     if jobs < 1:
         raise UserError(f"--jobs {jobs} is not allowed: at least 1")
-    wanted = known if list(names) == ["all"] else list(names)
+    parent, done = make_folder(out or Path("runs") / "reproduce"), []
+    for name in _wanted(names, known, say):
+        folder = parent / (name + ("-quick" if quick else ""))
+        if name in studies.names():
+            study = studies.read_study(studies.FOLDER / name, quick)
+            done.append(reproduce_study(study, folder, jobs, data_dir, say))
+        else:
+            done.append(reproduce_script(name, Setup(quick, folder, data_dir, say)))
+        write_text(parent / "reproduced.md", markdown_page(done))
+        write_text(parent / "reproduced.html", html_page(done))
+    if done:
+        say(f"{counts(done)}\n  {parent / 'reproduced.md'}\n  {parent / 'reproduced.html'}")
+
+
+def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
+    """The names to reproduce; "all" leaves out, with a line, what needs syft where syft is not."""
+    wanted = list(known) if list(names) == ["all"] else list(names)
     for name in wanted:
         if name not in known:
             raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
-    for name in wanted:
-        study = studies.read_study(studies.FOLDER / name, quick)
-        folder = (out or Path("runs") / "reproduce") / (name + ("-quick" if quick else ""))
-        reproduce_study(study, folder, jobs, data_dir, say)
+    lacking = [name for name in wanted if name in scripts.names() and scripts.needs_syft(name)]
+    if lacking and not syft_installed():
+        need = "needs syft 0.2.4, which only the legacy stack has (Python 3.7); see `python -m fl_simu doctor`"
+        if list(names) != ["all"]:
+            raise UserError(f"{lacking[0]} {need}")
+        for name in lacking:
+            say(f"{name} is skipped: it {need}")
+            wanted.remove(name)
+    return wanted
 
 
-def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> None:
+def reproduce_script(name: str, setup: Setup) -> Reproduced:
+    """Run a script; print what it found."""
+    began, title = time.perf_counter(), scripts.title(name)
+    setup.say(f"{name}: {title}\nin {setup.out}")
+    comparisons = scripts.run_script(name, setup)
+    setup.say("\n" + comparison_table(comparisons))
+    figures = _figures(setup.out)
+    for path in [setup.out / "table.md", setup.out / "comparisons.json", *figures]:
+        setup.say(f"  {path}")
+    setup.say(f"{time.perf_counter() - began:.0f} s")
+    return Reproduced(name, title, tuple(comparisons), [], figures)
+
+
+def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> Reproduced:
     """Run what has not ended yet of a study; then write and print what came of all."""
     began = time.perf_counter()
     for experiment in study.experiments.values():
@@ -88,13 +126,23 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         for levels in study.combinations()
     }
     table = rows(study.axes, list(lines.values()), study.target_accuracy)
+    comparisons = tuple(note.beside(table) for note in study.notes)
+    tables = [markdown_table(cells(table)), *([comparison_table(comparisons)] if comparisons else [])]
     write_json(folder / "results.json", table)
-    write_text(folder / "table.md", markdown(table))
-    paths = _draw(study, lines, make_folder(folder / "figures"))
-    say("\n" + markdown(table))
-    for path in [folder / "table.md", folder / "results.json", *paths]:
+    write_json(folder / "comparisons.json", [one.as_dict() for one in comparisons])
+    write_text(folder / "table.md", "\n".join(tables))
+    _draw(study, lines, make_folder(folder / "figures"))
+    say("\n" + "\n".join(tables))
+    figures = _figures(folder)
+    for path in [folder / "table.md", folder / "results.json", *figures]:
         say(f"  {path}")
     say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
+    return Reproduced(study.name, study.title, comparisons, cells(table), figures)
+
+
+def _figures(folder: Path) -> Tuple[Path, ...]:
+    """The figures of an experiment, without those of its single runs."""
+    return tuple(sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")]))
 
 
 def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], RunFolder]:
@@ -176,7 +224,7 @@ def _run(job: Job, data_dir: Optional[Path], data: Dict[str, Dataset]) -> str:
     return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])
 
 
-def _draw(study: Study, lines: Mapping[Tuple[str, ...], Line], folder: Path) -> List[Path]:
+def _draw(study: Study, lines: Mapping[Tuple[str, ...], Line], folder: Path) -> None:
     shown = list(lines.values())
     figures = {
         "accuracy-over-time.png": accuracy_figure(shown, "time", study.title),
@@ -185,4 +233,3 @@ def _draw(study: Study, lines: Mapping[Tuple[str, ...], Line], folder: Path) -> 
     }
     for name, figure in figures.items():
         write_atomically(folder / name, png_bytes(figure))
-    return [folder / name for name in figures]

@@ -1,22 +1,27 @@
 """Experiments that a config cannot describe: a script of their own, in experiments/<name>/experiment.py.
 
-The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say. It runs in
-a process of its own, so that what it hooks or seeds touches nothing else.
+The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say, and the
+line NEEDS_SYFT = True where it needs syft. It runs in a process of its own, so that what it hooks or seeds touches
+nothing else.
 """
 
+import ast
+import contextlib
 import importlib.util
 import multiprocessing
+import signal
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, List, Optional
 
 from fl_simu import studies
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
-from fl_simu.results.files import make_folder, write_json, write_text
+from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
 
 FILE = "experiment.py"
+TRACEBACK = "traceback.txt"
 Say = Callable[[str], None]
 
 
@@ -42,44 +47,86 @@ def names() -> List[str]:
     return sorted(path.parent.name for path in studies.FOLDER.glob("*/" + FILE))
 
 
+def title(name: str) -> str:
+    """The first line of a script's docstring, which is read without running it."""
+    return (ast.get_docstring(_tree(name)) or "").partition("\n")[0]
+
+
+def needs_syft(name: str) -> bool:
+    """Whether a script holds the line NEEDS_SYFT = True."""
+    line = ast.dump(ast.parse("NEEDS_SYFT = True").body[0])
+    return any(ast.dump(statement) == line for statement in _tree(name).body)
+
+
+def _tree(name: str) -> ast.Module:
+    file = studies.FOLDER / name / FILE
+    with told_in_one_line(file, "read"):
+        text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise UserError(f"{file} is no valid Python: {error}") from None
+
+
 def run_script(name: str, setup: Setup) -> List[Comparison]:
     """Run the script of an experiment in a process of its own; write and return what it found.
 
     Raises:
         UserError: it failed, or was killed.
     """
-    make_folder(setup.out)
+    with contextlib.suppress(FileNotFoundError):
+        (make_folder(setup.out) / TRACEBACK).unlink()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(there, studies.FOLDER / name / FILE, setup))
+    process = context.Process(target=_work, args=(there, studies.FOLDER / name / FILE, replace(setup, say=print)))
     process.start()
     there.close()
     try:
-        rows, error = here.recv()
+        kind, told = here.recv()
+        while kind == "said":
+            setup.say(told)
+            kind, told = here.recv()
     except EOFError:
         raise UserError(f"{name} was killed (out of memory?)") from None
     finally:
         process.terminate()
         process.join()
-    if error:
-        raise UserError(f"{name} failed: {error}")
-    write_json(setup.out / "comparisons.json", rows)
-    comparisons = read_comparisons(rows)
+    if kind == "failed":
+        raise UserError(f"{name} failed: {told}")
+    write_json(setup.out / "comparisons.json", told)
+    comparisons = read_comparisons(told)
     write_text(setup.out / "table.md", comparison_table(comparisons))
     return comparisons
 
 
 def _work(pipe: Any, file: Path, setup: Setup) -> None:
-    try:
-        spec = importlib.util.spec_from_file_location("experiment", str(file))
-        assert spec is not None and spec.loader is not None, "a file that is there has a loader"
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        pipe.send(([one.as_dict() for one in module.reproduce(setup)], ""))
-    except UserError as error:
-        pipe.send(([], str(error)))
-    except KeyboardInterrupt:
-        pass
-    except Exception as error:
-        traceback.print_exc()
-        pipe.send(([], repr(error)))
+    """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
+    # Ctrl-C goes to the whole group; the process that waits ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))
+        except UserError as error:
+            pipe.send(("failed", str(error)))
+        except BrokenPipeError:
+            raise
+        except (Exception, SystemExit) as error:
+            write_text(setup.out / TRACEBACK, traceback.format_exc())
+            pipe.send(("failed", f"{error!r}; {setup.out / TRACEBACK} tells where"))
+
+
+def _run(file: Path, setup: Setup) -> List[Any]:
+    return [one.as_dict() for one in _module(file).reproduce(setup)]
+
+
+def load(name: str) -> Any:
+    """The module of a script, in this process."""
+    return _module(studies.FOLDER / name / FILE)
+
+
+def _module(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(file.parent.name, str(file))
+    assert spec is not None and spec.loader is not None, "a file that is there has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -8,14 +8,16 @@ begins with "= " is the value of another key, as "= protocol.receive_s".
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu import config
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, require
+from fl_simu.results.comparisons import Comparison
+from fl_simu.results.study_table import VALUES, Row
 
 FOLDER = Path(__file__).resolve().parent.parent / "experiments"
 FILE = "study.toml"
@@ -27,12 +29,40 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Note(_Strict):
+    """A value of the notes, and where it stands in the results.
+
+    Fields:
+        what, notes, tolerance, why: as of a `Comparison`.
+        levels: of the row, one for each axis.
+        value: a key of the row.
+        scale: ours is the row's value times this.
+    """
+
+    what: str
+    notes: Optional[str] = None
+    levels: List[str]
+    value: str
+    scale: float = 1.0
+    tolerance: float = 0.0
+    why: str = ""
+
+    def beside(self, table: Sequence[Row]) -> Comparison:
+        """The notes' value beside ours; "never" where no run reached what is asked for."""
+        (ours,) = [row[self.value] for row in table if list(row["levels"].values()) == self.levels]
+        return self.comparison("never" if ours is None else self.scale * ours)
+
+    def comparison(self, ours: Union[float, str]) -> Comparison:
+        return Comparison(self.what, self.notes, ours, self.tolerance, self.why)
+
+
 class _Quick(_Strict):
-    """What a quick size changes."""
+    """What a quick size changes; the values of the notes are those of the full size."""
 
     experiment: Dict[str, Any] = {}
     seeds: List[int] = []
     target_accuracy: Optional[float] = Field(None, gt=0, le=1)
+    notes: List[Note] = []
 
 
 class _File(_Strict):
@@ -43,6 +73,7 @@ class _File(_Strict):
     target_accuracy: float = Field(gt=0, le=1)
     experiment: Dict[str, Any]
     axes: Dict[str, Dict[str, Dict[str, Any]]] = Field(min_length=1)
+    notes: List[Note] = []
     quick: _Quick = _Quick()
 
 
@@ -57,6 +88,7 @@ class Study:
         seeds: every combination of levels runs with each of them.
         target_accuracy: 0 to 1; how long and how many bits it takes to get there is reported.
         experiments: one for each combination of levels and seed.
+        notes: what the notes give of it.
     """
 
     name: str
@@ -65,6 +97,7 @@ class Study:
     seeds: Tuple[int, ...]
     target_accuracy: float
     experiments: Mapping[Tuple[Tuple[str, ...], int], Experiment]
+    notes: Tuple[Note, ...] = ()
 
     def combinations(self) -> Iterator[Tuple[str, ...]]:
         """Every choice of one level from each axis, in the order of the file."""
@@ -87,6 +120,8 @@ def read_study(folder: Path, quick: bool = False) -> Study:
         file = _File(**values)
     except pydantic.ValidationError as error:
         raise UserError(config.explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
+    for note in file.notes + file.quick.notes:
+        _check(note, file.axes)
     base = merge(file.experiment, file.quick.experiment) if quick else file.experiment
     seeds, target = file.seeds, file.target_accuracy
     if quick:
@@ -99,7 +134,17 @@ def read_study(folder: Path, quick: bool = False) -> Study:
         for seed in seeds:
             experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
     axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
-    return Study(folder.name, file.title, axes, tuple(seeds), target, experiments)
+    notes = file.quick.notes if quick else file.notes
+    return Study(folder.name, file.title, axes, tuple(seeds), target, experiments, tuple(notes))
+
+
+def _check(note: Note, axes: Mapping[str, Table]) -> None:
+    """Raise UserError for a value of the notes that no row will have."""
+    note.comparison(0.0)
+    if note.value not in VALUES:
+        raise UserError(f"notes.value = {note.value!r} is not known: {config.nearest(note.value, VALUES)}")
+    fits = len(note.levels) == len(axes) and all(one in levels for one, levels in zip(note.levels, axes.values()))
+    require(fits, "notes.levels", note.levels, "a level of each axis, in the order of the axes")
 
 
 def merge(base: Table, changes: Table) -> Dict[str, Any]:

@@ -1,10 +1,12 @@
 """What the notes give beside what comes out here."""
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from fl_simu.kernel.errors import require
+from fl_simu.results.tables import Cells, markdown_table
 
 Value = Union[float, str]
 
@@ -24,6 +26,10 @@ class Comparison:
             that the notes do not tell, and then with the reason in `why`.
         why: a sentence on the tolerance, or on the difference.
 
+    Raises:
+        BadField: ours is neither a number nor a word, the notes' is no number where ours is one, a tolerance below
+            0 or without a reason.
+
     >>> [Comparison("loss", "0.0435", ours).verdict for ours in (0.04346, 0.0441)]
     ['agrees', 'differs by +0.0006']
     >>> Comparison("accuracy [%]", "98.55", 98.71, 0.3, "other initial weights").verdict
@@ -39,6 +45,9 @@ class Comparison:
     why: str = ""
 
     def __post_init__(self) -> None:
+        require(isinstance(self.ours, (float, int, str)), "ours", self.ours, f"a number or a word for {self.what}")
+        number = isinstance(self.ours, str) or self.notes is None or re.match(r"-?\d+(\.\d+)?$", self.notes)
+        require(bool(number), "notes", self.notes, f"a plain number, as {self.what} is one here")
         require(0 <= self.tolerance < math.inf, "tolerance", self.tolerance, "a finite number, at least 0")
         require(self.tolerance == 0 or bool(self.why), "why", self.why, "a reason for the tolerance")
 
@@ -54,7 +63,8 @@ class Comparison:
             return "not given in the notes"
         if isinstance(self.ours, str):
             return "agrees" if self.ours == self.notes else "differs"
-        if f"{self.ours:.{self.decimals}f}" == self.notes:
+        # As numbers, since -0.00001 rounds to "-0.0000".
+        if float(f"{self.ours:.{self.decimals}f}") == float(self.notes):
             return "agrees"
         if abs(self.ours - float(self.notes)) <= self.tolerance:
             return f"agrees within {self.tolerance:g}"
@@ -71,13 +81,15 @@ class Comparison:
         return f"{self.ours:.{self.decimals}f}" if self.notes is not None else f"{self.ours:.4g}"
 
 
+def comparison_cells(comparisons: Sequence[Comparison]) -> Cells:
+    """A head, and a row a comparison."""
+    head = ["what", "notes", "here", "verdict", "why"]
+    return [head] + [[one.what, one.notes or "", one.shown(), one.verdict, one.why] for one in comparisons]
+
+
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
     """The comparisons as a table in Markdown, with a final newline."""
-    lines = [["what", "notes", "here", "verdict", "why"], ["---"] * 5]
-    for one in comparisons:
-        cells = [one.what, one.notes if one.notes is not None else "", one.shown(), one.verdict, one.why]
-        lines.append([cell.replace("|", "\\|") for cell in cells])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return markdown_table(comparison_cells(comparisons))
 
 
 def read_comparisons(rows: Sequence[Dict[str, Any]]) -> List[Comparison]:

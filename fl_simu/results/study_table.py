@@ -1,12 +1,19 @@
-"""What the runs of a study come to, as rows of numbers and as a table in Markdown."""
+"""What the runs of a study come to, as rows of numbers and as a table of texts."""
 
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.results.records import ACCEPTED, RoundRecord, readable_bits
 from fl_simu.results.study_plots import Line, share
+from fl_simu.results.tables import Cells
 
 Row = Dict[str, Any]
+
+# What a row holds beside its levels and its number of runs.
+VALUES = (
+    "accuracy_mean", "accuracy_deviation", "time_s", "bits", "target_accuracy", "reached", "target_time_s",
+    "target_bits", *ACCEPTED,
+)  # fmt: skip
 
 
 def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float) -> List[Row]:
@@ -54,8 +61,8 @@ def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, floa
     return None
 
 
-def markdown(table: Sequence[Row]) -> str:
-    """The rows as a table in Markdown, with a final newline."""
+def cells(table: Sequence[Row]) -> Cells:
+    """The rows as texts, with a head."""
     target = f"{100 * table[0]['target_accuracy']:g} %"
     head = [
         *table[0]["levels"],
@@ -66,8 +73,7 @@ def markdown(table: Sequence[Row]) -> str:
         f"sent to {target}",
     ]
     head += ["full [%]", "base [%]", "none [%]"]
-    cells = [head, ["---"] * len(head)] + [[*row["levels"].values(), *_cells(row)] for row in table]
-    return "".join("| " + " | ".join(line) + " |\n" for line in cells)
+    return [head] + [[*row["levels"].values(), *_cells(row)] for row in table]
 
 
 def _cells(row: Row) -> List[str]:
