@@ -2,8 +2,8 @@
 
 The notes ask it and suggest sending and computing of the same order. One experiment runs with sending far below,
 equal to and far above computing, at 32 and at 4 bits a parameter, several times over with one seed. What the
-shorter upload gains a round is read off the virtual clock. How much a round's running time scatters is read off the wall
-clock: the gain would have to be seen through that, if delays were slept away in real time.
+shorter upload gains a round is read off the virtual clock. How much a round's running time scatters is read off
+the wall clock: the gain would have to be seen through that, if delays were slept away in real time.
 
 Reference: notes, manual aggregation, question 4.
 """
