@@ -8,42 +8,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, List
 
+from idle import Idle
 from many_ues import random_images
 
 from fl_simu import config, runs
 from fl_simu.assemble import plan
-from fl_simu.backends.base import Backend, OptimizerState
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import Key, Shard
 
 ROUNDS = 11
 
 
-class Standstill(Backend):
+class Standstill(Idle):
     """Every UE gives back the model that it was sent, moved a little and the same way each time."""
-
-    def place(self, ue: int, shard: Shard) -> None:
-        pass
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         self.model = {name: tensor * 1.01 for name, tensor in params.items()}
-
-    def train(self, keys: Sequence[Key]) -> None:
-        pass
-
-    def get(self, ue: int) -> Params:
-        return self.model
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return {}
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 class Stopwatch:

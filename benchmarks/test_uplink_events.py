@@ -2,11 +2,11 @@
 
 import itertools
 import time
-from typing import Any, Iterable, Sequence, Tuple
+from typing import Any, Iterable, Tuple
 
 import pytest
+from idle import Idle
 
-from fl_simu.backends.base import Backend, OptimizerState
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
@@ -18,7 +18,7 @@ from fl_simu.station.aggregation import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
 from fl_simu.ue.models import MODELS
-from fl_simu.ue.training import Key, Shard, initial_params
+from fl_simu.ue.training import initial_params
 from fl_simu.uplink.bits import FixedBits
 from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.normal import Normal
@@ -40,34 +40,6 @@ PROTOCOLS = {
 CHANNELS = {"normal": Normal(), "fading": Fading(radius_m=100.0, shadowing_db=4.0, shares=1)}
 
 
-class Idle(Backend):
-    """Nobody trains: every UE gives back the model that it was sent."""
-
-    def place(self, ue: int, shard: Shard) -> None:
-        pass
-
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        self.model = params
-
-    def train(self, keys: Sequence[Key]) -> None:
-        pass
-
-    def get(self, ue: int) -> Params:
-        return self.model
-
-    def put_back(self, ue: int, params: Params) -> None:
-        pass
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return {}
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 class Weightless(InFlight):
     """Uploads of the real sizes that hold nothing: what arrives is not encoded, what is taken not decoded."""
 
@@ -75,7 +47,7 @@ class Weightless(InFlight):
         self.layers[ue] = ()
         return True
 
-    def decode(self, choice: Taken, samples: int) -> Any:
+    def take(self, choice: Taken, samples: int) -> Any:
         return None
 
 
