@@ -64,7 +64,7 @@ def reproduce(
         raise UserError("NAME is missing: {} or all".format(", ".join(known)))
     if jobs < 1:
         raise UserError(f"--jobs {jobs} is not allowed: at least 1")
-    parent, done = make_folder(out or Path("runs") / "reproduce"), []
+    parent, done = out or Path("runs") / "reproduce", []
     for name in _wanted(names, known, say):
         folder = parent / (name + ("-quick" if quick else ""))
         if name in studies.names():

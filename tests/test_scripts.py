@@ -189,7 +189,7 @@ def test_a_mistake_in_the_notes_of_a_study_is_one_line(folder, tmp_path, capsys,
     assert main(["reproduce", "tiny", "--out", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
-    assert not (tmp_path / "out" / "tiny").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
