@@ -3,7 +3,8 @@ import numpy as np
 from fl_simu.results.plots import png_bytes
 from fl_simu.results.records import RoundRecord, UeOutcome
 from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
-from fl_simu.results.study_table import markdown, rows
+from fl_simu.results.study_table import cells, rows
+from fl_simu.results.tables import markdown_table
 
 
 def run(times_s, accuracies, kinds=("full", "none"), bits=10):
@@ -62,6 +63,6 @@ def test_the_table_counts_from_the_records():
     np.testing.assert_allclose((first["target_time_s"], first["target_bits"]), (3.5, 50))
     assert (second["accuracy_deviation"], second["reached"], second["target_time_s"]) == (None, 0, None)
     assert (second["full"], second["base"], second["none"]) == (0.5, 0.5, 0.0)
-    lines = markdown([first, second]).splitlines()
+    lines = markdown_table(cells([first, second])).splitlines()
     assert lines[2] == "| iid | good | a | 70.00 ± 14.14 | 3.5 | 50 bit | 3.5 | 50 bit | 50 | 0 | 50 |"
     assert lines[3] == "| iid | good | b | 30.00 | 2.0 | 40 bit | never | never | 50 | 50 | 0 |"
