@@ -126,7 +126,9 @@ def comparisons(last: Epoch, quick: bool) -> List[Comparison]:
     smaller = "quick size: 4,000 images, one epoch" if quick else ""
 
     def row(what: str, notes: str, ours: Any, tolerance: float = 0.0, why: str = "") -> Comparison:
-        return Comparison(what, None, ours, why=smaller) if quick else Comparison(what, notes, ours, tolerance, why)
+        return (
+            Comparison(what, None, ours, why=smaller) if quick else Comparison(what, notes, ours, tolerance, why)
+        )
 
     return [
         row("accuracy after the last epoch [%]", "98.55", 100 * last.accuracy, 0.3, drawn),
