@@ -2,7 +2,7 @@
 
 Alice and Bob hold half of the images each. After every round their models are averaged. Four arms differ in two
 things: whether both begin with the same initial model, and whether the average is sent back. Each arm is played
-with small and with large steps, since how far the models have gone turns out to matter as much.
+with small and with large steps.
 
 Reference: notes, PySyft basics, the parallel training and the comment below it; McMahan et al. 2017,
 "Communication-Efficient Learning of Deep Networks from Decentralized Data", figure 1 (averaging of two models
