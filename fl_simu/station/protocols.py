@@ -136,7 +136,7 @@ class Protocol(ABC):
 class InRounds(Protocol):
     """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
 
-    A subclass says when a UE is decided (`decided`) and which timers it needs (`round_timer`, `upload_timers`).
+    A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).
     What arrives after the BS has decided on a UE is not taken.
     """
 
@@ -163,9 +163,12 @@ class InRounds(Protocol):
         settled = {choice.ue for choice in taken}
         return Aggregate(taken, tuple(ue for ue in state.ues if ue not in settled))
 
-    def round_timer(self, now_s: float) -> float:
-        """When the BS stops waiting for everyone; infinity for never."""
+    def longest_s(self) -> float:
+        """How long after the broadcast the BS waits for anyone; infinity for ever."""
         return math.inf
+
+    def bears_silence(self) -> bool:
+        return self.longest_s() < math.inf
 
     def upload_timers(self, started_s: float) -> Tuple[float, ...]:
         """Times at which the BS looks again at a UE that began to send at `started_s`."""
@@ -210,7 +213,7 @@ class InRounds(Protocol):
         return Round(state.version, state.ues), (self.close(state),)
 
     def _open(self, event: Ready) -> Tuple[Round, Actions]:
-        timer = self.round_timer(event.time_s)
+        timer = event.time_s + self.longest_s()
         actions: Actions = (Broadcast(event.ues),)
         if timer < math.inf:
             actions += (WakeAt(timer, event.version),)
@@ -235,11 +238,8 @@ class Deadline(InRounds):
     def __post_init__(self) -> None:
         require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
 
-    def round_timer(self, now_s: float) -> float:
-        return now_s + self.deadline_s
-
-    def bears_silence(self) -> bool:
-        return True
+    def longest_s(self) -> float:
+        return self.deadline_s
 
 
 @dataclass(frozen=True)
@@ -274,11 +274,8 @@ class BaseThenEnhancement(InRounds):
             return now_s >= standing.started_s + self.receive_s
         return standing.complete or now_s >= standing.started_s + self.wait_s
 
-    def round_timer(self, now_s: float) -> float:
-        return now_s + self.close_s
-
-    def bears_silence(self) -> bool:
-        return self.close_s < math.inf
+    def longest_s(self) -> float:
+        return self.close_s
 
     def upload_timers(self, started_s: float) -> Tuple[float, ...]:
         return started_s + self.receive_s, started_s + self.wait_s
@@ -350,11 +347,8 @@ class EventTriggered(InRounds):
         repeated = tuple(ue for ue, standing in state.by_ue() if standing.skipped and self.repeats())
         return Aggregate(taken, tuple(ue for ue in rejected if ue not in repeated), repeated)
 
-    def round_timer(self, now_s: float) -> float:
-        return now_s + self.deadline_s
-
-    def bears_silence(self) -> bool:
-        return self.deadline_s < math.inf
+    def longest_s(self) -> float:
+        return self.deadline_s
 
     def movement_threshold(self) -> Optional[float]:
         return self.threshold
