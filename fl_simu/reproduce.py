@@ -9,16 +9,16 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, cast
 
 from fl_simu import config, runs, scripts, studies
 from fl_simu.assemble import load_data, plan, syft_installed, versions
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.comparisons import comparison_table
-from fl_simu.results.files import make_folder, write_atomically, write_json, write_text
+from fl_simu.results.figures import write_figures
+from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, html_page, markdown_page
-from fl_simu.results.plots import png_bytes
 from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
 from fl_simu.results.tables import markdown_table
@@ -131,7 +131,13 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     write_json(folder / "results.json", table)
     write_json(folder / "comparisons.json", [one.as_dict() for one in comparisons])
     write_text(folder / "table.md", "\n".join(tables))
-    _draw(study, lines, make_folder(folder / "figures"))
+    shown = list(lines.values())
+    drawn = {
+        "accuracy-over-time.png": accuracy_figure(shown, "time", study.title),
+        "accuracy-over-bits.png": accuracy_figure(shown, "bits", study.title),
+        "shares.png": shares_figure(shown, study.title),
+    }
+    write_figures(folder / "figures", drawn)
     say("\n" + "\n".join(tables))
     figures = _figures(folder)
     for path in [folder / "table.md", folder / "results.json", *figures]:
@@ -222,14 +228,3 @@ def _run(job: Job, data_dir: Optional[Path], data: Dict[str, Dataset]) -> str:
         ended = runs.begin(planned, data[key], job.folder)
     took_s = time.perf_counter() - began
     return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])
-
-
-def _draw(study: Study, lines: Mapping[Tuple[str, ...], Line], folder: Path) -> None:
-    shown = list(lines.values())
-    figures = {
-        "accuracy-over-time.png": accuracy_figure(shown, "time", study.title),
-        "accuracy-over-bits.png": accuracy_figure(shown, "bits", study.title),
-        "shares.png": shares_figure(shown, study.title),
-    }
-    for name, figure in figures.items():
-        write_atomically(folder / name, png_bytes(figure))

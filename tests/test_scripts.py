@@ -20,7 +20,7 @@ GOOD = '''"""Two numbers & a word.
 More of it."""
 
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import png_bytes
 from fl_simu.results.files import make_folder, write_atomically
 
 PNG = bytes.fromhex("89504e470d0a1a0a") + b"not looked at"

@@ -14,8 +14,7 @@ from scipy.optimize import least_squares
 from torch import nn, optim
 
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.files import make_folder, write_atomically
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import write_figures
 from fl_simu.scripts import Setup
 
 NEEDS_SYFT = True
@@ -208,8 +207,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     comparisons.append(Comparison("parallel: largest difference from plain torch", None, worst))
     for name, value in zip(("weight 1", "weight 2", "bias"), parallel[1]):
         comparisons.append(Comparison(f"parallel: final {name}", None, value))
-    figure = losses_figure(central[0], federated[0])
-    write_atomically(make_folder(setup.out / "figures") / "losses.png", png_bytes(figure))
+    write_figures(setup.out / "figures", {"losses.png": losses_figure(central[0], federated[0])})
     return comparisons
 
 

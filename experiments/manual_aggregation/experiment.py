@@ -14,8 +14,7 @@ from torch import Tensor, nn, optim
 from fl_simu.kernel.parameters import Params, largest_difference, params_of
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.files import make_folder, write_atomically
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import write_figures
 from fl_simu.scripts import Setup
 from fl_simu.station.evaluation import evaluate
 from fl_simu.ue.datasets import Mnist, Samples
@@ -193,9 +192,8 @@ def reproduce(setup: Setup) -> List[Comparison]:
     ours["the most that they can print [%]"] = 100 * seen / len(dataset.test)
     ours["combine_pro: test loss as the notes print it"] = loss
     ours["combine_pro: test loss"] = accuracy_and_loss(params_of(final_model), dataset.test)[1]
-    folder = make_folder(setup.out / "figures")
-    write_atomically(folder / "weights.png", png_bytes(weights_figure(weights)))
-    write_atomically(folder / "accuracy.png", png_bytes(accuracy_figure(accuracies)))
+    figures = {"weights.png": weights_figure(weights), "accuracy.png": accuracy_figure(accuracies)}
+    write_figures(setup.out / "figures", figures)
     return [Comparison(what, None, value) for what, value in ours.items()]
 
 

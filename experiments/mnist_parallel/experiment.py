@@ -21,8 +21,8 @@ from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params, sha256
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.files import make_folder, write_atomically, write_json
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import new_figure, write_figures
+from fl_simu.results.files import write_json
 from fl_simu.results.study_plots import LINE_COLOURS
 from fl_simu.scripts import Say, Setup
 from fl_simu.station.aggregation import Mean
@@ -229,20 +229,18 @@ def comparisons(findings: Mapping[str, Findings]) -> List[Comparison]:
 
 def write_findings(setup: Setup, findings: Mapping[str, Findings]) -> None:
     """Leave all accuracies as accuracies.json, and the figures."""
-    figures = make_folder(setup.out / "figures")
-    told = {}
+    told, figures = {}, {}
     for steps, finding in findings.items():
         rounds = {name: [one._asdict() for one in outcome.rounds] for name, outcome in finding.outcomes.items()}
         told[steps] = {"rounds": rounds, "share of Bob": SHARES, "between": finding.between}
-        figure = rounds_figure(steps, finding.outcomes)
-        write_atomically(figures / (steps.replace(" ", "_") + ".png"), png_bytes(figure))
+        figures[steps.replace(" ", "_") + ".png"] = rounds_figure(steps, finding.outcomes)
     write_json(setup.out / "accuracies.json", told)
-    write_atomically(figures / "between.png", png_bytes(between_figure(findings)))
+    write_figures(setup.out / "figures", {**figures, "between.png": between_figure(findings)})
 
 
 def rounds_figure(steps: str, outcomes: Mapping[str, Outcome]) -> Any:
     """A panel an arm: Alice's, Bob's and the average's test accuracy over the rounds."""
-    figure = _new_figure(f"Alice and Bob train on half of the images each: {steps}", 5.6)
+    figure = new_figure(f"Alice and Bob train on half of the images each: {steps}", 5.6, title_size=11)
     styles = (("Alice", "#0072B2", "o--"), ("Bob", "#009E73", "s:"), ("average", "#D55E00", "D-"))
     for axes, (name, outcome) in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, outcomes.items()):
         numbers = range(1, len(outcome.rounds) + 1)
@@ -259,7 +257,7 @@ def rounds_figure(steps: str, outcomes: Mapping[str, Outcome]) -> Any:
 
 def between_figure(findings: Mapping[str, Findings]) -> Any:
     """Test accuracy along the straight line from one model to the other, a panel for each size of steps."""
-    figure = _new_figure("On the straight line from one model to the other", 4.2)
+    figure = new_figure("On the straight line from one model to the other", 4.2, title_size=11)
     for axes, (steps, finding) in zip(figure.subplots(1, len(findings), sharey=True), findings.items()):
         styles = zip(LINE_COLOURS[2:], ("D-", "o--", "s-.", "^:"))
         for (name, accuracies), (colour, marks) in zip(finding.between.items(), styles):
@@ -270,12 +268,4 @@ def between_figure(findings: Mapping[str, Findings]) -> Any:
         axes.grid(True, alpha=0.3)
     figure.axes[0].set_ylabel("test accuracy [%]")
     figure.axes[0].legend(frameon=False, fontsize=7, loc="lower center")
-    return figure
-
-
-def _new_figure(title: str, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.files import make_folder, write_atomically
-from fl_simu.results.plots import COLOURS, png_bytes
+from fl_simu.results.figures import new_figure, write_figures
+from fl_simu.results.plots import COLOURS
 from fl_simu.scripts import Setup
 from fl_simu.ue.datasets import Dataset, Mnist
 from fl_simu.ue.models import MnistCnn
@@ -61,8 +61,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     start = time.time()
     epochs, _ = learn(data.load(setup.data_dir), count, setup.say)
     setup.say(f"{time.time() - start:.0f} s")
-    figures = make_folder(setup.out / "figures")
-    write_atomically(figures / "epochs.png", png_bytes(figure(epochs, notes=not setup.quick)))
+    write_figures(setup.out / "figures", {"epochs.png": figure(epochs, notes=not setup.quick)})
     return comparisons(epochs[-1], setup.quick)
 
 
@@ -146,10 +145,7 @@ def comparisons(last: Epoch, quick: bool) -> List[Comparison]:
 
 def figure(epochs: List[Epoch], notes: bool) -> Any:
     """Accuracy and loss on the test images after each epoch, and the notes' own after the tenth."""
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(8, 3.6), dpi=160, layout="constrained")
-    drawn.suptitle("One model visits two workers, batch by batch: MNIST", fontsize=11)
+    drawn = new_figure("One model visits two workers, batch by batch: MNIST", 3.6, title_size=11)
     numbers = range(1, len(epochs) + 1)
     ours = ([100 * one.accuracy for one in epochs], [one.loss for one in epochs])
     titles = ("test accuracy [%]", "average loss on the test images")

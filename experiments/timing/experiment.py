@@ -16,8 +16,9 @@ from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.config import parse
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.results.comparisons import Comparison
-from fl_simu.results.files import make_folder, write_atomically, write_json
-from fl_simu.results.plots import COLOURS, png_bytes
+from fl_simu.results.figures import new_figure, write_figures
+from fl_simu.results.files import write_json
+from fl_simu.results.plots import COLOURS
 from fl_simu.results.records import RoundRecord
 from fl_simu.scripts import Setup
 from fl_simu.ue.datasets import Dataset
@@ -68,7 +69,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
             )
     told = {f"{ratio:g}, {codec}": vars(one) for (ratio, codec), one in times.items()}
     write_json(setup.out / "times.json", told)
-    write_atomically(make_folder(setup.out / "figures") / "gain-and-noise.png", png_bytes(figure(times)))
+    write_figures(setup.out / "figures", {"gain-and-noise.png": figure(times)})
     return comparisons(times)
 
 
@@ -125,10 +126,8 @@ def comparisons(times: Dict[Tuple[float, str], Times]) -> List[Comparison]:
 
 def figure(times: Dict[Tuple[float, str], Times]) -> Any:
     """The gain a round over the ratio, with the wall clock's noise as a band."""
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(8, 4.2), dpi=160, layout="constrained")
-    drawn.suptitle("What 4 bits instead of 32 gain a round, and what the wall clock could show", fontsize=11)
+    title = "What 4 bits instead of 32 gain a round, and what the wall clock could show"
+    drawn = new_figure(title, 4.2, title_size=11)
     axes = drawn.subplots()
     gains = [gain_s(times, ratio) for ratio in RATIOS]
     axes.loglog(RATIOS, gains, "o-", color=COLOURS["full"], label="gain, virtual time (the same each time)")

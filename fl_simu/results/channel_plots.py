@@ -3,13 +3,12 @@
 import math
 import tempfile
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.results.files import PathLike, make_folder, write_atomically
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import new_figure, plain_text, write_figures
+from fl_simu.results.files import PathLike, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,14 +53,11 @@ def draw_channel_figures(
     Raises:
         UserError: the folder or a file cannot be written.
     """
-    target = make_folder(folder)
     figures = {
         "rates.png": rates_figure(courses, title),
         "delays.png": histograms_figure(rates_mbps, delays_s, thresholds_s, title),
     }
-    for name, figure in figures.items():
-        write_atomically(target / name, png_bytes(figure))
-    return [target / name for name in figures]
+    return write_figures(folder, figures)
 
 
 def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
@@ -70,7 +66,7 @@ def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
     Rates that change often have a panel for each UE.
     """
     crowded = _crowded(courses)
-    figure = _new_figure(title, height=1.5 + 1.1 * len(courses) if crowded else 4.5)
+    figure = new_figure(title, height=1.5 + 1.1 * len(courses) if crowded else 4.5)
     panels = figure.subplots(len(courses) if crowded else 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     _scale_rates(panels[-1], courses)
     for ue, (edges, rates) in enumerate(courses):
@@ -90,13 +86,13 @@ def histograms_figure(
     rates_mbps: np.ndarray, delays_s: Mapping[str, np.ndarray], thresholds_s: Mapping[str, float], title: str
 ) -> "Figure":
     """Draw histograms of the rates [Mbit/s] and the delays [s] of uploads, with the thresholds on the delay."""
-    figure = _new_figure(title)
+    figure = new_figure(title)
     left, right = figure.subplots(1, 2)
     _histogram(left, {"rate": rates_mbps}, "mean rate of an upload [Mbit/s]", 100.0, ())
     limits = {label: limit for label, limit in thresholds_s.items() if 0 < limit < math.inf}
     _histogram(right, delays_s, "delay of an upload [s]", SHOWN_PERCENTILE, list(limits.values()))
     for number, (label, limit) in enumerate(sorted(limits.items(), key=lambda item: item[1])):
-        name = _plain(f"{label}, {limit:.4g} s")
+        name = plain_text(f"{label}, {limit:.4g} s")
         right.axvline(limit, color="black", linestyle=DASHES[number % len(DASHES)], linewidth=1, label=name)
     right.legend(loc="upper right", fontsize=8)
     left.set_ylabel("share of uploads in a bin [%]")
@@ -125,7 +121,7 @@ def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     figure.subplots_adjust(left=0.1, right=0.97, bottom=0.14, top=0.82)
-    figure.suptitle(_plain(title))
+    figure.suptitle(plain_text(title))
     show = _moving(axes, courses)
     film = FuncAnimation(figure, show, frames=FRAMES, init_func=lambda: (), blit=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -202,15 +198,3 @@ def _legend_above(axes: "Axes") -> None:
     handles, labels = axes.get_legend_handles_labels()
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
     axes.legend(handles, labels, ncol=max(1, len(handles)), frameon=False, columnspacing=1.2, **place)
-
-
-def _new_figure(title: str, height: float = 4.5) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
-    figure.suptitle(_plain(fill(title, 80)))
-    return figure
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")

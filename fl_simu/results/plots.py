@@ -1,6 +1,5 @@
-"""The figures of a run, drawn on canvases of their own: pyplot and its global state are never used."""
+"""The figures of a run."""
 
-import io
 import math
 from pathlib import Path
 from textwrap import fill
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.results.files import PathLike, make_folder, write_atomically
+from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
+from fl_simu.results.files import PathLike
 from fl_simu.results.records import ACCEPTED, RoundRecord
 
 if TYPE_CHECKING:
@@ -48,24 +48,12 @@ def draw_figures(
     Raises:
         UserError: the folder or a file cannot be written.
     """
-    target = make_folder(folder)
     figures = {
         "accuracy.png": accuracy_figure(records, title),
         "delays.png": delays_figure(records, thresholds_s, title),
         "accepted.png": accepted_figure(records, title),
     }
-    for name, figure in figures.items():
-        write_atomically(target / name, png_bytes(figure))
-    return [target / name for name in figures]
-
-
-def png_bytes(figure: "Figure") -> bytes:
-    """Return a figure as the bytes of a PNG, 1280 pixels wide."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+    return write_figures(folder, figures)
 
 
 def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
@@ -73,7 +61,7 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
 
     Rounds that were not evaluated (NaN) are left out.
     """
-    figure = _new_figure(title)
+    figure = new_figure(title)
     left, right = figure.subplots(1, 2, sharey=True)
     accuracy = np.array([100 * record.accuracy for record in records], dtype=float)
     time_s = np.array([record.time_s for record in records], dtype=float)
@@ -114,7 +102,7 @@ def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, flo
     layers = uploads.layers()
     together = len(uploads.round) <= MAX_UPLOADS_TOGETHER or not layers
     panels = [layers] if together else [[layer] for layer in reversed(layers)]
-    figure = _new_figure(title, height=4.5 if len(panels) == 1 else 6.5)
+    figure = new_figure(title, height=4.5 if len(panels) == 1 else 6.5)
     for axes, shown in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
         _scale_delays(axes, [delay_s for _, _, delay_s in shown], thresholds_s)
         _draw_thresholds(axes, thresholds_s)
@@ -135,7 +123,7 @@ def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     """Draw a bar a round: uploads accepted in full, base only, and rejected, stacked in this order."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _new_figure(title)
+    figure = new_figure(title)
     axes = figure.subplots()
     rounds = np.array([record.round for record in records], dtype=float)
     bottom = np.zeros(len(records))
@@ -246,17 +234,13 @@ def _delay_handles(layers: Sequence[Layer], together: bool) -> List[Any]:
 
 
 def _scale_delays(axes: "Axes", delays_s: Sequence[Any], thresholds_s: Mapping[str, float]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     shown = np.concatenate([*delays_s, list(_drawable(thresholds_s).values())])
     shown = shown[np.isfinite(shown) & (shown > 0)]
     lowest, highest = (shown.min(), shown.max()) if len(shown) else (1.0, 1.0)
     if highest > LOG_FROM_RATIO * lowest:
         axes.set_yscale("log")
         axes.set_ylim(lowest / 1.3, highest * 1.3)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 1000 * lowest else (1,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(axes.yaxis, (1, 2, 5) if highest < 1000 * lowest else (1,))
     else:
         axes.set_ylim(0, 1.06 * highest)
     axes.grid(True, axis="y", alpha=0.3)
@@ -274,7 +258,7 @@ def _draw_thresholds(axes: "Axes", thresholds_s: Mapping[str, float]) -> None:
     for label, time_s in sorted(_drawable(thresholds_s).items(), key=lambda item: item[1]):
         axes.axhline(time_s, color="black", linestyle="--", linewidth=1.2, zorder=2)
         height = axes.transAxes.inverted().transform(axes.transData.transform((0, time_s)))[1]
-        text = _plain(fill(label, 16) + f"\n{time_s:.3g} s")
+        text = plain_text(fill(label, 16) + f"\n{time_s:.3g} s")
         half = line_height * (1 + text.count("\n")) / 2
         at = max(height, free_from + half)
         arrow = {"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
@@ -294,18 +278,6 @@ def _legend_above(axes: "Axes", handles: Sequence[Any]) -> None:
     spacing = {"columnspacing": 1.2, "handletextpad": 0.4}
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
     axes.legend(handles=handles, ncol=len(handles), frameon=False, **place, **spacing)
-
-
-def _new_figure(title: str, height: float = 4.5) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
-    figure.suptitle(_plain(fill(title, 80)))
-    return figure
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")
 
 
 def _say_empty(*panels: "Axes") -> None:

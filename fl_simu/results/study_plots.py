@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
+from fl_simu.results.figures import new_figure, plain_log_ticks
 from fl_simu.results.plots import COLOURS, HATCHES, WORDS, bit_unit
 from fl_simu.results.records import ACCEPTED, RoundRecord
 
@@ -66,7 +67,9 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
         band: Dict[str, Any] = {"color": style["color"], "alpha": 0.15, "linewidth": 0, "step": "post"}
         axes.fill_between(x / scale, runs.min(axis=0), runs.max(axis=0), **band)
     if _ends_apart(curves.values()):
-        _scale_log(axes)
+        # All panels share this axis.
+        axes.set_xscale("log")
+        plain_log_ticks(axes.xaxis)
     what = "virtual time" if over == "time" else "sent over the uplink, all UEs"
     _label(figure, panels, f"{what} [{unit}]", "test accuracy [%]")
     return figure
@@ -117,16 +120,6 @@ def _ends_apart(curves: Iterable[Curves]) -> bool:
     return max(ends) > 3 * min(ends) > 0
 
 
-def _scale_log(axes: "Axes") -> None:
-    """Scale the axis that all panels share by powers of ten, with plain numbers at 1, 2 and 5."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
 def _styles(lines: Sequence[Line]) -> Dict[str, Dict[str, Any]]:
     """Colour and dash for each level of the last axis."""
     names = list(dict.fromkeys(line.levels[-1] for line in lines))
@@ -140,12 +133,9 @@ def _styles(lines: Sequence[Line]) -> Dict[str, Dict[str, Any]]:
 
 
 def _panels(lines: Sequence[Line], title: str) -> "Tuple[Figure, Dict[Tuple[str, str], Axes]]":
-    from matplotlib.figure import Figure
-
     rows = list(dict.fromkeys(line.panel[0] for line in lines))
     columns = list(dict.fromkeys(line.panel[1] for line in lines))
-    figure = Figure(figsize=(8, 1.4 + 2.3 * len(rows)), dpi=160, layout="constrained")
-    figure.suptitle(title.replace("$", r"\$"), fontsize=11)
+    figure = new_figure(title, 1.4 + 2.3 * len(rows), title_size=11)
     # The last row of the grid is for the legend.
     grid = figure.add_gridspec(len(rows) + 1, len(columns), height_ratios=[1] * len(rows) + [0.2])
     panels: Dict[Tuple[str, str], Any] = {}

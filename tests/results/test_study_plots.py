@@ -1,6 +1,6 @@
 import numpy as np
 
-from fl_simu.results.plots import png_bytes
+from fl_simu.results.figures import png_bytes
 from fl_simu.results.records import RoundRecord, UeOutcome
 from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
 from fl_simu.results.study_table import cells, rows

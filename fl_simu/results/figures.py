@@ -1,0 +1,58 @@
+"""What every figure shares: its canvas, its title, plain numbers on its axes, its way into a file.
+
+Figures are drawn on canvases of their own: pyplot and its global state are never used.
+"""
+
+import io
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, List, Mapping, Sequence
+
+from fl_simu.results.files import PathLike, make_folder, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(title: str, height: float = 4.5, title_size: float = 12.0) -> "Figure":
+    """An empty figure 8 inches wide, 1280 pixels, with a title above it; height in inches, title in points."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
+    figure.suptitle(plain_text(fill(title, 80)), fontsize=title_size)
+    return figure
+
+
+def plain_text(text: str) -> str:
+    """The text as it stands: a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
+def plain_log_ticks(axis: Any, digits: Sequence[int] = (1, 2, 5)) -> None:
+    """Write plain numbers beside a logarithmic axis, at these digits of each power of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def png_bytes(figure: "Figure") -> bytes:
+    """Return a figure as the bytes of a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def write_figures(folder: PathLike, figures: "Mapping[str, Figure]") -> List[Path]:
+    """Write figures as PNG files, by their names, each whole or not at all; return their paths in that order.
+
+    Raises:
+        UserError: the folder, which is made when it is missing, or a file cannot be written.
+    """
+    target = make_folder(folder)
+    for name, figure in figures.items():
+        write_atomically(target / name, png_bytes(figure))
+    return [target / name for name in figures]
