@@ -19,7 +19,7 @@ from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, html_page, markdown_page
-from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
+from fl_simu.results.study_plots import OVER, Line, accuracy_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
 from fl_simu.results.tables import markdown_table
 from fl_simu.runs import RunFolder
@@ -133,8 +133,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     write_text(folder / "table.md", "\n".join(tables))
     shown = list(lines.values())
     drawn = {
-        "accuracy-over-time.png": accuracy_figure(shown, "time", study.title),
-        "accuracy-over-bits.png": accuracy_figure(shown, "bits", study.title),
+        **{f"accuracy-over-{x}.png": accuracy_figure(shown, x, study.title) for x in OVER},
         "shares.png": shares_figure(shown, study.title),
     }
     write_figures(folder / "figures", drawn)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LINE_COLOURS = ("#000000", "#999999", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":")
 
+OVER = {"rounds": "round", "time": "virtual time [s]", "bits": "sent over the uplink, all UEs [{}]"}
+
 # Of each run the places on the x axis and the accuracy [%] there.
 Curves = List[Tuple[np.ndarray, np.ndarray]]
 
@@ -48,16 +50,17 @@ def share(run: Sequence[RoundRecord], kind: str) -> float:
 
 
 def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
-    """Draw test accuracy [%] over virtual "time" [s] or over "bits" sent so far: mean and range of the runs.
+    """Draw test accuracy [%] over "rounds", virtual "time" [s] or "bits" sent so far: mean and range of the runs.
 
     Runs end rounds at different moments, so each holds its accuracy until its next round, and a line ends where
     the first of its runs does.
     """
     figure, panels = _panels(lines, title)
     curves = {line.levels: _curves(line, over) for line in lines}
-    scale, unit = (1.0, "s")
+    scale, what = 1.0, OVER[over]
     if over == "bits":
         scale, unit = bit_unit(max(curve[0][-1] for found in curves.values() for curve in found))
+        what = what.format(unit)
     styles = _styles(lines)
     for line in lines:
         x, runs = _together(curves[line.levels])
@@ -70,8 +73,7 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
         # All panels share this axis.
         axes.set_xscale("log")
         plain_log_ticks(axes.xaxis)
-    what = "virtual time" if over == "time" else "sent over the uplink, all UEs"
-    _label(figure, panels, f"{what} [{unit}]", "test accuracy [%]")
+    _label(figure, panels, what, "test accuracy [%]")
     return figure
 
 
@@ -99,9 +101,12 @@ def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
 def _curves(line: Line, over: str) -> Curves:
     curves: Curves = []
     for run in line.runs:
-        bits = np.cumsum([float(record.uplink_bits) for record in run])
-        x = bits if over == "bits" else np.array([record.time_s for record in run])
-        curves.append((x, np.array([100 * record.accuracy for record in run])))
+        x = {
+            "rounds": np.array([float(record.round) for record in run]),
+            "time": np.array([record.time_s for record in run]),
+            "bits": np.cumsum([float(record.uplink_bits) for record in run]),
+        }
+        curves.append((x[over], np.array([100 * record.accuracy for record in run])))
     return curves
 
 
