@@ -47,7 +47,7 @@ class Size:
     batch_size: int
 
 
-FULL = Size(Mnist(20000, 2000), rounds=3, batch_size=64)
+FULL = Size(Mnist(), rounds=3, batch_size=64)
 QUICK = Size(Mnist(1000, 500), rounds=3, batch_size=16)
 # The notes' optimiser of the example next to this one, and that of fl_simu's default experiment.
 STEPS = {"small steps": Sgd(lr=0.01), "large steps": Sgd(lr=0.03, momentum=0.9)}

@@ -1,21 +1,15 @@
 """Averages of two models: when they are bad, and why. On digits, in plain torch."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
-from fl_simu import config
+from fl_simu import config, scripts
 from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.kernel.parameters import sha256
 from fl_simu.ue.datasets import Digits
 from fl_simu.ue.optimizers import Sgd
 
-FILE = Path(__file__).resolve().parents[2] / "experiments" / "mnist_parallel" / "experiment.py"
-SPEC = importlib.util.spec_from_file_location("mnist_parallel", str(FILE))
-experiment = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(experiment)
+experiment = scripts.load("mnist_parallel")
 
 ROUNDS = 4
 LARGE = Sgd(lr=0.05, momentum=0.9)

@@ -9,51 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from torch.utils.data import DataLoader, TensorDataset
 
-from fl_simu.kernel.parameters import params_of, sha256
+from fl_simu import scripts
+from fl_simu.kernel.parameters import sha256
 from fl_simu.ue.datasets import Digits
-from fl_simu.ue.models import MnistCnn
 
-FILE = Path(__file__).resolve().parents[2] / "experiments" / "mnist_sequential" / "experiment.py"
 DATA = Digits(700, 50)
 EPOCHS = 2
 
 
-def experiment():
-    spec = importlib.util.spec_from_file_location("mnist_sequential", str(FILE))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def plain_sgd(data, seed):
-    """Plain torch on one half of the images after the other: one model, one optimiser, no worker, no averaging."""
-    torch.manual_seed(seed)
-    train, test = (
-        TensorDataset(data.train.images, data.train.labels),
-        TensorDataset(data.test.images, data.test.labels),
-    )
-    # `federate` too cuts with a DataLoader, which draws from torch's generator, and so does the shuffled test.
-    halves = list(DataLoader(train, math.ceil(len(train) / 2)))
-    model = MnistCnn().build((1, 28, 28), 10)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for _ in range(EPOCHS):
-        for images, labels in halves:
-            for rows in torch.randperm(len(labels)).split(64):
-                optimizer.zero_grad()
-                output = model(images.index_select(0, rows))
-                torch.nn.functional.nll_loss(output, labels.index_select(0, rows)).backward()
-                optimizer.step()
-        list(DataLoader(test, 64, shuffle=True))
-    return sha256(params_of(model))
-
-
 def both_ways():
     """Plain torch before anything is hooked, then the experiment, and the workers that its loader visits."""
-    module, data, lines = experiment(), DATA.load(), []
-    plain = plain_sgd(data, module.SEED)
+    module, data, lines = scripts.load("mnist_sequential"), DATA.load(), []
+    _, plain = module.learn_without_syft(data, EPOCHS, module.SEED)
     epochs, params = module.learn(data, EPOCHS, lines.append)
 
     import syft
@@ -62,14 +30,25 @@ def both_ways():
     halves = syft.BaseDataset(data.train.images, data.train.labels).federate(workers)
     loader = syft.FederatedDataLoader(halves, batch_size=64, shuffle=True)
     visited = [images.location.id for images, _ in loader]
-    return {"plain": plain, "syft": sha256(params), "visited": visited, "last": vars(epochs[-1]), "lines": lines}
+    return {
+        "plain": sha256(plain),
+        "syft": sha256(params),
+        "visited": visited,
+        "last": vars(epochs[-1]),
+        "lines": lines,
+    }
 
 
 @pytest.fixture(scope="module")
 def found():
     if importlib.util.find_spec("syft") is None:
         pytest.skip("syft 0.2.4 needs the legacy stack")
-    environment = dict(os.environ, PYTHONPATH=str(FILE.parents[2]), OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
+    environment = dict(
+        os.environ,
+        PYTHONPATH=str(Path(__file__).resolve().parents[2]),
+        OMP_NUM_THREADS="1",
+        PYTHONWARNINGS="ignore",
+    )
     ended = subprocess.run(
         [sys.executable, __file__], env=environment, stdout=subprocess.PIPE, timeout=240, check=True
     )
@@ -94,7 +73,7 @@ def test_syft_remembers_hundreds_of_ids_for_each_batch(found):
 
 
 def test_the_notes_own_numbers_agree_with_themselves():
-    module = experiment()
+    module = scripts.load("mnist_sequential")
     last = module.Epoch(0.9855, 0.0435, "59520/60032", "99.147122", 0.008309, ids=1, peak_memory_mb=1.0)
     verdicts = [one.verdict for one in module.comparisons(last, quick=False)]
     assert verdicts == ["agrees"] * 5 + ["not given in the notes"] * 2
