@@ -131,7 +131,7 @@ def _styles(lines: Sequence[Line]) -> Dict[str, Dict[str, Any]]:
     return {
         name: {
             "color": LINE_COLOURS[place % len(LINE_COLOURS)],
-            "linestyle": DASHES[place // 2 % len(DASHES)],
+            "linestyle": DASHES[(place // 2 + place // len(LINE_COLOURS)) % len(DASHES)],
         }
         for place, name in enumerate(names)
     }
