@@ -14,7 +14,7 @@ from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import write_json, write_text
 from fl_simu.results.intervals import wilson
-from fl_simu.results.leakage_plots import Row, losses_figure, reconstructions_figure
+from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure
 from fl_simu.results.tables import Cells, markdown_table
 
 Say = Callable[[str], None]
@@ -25,6 +25,9 @@ FIRST = {"first loss": 0, "loss after one iteration": 1}
 
 # Beyond this mean squared error, pixels ten times beyond their range, images have run away.
 FAR = 100.0
+
+# Images of one trial in a figure, beside the true one.
+COLUMNS = 8
 
 
 def attack_leakage(
@@ -72,7 +75,7 @@ def report(trials: Trials, wanted: Sequence[Trial], records: Sequence[Record], s
     text = "\n".join([markdown_table(summary_cells(found)), *first_loss_tables(found)])
     title = "{}, {}".format(trials.setting.method["name"], described(trials.setting))
     figures = {
-        "reconstructions.png": reconstructions_figure([row(trials, one) for one in shown(wanted, records)], title),
+        "reconstructions.png": pictures_figure([row(trials, one) for one in shown(wanted, records)], title),
         "losses.png": losses_figure([(one["losses"], one["success"]) for one in records], title),
     }
     write_json(trials.path / "results.json", found)
@@ -196,12 +199,20 @@ def shown(wanted: Sequence[Trial], records: Sequence[Record]) -> List[Tuple[Tria
 
 
 def row(trials: Trials, one: Tuple[Trial, Record]) -> Row:
-    """What a figure shows of a trial: of a batch its first image."""
+    """The true image of a trial, the start, and what stood there later; of a batch its first image."""
     trial, record = one
-    truth, kept = trials.pictures(trial)
-    pictures = {}
-    for iteration, images in kept.items():
-        order = best_order(torch.from_numpy(truth), torch.from_numpy(images))
-        pictures[iteration] = images[order[0]]
+    truth, kept = first_pictures(trials, trial)
+    iterations = sorted(kept)
+    if len(iterations) > COLUMNS:
+        chosen = np.linspace(0, len(iterations) - 1, COLUMNS).round().astype(int)
+        iterations = [iterations[at] for at in chosen]
+    pictures = [(str(iteration) if iteration else "start", kept[iteration]) for iteration in iterations]
     label = "{}\nMSE {:.2g}\n{}".format(trial.label.replace(", ", "\n"), record["mse"], record["ended"])
-    return Row(label, truth[0], pictures)
+    return Row(label, [("true", truth), *pictures])
+
+
+def first_pictures(trials: Trials, trial: Trial) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+    """The first true image of a trial, and iteration -> the image that stands for it, each (C, H, W)."""
+    truth, kept = trials.pictures(trial)
+    true = torch.from_numpy(truth)
+    return truth[0], {at: images[best_order(true, torch.from_numpy(images))[0]] for at, images in kept.items()}

@@ -1,9 +1,9 @@
 """Gradient leakage: what the BS can make out of a UE's images from what the UE sends.
 
 A UE makes one or several steps of plain SGD on a few images and sends the gradient, or the update, through a
-codec. The BS knows the model, the global model that the UE started from, what it decodes, and how the UE trains: the
-loss, the number of images and of steps, and the learning rate. It does not know the images, nor their labels. It
-makes images and labels up, trains on them as the UE did, and changes them until both trainings give the same.
+codec. The BS knows the model, the global model that the UE started from, what it decodes, and how the UE trains:
+the loss, the number of images and of steps, and the learning rate. It does not know the images, nor their labels.
+It makes images and labels up, trains on them as the UE did, and changes them until both trainings give the same.
 """
 
 import copy

@@ -97,14 +97,15 @@ class InvertingGradients(Method):
         iterations: Adam's steps; 4,800 is the published number for small networks.
         restarts: as for every method.
         lr: Adam's rate at the beginning, above 0.
-        total_variation: the weight a, at least 0.
+        total_variation: the weight a, at least 0. On `dlg_lenet` 0.01 gives images of about 20 dB, and 1e-4, which
+            is published for ReLU networks, of about 10 dB.
 
     Reference: Geiping, Bauermeister, Droege, Moeller, "Inverting Gradients", 2020.
     """
 
     iterations: int = 4800
     lr: float = 0.1
-    total_variation: float = 1e-4
+    total_variation: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()

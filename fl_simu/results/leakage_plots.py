@@ -1,6 +1,6 @@
 """Figures on gradient leakage: images as an attack sees them come, and its losses."""
 
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -9,7 +9,6 @@ from fl_simu.results.figures import new_figure, plain_log_ticks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 8
 SUCCESS, FAILURE = "#0072B2", "#D55E00"
 
 
@@ -18,35 +17,24 @@ class Row(NamedTuple):
 
     Args:
         label: beside it.
-        truth: the true image, shape (C, H, W), 0..1.
-        pictures: iteration -> image; 0 is the start.
+        pictures: (what it is, image of shape (C, H, W)) from left to right; pixels are cut to 0..1.
     """
 
     label: str
-    truth: np.ndarray
-    pictures: Dict[int, np.ndarray]
+    pictures: Sequence[Tuple[str, np.ndarray]]
 
 
-def reconstructions_figure(rows: Sequence[Row], title: str) -> "Figure":
-    """A line of images for each trial: the true one, the start, and what stood there after some iterations."""
+def pictures_figure(rows: Sequence[Row], title: str) -> "Figure":
+    """A line of images for each row, each with what it is above it."""
     figure = new_figure(title, height=0.9 + 1.05 * len(rows))
-    places = figure.subplots(len(rows), COLUMNS + 1, squeeze=False)
+    places = figure.subplots(len(rows), max(len(row.pictures) for row in rows), squeeze=False)
     for line, row in zip(places, rows):
         for axes in line:
             axes.axis("off")
-        _show(line[0], row.truth, "true")
         line[0].text(-0.1, 0.5, row.label, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
-        for axes, iteration in zip(line[1:], _spread(sorted(row.pictures))):
-            _show(axes, row.pictures[iteration], f"{iteration}" if iteration else "start")
+        for axes, (what, image) in zip(line, row.pictures):
+            _show(axes, image, what)
     return figure
-
-
-def _spread(iterations: Sequence[int]) -> Sequence[int]:
-    """At most as many as there are columns, the first and the last among them."""
-    if len(iterations) <= COLUMNS:
-        return iterations
-    chosen = np.linspace(0, len(iterations) - 1, COLUMNS).round().astype(int)
-    return [iterations[at] for at in chosen]
 
 
 def _show(axes: Any, image: np.ndarray, title: str) -> None:
@@ -65,6 +53,9 @@ def losses_figure(trials: Sequence[Tuple[Sequence[float], bool]], title: str) ->
             label = f"{word} ({len(lines)})" if at == 0 else None
             axes.plot(range(len(losses)), losses, color=colour, linewidth=0.7, alpha=0.5, label=label)
     axes.set_xscale("symlog", linthresh=1)
+    axes.set_xticks([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000])
+    axes.set_xlim(0, max(len(losses) for losses, _ in trials))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yscale("log")
     axes.set(xlabel="iteration (0: the start)", ylabel="loss of the attack")
     plain_log_ticks(axes.yaxis, (1,))
@@ -72,14 +63,19 @@ def losses_figure(trials: Sequence[Tuple[Sequence[float], bool]], title: str) ->
     return figure
 
 
-def rates_figure(bars: Sequence[Tuple[str, float, float, float]], title: str, xlabel: str) -> "Figure":
-    """Success rates with their intervals, one bar for each (label, rate, low, high), all from 0 to 1."""
+def rates_figure(groups: Sequence[Tuple[str, Sequence[Tuple[str, float, float, float]]]], title: str) -> "Figure":
+    """Success rates with their intervals: for each group (what tells its bars apart, its bars) a panel of bars.
+
+    A bar is (label, rate, low, high), all from 0 to 1.
+    """
     figure = new_figure(title)
-    axes = figure.subplots()
-    for at, (_, rate, low, high) in enumerate(bars):
-        axes.bar(at, 100 * rate, 0.6, color=SUCCESS)
-        axes.plot([at, at], [100 * low, 100 * high], color="black", linewidth=1.2)
-    axes.set_xticks(range(len(bars)))
-    axes.set_xticklabels([label for label, *_ in bars])
-    axes.set(xlabel=xlabel, ylabel="success rate [%], 95 % interval", ylim=(0, 100))
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    for axes, (what, bars) in zip(panels, groups):
+        for at, (_, rate, low, high) in enumerate(bars):
+            axes.bar(at, 100 * rate, 0.6, color=SUCCESS)
+            axes.plot([at, at], [100 * low, 100 * high], color="#E69F00", linewidth=2.5)
+        axes.set_xticks(range(len(bars)))
+        axes.set_xticklabels([label for label, *_ in bars], fontsize=8)
+        axes.set(xlabel=what, ylim=(0, 105))
+    panels[0].set_ylabel("success rate [%], 95 % interval")
     return figure
