@@ -76,7 +76,7 @@ class Setting:
         shape, wanted = self.parts["data"].shape, self.parts["model"].shape
         fits = wanted in (None, shape)
         require(fits, "model.name", self.model["name"], f"it takes images of {wanted}, and these have {shape}")
-        layers = len(self.parts["codec"].layer_bits()) or 1
+        layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
         Sgd(lr=self.lr)
@@ -140,12 +140,13 @@ class Trials:
         Raises:
             UserError: it holds trials of another setting, or cannot be made.
         """
-        file, wanted = make_folder(self.path / "trials").parent / "setting.json", self.setting.plain()
+        file, wanted = self.path / "setting.json", self.setting.plain()
         if file.exists():
             stored = _read_json(file)
             other = [name for name in wanted if stored.get(name) != wanted[name]]
             if other:
                 raise UserError(f"{self.path} holds trials of another setting: {', '.join(other)} differ")
+        make_folder(self.path / "trials")
         write_json(file, wanted)
 
     def file(self, trial: Trial, kind: str = "json") -> Path:

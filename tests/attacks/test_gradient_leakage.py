@@ -72,7 +72,7 @@ def test_a_gradient_is_that_of_the_published_code():
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_derivative_of_the_distance_by_finite_differences(steps):
-    seen, truth, labels, start = case(steps=steps)
+    seen, _, _, start = case(steps=steps)
     double = Observation(
         seen.module.double(), tuple(one.double() for one in seen.gradient), SHAPE, CLASSES, 1, steps, 0.1
     )
@@ -137,7 +137,7 @@ def test_two_images_come_back():
 
 
 def test_inverting_gradients_comes_near_and_stays_within_the_range():
-    seen, truth, labels, start = case(seed=1)
+    seen, truth, _, start = case(seed=1)
     found = attack(seen, InvertingGradients(iterations=400, total_variation=0.0), [start], truth)
     assert found.last.images.min() >= 0 and found.last.images.max() <= 1
     assert found.mses[-1] < 0.02 < 0.1 < found.mses[0] and found.losses[-1] < 0.01 * found.losses[0]
@@ -148,7 +148,7 @@ def test_inverting_gradients_comes_near_and_stays_within_the_range():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_yields_its_start_and_a_guess_an_iteration(name):
-    seen, truth, _, start = case()
+    seen, _, _, start = case()
     guesses = list(METHODS[name](iterations=3).guesses(seen, start))
     assert len(guesses) == 4
     expected = start.images.clamp(0, 1) if name == "inverting_gradients" else start.images

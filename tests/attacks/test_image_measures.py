@@ -17,9 +17,7 @@ def images(count, seed, shape=(3, 9, 8)):
 def test_the_best_order_by_trying_all():
     truth, made = images(4, 1), images(4, 1)[[2, 0, 3, 1]] + 0.3 * images(4, 2)
     true, other = truth.double().numpy(), made.double().numpy()
-    errors = {
-        order: np.mean((true - other[list(order)]) ** 2) for order in itertools.permutations(range(4))
-    }
+    errors = {order: np.mean((true - other[list(order)]) ** 2) for order in itertools.permutations(range(4))}
     assert tuple(best_order(truth, made)) == min(errors, key=errors.get)
     assert mean_squared_error(truth, made) == pytest.approx(min(errors.values()))
 
