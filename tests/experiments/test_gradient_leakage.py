@@ -12,7 +12,7 @@ pytest.importorskip("skimage")
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     out = tmp_path_factory.mktemp("leakage")
-    comparisons = run_script("gradient_leakage", Setup(True, out, say=lambda line: None, jobs=2))
+    comparisons = run_script("gradient_leakage", Setup(True, out, say=lambda line: None, jobs=1))
     return json.loads((out / "results.json").read_text()), {one.what: one for one in comparisons}, out
 
 
