@@ -37,6 +37,6 @@ setup(
         "scikit-learn>=1",
         "typing_extensions",
     ],
-    extras_require={"tensorboard": ["tensorboard"]},
+    extras_require={"tensorboard": ["tensorboard"], "attacks": ["scikit-image>=0.19", "scipy"]},
     entry_points={"console_scripts": ["fl_simu = fl_simu.__main__:main"]},
 )

@@ -42,7 +42,9 @@ from fl_simu.uplink.downlink import DOWNLINKS, downlink
 from fl_simu.uplink.link import Link
 from fl_simu.uplink.sizes import SIZE_RULES
 
-REGISTRIES: Dict[str, Mapping[str, Type[Any]]] = {
+Registry = Mapping[str, Type[Any]]
+
+REGISTRIES: Dict[str, Registry] = {
     "data": DATASETS,
     "partition": PARTITIONS,
     "model": MODELS,
@@ -88,7 +90,7 @@ def plan(experiment: Experiment) -> Plan:
         UserError: an unknown name, an argument out of range, parts that do not fit each other, or a backend that
             cannot run this here.
     """
-    parts = {table: _build(table, getattr(experiment, table)) for table in configuration.PARTS}
+    parts = {table: build_part(table, getattr(experiment, table)) for table in configuration.PARTS}
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
         "ues_per_round",
@@ -129,7 +131,7 @@ def plan(experiment: Experiment) -> Plan:
         **experiment.training.model_dump(),
     )
     name = backend_name(experiment.backend)
-    complete = {table: _complete(table, parts[table]) for table in configuration.PARTS}
+    complete = {table: complete_part(table, parts[table]) for table in configuration.PARTS}
     experiment = experiment.model_copy(update=dict(complete, backend=name))
     return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, BACKENDS[name](training))
 
@@ -228,9 +230,18 @@ def digest(experiment: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _build(table: str, options: Mapping[str, Any]) -> Any:
-    """One part from its table, its arguments checked by type (pydantic) and by value (the part itself)."""
-    registry, name = REGISTRIES[table], options["name"]
+def build_part(table: str, options: Mapping[str, Any], registry: Optional[Registry] = None) -> Any:
+    """One part from its table, its arguments checked by type (pydantic) and by value (the part itself).
+
+    Args:
+        table: its name, for messages, and for the registry where that is not given.
+        options: the part's name and arguments.
+        registry: name -> class.
+
+    Raises:
+        UserError: an unknown name or argument, or a value that is not allowed.
+    """
+    registry, name = registry or REGISTRIES[table], options["name"]
     if name not in registry:
         raise UserError(f"{table}.name = {name!r} is not known: {configuration.nearest(name, registry)}")
     cls = registry[name]
@@ -270,7 +281,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _complete(table: str, part: Any) -> Dict[str, Any]:
+def complete_part(table: str, part: Any, registry: Optional[Registry] = None) -> Dict[str, Any]:
     """A part's table with every argument written out."""
-    names = {cls: name for name, cls in REGISTRIES[table].items()}
+    names = {cls: name for name, cls in (registry or REGISTRIES[table]).items()}
     return {"name": names[type(part)], **dataclasses.asdict(part)}

@@ -10,12 +10,12 @@ import numpy as np
 from fl_simu.assemble import Plan
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.results.intervals import Z95, wilson
 from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
 from fl_simu.uplink.closed_forms import rate_passed, rate_survival, rayleigh_outage
 from fl_simu.uplink.delays import Integrated
 
-Z95 = 1.959963984540054
 DEFAULT_SECONDS = 60.0
 MAX_UES = 1000
 MAX_PIECES = 100_000
@@ -208,20 +208,6 @@ def _first_reached(edges: np.ndarray, total: np.ndarray, targets: np.ndarray) ->
     share = np.divide(targets - total[before], step, out=np.zeros_like(targets), where=step > 0)
     moments = edges[before] + np.minimum(share, 1.0) * (edges[place] - edges[before])
     return np.where(targets <= total[-1], moments, math.inf)
-
-
-def wilson(passed: int, count: int) -> Tuple[float, float]:
-    """The 95 % interval of a chance that came true `passed` times in `count` independent draws.
-
-    Reference: Wilson 1927.
-
-    >>> [round(limit, 4) for limit in wilson(50, 100)]
-    [0.4038, 0.5962]
-    """
-    share, z2 = passed / count, Z95**2 / count
-    middle = share + z2 / 2
-    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / count / 4)
-    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
 def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:

@@ -172,6 +172,55 @@ def channel(
 
 @cli.group(invoke_without_command=True)
 @click.pass_context
+def attack(context: click.Context) -> None:
+    """Attacks: what the BS can see, what a UE can do."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@attack.command()
+@click.option("--images", type=int, default=10, show_default=True, metavar="N", help="Images, or batches of them.")
+@click.option("--seeds", type=int, default=10, show_default=True, metavar="N", help="Seeds 0 to N-1 for each.")
+@click.option("--manual-seed", "manual", type=int, multiple=True, metavar="S", help="Seed torch as published.")
+@click.option("--method", default="dlg", show_default=True, help="dlg, idlg or inverting_gradients.")
+@click.option("--iterations", type=int, metavar="N", help="At most so many; as published otherwise.")
+@click.option("--codec", default="float32", show_default=True, help="What the upload goes through.")
+@click.option("--layers", type=int, metavar="N", help="Layers of the codec that the BS has; all otherwise.")
+@click.option("--local-steps", type=int, default=1, show_default=True, metavar="N", help="SGD steps of the UE.")
+@click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Images of the UE.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="method.*, codec.*, model.*, data.*, lr."
+)
+@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Trials at a time.")
+@data_dir_option
+@click.option("--out", type=_Path(), help="Folder; trials that ended there are kept. runs/leakage-... otherwise.")
+def leakage(
+    images: int,
+    seeds: int,
+    manual: Tuple[int, ...],
+    method: str,
+    iterations: Optional[int],
+    codec: str,
+    layers: Optional[int],
+    local_steps: int,
+    batch_size: int,
+    assignments: Tuple[str, ...],
+    jobs: int,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """Images out of uploads: DLG, iDLG, inverting gradients."""
+    from fl_simu.leakage_report import attack_leakage
+    from fl_simu.leakage_study import make_setting
+
+    changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
+    given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
+    setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
+    attack_leakage(setting, images, manual or range(seeds), jobs, data_dir, out, click.echo)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
 def data(context: click.Context) -> None:
     """Data sets: what is here, and how to get what is not."""
     if context.invoked_subcommand is None:

@@ -1,20 +1,17 @@
 """Run the experiments of studies, several at a time, and scripts, and say what came of them."""
 
-import contextlib
 import hashlib
-import multiprocessing
 import re
-import signal
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, cast
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from fl_simu import config, runs, scripts, studies
 from fl_simu.assemble import load_data, plan, syft_installed, versions
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
+from fl_simu.pool import run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
@@ -71,7 +68,7 @@ def reproduce(
             study = studies.read_study(studies.FOLDER / name, quick)
             done.append(reproduce_study(study, folder, jobs, data_dir, say))
         else:
-            done.append(reproduce_script(name, Setup(quick, folder, data_dir, say)))
+            done.append(reproduce_script(name, Setup(quick, folder, data_dir, say, jobs)))
         write_text(parent / "reproduced.md", markdown_page(done))
         write_text(parent / "reproduced.html", html_page(done))
     if done:
@@ -120,7 +117,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     }
     todo = [job for job in everything.values() if not job.folder.summary.exists()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
-    _run_all(todo, jobs, data_dir, say)
+    run_all(todo, jobs, _Runs(data_dir), say)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()
@@ -162,68 +159,30 @@ def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], Ru
     return folders
 
 
-def _run_all(todo: Sequence[Job], at_a_time: int, data_dir: Optional[Path], say: Say) -> None:
-    """Share the jobs out to worker processes; however this ends, none of them is left."""
-    context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
-    workers: Dict[Any, Any] = {}
-    try:
-        for _ in range(min(at_a_time, len(todo))):
-            here, there = context.Pipe()
-            workers[here] = context.Process(target=_work, args=(there, data_dir))
-            workers[here].start()
-            there.close()
-            here.send(waiting.pop(0))
-        while workers:
-            for pipe in cast(List[Any], wait(list(workers))):
-                ended += 1
-                say(f"[{ended} of {len(todo)}] {_answer(pipe)}")
-                if waiting:
-                    pipe.send(waiting.pop(0))
-                else:
-                    pipe.close()
-                    workers.pop(pipe).join()
-    finally:
-        for process in workers.values():
-            process.terminate()
-            process.join()
+class _Runs:
+    """Runs jobs in a worker process, which keeps the data of the last one."""
 
+    def __init__(self, data_dir: Optional[Path]) -> None:
+        self.data_dir = data_dir
+        self.data: Dict[str, Dataset] = {}
 
-def _answer(pipe: Any) -> str:
-    try:
-        told, error = pipe.recv()
-    except EOFError:
-        raise UserError("a worker process was killed (out of memory?); the same command goes on") from None
-    if error:
-        raise UserError(error)
-    return told
+    def __call__(self, job: Job) -> str:
+        try:
+            return self._run(job)
+        except UserError as error:
+            raise UserError(f"{job.label}: {error}") from None
 
-
-def _work(pipe: Any, data_dir: Optional[Path]) -> None:
-    """Run the jobs that come through a pipe until its other end is gone; answer (what came of it, error)."""
-    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    data: Dict[str, Dataset] = {}
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            job = pipe.recv()
-            try:
-                answer = _run(job, data_dir, data), ""
-            except UserError as error:
-                answer = "", f"{job.label}: {error}"
-            pipe.send(answer)
-
-
-def _run(job: Job, data_dir: Optional[Path], data: Dict[str, Dataset]) -> str:
-    began = time.perf_counter()
-    told: List[str] = []
-    planned = plan(job.experiment)
-    key = repr(planned.experiment.data)
-    if key not in data:
-        data.clear()
-        data[key] = load_data(planned, data_dir)
-    if job.folder.config.exists():
-        ended = runs.go_on(planned, data[key], job.folder, say=told.append)
-    else:
-        ended = runs.begin(planned, data[key], job.folder)
-    took_s = time.perf_counter() - began
-    return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])
+    def _run(self, job: Job) -> str:
+        began = time.perf_counter()
+        told: List[str] = []
+        planned = plan(job.experiment)
+        key = repr(planned.experiment.data)
+        if key not in self.data:
+            self.data.clear()
+            self.data[key] = load_data(planned, self.data_dir)
+        if job.folder.config.exists():
+            ended = runs.go_on(planned, self.data[key], job.folder, say=told.append)
+        else:
+            ended = runs.begin(planned, self.data[key], job.folder)
+        took_s = time.perf_counter() - began
+        return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])

@@ -34,12 +34,14 @@ class Setup:
         out: its folder, for figures and whatever else it leaves behind.
         data_dir: where the user has data sets, as for a run.
         say: prints a line.
+        jobs: processes that it may keep busy at a time.
     """
 
     quick: bool
     out: Path
     data_dir: Optional[Path] = None
     say: Say = print
+    jobs: int = 1
 
 
 def names() -> List[str]:
@@ -103,7 +105,9 @@ def _work(pipe: Any, file: Path, setup: Setup) -> None:
     """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
     # Ctrl-C goes to the whole group; the process that waits ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError):
+    # When it does, a script that has processes of its own must get to end them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         try:
             pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))
         except UserError as error:

@@ -297,6 +297,61 @@ COMMANDS = [
     command("reproduce nothing", "reproduce", "NAME is missing", "graded_upload"),
     command("reproduce the unknown", "reproduce graded", "NAME = 'graded'", "did you mean 'graded_upload'?"),
     command("reproduce with no process", "reproduce all --jobs 0", "--jobs 0", "at least 1"),
+    command("no image to attack", "attack leakage --images 0", "--images = 0", "at least 1"),
+    command("no seed", "attack leakage --seeds 0", "--seeds = 0", "at least 1"),
+    command("attack with no process", "attack leakage --set data=digits --jobs 0", "--jobs = 0", "at least 1"),
+    command("unknown method", "attack leakage --method dgl", "method.name = 'dgl'", "did you mean 'dlg'?"),
+    command("no iteration", "attack leakage --iterations 0", "method.iterations = 0", "1 to 1000000"),
+    command(
+        "attack on an unknown codec",
+        "attack leakage --codec afine",
+        "codec.name = 'afine'",
+        "did you mean 'affine'?",
+    ),
+    command(
+        "attack on 0 bits",
+        "attack leakage --codec affine --set codec.base_bits=0",
+        "codec.base_bits = 0",
+        "1 to 16",
+    ),
+    command(
+        "attack on bits that the codec lacks",
+        "attack leakage --set codec.base_bits=2",
+        "codec.base_bits is no known key",
+    ),
+    command("more layers than the codec has", "attack leakage --codec float16 --layers 3", "layers = 3", "1 to 2"),
+    command(
+        "attack on a key that is none", "attack leakage --set rounds=3", "rounds is no known key", "known are"
+    ),
+    command("no local step", "attack leakage --local-steps 0", "local_steps = 0", "1 to 1000000"),
+    command(
+        "two images and one label",
+        "attack leakage --method idlg --batch-size 2",
+        "batch_size = 2",
+        "idlg reads the label",
+    ),
+    command(
+        "more images than there are",
+        "attack leakage --set data=digits --images 2000",
+        "--images = 2000",
+        "digits has 1442",
+    ),
+    command(
+        "model of another shape", "attack leakage --set model=mnist_cnn", "model.name = 'mnist_cnn'", "(3, 32, 32)"
+    ),
+    command(
+        "attack without data",
+        "attack leakage --set data=mnist --data-dir {tmp}/no",
+        "data_dir = '{tmp}/no'",
+        "must be a folder",
+    ),
+    command(
+        "trials of another setting",
+        "attack leakage --set data=digits --images 1 --seeds 1 --out {tmp}/out",
+        "{tmp}/out holds trials of another setting",
+        "method, ",
+        prepare=holds("out/setting.json", b'{"method": 1}'),
+    ),
     command("fetch an unknown set", "data fetch nmist", "dataset = 'nmist'", "one of mnist"),
     command("fetch nothing", "data fetch", "NAME"),
 ]

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Tuple, Type
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -130,6 +131,50 @@ class LeNet(Model):
         return _LeNetModule(self.outputs)
 
 
+class _DlgLeNetModule(nn.Module):
+    def __init__(self, shape: Shape, classes: int, bound: float) -> None:
+        super().__init__()
+        channels, self.width = shape[0], 12 * -(-shape[1] // 4) * -(-shape[2] // 4)
+        # torch's own initial numbers are thrown away; that they are drawn must not move the generator.
+        with torch.random.fork_rng(devices=[]):
+            self.body = nn.Sequential(
+                nn.Conv2d(channels, 12, 5, padding=2, stride=2),
+                nn.Sigmoid(),
+                nn.Conv2d(12, 12, 5, padding=2, stride=2),
+                nn.Sigmoid(),
+                nn.Conv2d(12, 12, 5, padding=2, stride=1),
+                nn.Sigmoid(),
+            )
+            self.fc = nn.Linear(self.width, classes)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.body(x).view(-1, self.width))
+
+
+@dataclass(frozen=True)
+class DlgLeNet(Model):
+    """The notes' LeNet for gradient leakage: three 5x5 convolutions of 12 channels, sigmoids, one linear layer.
+
+    Smooth everywhere, so that a gradient can be matched by a second-order method. Weights and biases are drawn
+    from U(-bound, bound), layer by layer, weights first.
+
+    Args:
+        bound: above 0; the published 0.5.
+
+    Reference: Zhu, Liu, Han, "Deep Leakage from Gradients", 2019; notes, gradient leakage.
+    """
+
+    bound: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(0 < self.bound < float("inf"), "bound", self.bound, "a finite number above 0")
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return _DlgLeNetModule(shape, classes, self.bound)
+
+
 @dataclass(frozen=True)
 class LogisticRegression(Model):
     """One linear layer on the flat image."""
@@ -203,6 +248,7 @@ class RowLstm(Model):
 MODELS: Dict[str, Type[Model]] = {
     "mnist_cnn": MnistCnn,
     "lenet": LeNet,
+    "dlg_lenet": DlgLeNet,
     "logistic_regression": LogisticRegression,
     "mlp": Mlp,
     "row_lstm": RowLstm,

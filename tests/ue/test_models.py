@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fl_simu.kernel.errors import BadField
-from fl_simu.ue.models import MODELS, LeNet, Mlp, MnistCnn
+from fl_simu.ue.models import MODELS, DlgLeNet, LeNet, Mlp, MnistCnn
 
 SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32)}
 
@@ -52,6 +52,40 @@ def test_the_cnn_is_the_notes_code():
     assert torch.equal(ours(images), theirs(images))
 
 
+def test_the_net_for_leakage_is_the_notes_code_and_draws_as_published():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            act = nn.Sigmoid
+            self.body = nn.Sequential(
+                nn.Conv2d(3, 12, kernel_size=5, padding=5 // 2, stride=2),
+                act(),
+                nn.Conv2d(12, 12, kernel_size=5, padding=5 // 2, stride=2),
+                act(),
+                nn.Conv2d(12, 12, kernel_size=5, padding=5 // 2, stride=1),
+                act(),
+            )
+            self.fc = nn.Sequential(nn.Linear(768, 100))
+
+        def forward(self, x):
+            out = self.body(x)
+            return self.fc(out.view(out.size(0), -1))
+
+    def weights_init(m):
+        for name in ("weight", "bias"):
+            if hasattr(m, name):
+                getattr(m, name).data.uniform_(-0.5, 0.5)
+
+    theirs, images = Net(), torch.rand(2, 3, 32, 32)
+    torch.manual_seed(1234)
+    theirs.apply(weights_init)
+    next_of_theirs = torch.randn(20)
+    torch.manual_seed(1234)
+    ours = DlgLeNet().build((3, 32, 32), 100)
+    assert torch.equal(ours(images), theirs(images))
+    assert torch.equal(torch.randn(20), next_of_theirs)
+
+
 def test_dropout_only_works_in_training():
     module, images = MnistCnn(dropout=0.5).build((1, 28, 28), 10), torch.randn(2, 1, 28, 28)
     assert not torch.equal(module(images), module(images))
@@ -65,6 +99,7 @@ def test_dropout_only_works_in_training():
         (lambda: MnistCnn(dropout=1.0), "dropout"),
         (lambda: Mlp(hidden=(0,)), "hidden"),
         (lambda: LeNet(outputs=1), "outputs"),
+        (lambda: DlgLeNet(bound=0.0), "bound"),
         (lambda: LeNet(outputs=10).build((3, 32, 32), 100), "outputs"),
     ],
 )

@@ -1,0 +1,96 @@
+"""How near reconstructed images are to the true ones."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from fl_simu.kernel.errors import UserError
+
+
+class Likeness(NamedTuple):
+    """How near images are to the true ones, each beside the one it was assigned to.
+
+    Args:
+        mse: mean squared error of a pixel, pixels in 0..1.
+        psnr_db: peak signal-to-noise ratio, -10 log10(mse) [dB]; infinite where they are the same.
+        ssim: structural similarity, mean over the images; NaN where a pixel is so wrong that it has no value.
+    """
+
+    mse: float
+    psnr_db: float
+    ssim: float
+
+
+def squared_errors(truth: Tensor, images: Tensor) -> np.ndarray:
+    """Mean squared error of each image from each true one, float64, shape (true, image)."""
+    true, made = (one.detach().double().reshape(len(one), 1, -1) for one in (truth, images))
+    return (true - made.transpose(0, 1)).pow(2).mean(dim=2).numpy()
+
+
+def best_order(truth: Tensor, images: Tensor) -> np.ndarray:
+    """Which image stands for each true one, so that the mean squared error of all is the smallest.
+
+    A gradient does not tell the order of the images in a batch.
+    """
+    if len(truth) == 1:
+        return np.zeros(1, dtype=np.int64)
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment(squared_errors(truth, images))[1]
+
+
+def mean_squared_error(truth: Tensor, images: Tensor) -> float:
+    """Mean squared error of all images in their best order."""
+    errors, order = squared_errors(truth, images), best_order(truth, images)
+    return float(errors[np.arange(len(order)), order].mean())
+
+
+def likeness(truth: Tensor, images: Tensor) -> Likeness:
+    """Compare finite images with the true ones, shape (B, C, H, W), pixels of the true ones in 0..1.
+
+    Images are taken as they are: pixels outside 0..1 are not cut.
+
+    Raises:
+        UserError: scikit-image is missing, or an image is smaller than the 7x7 window of SSIM.
+    """
+    order = best_order(truth, images)
+    mse = mean_squared_error(truth, images)
+    psnr_db = -10 * math.log10(mse) if mse else math.inf
+    pairs = zip(truth.double().numpy(), images[order].detach().double().numpy())
+    return Likeness(mse, psnr_db, float(np.mean([structural_similarity(true, made) for true, made in pairs])))
+
+
+def structural_similarity(true: np.ndarray, made: np.ndarray) -> float:
+    """Structural similarity of two images (C, H, W), mean over the channels, by scikit-image's defaults.
+
+    Reference: Wang, Bovik, Sheikh, Simoncelli 2004.
+    """
+    require_scikit_image()
+    from skimage.metrics import structural_similarity as similarity
+
+    if min(true.shape[1:]) < 7:
+        raise UserError(f"images of {true.shape[1]}x{true.shape[2]} are too small for SSIM: at least 7x7")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(similarity(true, made, data_range=1.0, channel_axis=0))
+
+
+def require_scikit_image() -> None:
+    """Raise a UserError of one line where scikit-image is missing."""
+    try:
+        import skimage.metrics  # noqa: F401
+    except ImportError as error:
+        told = "scikit-image is missing, which measures SSIM: python -m pip install 'fl_simu[attacks]'"
+        raise UserError(told) from error
+
+
+def found_labels(truth: Tensor, labels: Tensor, images: Tensor, targets: Tensor) -> int:
+    """How many labels were found: the most probable one of each image, beside that of its true image.
+
+    Args:
+        truth, images: shape (B, C, H, W).
+        labels: the true ones, shape (B,).
+        targets: probabilities that were found, shape (B, classes).
+    """
+    return int((targets.argmax(dim=1)[best_order(truth, images)] == labels).sum())
