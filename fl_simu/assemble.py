@@ -95,6 +95,13 @@ def plan(experiment: Experiment) -> Plan:
         experiment.ues_per_round,
         f"at most the {experiment.ues} ues",
     )
+    drawn, rule = experiment.ues_per_round or experiment.ues, parts["aggregation"]
+    require(
+        rule.fewest() <= drawn,
+        "aggregation.name",
+        experiment.aggregation["name"],
+        f"{rule} needs {rule.fewest()} updates, and a round draws {drawn} UEs",
+    )
     data, model = parts["data"], parts["model"]
     require(
         model.shape in (None, data.shape),

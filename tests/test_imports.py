@@ -147,7 +147,7 @@ def test_no_cycle():
 def test_the_loop_knows_no_part_by_name(module):
     contracts = {
         "fl_simu.backends.base",
-        "fl_simu.station.aggregation",
+        "fl_simu.station.aggregation.base",
         "fl_simu.station.evaluation",
         "fl_simu.station.protocols",
         "fl_simu.uplink.bits",

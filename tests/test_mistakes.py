@@ -110,6 +110,34 @@ CONFIG = [
     sets("unknown protocol", "protocol=dedline", "protocol.name = 'dedline'", "did you mean 'deadline'?"),
     sets("unknown model", "model=mnist_cmm", "model.name = 'mnist_cmm'", "did you mean 'mnist_cnn'?"),
     sets("unknown data", "data=emnist", "data.name = 'emnist'", "did you mean 'mnist'?"),
+    sets(
+        "negative Byzantine",
+        "aggregation.name=krum aggregation.byzantine=-1",
+        "aggregation.byzantine = -1",
+        "0 or",
+    ),
+    sets(
+        "Krum of too few",
+        "aggregation.name=krum aggregation.byzantine=1",
+        "aggregation.name = 'krum'",
+        "needs 5 updates, and a round draws 3 UEs",
+    ),
+    sets(
+        "average of none",
+        "aggregation.name=multi_krum aggregation.byzantine=0 aggregation.take=0",
+        "aggregation.take = 0",
+        "at least 1",
+    ),
+    sets("radius 0", "aggregation.name=norm_bound aggregation.radius=0.0", "aggregation.radius = 0.0", "above 0"),
+    sets(
+        "infinite radius", "aggregation.name=centred_clipping aggregation.radius=inf", "aggregation.radius = inf"
+    ),
+    sets(
+        "smoothing 0",
+        "aggregation.name=geometric_median aggregation.smoothing=0.0",
+        "aggregation.smoothing = 0.0",
+        "above 0",
+    ),
     sets("NaN learning rate", "optimizer.lr=nan", "optimizer.lr = nan", "a number above 0"),
     sets("negative learning rate", "optimizer.lr=-0.1", "optimizer.lr = -0.1", "a number above 0"),
     sets("infinite learning rate", "optimizer.lr=inf", "optimizer.lr = inf", "a number above 0"),

@@ -54,7 +54,9 @@ class NotesCount(SizeRule):
 
     def check(self, codec: Codec) -> None:
         known = bool(codec.layer_bits())
-        require(known, "size.name", self.name, f"{type(codec).__name__} has no number of bits a parameter to count")
+        require(
+            known, "size.name", self.name, f"{type(codec).__name__} has no number of bits a parameter to count"
+        )
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
         count = sum(spec.elements for spec in split(structure)[0])
