@@ -148,6 +148,5 @@ class Coordinator:
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
-        return RoundRecord(
-            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s, downlink_bits
-        )
+        accuracy, loss, measures = evaluation
+        return RoundRecord(self.version, now_s, accuracy, loss, bits, outcomes, wall_s, downlink_bits, measures)

@@ -32,7 +32,8 @@ FLOORS = (
     ),
     ("coordinator",),
     ("setting", "in_flight"),
-    ("backends", "attacks"),
+    ("attacks",),
+    ("backends",),
     ("ue", "uplink", "station", "results"),
     ("kernel",),
 )
