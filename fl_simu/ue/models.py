@@ -279,7 +279,7 @@ class LensE(Model):
 
 @dataclass(frozen=True)
 class LensF(Model):
-    """Model F of the poisoning paper: two 5x5 convolutions (32, 64) with pooling, 512 units; 582,026 parameters."""
+    """Model F of the poisoning paper: two 5x5 convolutions (32, 64), pooling, 512 units; 582,026 parameters."""
 
     shape = (1, 28, 28)
 
