@@ -82,7 +82,7 @@ def attack_figure(lines: Sequence[Line], title: str) -> "Figure":
     mean and range of the runs. Lines of runs without a targeted attack have no confidence."""
     shown: List[Line] = []
     curves: Dict[Tuple[str, ...], Curves] = {}
-    for word, value in (("test accuracy", _accuracy), ("confidence in the wrong class", _confidence)):
+    for word, value in (("accuracy", _accuracy), ("confidence", _confidence)):
         for line in lines:
             if value is _accuracy or line.is_targeted:
                 shown.append(Line((word, ", ".join(line.levels[:-1]), line.levels[-1]), line.runs))

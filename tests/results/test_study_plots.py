@@ -109,8 +109,8 @@ def test_confidence_stands_below_accuracy():
     figure = attack_figure(ATTACKED, "title")
     titles = [axes.get_title() for axes in figure.axes]
     places = dict(zip(titles, figure.axes))
-    below = places["confidence in the wrong class, boosting"]
+    below = places["confidence, boosting"]
     assert [line.get_label() for line in below.lines] == ["mean", "median"]
     np.testing.assert_allclose(below.lines[0].get_ydata(), [40, 92.5, 70])
-    np.testing.assert_allclose(places["test accuracy, none"].lines[0].get_ydata(), [20, 40, 80])
-    assert not places["confidence in the wrong class, none"].lines
+    np.testing.assert_allclose(places["accuracy, none"].lines[0].get_ydata(), [20, 40, 80])
+    assert not places["confidence, none"].lines
