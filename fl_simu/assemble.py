@@ -171,8 +171,10 @@ def assemble(
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     def evaluate_model(params: Params) -> Evaluation:
-        found = evaluate(module, params, loss, test.images, test.labels)
-        return found._replace(attack=malicious.measures(params)) if malicious else found
+        return evaluate(module, params, loss, test.images, test.labels)
+
+    def measures(params: Params) -> Optional[Mapping[str, Any]]:
+        return malicious.measures(params) if malicious else None
 
     setting = Setting(
         seed=experiment.seed,
@@ -186,6 +188,7 @@ def assemble(
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        measures=measures,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(

@@ -157,7 +157,7 @@ def test_all_is_scripts_and_studies_on_one_page(folder, tmp_path, capsys):
     assert (one["ours"], one["verdict"]) == (100.0, "agrees")
     assert (two["ours"], two["verdict"]) == ("never", "differs")
     page = Page((out / "reproduced.html").read_text())
-    assert [page.tags.count(tag) for tag in ("section", "table", "img")] == [2, 3, 4]
+    assert [page.tags.count(tag) for tag in ("section", "table", "img")] == [2, 3, 5]
     assert "Bits <and> pieces" in page.texts and "test accuracy [%]" in page.texts
 
     assert main(["reproduce", "tiny", "--quick", "--jobs", "1", "--out", str(out)]) == 0

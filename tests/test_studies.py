@@ -131,6 +131,7 @@ def test_what_comes_of_a_study_is_what_its_runs_gave(folder, tmp_path, capsys):
     assert f"| {100 * mean(accuracies):.2f} ± {100 * stdev(accuracies):.2f} |" in table[2 + results.index(row)]
     assert sorted(path.name for path in (out / "tiny" / "figures").iterdir()) == [
         "accuracy-over-bits.png",
+        "accuracy-over-rounds.png",
         "accuracy-over-time.png",
         "shares.png",
     ]

@@ -1,6 +1,6 @@
 """How good a model is on data that no UE has seen."""
 
-from typing import Any, Callable, Mapping, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Evaluation(NamedTuple):
-    """Share of the samples that are classified right (0 to 1), mean loss a sample, and what else was looked at.
-
-    Fields:
-        attack: measures of an attack that the run is under; None where it is under none.
-    """
+    """Share of the samples that are classified right (0 to 1), and mean loss a sample."""
 
     accuracy: float
     loss: float
-    attack: Optional[Mapping[str, Any]] = None
 
 
 def evaluate(
