@@ -14,7 +14,7 @@ from fl_simu.kernel.messages import Taken, Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.results.records import RoundRecord
 from fl_simu.setting import Setting
-from fl_simu.station.aggregation import Aggregation
+from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
 from fl_simu.ue.models import MODELS

@@ -14,6 +14,9 @@ import pydantic
 import torch
 
 from fl_simu import config as configuration
+from fl_simu.attacks.base import NoAttack, draw_targets
+from fl_simu.attacks.malicious import Malicious
+from fl_simu.attacks.model_poisoning import ATTACKS
 from fl_simu.backends import BACKENDS
 from fl_simu.backends.base import Backend
 from fl_simu.config import Experiment
@@ -59,6 +62,7 @@ REGISTRIES: Dict[str, Registry] = {
     "downlink": DOWNLINKS,
     "protocol": PROTOCOLS,
     "aggregation": AGGREGATIONS,
+    "attack": ATTACKS,
 }
 
 
@@ -96,6 +100,19 @@ def plan(experiment: Experiment) -> Plan:
         "ues_per_round",
         experiment.ues_per_round,
         f"at most the {experiment.ues} ues",
+    )
+    drawn, rule = experiment.ues_per_round or experiment.ues, parts["aggregation"]
+    require(
+        rule.fewest() <= drawn,
+        "aggregation.name",
+        experiment.aggregation["name"],
+        f"{rule} needs {rule.fewest()} updates, and a round draws {drawn} UEs",
+    )
+    require(
+        parts["attack"].malicious < experiment.ues,
+        "attack.malicious",
+        parts["attack"].malicious,
+        f"fewer than the {experiment.ues} ues",
     )
     data, model = parts["data"], parts["model"]
     require(
@@ -145,21 +162,26 @@ def assemble(
         UserError: the data do not suffice for that many UEs.
     """
     experiment, parts = planned.experiment, planned.parts
+    malicious = _malicious(planned, dataset)
+    backend = malicious or planned.backend
     torch.set_num_threads(experiment.threads)
     train, ues = dataset.train, experiment.ues
     with _told_of("partition", parts["partition"]):
         shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
     for ue, indices in enumerate(shards):
-        planned.backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+        backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     def evaluate_model(params: Params) -> Evaluation:
         return evaluate(module, params, loss, test.images, test.labels)
 
+    def measures(params: Params) -> Optional[Mapping[str, Any]]:
+        return malicious.measures(params) if malicious else None
+
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
-        backend=planned.backend,
+        backend=backend,
         link=planned.link,
         protocol=parts["protocol"],
         aggregation=parts["aggregation"],
@@ -168,6 +190,7 @@ def assemble(
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        measures=measures,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(
@@ -185,6 +208,16 @@ def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
     """The experiment's data set; see `fl_simu.ue.datasets`."""
     with _told_of("data", planned.parts["data"]):
         return planned.parts["data"].load(data_dir)
+
+
+def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
+    """The backend with malicious UEs among the others; None where every UE is benign."""
+    experiment, attack, test = planned.experiment, planned.parts["attack"], dataset.test
+    if isinstance(attack, NoAttack):
+        return None
+    with _told_of("attack", attack):
+        targets = draw_targets(experiment.seed, attack.targets, test.images, test.labels, dataset.classes)
+    return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
 
 
 def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:

@@ -41,6 +41,8 @@ def _options(*options: Callable) -> Callable:
     return decorate
 
 
+PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "LR": "logistic_regression"}
+
 data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
 out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
 experiment_options = _options(
@@ -217,6 +219,33 @@ def leakage(
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
     setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
     attack_leakage(setting, images, manual or range(seeds), jobs, data_dir, out, click.echo)
+
+
+@attack.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--attack", "name", help="What the malicious UEs do; see `list attacks`.")
+@click.option("--rule", help="How the BS aggregates; see `list aggregations`.")
+@click.option("--model", help="A to G or LR of the poisoning paper, or any of `list models`.")
+@experiment_options
+def poisoning(
+    file: Optional[Path],
+    name: Optional[str],
+    rule: Optional[str],
+    model: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """Malicious UEs among benign ones: one on Fashion-MNIST without FILE. A run as any other."""
+    from fl_simu.commands import read_experiment, run_experiment
+    from fl_simu.defaults import POISONING
+
+    parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
+    named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
+    changes = named + _assignments(None, rounds, seed, assignments)
+    run_experiment(read_experiment(file or POISONING, changes), data_dir, out, click.echo)
 
 
 @cli.group(invoke_without_command=True)

@@ -57,7 +57,18 @@ def run_file(
     if file is None:
         raise UserError("FILE is missing: give a TOML file, or --resume with the folder of a run")
     _require_factor(realtime)
-    planned = plan(read_experiment(file, changes))
+    run_experiment(read_experiment(file, changes), data_dir, out, say, realtime)
+
+
+def run_experiment(
+    experiment: Experiment,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    realtime: Optional[float] = None,
+) -> None:
+    """Run an experiment from its first round to its last."""
+    planned = plan(experiment)
     dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
     observers = _announce(planned.experiment, dataset.source, folder, say)

@@ -57,7 +57,7 @@ class Experiment(_Table):
         payload: what is encoded, the "weights" or the "update" (weights minus the global model).
         error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
         training: local training.
-        data ... aggregation: one part each.
+        data ... attack: one part each.
     """
 
     name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -85,6 +85,7 @@ class Experiment(_Table):
     downlink: Part = {"name": "free"}
     protocol: Part = {"name": "wait_for_all"}
     aggregation: Part = {"name": "mean"}
+    attack: Part = {"name": "none"}
 
 
 PARTS = tuple(name for name, info in Experiment.model_fields.items() if info.annotation == Part)

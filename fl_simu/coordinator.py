@@ -145,9 +145,18 @@ class Coordinator:
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
         self._push(Ready(now_s, self.version, setting.draw(self.version)))
+        measures = setting.measures(self.model)
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
         return RoundRecord(
-            self.version, now_s, evaluation.accuracy, evaluation.loss, bits, outcomes, wall_s, downlink_bits
+            self.version,
+            now_s,
+            evaluation.accuracy,
+            evaluation.loss,
+            bits,
+            outcomes,
+            wall_s,
+            downlink_bits,
+            measures,
         )

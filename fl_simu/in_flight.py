@@ -99,12 +99,16 @@ class InFlight:
         return True
 
     def receive(self, ue: int, params: Params) -> bool:
-        """Take in a UE's model, encoded; False if the BS refuses it because it is not finite."""
-        if not all_finite(params):
-            self.refusals[ue] = "not finite"
-            return False
+        """Take in a UE's model, encoded; False if the BS refuses it because it is no model like its own, or
+        because what would be sent of it is not finite."""
         upload = self.uploads[ue]
         reference = self.references[upload.version]
+        if structure_of(params) != structure_of(reference):
+            self.refusals[ue] = "wrong shape"
+            return False
+        if not all_finite(self.link.content(params, reference, self.errors.get(ue))):
+            self.refusals[ue] = "not finite"
+            return False
         self.layers[ue] = self.link.encode(upload, params, reference, self.errors.get(ue))
         if self.threshold is not None or self.error_feedback:
             self.trained[ue] = params
@@ -117,13 +121,21 @@ class InFlight:
         """What is aggregated, decoded one at a time, in the order of the UEs."""
         choices = {choice.ue: choice for choice in action.taken}
         for ue in sorted({*choices, *action.repeated}):
-            yield self.take(choices[ue], samples[ue]) if ue in choices else self.accepted[ue]
+            update = self.take(choices[ue], samples[ue]) if ue in choices else self.accepted[ue]
+            if update:
+                yield update
 
-    def take(self, choice: Taken, samples: int) -> Update:
-        """The update that the taken layers of an upload tell; both sides remember it where they need to."""
+    def take(self, choice: Taken, samples: int) -> Optional[Update]:
+        """The update that the taken layers of an upload tell; both sides remember it where they need to.
+
+        None if it is refused because what it decodes to is not finite.
+        """
         ue, upload, layers = choice.ue, self.uploads[choice.ue], self.layers[choice.ue][: choice.layers]
         reference = self.references[upload.version]
         params = self.link.decode(upload, layers, reference)
+        if not all_finite(params):
+            self.refusals[ue] = "not finite"
+            return None
         update = Update(ue, upload.version, samples, params, choice.weight)
         if self.threshold is not None:
             self.sent[ue] = self.trained[ue]
@@ -136,6 +148,7 @@ class InFlight:
     def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:
         """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
         upload = self.uploads[ue]
+        layers = 0 if ue in self.refusals else layers
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
         reason = "" if layers else self._reason(upload)
         bits = self.link.sent_bits(upload, now_s)

@@ -24,6 +24,7 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "downlinks": REGISTRIES["downlink"],
     "protocols": REGISTRIES["protocol"],
     "aggregations": REGISTRIES["aggregation"],
+    "attacks": REGISTRIES["attack"],
     "models": REGISTRIES["model"],
     "optimizers": REGISTRIES["optimizer"],
     "computes": REGISTRIES["compute"],

@@ -6,6 +6,7 @@ from typing import Callable
 from tqdm import tqdm
 
 from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.results.attack_measures import in_words
 from fl_simu.results.records import RoundRecord
 
 WORDS = {"full": "full", "base": "base", "none": "rejected"}
@@ -28,6 +29,8 @@ class Lines(Observer):
             f"round {record.round:>3} of {coordinator.setting.rounds}: accuracy {record.accuracy:6.2%}, "
             f"virtual time {record.time_s:8.2f} s, {taken}, {record.wall_time_s:.1f} s"
         )
+        if record.attack is not None:
+            self.say(" " * 17 + in_words(record.attack))
 
 
 class Bar(Observer):

@@ -16,7 +16,7 @@ from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, html_page, markdown_page
-from fl_simu.results.study_plots import OVER, Line, accuracy_figure, shares_figure
+from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
 from fl_simu.results.tables import markdown_table
 from fl_simu.runs import RunFolder
@@ -133,6 +133,8 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         **{f"accuracy-over-{x}.png": accuracy_figure(shown, x, study.title) for x in OVER},
         "shares.png": shares_figure(shown, study.title),
     }
+    if any(line.is_targeted for line in shown):
+        drawn["attack-over-rounds.png"] = attack_figure(shown, study.title)
     write_figures(folder / "figures", drawn)
     say("\n" + "\n".join(tables))
     figures = _figures(folder)

@@ -1,11 +1,11 @@
 """What a coordinator works with."""
 
 from dataclasses import dataclass
-from typing import Callable, Mapping, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
-from fl_simu.station.aggregation import Aggregation
+from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import Protocol
 from fl_simu.uplink.link import Link
@@ -24,6 +24,8 @@ class Setting:
         compute_s: virtual time that a UE trains, of (ue, version).
         works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
+        measures: what a global model, and the updates behind it, tell of an attack that the run is under; None
+            where it is under none.
     """
 
     seed: int
@@ -37,3 +39,4 @@ class Setting:
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
+    measures: Callable[[Params], Optional[Mapping[str, Any]]] = lambda params: None

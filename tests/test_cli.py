@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from fl_simu import inventory
-from fl_simu.assemble import REGISTRIES, syft_installed
+from fl_simu import config, inventory
+from fl_simu.assemble import REGISTRIES, plan, syft_installed
 from fl_simu.backends import BACKENDS
 from fl_simu.cli import main
+from fl_simu.defaults import POISONING
 from fl_simu.ue.datasets import DATASETS
 
 # Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from fl_simu import commands
 from fl_simu.cli import main
+from fl_simu.defaults import POISONING
 from fl_simu.ue import downloads
 commands.MNIST, commands.DIGITS = Path("mnist.toml"), Path("small.toml")
 downloads._mirrors = lambda files: ["http://127.0.0.1:9/"]
@@ -169,3 +171,42 @@ def test_syft_and_torchvision_stay_out(command, fl_simu_process):
     )
     done = fl_simu_process(python=("-c", script))
     assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
+
+
+def test_attack_poisoning_is_a_run_under_an_attack(ran, small, tmp_path):
+    said = ran(
+        *(
+            "attack",
+            "poisoning",
+            small,
+            "--attack",
+            "boosting",
+            "--rule",
+            "median",
+            "--model",
+            "LR",
+            "--rounds",
+            1,
+        ),
+        *("--set", "attack.most_steps=20", "--set", "ues_per_round=4", "--out", tmp_path / "out"),
+    )
+    config = (tmp_path / "out" / "config.toml").read_text()
+    assert [word in config for word in ('"boosting"', '"median"', '"logistic_regression"', "most_steps = 20")] == [
+        True
+    ] * 4
+    (record,) = [json.loads(line) for line in (tmp_path / "out" / "rounds.jsonl").read_text().splitlines()]
+    measures = record["attack"]
+    assert f"target {measures['predicted'][0]} (wanted {measures['wanted'][0]}, confidence" in said
+    assert (tmp_path / "out" / "figures" / "attack.png").read_bytes().startswith(b"\x89PNG")
+    assert "poisoning" in ran("attack")
+
+
+def test_the_default_poisoning_is_the_papers():
+    planned = plan(config.parse(config.read(POISONING)))
+    experiment = planned.experiment
+    assert (experiment.ues, experiment.ues_per_round, experiment.payload) == (10, None, "update")
+    assert (experiment.training.epochs, experiment.training.batch_size) == (5, 100)
+    assert (experiment.optimizer["name"], experiment.optimizer["lr"]) == ("adam", 0.001)
+    assert (experiment.data["name"], experiment.data["scale"]) == ("fashion_mnist", "unit")
+    assert (experiment.attack["name"], experiment.attack["boost"]) == ("boosting", 10.0)
+    planned.backend.close()

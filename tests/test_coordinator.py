@@ -16,7 +16,7 @@ from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, T
 from fl_simu.kernel.parameters import sha256, structure_of
 from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
-from fl_simu.station.aggregation import Mean
+from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, Protocol, WaitForAll
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive

@@ -35,7 +35,8 @@ FLOORS = (
     ),
     ("coordinator",),
     ("setting", "in_flight"),
-    ("backends", "attacks"),
+    ("attacks",),
+    ("backends",),
     ("ue", "uplink", "station", "results"),
     ("kernel",),
 )
@@ -150,7 +151,7 @@ def test_no_cycle():
 def test_the_loop_knows_no_part_by_name(module):
     contracts = {
         "fl_simu.backends.base",
-        "fl_simu.station.aggregation",
+        "fl_simu.station.aggregation.base",
         "fl_simu.station.evaluation",
         "fl_simu.station.protocols",
         "fl_simu.uplink.bits",

@@ -25,7 +25,7 @@ from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.study_plots import LINE_COLOURS
 from fl_simu.scripts import Say, Setup
-from fl_simu.station.aggregation import Mean
+from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import evaluate
 from fl_simu.ue.datasets import Dataset, ImageSet, Mnist
 from fl_simu.ue.models import MnistCnn

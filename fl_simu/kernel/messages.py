@@ -47,7 +47,8 @@ class LayerArrived(NamedTuple):
 
 
 class UploadRefused(NamedTuple):
-    """The BS received a model that it cannot use (NaN or infinite numbers); nothing more comes from that UE."""
+    """The BS received a model that it cannot use (NaN or infinite numbers, another structure); nothing more comes
+    from that UE."""
 
     time_s: float
     ue: int

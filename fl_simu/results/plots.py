@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
 from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
 from fl_simu.results.files import PathLike
 from fl_simu.results.records import ACCEPTED, RoundRecord
@@ -34,7 +35,7 @@ LOG_FROM_RATIO = 30.0
 def draw_figures(
     records: Sequence[RoundRecord], folder: PathLike, thresholds_s: Mapping[str, float], title: str
 ) -> List[Path]:
-    """Draw accuracy.png, delays.png and accepted.png.
+    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png.
 
     Args:
         records: the rounds in order; may be empty.
@@ -53,6 +54,8 @@ def draw_figures(
         "delays.png": delays_figure(records, thresholds_s, title),
         "accepted.png": accepted_figure(records, title),
     }
+    if any(record.attack is not None for record in records):
+        figures["attack.png"] = attack_figure(records, title)
     return write_figures(folder, figures)
 
 
@@ -146,6 +149,37 @@ def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
         _legend_above(axes, axes.get_legend_handles_labels()[0])
     else:
         _say_empty(axes)
+    return figure
+
+
+def attack_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
+    """Draw what an attack does in each round: confidence in the wrong class and share of targets hit beside test
+    accuracy [%], and below the distance of the malicious updates beside the spread of the benign ones."""
+    known = [(record, record.attack) for record in records if record.attack is not None]
+    rounds = [record.round for record, _ in known]
+    figure = new_figure(title, height=6.0)
+    above, below = figure.subplots(2, sharex=True)
+    style: Dict[str, Any] = {"marker": "o" if len(known) <= 60 else "", "markersize": 4}
+    shares = {"test accuracy": [record.accuracy for record, _ in known]}
+    if all(is_targeted(measures) for _, measures in known):
+        shares["confidence in the wrong class"] = [confidence(measures) for _, measures in known]
+        shares["targets hit"] = [hit(measures) for _, measures in known]
+    lengths = {
+        "malicious updates": [far(measures) for _, measures in known],
+        "benign updates": [measures["spread"] for _, measures in known],
+    }
+    colours = (COLOURS["full"], COLOURS["base"], COLOURS["none"])
+    for (name, values), colour, dash in zip(shares.items(), colours, ("-", "--", ":")):
+        above.plot(rounds, 100 * np.array(values, dtype=float), dash, color=colour, label=name, **style)
+    for (name, values), colour in zip(lengths.items(), (COLOURS["base"], COLOURS["full"])):
+        below.plot(rounds, np.array(values, dtype=float), color=colour, label=name, **style)
+    above.set(ylabel="[%]", ylim=(-2, 102))
+    below.set(ylabel="distance from the benign mean (L2)", ylim=(0, None))
+    for axes in (above, below):
+        axes.grid(True, alpha=0.3)
+        _legend_above(axes, axes.get_legend_handles_labels()[0])
+    _round_axis(below, records)
+    below.set_xlabel("round")
     return figure
 
 

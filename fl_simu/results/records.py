@@ -33,8 +33,8 @@ class UeOutcome:
             infinite or NaN when it never arrived.
         bits: what this UE sent in this round [bit].
         accepted: "full", "base" or "none".
-        reason: why nothing was accepted ("late", "not finite", "dropped out", "not reached", "not moved"), else
-            empty.
+        reason: why nothing was accepted ("late", "not finite", "wrong shape", "dropped out", "not reached", "not
+            moved"), else empty.
         download_s: from the broadcast to the arrival of the global model [s]; 0 where the downlink is free.
 
     Raises:
@@ -67,6 +67,7 @@ class RoundRecord:
         ues: the UEs that took part.
         wall_time_s: what this round took on the wall clock [s].
         downlink_bits: what the BS sent to hand these UEs the model [bit]; 0 where the downlink is free.
+        attack: measures of the attack that the run is under, as JSON has them; None where it is under none.
 
     Raises:
         BadField: `uplink_bits` is not the sum of the UEs' bits.
@@ -80,6 +81,7 @@ class RoundRecord:
     ues: Tuple[UeOutcome, ...]
     wall_time_s: float
     downlink_bits: int = 0
+    attack: Optional[Mapping[str, Any]] = None
 
     def __post_init__(self) -> None:
         total = sum(outcome.bits for outcome in self.ues)
@@ -96,6 +98,7 @@ class RoundRecord:
             "ues": [_plain_outcome(outcome) for outcome in self.ues],
             "wall_time_s": float(self.wall_time_s),
             "downlink_bits": int(self.downlink_bits),
+            **({} if self.attack is None else {"attack": dict(self.attack)}),
         }
         return json.dumps(finite_or_none(value), allow_nan=False)
 

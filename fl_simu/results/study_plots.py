@@ -2,10 +2,11 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
+from fl_simu.results.attack_measures import confidence, is_targeted
 from fl_simu.results.figures import new_figure, plain_log_ticks
 from fl_simu.results.plots import COLOURS, HATCHES, WORDS, bit_unit
 from fl_simu.results.records import ACCEPTED, RoundRecord
@@ -20,7 +21,7 @@ DASHES = ("-", "--", "-.", ":")
 
 OVER = {"rounds": "round", "time": "virtual time [s]", "bits": "sent over the uplink, all UEs [{}]"}
 
-# Of each run the places on the x axis and the accuracy [%] there.
+# Of each run the places on the x axis and the value [%] there.
 Curves = List[Tuple[np.ndarray, np.ndarray]]
 
 
@@ -42,6 +43,11 @@ class Line:
         row, column = ("", "", *self.levels[:-1])[-2:]
         return row, column
 
+    @property
+    def is_targeted(self) -> bool:
+        """Whether every round of the runs has measures of a targeted attack."""
+        return all(record.attack is not None and is_targeted(record.attack) for run in self.runs for record in run)
+
 
 def share(run: Sequence[RoundRecord], kind: str) -> float:
     """The share of a run's uploads that were accepted "full", "base" or "none"."""
@@ -56,11 +62,43 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
     the first of its runs does.
     """
     figure, panels = _panels(lines, title)
-    curves = {line.levels: _curves(line, over) for line in lines}
+    curves = {line.levels: _curves(line, over, _accuracy) for line in lines}
     scale, what = 1.0, OVER[over]
     if over == "bits":
         scale, unit = bit_unit(max(curve[0][-1] for found in curves.values() for curve in found))
         what = what.format(unit)
+    _draw_lines(lines, panels, curves, scale)
+    if _ends_apart(curves.values()):
+        # All panels share this axis.
+        axes = next(iter(panels.values()))
+        axes.set_xscale("log")
+        plain_log_ticks(axes.xaxis)
+    _label(figure, panels, what, "test accuracy [%]")
+    return figure
+
+
+def attack_figure(lines: Sequence[Line], title: str) -> "Figure":
+    """Draw test accuracy [%], and below it the mean confidence [%] in the targets' wrong classes, over the rounds:
+    mean and range of the runs. Lines of runs without a targeted attack have no confidence."""
+    shown: List[Line] = []
+    curves: Dict[Tuple[str, ...], Curves] = {}
+    for word, value in (("accuracy", _accuracy), ("confidence", _confidence)):
+        for line in lines:
+            if value is _accuracy or line.is_targeted:
+                shown.append(Line((word, ", ".join(line.levels[:-1]), line.levels[-1]), line.runs))
+                curves[shown[-1].levels] = _curves(line, "rounds", value)
+    figure, panels = _panels(shown, title)
+    _draw_lines(shown, panels, curves, 1.0)
+    _label(figure, panels, OVER["rounds"], "[%]")
+    return figure
+
+
+def _draw_lines(
+    lines: Sequence[Line],
+    panels: "Dict[Tuple[str, str], Axes]",
+    curves: Dict[Tuple[str, ...], Curves],
+    scale: float,
+) -> None:
     styles = _styles(lines)
     for line in lines:
         x, runs = _together(curves[line.levels])
@@ -69,12 +107,6 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
         axes.plot(x / scale, runs.mean(axis=0), **steps, **style)
         band: Dict[str, Any] = {"color": style["color"], "alpha": 0.15, "linewidth": 0, "step": "post"}
         axes.fill_between(x / scale, runs.min(axis=0), runs.max(axis=0), **band)
-    if _ends_apart(curves.values()):
-        # All panels share this axis.
-        axes.set_xscale("log")
-        plain_log_ticks(axes.xaxis)
-    _label(figure, panels, what, "test accuracy [%]")
-    return figure
 
 
 def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
@@ -98,7 +130,15 @@ def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
     return figure
 
 
-def _curves(line: Line, over: str) -> Curves:
+def _accuracy(record: RoundRecord) -> float:
+    return record.accuracy
+
+
+def _confidence(record: RoundRecord) -> float:
+    return confidence(record.attack) if record.attack is not None else 0.0
+
+
+def _curves(line: Line, over: str, value: Callable[[RoundRecord], float]) -> Curves:
     curves: Curves = []
     for run in line.runs:
         x = {
@@ -106,7 +146,7 @@ def _curves(line: Line, over: str) -> Curves:
             "time": np.array([record.time_s for record in run]),
             "bits": np.cumsum([float(record.uplink_bits) for record in run]),
         }
-        curves.append((x[over], np.array([100 * record.accuracy for record in run])))
+        curves.append((x[over], np.array([100 * value(record) for record in run])))
     return curves
 
 

@@ -3,6 +3,7 @@
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from fl_simu.results.attack_measures import Measures, confidence, hit, ratio
 from fl_simu.results.records import ACCEPTED, RoundRecord, readable_bits
 from fl_simu.results.study_plots import Line, share
 from fl_simu.results.tables import Cells
@@ -12,8 +13,11 @@ Row = Dict[str, Any]
 # What a row holds beside its levels and its number of runs.
 VALUES = (
     "accuracy_mean", "accuracy_deviation", "time_s", "bits", "target_accuracy", "reached", "target_time_s",
-    "target_bits", *ACCEPTED,
+    "target_bits", *ACCEPTED, "confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio",
 )  # fmt: skip
+
+# A target is surely hit once the confidence in its wrong class is above this.
+SURE = 0.9
 
 
 def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float) -> List[Row]:
@@ -28,9 +32,42 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
         Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
         round, 0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs;
         `target_accuracy`; `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those
-        runs (None where there are none); and the shares `full`, `base`, `none` of all uploads.
+        runs (None where there are none); and the shares `full`, `base`, `none` of all uploads. Where any of them
+        is under an attack, also, None without one: `confidence` in the targets' wrong classes after the last
+        round; `hits`, the share of targets hit, over all rounds; `surely_hit`, the runs whose confidence was ever
+        above 0.9, and `rounds_to_hit`, the first such round, a mean over those runs; `distance_ratio`, how far
+        malicious updates were from the benign mean, over the benign spread, a mean over all rounds.
     """
-    return [{"levels": dict(zip(axes, line.levels)), **_numbers(line, target_accuracy)} for line in lines]
+    attacked = any(record.attack is not None for line in lines for run in line.runs for record in run)
+    return [
+        {
+            "levels": dict(zip(axes, line.levels)),
+            **_numbers(line, target_accuracy),
+            **(_attack_numbers(line) if attacked else {}),
+        }
+        for line in lines
+    ]
+
+
+def _attack_numbers(line: Line) -> Row:
+    row: Row = {"confidence": None, "hits": None, "surely_hit": None, "rounds_to_hit": None}
+    if line.is_targeted:
+        sure = [[confidence(measures) for measures in _measures(run)] for run in line.runs]
+        first = [next((at for at, one in enumerate(run, start=1) if one > SURE), None) for run in sure]
+        found = [at for at in first if at is not None]
+        row = {
+            "confidence": mean(run[-1] for run in sure),
+            "hits": mean(mean(hit(measures) for measures in _measures(run)) for run in line.runs),
+            "surely_hit": len(found),
+            "rounds_to_hit": mean(found) if found else None,
+        }
+    ratios = [ratio(measures) for run in line.runs for measures in _measures(run)]
+    known = [one for one in ratios if one is not None]
+    return {**row, "distance_ratio": mean(known) if known else None}
+
+
+def _measures(run: Sequence[RoundRecord]) -> List[Measures]:
+    return [record.attack for record in run if record.attack is not None]
 
 
 def _numbers(line: Line, target: float) -> Row:
@@ -73,7 +110,22 @@ def cells(table: Sequence[Row]) -> Cells:
         f"sent to {target}",
     ]
     head += ["full [%]", "base [%]", "none [%]"]
-    return [head] + [[*row["levels"].values(), *_cells(row)] for row in table]
+    attacked = "confidence" in table[0]
+    head += ["confidence [%]", "targets hit [%]", "rounds to 90 %", "distance / benign"] if attacked else []
+    return [head] + [
+        [*row["levels"].values(), *_cells(row), *(_attack_cells(row) if attacked else [])] for row in table
+    ]
+
+
+def _attack_cells(row: Row) -> List[str]:
+    far = "" if row["distance_ratio"] is None else f"{row['distance_ratio']:.2f}"
+    if row["confidence"] is None:
+        return ["", "", "", far]
+    rounds = "never"
+    if row["surely_hit"]:
+        some = "" if row["surely_hit"] == row["runs"] else f" ({row['surely_hit']} of {row['runs']})"
+        rounds = f"{row['rounds_to_hit']:.1f}{some}"
+    return [f"{100 * row['confidence']:.1f}", f"{100 * row['hits']:.0f}", rounds, far]
 
 
 def _cells(row: Row) -> List[str]:

@@ -1,6 +1,6 @@
 """Image data sets: read once, normalised once, held as tensors.
 
-Each data set is one frozen part with the same two fields. Adding one is a class and a row in DATASETS.
+Each data set is one frozen part with the same fields. Adding one is a class and a row in DATASETS.
 """
 
 import importlib.util
@@ -25,6 +25,8 @@ __all__ = [
 # Chunks of the training part, chunks of the test part, and where they came from.
 Raw = Tuple[List[Chunk], List[Chunk], str]
 
+SCALES = ("standard", "unit")
+
 # The first eight labels (train, test) tell the two sets apart whose files have the same names.
 OPENINGS = {
     "mnist": ((5, 0, 4, 1, 9, 2, 1, 3), (7, 2, 1, 0, 4, 1, 4, 9)),
@@ -37,7 +39,7 @@ class Samples:
     """Images with their labels.
 
     Args:
-        images: float32 (N, C, H, W), normalised.
+        images: float32 (N, C, H, W), scaled.
         labels: int64 (N,), classes counted from 0.
     """
 
@@ -72,18 +74,19 @@ class Presence:
 class ImageSet(ABC):
     """What all data sets share: their fields and the way from pixels to samples.
 
-    Pixels x in 0..white become (x / white - mean) / deviation, a mean and a deviation for each channel.
-
     Args:
         train_samples: take only the first so many training images; all of them if None.
         test_samples: the same for the test images.
+        scale: "standard": pixels x in 0..white become (x / white - mean) / deviation, a mean and a deviation for
+            each channel; "unit": x / white, in 0..1.
 
     Raises:
-        BadField: a number below 1, or above what the set has.
+        BadField: a number below 1, or above what the set has; another scale.
     """
 
     train_samples: Optional[int] = None
     test_samples: Optional[int] = None
+    scale: str = "standard"
 
     name: ClassVar[str]
     shape: ClassVar[Tuple[int, int, int]] = (1, 28, 28)
@@ -100,6 +103,7 @@ class ImageSet(ABC):
             whole = isinstance(value, int) and not isinstance(value, bool)
             allowed = f"a whole number from 1 to {size}, all that {self.name} has"
             require(value is None or (whole and 1 <= value <= size), field, value, allowed)
+        require(self.scale in SCALES, "scale", self.scale, "one of " + ", ".join(SCALES))
 
     def load(self, data_dir: Optional[Path] = None) -> Dataset:
         """Read the data set, downloading what is not on this machine.
@@ -130,8 +134,11 @@ class ImageSet(ABC):
             images[at:end] = torch.from_numpy(pixels[: end - at]).view(-1, *self.shape)
             labels[at:end] = torch.from_numpy(classes[: end - at])
             at = end
+        images.div_(self.white)
+        if self.scale == "unit":
+            return Samples(images, labels)
         mean, deviation = (torch.tensor(list(v)).view(-1, 1, 1) for v in (self.mean, self.deviation))
-        return Samples(images.div_(self.white).sub_(mean).div_(deviation), labels)
+        return Samples(images.sub_(mean).div_(deviation), labels)
 
 
 class _IdxSet(ImageSet):

@@ -92,7 +92,7 @@ class Link:
             reference: the global model that it started from.
             error: what `lost` told of its last accepted upload, with error feedback.
         """
-        content = self._content(params, reference, error)
+        content = self.content(params, reference, error)
         return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
@@ -134,11 +134,12 @@ class Link:
         Reference: Seide et al. 2014, "1-Bit Stochastic Gradient Descent"; Karimireddy et al. 2019, "Error Feedback
         Fixes SignSGD and other Gradient Compression Schemes".
         """
-        content = self._content(params, reference, error)
+        content = self.content(params, reference, error)
         told = self.codec_at(upload.bits).decode(layers, structure_of(reference))
         return {name: tensor - told[name] for name, tensor in content.items() if tensor.dtype.is_floating_point}
 
-    def _content(self, params: Params, reference: Params, error: Optional[Params]) -> Params:
+    def content(self, params: Params, reference: Params, error: Optional[Params] = None) -> Params:
+        """What is encoded: the model or its difference from the reference, and what error feedback adds."""
         content = difference(params, reference) if self.payload == "update" else params
         return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
 

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,15 @@ def _record(number, verdicts="f", bits=8, accuracy=0.5):
     words = {"f": "full", "b": "base", "n": "none"}
     ues = tuple(UeOutcome(ue, 1.0, (0.5, 1.0), bits, words[one]) for ue, one in enumerate(verdicts))
     return RoundRecord(number, 2.0 * number, accuracy, 1.0 - accuracy, bits * len(ues), ues, 0.25)
+
+
+def test_measures_of_an_attack_come_back_and_stand_only_where_there_are_any():
+    plain = _record(1)
+    assert "attack" not in json.loads(plain.to_line())
+    measures = {"wanted": [3], "confidence": [0.1], "distances": [1.5, math.nan], "spread": None}
+    record = replace(plain, attack=measures)
+    assert RoundRecord.from_line(record.to_line()).attack == {**measures, "distances": [1.5, None]}
+    assert replace(RoundRecord.from_line(record.to_line()), attack=None) == plain
 
 
 def test_scalars_of_other_libraries_become_plain_numbers():

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 
 from fl_simu.results.figures import png_bytes
 from fl_simu.results.records import RoundRecord, UeOutcome
-from fl_simu.results.study_plots import Line, accuracy_figure, shares_figure
+from fl_simu.results.study_plots import Line, accuracy_figure, attack_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
 from fl_simu.results.tables import markdown_table
 
@@ -66,3 +68,49 @@ def test_the_table_counts_from_the_records():
     lines = markdown_table(cells([first, second])).splitlines()
     assert lines[2] == "| iid | good | a | 70.00 ± 14.14 | 3.5 | 50 bit | 3.5 | 50 bit | 50 | 0 | 50 |"
     assert lines[3] == "| iid | good | b | 30.00 | 2.0 | 40 bit | never | never | 50 | 50 | 0 |"
+
+
+def beset(run, chances, predicted=3):
+    """The run under an attack that wants class 3, with these chances of it after each round."""
+    measures = [
+        {"wanted": [3], "predicted": [predicted], "confidence": [chance], "distances": [6.0, 2.0], "spread": 2.0}
+        for chance in chances
+    ]
+    return tuple(replace(record, attack=one) for record, one in zip(run, measures))
+
+
+RUN = run((1, 2, 3), (0.2, 0.4, 0.8))
+ATTACKED = [
+    Line(("none", "mean"), (RUN, RUN)),
+    Line(("boosting", "mean"), (beset(RUN, (0.5, 0.95, 0.6)), beset(RUN, (0.3, 0.9, 0.8)))),
+    Line(("boosting", "median"), (beset(RUN, (0.1, 0.2, 0.3), predicted=1),) * 2),
+    Line(("noise", "mean"), (tuple(replace(one, attack={"distances": [], "spread": None}) for one in RUN),)),
+]
+
+
+def test_a_table_tells_what_an_attack_came_to():
+    table = rows(("attack", "rule"), ATTACKED, 0.5)
+    names = ("confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio")
+    told = [tuple(row[name] for name in names) for row in table]
+    nothing = (None,) * 5
+    # The second run is never surer than 0.9.
+    assert told == [nothing, (0.7, 1.0, 1, 2, 2.0), (0.3, 0.0, 0, None, 2.0), nothing]
+    texts = [row[-4:] for row in cells(table)]
+    assert texts[1:] == [
+        ["", "", "", ""],
+        ["70.0", "100", "2.0 (1 of 2)", "2.00"],
+        ["30.0", "0", "never", "2.00"],
+        [""] * 4,
+    ]
+    assert "confidence" not in rows(("a", "b", "c"), LINES, 0.5)[0]
+
+
+def test_confidence_stands_below_accuracy():
+    figure = attack_figure(ATTACKED, "title")
+    titles = [axes.get_title() for axes in figure.axes]
+    places = dict(zip(titles, figure.axes))
+    below = places["confidence, boosting"]
+    assert [line.get_label() for line in below.lines] == ["mean", "median"]
+    np.testing.assert_allclose(below.lines[0].get_ydata(), [40, 92.5, 70])
+    np.testing.assert_allclose(places["accuracy, none"].lines[0].get_ydata(), [20, 40, 80])
+    assert not places["confidence, none"].lines

@@ -5,7 +5,7 @@ from torch import nn
 
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import params_of
-from fl_simu.station.aggregation import Mean, PlainMean, RunningPairwise, SumOverDrawn
+from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
 
 CURRENT = {"w": torch.tensor([100.0, 200.0])}
 SAMPLES = (10, 20, 70)

@@ -530,3 +530,11 @@ def test_loading_a_part_converts_only_that_part(tmp_path, idx_files, monkeypatch
     monkeypatch.setattr(datasets.torch, "empty", lambda *args, **kw: made.append(args[0]) or empty(*args, **kw))
     Mnist(train_samples=50, test_samples=20).load(tmp_path)
     assert sorted(np.prod(shape) for shape in made) == [20, 50, 20 * 784, 50 * 784]
+
+
+def test_unit_scale_is_the_share_of_white():
+    standard, unit = (Digits(50, 20, scale=scale).load() for scale in ("standard", "unit"))
+    for one, other in ((standard.train, unit.train), (standard.test, unit.test)):
+        assert torch.equal(one.labels, other.labels)
+        assert (one.images * 0.3249 + 0.3051).numpy() == pytest.approx(other.images.numpy(), abs=1e-6)
+    assert (float(unit.train.images.min()), float(unit.train.images.max())) == (0.0, 1.0)

@@ -5,7 +5,7 @@ from torch import nn
 from fl_simu.kernel.errors import BadField
 from fl_simu.ue.models import MODELS, DlgLeNet, LeNet, Mlp, MnistCnn
 
-SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32)}
+SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32), **{f"lens_{one}": (1, 28, 28) for one in "abcdefg"}}
 
 
 def count(module):
@@ -34,6 +34,48 @@ def test_lenet_has_the_widths_of_the_notes():
         if isinstance(layer, (nn.Conv2d, nn.Linear))
     ]
     assert widths == [(3, 6), (6, 16), (400, 120), (120, 84), (84, 100)]
+
+
+# Weights and biases layer by layer; a convolution that is not padded and has stride s makes (n - k) // s + 1 of n.
+LENS = {
+    "a": (64 * 25 + 64) + (64 * 64 * 25 + 64) + (64 * 20 * 20 * 128 + 128) + (128 * 10 + 10),
+    "b": (64 * 64 + 64) + (128 * 64 * 36 + 128) + (128 * 128 * 25 + 128) + (128 * 10 + 10),
+    "c": (128 * 9 + 128) + (64 * 128 * 9 + 64) + (64 * 24 * 24 * 128 + 128) + (128 * 10 + 10),
+    "d": (784 * 300 + 300) + 3 * (300 * 300 + 300) + (300 * 10 + 10),
+    "e": (784 * 100 + 100) + (100 * 100 + 100) + (100 * 10 + 10),
+    "f": (32 * 25 + 32) + (64 * 32 * 25 + 64) + (64 * 4 * 4 * 512 + 512) + (512 * 10 + 10),
+    "g": (32 * 25 + 32)
+    + (32 * 32 * 25 + 32)
+    + (64 * 32 * 9 + 64)
+    + (64 * 64 * 9 + 64)
+    + (64 * 7 * 7 * 512 + 512)
+    + 2 * 512
+    + (512 * 10 + 10),
+}
+
+
+@pytest.mark.parametrize("letter", LENS)
+def test_the_poisoning_papers_models_have_its_layers(letter):
+    model = MODELS["lens_" + letter]
+    module = model().build((1, 28, 28), 10)
+    assert count(module) == LENS[letter]
+    assert f"{LENS[letter]:,} parameters" in model.__doc__.splitlines()[0]
+    dropouts = [layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)]
+    wanted = {"a": [0.25, 0.5], "b": [0.2, 0.5], "c": [0.25, 0.5], "d": [0.5] * 4, "g": [0.25, 0.25, 0.5]}
+    assert dropouts == wanted.get(letter, [])
+
+
+def test_model_d_begins_as_he_says():
+    torch.manual_seed(0)
+    hidden = [
+        layer for layer in MODELS["lens_d"]().build((1, 28, 28), 10).modules() if isinstance(layer, nn.Linear)
+    ]
+    for layer in hidden[:-1]:
+        inputs, numbers = layer.weight.shape[1], layer.weight.numel()
+        # Five standard errors of a deviation.
+        wanted = (2 / inputs) ** 0.5
+        assert float(layer.weight.std()) == pytest.approx(wanted, rel=5 / (2 * numbers) ** 0.5)
+        assert float(layer.bias.abs().max()) == 0.0
 
 
 def test_the_cnn_is_the_notes_code():

@@ -1,32 +1,13 @@
-"""Aggregation: one model of the accepted ones. One class a rule, one row in the registry below."""
+"""Means of the accepted models, and the notes' two that are none."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Iterable, Type
+from typing import Iterable
 
 import torch
-from torch import Tensor
 
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params
-
-
-class Aggregation(ABC):
-    """A rule that makes one model of several."""
-
-    @abstractmethod
-    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        """The new global model.
-
-        Args:
-            current: the global model so far.
-            updates: what the BS took, in the order of the UEs; each is decoded as the iteration reaches it, so
-                that a rule which needs one at a time holds one at a time. A rule goes through all of them.
-            drawn: number of UEs that were handed the model, taken or not.
-
-        Returns:
-            Params of the same structure as `current`.
-        """
+from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
 
 
 class _Sum:
@@ -48,11 +29,6 @@ class _Sum:
     def mean(self) -> Params:
         """The weighted mean, or the current model where nothing was added."""
         return self.divided_by(self.weight) if self.weight else self.current
-
-
-def as_dtype_of(like: Tensor, result: Tensor) -> Tensor:
-    """A result in the dtype that the model has; integers are rounded to the nearest."""
-    return (result if like.dtype.is_floating_point else result.round()).to(like.dtype)
 
 
 @dataclass(frozen=True)
@@ -117,11 +93,3 @@ class SumOverDrawn(Aggregation):
         for update in updates:
             summed.add(update.params, 1.0)
         return summed.divided_by(drawn)
-
-
-AGGREGATIONS: Dict[str, Type[Aggregation]] = {
-    "mean": Mean,
-    "plain_mean": PlainMean,
-    "running_pairwise": RunningPairwise,
-    "sum_over_drawn": SumOverDrawn,
-}

@@ -1,0 +1,20 @@
+"""The attacks by name."""
+
+from typing import Dict, Type
+
+from fl_simu.attacks.base import Attack, NoAttack
+from fl_simu.attacks.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.untargeted import GaussianNoise, InnerProduct, LabelFlip, LittleIsEnough, SignFlip
+
+ATTACKS: Dict[str, Type[Attack]] = {
+    "none": NoAttack,
+    "boosting": Boosting,
+    "alternating_minimisation": AlternatingMinimisation,
+    "concatenated": Concatenated,
+    "data_poisoning": DataPoisoning,
+    "sign_flip": SignFlip,
+    "gaussian_noise": GaussianNoise,
+    "little_is_enough": LittleIsEnough,
+    "inner_product": InnerProduct,
+    "label_flip": LabelFlip,
+}

@@ -1,0 +1,61 @@
+"""What the measures of an attack in a record come to, as single numbers."""
+
+from statistics import mean
+from typing import Any, Mapping, Optional
+
+Measures = Mapping[str, Any]
+
+
+def is_targeted(measures: Measures) -> bool:
+    """Whether certain images shall get a wrong class."""
+    return "wanted" in measures
+
+
+def hit(measures: Measures) -> float:
+    """The share of the targets that get the wrong class that they shall get.
+
+    >>> hit({"wanted": [3, 5], "predicted": [3, 1]})
+    0.5
+    """
+    return mean(float(one == other) for one, other in zip(measures["wanted"], measures["predicted"]))
+
+
+def confidence(measures: Measures) -> float:
+    """The mean probability of these classes; 0 where the model gives no number."""
+    return mean(chance or 0.0 for chance in measures["confidence"])
+
+
+def far(measures: Measures) -> Optional[float]:
+    """The mean distance of the malicious updates from the benign mean; None where there is none."""
+    distances = [one for one in measures["distances"] if one is not None]
+    return mean(distances) if distances else None
+
+
+def ratio(measures: Measures) -> Optional[float]:
+    """That distance over the spread of the benign updates.
+
+    >>> ratio({"distances": [6.0, 2.0], "spread": 2.0})
+    2.0
+    """
+    distance, spread = far(measures), measures["spread"]
+    return distance / spread if distance is not None and spread else None
+
+
+def in_words(measures: Measures) -> str:
+    """A phrase for a line of progress.
+
+    >>> in_words({"wanted": [3], "predicted": [1], "confidence": [0.25], "distances": [6.0], "spread": 2.0})
+    'target 1 (wanted 3, confidence 0.250), malicious 6.00 from the benign mean (benign 2.00)'
+    """
+    words = []
+    if is_targeted(measures):
+        wanted, predicted, sure = measures["wanted"], measures["predicted"], confidence(measures)
+        words.append(
+            f"target {predicted[0]} (wanted {wanted[0]}, confidence {sure:.3f})"
+            if len(wanted) == 1
+            else f"targets hit {hit(measures):.0%} of {len(wanted)} (mean confidence {sure:.3f})"
+        )
+    distance = far(measures)
+    if distance is not None:
+        words.append(f"malicious {distance:.2f} from the benign mean (benign {measures['spread']:.2f})")
+    return ", ".join(words)

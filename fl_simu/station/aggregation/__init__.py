@@ -1,0 +1,31 @@
+"""Aggregation: one model of the accepted ones."""
+
+from typing import Dict, Type
+
+from fl_simu.station.aggregation.base import Aggregation
+from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
+from fl_simu.station.aggregation.robust import (
+    CentredClipping,
+    GeometricMedian,
+    Krum,
+    KrumUnsquared,
+    Median,
+    MultiKrum,
+    NormBound,
+    TrimmedMean,
+)
+
+AGGREGATIONS: Dict[str, Type[Aggregation]] = {
+    "mean": Mean,
+    "plain_mean": PlainMean,
+    "running_pairwise": RunningPairwise,
+    "sum_over_drawn": SumOverDrawn,
+    "krum": Krum,
+    "krum_unsquared": KrumUnsquared,
+    "multi_krum": MultiKrum,
+    "median": Median,
+    "trimmed_mean": TrimmedMean,
+    "geometric_median": GeometricMedian,
+    "centred_clipping": CentredClipping,
+    "norm_bound": NormBound,
+}

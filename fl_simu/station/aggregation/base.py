@@ -1,0 +1,36 @@
+"""The contract of an aggregation rule."""
+
+from abc import ABC, abstractmethod
+from typing import Iterable
+
+from torch import Tensor
+
+from fl_simu.kernel.messages import Update
+from fl_simu.kernel.parameters import Params
+
+
+class Aggregation(ABC):
+    """A rule that makes one model of several."""
+
+    @abstractmethod
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        """The new global model.
+
+        Args:
+            current: the global model so far.
+            updates: what the BS took, in the order of the UEs; each is decoded as the iteration reaches it, so
+                that a rule which needs one at a time holds one at a time. A rule goes through all of them.
+            drawn: number of UEs that were handed the model, taken or not.
+
+        Returns:
+            Params of the same structure as `current`.
+        """
+
+    def fewest(self) -> int:
+        """Number of updates below which the rule keeps its word no more."""
+        return 1
+
+
+def as_dtype_of(like: Tensor, result: Tensor) -> Tensor:
+    """A result in the dtype that the model has; integers are rounded to the nearest."""
+    return (result if like.dtype.is_floating_point else result.round()).to(like.dtype)

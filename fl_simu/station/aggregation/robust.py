@@ -1,0 +1,307 @@
+"""Rules that bear some UEs which send what they like (Byzantine UEs).
+
+They see the floating-point tensors of each model as one vector in float64. Every update has one voice, however
+many samples it claims and whatever weight the protocol gives it (`norm_bound`, a mean, is the exception). Integer
+tensors (counters) are the coordinate-wise median of the updates, rounded. A rule that gets fewer updates than its
+word needs keeps the current model.
+
+The breakdown point is the share of Byzantine updates from which on they can carry the result anywhere; that of a
+mean is 0, since one update suffices.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Iterable, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.messages import Update
+from fl_simu.kernel.parameters import Params
+from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
+
+
+class Models(NamedTuple):
+    """What a robust rule sees.
+
+    Fields:
+        rows: the models, float64, shape (n, d), in the order of the UEs.
+        current: the global model so far, shape (d,).
+        kernels: which of the d elements belong to a tensor of two or more dimensions (weights, not biases).
+        claims: number of samples times the protocol's weight, shape (n,).
+    """
+
+    rows: Tensor
+    current: Tensor
+    kernels: Tensor
+    claims: Tensor
+
+
+class Robust(Aggregation):
+    """From params to vectors and back."""
+
+    @abstractmethod
+    def merge(self, models: Models) -> Tensor:
+        """The new global model as a vector, shape (d,), of at least `fewest()` models."""
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        given = list(updates)
+        if len(given) < self.fewest():
+            return current
+        floating = {name: tensor for name, tensor in current.items() if tensor.dtype.is_floating_point}
+        kernels = {name: torch.full_like(tensor, tensor.dim() >= 2) for name, tensor in floating.items()}
+        merged = self.merge(
+            Models(
+                torch.stack([_vector(update.params, floating) for update in given]),
+                _vector(current, floating),
+                _vector(kernels, floating) > 0,
+                torch.tensor([update.samples * update.weight for update in given], dtype=torch.float64),
+            )
+        )
+        lengths = [tensor.numel() for tensor in floating.values()]
+        parts = dict(zip(floating, merged.split(lengths)))
+        return {
+            name: as_dtype_of(
+                like, parts[name].view(like.shape) if name in parts else _middle([u.params[name] for u in given])
+            )
+            for name, like in current.items()
+        }
+
+
+def _vector(params: Params, names: Iterable[str]) -> Tensor:
+    return torch.cat([torch.zeros(0, dtype=torch.float64), *(params[name].double().reshape(-1) for name in names)])
+
+
+def _middle(tensors: Iterable[Tensor]) -> Tensor:
+    return coordinate_median(torch.stack([tensor.double() for tensor in tensors]))
+
+
+def coordinate_median(rows: Tensor) -> Tensor:
+    """The median along the first axis: of an even number the mean of the two in the middle."""
+    ordered = rows.sort(dim=0)[0]
+    return (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2
+
+
+def _require_byzantine(value: int) -> None:
+    require(value >= 0, "byzantine", value, "0 or more")
+
+
+def krum_scores(rows: Tensor, byzantine: int, power: int = 2) -> Tensor:
+    """For each row the sum of its distances, to a power, to its n - f - 2 nearest others, shape (n,)."""
+    distances = torch.stack([(rows - row).pow(2).sum(dim=1) for row in rows])
+    distances = distances if power == 2 else distances.sqrt()
+    # The nearest of all is the row itself.
+    return distances.sort(dim=1)[0][:, 1 : len(rows) - byzantine - 1].sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Krum(Robust):
+    r"""The one update that is nearest to its neighbours.
+
+    .. math:: \arg\min_i s_i, \quad s_i = \sum_{j \in N_i} \|x_i - x_j\|^2,
+
+    where N_i are the n - f - 2 others that are nearest to x_i. Of equal scores the UE with the lowest index wins.
+    Bears f of n updates where n >= 2 f + 3, and keeps the current model where fewer came: the breakdown point is
+    (n - 3) / 2 of n.
+
+    Args:
+        byzantine: f, the number of Byzantine UEs that it is made for.
+
+    Reference: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine Learning with Adversaries: Byzantine
+    Tolerant Gradient Descent".
+    """
+
+    byzantine: int = 1
+
+    def __post_init__(self) -> None:
+        _require_byzantine(self.byzantine)
+
+    def fewest(self) -> int:
+        return 2 * self.byzantine + 3
+
+    def merge(self, models: Models) -> Tensor:
+        return models.rows[int(krum_scores(models.rows, self.byzantine).argmin())]
+
+
+@dataclass(frozen=True)
+class KrumUnsquared(Krum):
+    """The published poisoning code's Krum, a quirk: distances not squared, over weights and not biases.
+
+    Weights are the tensors of two or more dimensions. What is selected is the whole update. Far outliers among the
+    neighbours count less than in Krum; no breakdown point is proved. Use `krum` for Krum.
+
+    Args:
+        byzantine: as for `krum`; 2 f + 3 updates are needed too.
+
+    Reference: the code of Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an
+    Adversarial Lens".
+    """
+
+    def merge(self, models: Models) -> Tensor:
+        scores = krum_scores(models.rows[:, models.kernels], self.byzantine, power=1)
+        return models.rows[int(scores.argmin())]
+
+
+@dataclass(frozen=True)
+class MultiKrum(Krum):
+    """The mean of the updates with the best Krum scores.
+
+    The breakdown point is that of Krum.
+
+    Args:
+        byzantine: f, as for `krum`.
+        take: how many of the best are averaged; n - f where not given.
+
+    Reference: Blanchard et al. 2017, section 4.
+    """
+
+    take: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.take is None or self.take >= 1, "take", self.take, "at least 1")
+
+    def fewest(self) -> int:
+        return max(super().fewest(), self.take or 0)
+
+    def merge(self, models: Models) -> Tensor:
+        order = krum_scores(models.rows, self.byzantine).argsort()
+        take = self.take or len(models.rows) - self.byzantine
+        return models.rows.index_select(0, order[:take]).mean(dim=0)
+
+
+@dataclass(frozen=True)
+class Median(Robust):
+    """The median of each coordinate; of an even number of updates the mean of the two in the middle.
+
+    Breakdown point 1/2.
+
+    Reference: Yin, Chen, Ramchandran, Bartlett 2018, "Byzantine-Robust Distributed Learning: Towards Optimal
+    Statistical Rates".
+    """
+
+    def merge(self, models: Models) -> Tensor:
+        return coordinate_median(models.rows)
+
+
+@dataclass(frozen=True)
+class TrimmedMean(Robust):
+    """The mean of each coordinate without its f largest and f smallest values.
+
+    Bears f of n updates where n >= 2 f + 1, and keeps the current model where fewer came: breakdown point f / n.
+
+    Args:
+        byzantine: f.
+
+    Reference: Yin et al. 2018.
+    """
+
+    byzantine: int = 1
+
+    def __post_init__(self) -> None:
+        _require_byzantine(self.byzantine)
+
+    def fewest(self) -> int:
+        return 2 * self.byzantine + 1
+
+    def merge(self, models: Models) -> Tensor:
+        ordered = models.rows.sort(dim=0)[0]
+        return ordered[self.byzantine : len(ordered) - self.byzantine].mean(dim=0)
+
+
+@dataclass(frozen=True)
+class GeometricMedian(Robust):
+    r"""The point with the smallest sum of distances to the updates, by Weiszfeld's steps, smoothed.
+
+    .. math:: v \leftarrow \frac{\sum_i x_i / d_i}{\sum_i 1 / d_i}, \quad d_i = \max(\nu, \|v - x_i\|)
+
+    from the coordinate-wise median on, until a step is shorter than :math:`\nu`. Breakdown point 1/2.
+
+    Args:
+        smoothing: :math:`\nu`, above 0.
+        iterations: at most so many steps.
+
+    Reference: Pillutla, Kakade, Harchaoui 2022, "Robust Aggregation for Federated Learning".
+    """
+
+    smoothing: float = 1e-6
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        require(0 < self.smoothing < float("inf"), "smoothing", self.smoothing, "a finite number above 0")
+        require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+
+    def merge(self, models: Models) -> Tensor:
+        point = coordinate_median(models.rows)
+        for _ in range(self.iterations):
+            pull = 1 / (models.rows - point).norm(dim=1).clamp(min=self.smoothing)
+            last, point = point, (pull.view(-1, 1) * models.rows).sum(dim=0) / pull.sum()
+            if float((point - last).norm()) < self.smoothing:
+                break
+        return point
+
+
+def clipped(rows: Tensor, centre: Tensor, radius: float) -> Tensor:
+    """What each row differs from the centre, shortened to a length of at most the radius, shape (n, d)."""
+    moves = rows - centre
+    # A row at the centre has no direction, and need not be shortened.
+    lengths = moves.norm(dim=1, keepdim=True).clamp(min=radius)
+    return moves * (radius / lengths)
+
+
+@dataclass(frozen=True)
+class CentredClipping(Robust):
+    r"""Moves by the mean of the differences from where it stands, each shortened to a radius.
+
+    .. math:: v \leftarrow v + \frac{1}{n} \sum_i (x_i - v) \min(1, \tau / \|x_i - v\|)
+
+    from the current model on. f updates move the result by at most :math:`2 f \tau / n` an iteration, however
+    large they are, so none carries it arbitrarily far in a round; proved to converge for up to a share of 0.1.
+
+    Args:
+        radius: :math:`\tau`, in the norm of an update over all its elements.
+        iterations: number of moves.
+
+    Reference: Karimireddy, He, Jaggi 2021, "Learning from History for Byzantine Robust Optimization".
+    """
+
+    radius: float = 1.0
+    iterations: int = 3
+
+    def __post_init__(self) -> None:
+        _require_radius(self.radius)
+        require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+
+    def merge(self, models: Models) -> Tensor:
+        point = models.current
+        for _ in range(self.iterations):
+            point = point + clipped(models.rows, point, self.radius).mean(dim=0)
+        return point
+
+
+@dataclass(frozen=True)
+class NormBound(Robust):
+    """FedAvg's mean, weighted by samples, of updates that are shortened to a radius.
+
+    An update moves the global model by at most its share of the radius, however large it is: no breakdown point in
+    one round, but nothing keeps an attacker from moving it a little in each.
+
+    Args:
+        radius: in the norm of an update over all its elements.
+
+    Reference: Sun, Kairouz, Suresh, McMahan 2019, "Can You Really Backdoor Federated Learning?".
+    """
+
+    radius: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_radius(self.radius)
+
+    def merge(self, models: Models) -> Tensor:
+        shares = models.claims / models.claims.sum()
+        return models.current + shares @ clipped(models.rows, models.current, self.radius)
+
+
+def _require_radius(value: float) -> None:
+    require(0 < value < float("inf"), "radius", value, "a finite number above 0")

@@ -1,0 +1,199 @@
+"""Malicious UEs in the loop: nobody else knows, a resume goes on alike, all backends tell the same."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fl_simu.assemble import syft_installed
+from fl_simu.attacks.base import Hostile, draw_targets
+from fl_simu.attacks.malicious import Malicious
+from fl_simu.backends.torch_loop import TorchLoop
+from fl_simu.cli import main
+from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.parameters import sha256
+from fl_simu.ue.models import Mlp
+from fl_simu.ue.optimizers import Adam
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+SHAPE, CLASSES, UES, SEED = (1, 3, 3), 4, 5, 3
+MODEL = Mlp((6,), dropout=0.2)
+TRAINING = LocalTraining(lambda: MODEL.build(SHAPE, CLASSES), MODEL.loss, Adam(lr=0.01), batch_size=4)
+GENERATOR = torch.Generator().manual_seed(0)
+IMAGES = torch.randn(40, *SHAPE, generator=GENERATOR)
+LABELS = torch.randint(0, CLASSES, (40,), generator=GENERATOR)
+TARGETS = draw_targets(SEED, 2, IMAGES, LABELS, CLASSES)
+START = initial_params(TRAINING.make_module, SEED)
+
+
+class Spy(Hostile):
+    """Keeps what it is told, and sends a constant."""
+
+    omniscient = remembers = True
+
+    def poison(self, knowledge):
+        told.append((knowledge, knowledge.benign()))
+        return {name: torch.full_like(tensor, 7.0) for name, tensor in knowledge.params.items()}
+
+
+told = []
+
+
+def placed(backend):
+    for ue in range(UES):
+        backend.place(ue, Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8)))
+    return backend
+
+
+def beset(attack=None):
+    told.clear()
+    attack = attack or Spy(malicious=2)
+    return placed(Malicious(TorchLoop(TRAINING), attack, UES, CLASSES, TARGETS))
+
+
+def one_round(backend, params, round, ues=range(UES)):
+    backend.send(ues, params)
+    backend.train([Key(SEED, ue, round) for ue in ues])
+    return {ue: backend.get(ue) for ue in reversed(ues)}
+
+
+def test_benign_ues_send_what_they_would_without_malicious_ones():
+    alone, among = one_round(placed(TorchLoop(TRAINING)), START, 0), one_round(beset(), START, 0)
+    assert [sha256(alone[ue]) == sha256(among[ue]) for ue in range(UES)] == [True, True, True, False, False]
+    assert all(float(tensor.min()) == 7.0 for tensor in among[4].values())
+
+
+def test_a_malicious_ue_knows_what_it_should():
+    backend = beset()
+    alone = placed(TorchLoop(TRAINING))
+    first = one_round(alone, START, 0)
+    sent = one_round(backend, START, 0)
+    (known, benign), (second, _) = told
+    assert (known.key, second.key, known.drawn) == (Key(SEED, 3, 0), Key(SEED, 4, 0), UES)
+    assert sha256(benign) == sha256(first[3]) and sha256(known.params) == sha256(START)
+    assert [sha256(one) for one in known.others] == [sha256(first[ue]) for ue in range(3)]
+    assert known.others_last is None
+
+    mean = {name: sum(one[name] for one in sent.values()) / UES for name in START}
+    one_round(backend, mean, 1)
+    # Of the four others of UE 4 one is malicious too.
+    updates = {ue: {name: sent[ue][name] - START[name] for name in START} for ue in range(4)}
+    for name in START:
+        wanted = sum(update[name].double() for update in updates.values()) / 4
+        assert told[-1][0].others_last[name].numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
+    # After a round without it, the global models tell it nothing any more.
+    one_round(backend, mean, 2, ues=range(4))
+    one_round(backend, mean, 3)
+    assert told[-1][0].others_last is None and told[-2][0].others_last is not None
+
+
+def test_a_model_stays_until_it_is_fetched_and_a_new_one_takes_its_place():
+    backend = beset()
+    backend.send(range(UES), START)
+    backend.train([Key(SEED, ue, 0) for ue in range(UES)])
+    looked = {ue: sha256(backend.peek(ue)) for ue in range(UES)}
+    assert {ue: sha256(backend.get(ue)) for ue in range(UES)} == looked
+    backend.put_back(4, START)
+    assert backend.peek(4) is START and backend.get(4) is START
+    backend.put_back(0, START)
+    assert sha256(one_round(backend, START, 0)[0]) == looked[0]
+
+
+def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets():
+    backend = beset()
+    sent = one_round(backend, START, 0)
+
+    def flat(params):
+        return np.concatenate([params[name].double().numpy().ravel() for name in START])
+
+    rows = [flat(sent[ue]) for ue in range(3)]
+    middle = np.mean(rows, axis=0)
+    measures = backend.measures(START)
+    assert measures["spread"] == pytest.approx(
+        math.sqrt(np.mean([np.sum((row - middle) ** 2) for row in rows])), rel=1e-5
+    )
+    assert measures["distances"] == pytest.approx([np.linalg.norm(flat(sent[ue]) - middle) for ue in (3, 4)])
+    module = TRAINING.make_module()
+    module.load_state_dict(START)
+    module.eval()
+    chances = module(TARGETS.images).softmax(dim=1)
+    assert measures["wanted"] == TARGETS.wanted.tolist()
+    assert measures["predicted"] == chances.argmax(dim=1).tolist()
+    wanted = [float(row[label]) for row, label in zip(chances, measures["wanted"])]
+    assert measures["confidence"] == pytest.approx(wanted)
+    one_round(backend, START, 1, ues=range(3))
+    assert (backend.measures(START)["distances"], backend.measures(START)["spread"]) == ([], None)
+
+
+def test_targets_are_drawn_alike_and_never_want_the_right_class():
+    images, labels = torch.arange(50.0).view(50, 1, 1, 1), torch.arange(50) % 4
+    targets = draw_targets(5, 40, images, labels, 4)
+    right = labels.index_select(0, targets.images.view(-1).long())
+    assert bool((targets.wanted != right).all())
+    assert len({*targets.images.view(-1).tolist()}) == 40 and {*targets.wanted.tolist()} == {0, 1, 2, 3}
+    assert torch.equal(draw_targets(5, 40, images, labels, 4).wanted, targets.wanted)
+    assert not torch.equal(draw_targets(6, 40, images, labels, 4).images, targets.images)
+    with pytest.raises(BadField, match="targets = 51"):
+        draw_targets(5, 51, images, labels, 4)
+
+
+# Whoever changes a number of what an attack remembers, of its draws or of its training, changes these runs.
+ATTACKS = {
+    "boosting": 'name = "boosting", malicious = 2, targets = 2, most_steps = 20, estimate = "after"',
+    "before": 'name = "boosting", most_steps = 20, estimate = "before"',
+    "alternating": 'name = "alternating_minimisation", constraint = "others_last", benign_steps = 2, epochs = 2',
+    "own benign": 'name = "concatenated", most_steps = 20, constraint = "own_benign", rho = 0.1',
+    "little": 'name = "little_is_enough", malicious = 2',
+    "noise": 'name = "gaussian_noise"',
+    "flip": 'name = "label_flip"',
+}
+PROTOCOLS = {
+    "deadline": 'protocol = { name = "deadline", deadline_s = 0.1 }\n',
+    "buffered": 'protocol = { name = "buffered", k = 2 }\n',
+}
+
+
+def run_file(small, attack, protocol="deadline"):
+    text = small.read_text().replace("ues_per_round = 3\n", "").replace("rounds = 2\n", "rounds = 4\n")
+    lines = [line for line in text.splitlines() if not line.startswith("protocol")]
+    head, tail = "\n".join(lines).split("[training]")
+    file = small.parent / "beset.toml"
+    file.write_text(f"{head}{PROTOCOLS[protocol]}attack = {{ {ATTACKS[attack]} }}\n[training]{tail}\n")
+    return file
+
+
+def run(file, out, *more):
+    assert main(["run", str(file), "--out", str(out), *more]) == 0
+    return left(out)
+
+
+def left(out):
+    records = [json.loads(line) for line in (out / "rounds.jsonl").read_text().splitlines()]
+    for record in records:
+        del record["wall_time_s"]
+    return records, json.loads((out / "summary.json").read_text())["model_sha256"]
+
+
+@pytest.mark.skipif(not syft_installed(), reason="syft needs the legacy stack")
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_syft_and_torch_tell_the_same(attack, small, tmp_path):
+    file = run_file(small, attack)
+    assert run(file, tmp_path / "torch") == run(file, tmp_path / "syft", "--backend", "syft")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("attack", ["before", "alternating", "noise"])
+def test_a_resumed_run_ends_alike(attack, protocol, small, tmp_path):
+    file = run_file(small, attack, protocol)
+    whole = run(file, tmp_path / "whole")
+    run(file, tmp_path / "stopped", "--rounds", "2")
+    assert main(["run", "--resume", str(tmp_path / "stopped"), "--rounds", "4"]) == 0
+    assert left(tmp_path / "stopped") == whole
+    assert all(record["attack"]["distances"] for record in whole[0]) or protocol == "buffered"
+
+
+def test_records_of_a_run_without_an_attack_know_none(small, tmp_path):
+    records, _ = run(small, tmp_path / "out")
+    assert all("attack" not in record for record in records)
