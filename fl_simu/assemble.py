@@ -14,9 +14,9 @@ import pydantic
 import torch
 
 from fl_simu import config as configuration
-from fl_simu.attacks.base import NoAttack, draw_targets
-from fl_simu.attacks.malicious import Malicious
 from fl_simu.attacks.model_poisoning import ATTACKS
+from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
+from fl_simu.attacks.model_poisoning.malicious import Malicious
 from fl_simu.backends import BACKENDS
 from fl_simu.backends.base import Backend
 from fl_simu.config import Experiment

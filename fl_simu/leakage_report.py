@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
-from fl_simu.attacks.image_measures import best_order
+from fl_simu.attacks.gradient_leakage.image_measures import best_order
 from fl_simu.kernel.errors import require
 from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
 from fl_simu.results.figures import write_figures

@@ -12,10 +12,10 @@ import torch
 
 from fl_simu import config
 from fl_simu.assemble import build_part, complete_part, versions
-from fl_simu.attacks.gradient_leakage import observe
-from fl_simu.attacks.image_measures import found_labels, likeness, require_scikit_image
-from fl_simu.attacks.leakage_attempts import Attempt, attack, draw
-from fl_simu.attacks.leakage_methods import METHODS
+from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
+from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, require_scikit_image
+from fl_simu.attacks.gradient_leakage.methods import METHODS
+from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.pool import run_all
@@ -37,7 +37,7 @@ class Setting:
     """What all trials of a folder share.
 
     Args:
-        method: how the BS attacks, a name or a table of `attacks.leakage_methods.METHODS`.
+        method: how the BS attacks, a name or a table of `attacks.gradient_leakage.methods.METHODS`.
         codec, model, data: parts as in a config; of the data the first training images are taken, pixels in 0..1.
         layers: how many of the codec's layers the BS has; None for all.
         local_steps: full-batch SGD steps of the UE; of 1 it sends the gradient, of more the update.

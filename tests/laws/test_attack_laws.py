@@ -3,11 +3,17 @@
 import pytest
 import torch
 
-from fl_simu.attacks.base import Knowledge, Targets, draw_targets
-from fl_simu.attacks.malicious import Malicious
 from fl_simu.attacks.model_poisoning import ATTACKS
-from fl_simu.attacks.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
-from fl_simu.attacks.untargeted import GaussianNoise, InnerProduct, LabelFlip, LittleIsEnough, SignFlip
+from fl_simu.attacks.model_poisoning.base import Knowledge, Targets, draw_targets
+from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.model_poisoning.untargeted import (
+    GaussianNoise,
+    InnerProduct,
+    LabelFlip,
+    LittleIsEnough,
+    SignFlip,
+)
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.parameters import all_finite, params_of, sha256, structure_of
 from fl_simu.ue.models import Mlp

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fl_simu.attacks.image_measures import best_order, found_labels, likeness, mean_squared_error
+from fl_simu.attacks.gradient_leakage.image_measures import best_order, found_labels, likeness, mean_squared_error
 from fl_simu.kernel.errors import UserError
 
 pytest.importorskip("skimage")

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import torch
 
-from fl_simu.attacks.base import Attack, Knowledge, Targets, mean_of, others_update, update_of
+from fl_simu.attacks.model_poisoning.base import Attack, Knowledge, Targets, mean_of, others_update, update_of
 from fl_simu.backends.base import Backend, OptimizerState
 from fl_simu.kernel.parameters import Params, distance
 from fl_simu.ue.training import Key, Shard

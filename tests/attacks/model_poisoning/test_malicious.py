@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fl_simu.assemble import syft_installed
-from fl_simu.attacks.base import Hostile, draw_targets
-from fl_simu.attacks.malicious import Malicious
+from fl_simu.attacks.model_poisoning.base import Hostile, draw_targets
+from fl_simu.attacks.model_poisoning.malicious import Malicious
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.cli import main
 from fl_simu.kernel.errors import BadField

@@ -8,9 +8,9 @@ import torch
 import torch.backends.mkldnn
 from torch import Tensor, nn
 
-from fl_simu.attacks.gradient_leakage import Guess, Observation, Start
-from fl_simu.attacks.image_measures import mean_squared_error
-from fl_simu.attacks.leakage_methods import Method
+from fl_simu.attacks.gradient_leakage.image_measures import mean_squared_error
+from fl_simu.attacks.gradient_leakage.methods import Method
+from fl_simu.attacks.gradient_leakage.observation import Guess, Observation, Start
 
 # A reconstruction counts as a success below this mean squared error (30 dB).
 SUCCESS_MSE = 1e-3

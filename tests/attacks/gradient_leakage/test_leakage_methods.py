@@ -5,9 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from fl_simu.attacks.gradient_leakage import Guess, Observation, label_of, observe, soft_cross_entropy, upload
-from fl_simu.attacks.leakage_attempts import ENOUGH_MSE, attack, draw, watch
-from fl_simu.attacks.leakage_methods import METHODS, Dlg, Idlg, InvertingGradients, one_hot
+from fl_simu.attacks.gradient_leakage.attempts import ENOUGH_MSE, attack, draw, watch
+from fl_simu.attacks.gradient_leakage.methods import METHODS, Dlg, Idlg, InvertingGradients, one_hot
+from fl_simu.attacks.gradient_leakage.observation import (
+    Guess,
+    Observation,
+    label_of,
+    observe,
+    soft_cross_entropy,
+    upload,
+)
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import params_of

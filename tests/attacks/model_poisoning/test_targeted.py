@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fl_simu.attacks.base import Knowledge, Targets, others_update
-from fl_simu.attacks.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.model_poisoning.base import Knowledge, Targets, others_update
+from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import params_of
 from fl_simu.kernel.randomness import permutation, stream

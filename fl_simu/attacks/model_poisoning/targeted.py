@@ -10,7 +10,7 @@ from typing import Optional
 import torch
 from torch import nn
 
-from fl_simu.attacks.base import Hostile, Knowledge, Targets, moved, update_of
+from fl_simu.attacks.model_poisoning.base import Hostile, Knowledge, Targets, moved, update_of
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Shard

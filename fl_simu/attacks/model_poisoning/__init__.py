@@ -2,9 +2,15 @@
 
 from typing import Dict, Type
 
-from fl_simu.attacks.base import Attack, NoAttack
-from fl_simu.attacks.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
-from fl_simu.attacks.untargeted import GaussianNoise, InnerProduct, LabelFlip, LittleIsEnough, SignFlip
+from fl_simu.attacks.model_poisoning.base import Attack, NoAttack
+from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.model_poisoning.untargeted import (
+    GaussianNoise,
+    InnerProduct,
+    LabelFlip,
+    LittleIsEnough,
+    SignFlip,
+)
 
 ATTACKS: Dict[str, Type[Attack]] = {
     "none": NoAttack,

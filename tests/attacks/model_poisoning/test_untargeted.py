@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from fl_simu.attacks.base import Knowledge, Targets
-from fl_simu.attacks.untargeted import GaussianNoise, InnerProduct, LabelFlip, LittleIsEnough, SignFlip
+from fl_simu.attacks.model_poisoning.base import Knowledge, Targets
+from fl_simu.attacks.model_poisoning.untargeted import (
+    GaussianNoise,
+    InnerProduct,
+    LabelFlip,
+    LittleIsEnough,
+    SignFlip,
+)
 from fl_simu.kernel.errors import BadField
 from fl_simu.ue.training import Key, Shard
 

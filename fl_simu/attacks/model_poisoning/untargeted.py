@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fl_simu.attacks.base import Hostile, Knowledge, Targets, mean_of, moved, update_of
+from fl_simu.attacks.model_poisoning.base import Hostile, Knowledge, Targets, mean_of, moved, update_of
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import stream

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fl_simu.attacks.gradient_leakage import Guess, Observation, Start, label_of
+from fl_simu.attacks.gradient_leakage.observation import Guess, Observation, Start, label_of
 from fl_simu.kernel.errors import require
 
 MOST = 1_000_000

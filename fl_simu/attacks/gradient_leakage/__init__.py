@@ -1,0 +1,1 @@
+"""A curious BS: images out of what a UE sends."""
