@@ -4,6 +4,7 @@ import io
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -203,9 +204,8 @@ def pixels(setting: Setting, batches: int, data_dir: Optional[Path]) -> Tuple[np
     part, rows = setting.parts["data"], batches * setting.batch_size
     held = part.train_samples or part.sizes[0]
     require(rows <= held, "--images", batches, f"{setting.data['name']} has {held} images to train on")
-    train = replace(part, train_samples=rows, test_samples=1).load(data_dir).train
-    mean, deviation = (torch.tensor(list(one)).view(-1, 1, 1) for one in (part.mean, part.deviation))
-    return (train.images * deviation + mean).clamp(0, 1).numpy(), train.labels.numpy()
+    train = replace(part, train_samples=rows, test_samples=1, scale="unit").load(data_dir).train
+    return train.images.numpy(), train.labels.numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +245,7 @@ class Attacker:
         model, shape, classes = setting.parts["model"], setting.parts["data"].shape, setting.parts["data"].classes
         seed = trial.seed if setting.manual else torch_seed(trial.seed, "leakage", trial.image)
         method = setting.parts["method"]
-        make = lambda: model.build(shape, classes)  # noqa: E731
+        make = partial(model.build, shape, classes)
         module, starts = draw(make, seed, method.restarts, tuple(truth.shape), classes)
         training = LocalTraining(make, model.loss, Sgd(lr=setting.lr), setting.local_steps, size)
         codec, draws = setting.parts["codec"], stream(trial.seed, "leakage codec", trial.image)

@@ -50,7 +50,7 @@ class _Flatten(nn.Module):
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.view(-1, self.width)
+        return x.reshape(-1, self.width)
 
 
 def _require_rate(dropout: float) -> None:
