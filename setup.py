@@ -19,7 +19,7 @@ setup(
         # syft 0.2.4 asks for neither bound, and does not import without both.
         "protobuf<3.21; " + LEGACY,
         "MarkupSafe<=2.0.1; " + LEGACY,
-        "torch>=2; " + MODERN,
+        "torch>=2.5; " + MODERN,
         "numpy",
         # With click 8 a resolver falls back to Flask 1.1.2, which today's Jinja2 breaks, and syft with it.
         "click>=7.1,<8; " + LEGACY,

@@ -7,6 +7,7 @@ import platform
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type, get_type_hints
 
@@ -24,6 +25,7 @@ from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.machine import MODERN, prepare
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.setting import Setting
@@ -48,6 +50,7 @@ from fl_simu.uplink.sizes import SIZE_RULES
 Registry = Mapping[str, Type[Any]]
 
 REGISTRIES: Dict[str, Registry] = {
+    "backend": BACKENDS,
     "data": DATASETS,
     "partition": PARTITIONS,
     "model": MODELS,
@@ -94,6 +97,7 @@ def plan(experiment: Experiment) -> Plan:
         UserError: an unknown name, an argument out of range, parts that do not fit each other, or a backend that
             cannot run this here.
     """
+    experiment = experiment.model_copy(update={"backend": _chosen(experiment.backend)})
     parts = {table: build_part(table, getattr(experiment, table)) for table in configuration.PARTS}
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
@@ -142,15 +146,17 @@ def plan(experiment: Experiment) -> Plan:
             reason = (str(error).splitlines() or ["out of memory"])[0]
             raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
     training = LocalTraining(
-        lambda: model.build(data.shape, data.classes),
+        partial(model.build, data.shape, data.classes),
         model.loss,
         parts["optimizer"],
         **experiment.training.model_dump(),
+        fast=parts["backend"].fast,
     )
-    name = backend_name(experiment.backend)
+    with _told_of("backend", parts["backend"]):
+        backend = parts["backend"].build(training)
     complete = {table: complete_part(table, parts[table]) for table in configuration.PARTS}
-    experiment = experiment.model_copy(update=dict(complete, backend=name))
-    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, BACKENDS[name](training))
+    experiment = experiment.model_copy(update=complete)
+    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, backend)
 
 
 def assemble(
@@ -164,7 +170,7 @@ def assemble(
     experiment, parts = planned.experiment, planned.parts
     malicious = _malicious(planned, dataset)
     backend = malicious or planned.backend
-    torch.set_num_threads(experiment.threads)
+    prepare(experiment.threads)
     train, ues = dataset.train, experiment.ues
     with _told_of("partition", parts["partition"]):
         shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
@@ -229,13 +235,11 @@ def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
     return tuple(sorted(int(ue) for ue in order[:drawn]))
 
 
-def backend_name(name: str) -> str:
-    """The backend to use: "auto" is syft where it is installed, and torch elsewhere."""
-    if name == "auto":
-        return "syft" if syft_installed() else "torch"
-    if name not in BACKENDS:
-        raise UserError(f"backend = {name!r} is not known: {configuration.nearest(name, BACKENDS)}")
-    return name
+def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The backend's table, with a name for "auto": syft where it is installed, and torch elsewhere."""
+    if backend["name"] != "auto":
+        return backend
+    return dict(backend, name="syft" if syft_installed() else "torch")
 
 
 def syft_installed() -> bool:
@@ -245,7 +249,7 @@ def syft_installed() -> bool:
 
 def stack() -> str:
     """Which of the two stacks this process runs on."""
-    return "legacy" if torch.__version__.startswith("1.") else "modern"
+    return "modern" if MODERN else "legacy"
 
 
 def versions() -> Dict[str, str]:

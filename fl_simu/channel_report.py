@@ -45,7 +45,7 @@ def study_channel(
         UserError: a number out of range, or a file that cannot be written.
     """
     _check(pass_rate, thresholds_s, animation)
-    study = draw(plan(experiment.model_copy(update={"backend": "torch"})), draws, ues, seconds)
+    study = draw(plan(experiment.model_copy(update={"backend": {"name": "torch"}})), draws, ues, seconds)
     limits = dict(study.planned.parts["protocol"].thresholds_s())
     limits.update({f"threshold {k + 1}": limit_s for k, limit_s in enumerate(thresholds_s)})
     found = numbers(study, limits, pass_rate)

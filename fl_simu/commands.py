@@ -124,9 +124,10 @@ class _resumable:
 def _announce(experiment: Experiment, source: str, folder: RunFolder, say: Say) -> List[Observer]:
     """Say what is about to run; return what shows its progress."""
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
+    model, backend, data = (part["name"] for part in (experiment.model, experiment.backend, experiment.data))
     say(
-        f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {experiment.model['name']} on "
-        f"backend {experiment.backend} ({threads}), data: {experiment.data['name']} ({source}), in {folder.path}"
+        f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
+        f"({threads}), data: {data} ({source}), in {folder.path}"
     )
     return [progress(experiment.rounds, experiment.ues_per_round or experiment.ues, say)]
 

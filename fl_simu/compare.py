@@ -39,15 +39,16 @@ def compare_backends(
     Raises:
         UserError: a backend is not known or cannot run this, or one of the runs failed.
     """
-    checked = [plan(experiment.model_copy(update={"backend": name.strip()})).experiment for name in backends]
-    names = [one.backend for one in checked]
+    wanted = [{"backend": {"name": name.strip()}} for name in backends]
+    checked = [plan(experiment.model_copy(update=backend)).experiment for backend in wanted]
+    names = [one.backend["name"] for one in checked]
     if len(set(names)) != len(names):
         raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
     folder = make_folder(out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S"))
     rows: List[Dict[str, Any]] = []
     first: Optional[Params] = None
     for one in checked:
-        run = _run(one, folder / one.backend, data_dir, say)
+        run = _run(one, folder / one.backend["name"], data_dir, say)
         model = from_arrays(read_tensors(run.model))
         first = model if first is None else first
         rows.append(_row(run, largest_difference(model, first)))
@@ -58,7 +59,8 @@ def compare_backends(
 
 
 def _run(experiment: Experiment, folder: Path, data_dir: Optional[Path], say: Say) -> RunFolder:
-    say(f"running on backend {experiment.backend}")
+    name = experiment.backend["name"]
+    say(f"running on backend {name}")
     file = folder.with_suffix(".toml")
     write_text(file, config.to_toml(experiment))
     command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder)]
@@ -66,7 +68,7 @@ def _run(experiment: Experiment, folder: Path, data_dir: Optional[Path], say: Sa
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-        raise UserError(f"the run on backend {experiment.backend} failed: {said[-1].replace('fl_simu: ', '', 1)}")
+        raise UserError(f"the run on backend {name} failed: {said[-1].replace('fl_simu: ', '', 1)}")
     return RunFolder(folder)
 
 

@@ -52,12 +52,11 @@ class Experiment(_Table):
         rounds: number of aggregations.
         ues: number of UEs.
         ues_per_round: UEs drawn for each round; all of them where it is not given.
-        backend: how the UEs train.
         threads: threads of torch. Sums of another number of threads may differ in the last bit.
         payload: what is encoded, the "weights" or the "update" (weights minus the global model).
         error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
         training: local training.
-        data ... attack: one part each.
+        backend ... attack: one part each.
     """
 
     name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -65,12 +64,12 @@ class Experiment(_Table):
     rounds: int = Field(10, ge=1)
     ues: int = Field(16, ge=1)
     ues_per_round: Optional[int] = Field(None, ge=1)
-    backend: str = "auto"
     # A number of threads that the system cannot start ends torch with a segmentation fault.
     threads: int = Field(1, ge=1, le=256)
     payload: str = "weights"
     error_feedback: bool = False
     training: Training = Training()
+    backend: Part = {"name": "auto"}
     data: Part = {"name": "mnist"}
     partition: Part = {"name": "iid"}
     model: Part = {"name": "mnist_cnn"}

@@ -8,14 +8,13 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from fl_simu import scripts, studies
 from fl_simu.assemble import REGISTRIES, stack, syft_installed
-from fl_simu.backends import BACKENDS
 from fl_simu.config import nearest
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
 KINDS: Dict[str, Mapping[str, Type[Any]]] = {
-    "backends": BACKENDS,
+    "backends": REGISTRIES["backend"],
     "codecs": REGISTRIES["codec"],
     "bits": REGISTRIES["bits"],
     "sizes": REGISTRIES["size"],

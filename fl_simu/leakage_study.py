@@ -18,6 +18,7 @@ from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likene
 from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.pool import run_all
 from fl_simu.results.files import make_folder, told_in_one_line, write_atomically, write_json
@@ -222,7 +223,7 @@ class Attacker:
     labels: np.ndarray
 
     def __call__(self, trial: Trial) -> str:
-        torch.set_num_threads(1)
+        prepare(threads=1)
         began = time.process_time()
         record, attempt, truth = self.attempt(trial)
         record["processor_s"] = round(time.process_time() - began, 2)

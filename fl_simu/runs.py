@@ -202,7 +202,7 @@ def _run(
     summary = summarise(
         records,
         experiment.name,
-        experiment.backend,
+        experiment.backend["name"],
         stack(),
         experiment.seed,
         experiment.ues,

@@ -26,7 +26,6 @@ EXPERIMENTS = st.builds(
     rounds=COUNT,
     ues=COUNT,
     ues_per_round=st.none() | COUNT,
-    backend=TEXTS,
     threads=st.integers(1, 256),
     payload=TEXTS,
     training=st.builds(config.Training, epochs=COUNT, batch_size=COUNT, keep_optimizer_state=st.booleans()),
@@ -64,7 +63,7 @@ def test_assignments_of_toml_values_are_read_as_such(values):
 @pytest.mark.parametrize("file", [MNIST, DIGITS], ids=["mnist", "digits"])
 def test_a_plan_writes_every_argument_out(file):
     complete = plan(config.parse(config.override(config.read(file), ["backend=torch"]))).experiment
-    assert complete.backend == "torch"
+    assert complete.backend == {"name": "torch", "device": "cpu", "exact": False}
     assert complete.optimizer == {"name": "sgd", "lr": 0.03, "momentum": 0.9, "weight_decay": 0.0}
     again = plan(config.parse(config.tomllib.loads(config.to_toml(complete)))).experiment
     assert config.to_toml(again) == config.to_toml(complete)

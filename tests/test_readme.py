@@ -15,7 +15,6 @@ import pytest
 
 from fl_simu import config
 from fl_simu.assemble import REGISTRIES, plan, syft_installed
-from fl_simu.backends import BACKENDS
 from fl_simu.config import PARTS, Experiment, Training
 from fl_simu.defaults import DIGITS
 from fl_simu.results.records import RoundRecord, UeOutcome
@@ -197,8 +196,6 @@ def test_every_top_level_key_is_described():
     assert described(section(CONFIG, "## Top level")) == dict(expected, training="")
     expected = {name: literal(info.default) for name, info in Training.model_fields.items()}
     assert described(section(CONFIG, "## training")) == expected
-    backends = [row[0].strip("`") for row in table_rows(section(CONFIG, "### backend"))]
-    assert backends == ["auto", *BACKENDS]
 
 
 @pytest.mark.parametrize("table", PARTS)

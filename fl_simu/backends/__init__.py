@@ -2,8 +2,8 @@
 
 from typing import Dict, Type
 
-from fl_simu.backends.base import Backend
-from fl_simu.backends.syft_workers import SyftWorkers
-from fl_simu.backends.torch_loop import TorchLoop
+from fl_simu.backends.base import BackendSpec
+from fl_simu.backends.syft_workers import Syft
+from fl_simu.backends.torch_loop import Torch
 
-BACKENDS: Dict[str, Type[Backend]] = {"syft": SyftWorkers, "torch": TorchLoop}
+BACKENDS: Dict[str, Type[BackendSpec]] = {"syft": Syft, "torch": Torch}

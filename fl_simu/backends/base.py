@@ -1,6 +1,7 @@
 """The contract of a backend: how UEs train, never what they train."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Dict, Iterable, Sequence
 
 from torch import Tensor
@@ -66,3 +67,21 @@ class Backend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of everything that the UEs hold."""
+
+
+@dataclass(frozen=True)
+class BackendSpec(ABC):
+    """Which backend, and how it is to run: a part of the config like any other."""
+
+    @property
+    def fast(self) -> bool:
+        """Whether it may round otherwise than the plain loop does; see `LocalTraining`."""
+        return False
+
+    @abstractmethod
+    def build(self, training: LocalTraining) -> Backend:
+        """The backend, with no UE yet.
+
+        Raises:
+            UserError: it cannot run this here.
+        """

@@ -8,12 +8,13 @@ syft, and only when the backend is made: hooking replaces hundreds of attributes
 import functools
 import logging
 import warnings
+from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from fl_simu.backends.base import Backend, OptimizerState
+from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, params_of
@@ -89,8 +90,16 @@ class _Ue:
         self.away = True
 
 
+@dataclass(frozen=True)
+class Syft(BackendSpec):
+    """The reference: every UE a VirtualWorker of real PySyft 0.2.4, models as pointers (legacy stack)."""
+
+    def build(self, training: LocalTraining) -> "SyftWorkers":
+        return SyftWorkers(training)
+
+
 class SyftWorkers(Backend):
-    """The reference: every UE a VirtualWorker of real PySyft 0.2.4, models as pointers (legacy stack).
+    """Every UE a VirtualWorker, models as pointers.
 
     Raises:
         UserError: syft is not installed, or the model or the optimiser is one that 0.2.4 gets wrong on pointers.

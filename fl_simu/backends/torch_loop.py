@@ -1,27 +1,58 @@
 """Plain torch in one process: one module serves every UE in turn."""
 
+from dataclasses import dataclass
 from typing import Dict, Iterable, Sequence
 
 import torch
 
-from fl_simu.backends.base import Backend, OptimizerState
-from fl_simu.backends.optimizer_state import flatten_state, load_state
-from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.devices import CPU, open_device, require_device
+from fl_simu.backends.trainer import Trainer
+from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 
-class TorchLoop(Backend):
+@dataclass(frozen=True)
+class Torch(BackendSpec):
     """Plain torch, one UE after the other, in one process.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:<index>".
+        exact: whether every sum is made as the plain loop makes it. Otherwise torch 2 lays convolutions out
+            channels-last and takes an optimiser's step in one call: a third faster, and the weights agree within
+            1e-5 relative after a round.
+    """
+
+    device: str = "cpu"
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        require_device(self.device)
+
+    @property
+    def fast(self) -> bool:
+        return not self.exact
+
+    def build(self, training: LocalTraining) -> "TorchLoop":
+        return TorchLoop(training, open_device(self.device))
+
+
+class TorchLoop(Backend):
+    """One UE after the other.
 
     A UE is trained when its model is fetched, so that one trained model is in memory at a time.
 
     Between `send` and `get` a UE holds nothing but a reference to the global model and its key, however many UEs
     there are. An optimiser that remembers costs its state for each UE.
+
+    Args:
+        training: what every UE does in a round.
+        device: where it is done. The models that go in and come out are on the processor.
     """
 
-    def __init__(self, training: LocalTraining) -> None:
+    def __init__(self, training: LocalTraining, device: torch.device = CPU) -> None:
         super().__init__(training)
-        self._module = training.make_module()
+        self._trainer = Trainer(training, device)
         self._shards: Dict[int, Shard] = {}
         self._models: Dict[int, Params] = {}
         self._untrained: Dict[int, Key] = {}
@@ -51,10 +82,8 @@ class TorchLoop(Backend):
         self._optimizers[ue] = optimizer
 
     def close(self) -> None:
-        self._shards.clear()
-        self._models.clear()
-        self._untrained.clear()
-        self._optimizers.clear()
+        for held in (self._shards, self._models, self._untrained, self._optimizers):
+            held.clear()
 
     def _train_for_its_state(self, ue: int) -> None:
         """A round whose model nobody fetches still moves an optimiser that remembers."""
@@ -65,19 +94,8 @@ class TorchLoop(Backend):
 
     def _train_if_due(self, ue: int) -> None:
         key = self._untrained.pop(ue, None)
-        if key is None:
-            return
-        module, shard = self._module, self._shards[ue]
-        module.load_state_dict(self._models[ue])
-        module.train()
-        optimizer = self.training.optimizer.build(module.parameters())
-        load_state(optimizer, self._optimizers.get(ue, {}))
-        with torch.random.fork_rng(devices=[]):
-            self.training.seed_torch(key)
-            for order in self.training.orders(key, len(shard.indices)):
-                rows = shard.indices.index_select(0, order)
-                images, labels = shard.images.index_select(0, rows), shard.labels.index_select(0, rows)
-                self.training.step(module, optimizer, images, labels)
-        self._models[ue] = params_of(module)
-        if self.training.keep_optimizer_state:
-            self._optimizers[ue] = flatten_state(optimizer)
+        if key is not None:
+            state = self._optimizers.get(ue, {})
+            self._models[ue], state = self._trainer.train(key, self._models[ue], self._shards[ue], state)
+            if state:
+                self._optimizers[ue] = state

@@ -29,8 +29,8 @@ Structure = Tuple[TensorSpec, ...]
 
 
 def params_of(module: nn.Module) -> Params:
-    """A copy of a module's parameters and buffers, in the order of its state_dict."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    """A contiguous copy of a module's parameters and buffers, in the order of its state_dict."""
+    return {name: tensor.detach().clone().contiguous() for name, tensor in module.state_dict().items()}
 
 
 def structure_of(params: Params) -> Structure:

@@ -68,7 +68,7 @@ class _MnistCnnModule(nn.Module):
         x = F.max_pool2d(self.conv(x), 2)
         if self.dropout:
             x = F.dropout2d(x, self.dropout, self.training)
-        return F.log_softmax(self.fc(x.view(-1, 64 * 12 * 12)), dim=1)
+        return F.log_softmax(self.fc(x.reshape(-1, 64 * 12 * 12)), dim=1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _LeNetModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        return self.fc(x.view(-1, 16 * 5 * 5))
+        return self.fc(x.reshape(-1, 16 * 5 * 5))
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _DlgLeNetModule(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.body(x).view(-1, self.width))
+        return self.fc(self.body(x).reshape(-1, self.width))
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ model, the images and the indices live.
 """
 
 from dataclasses import dataclass
-from typing import Callable, List, NamedTuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.machine import MODERN
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
 from fl_simu.ue.optimizers import Optimizer
@@ -50,6 +51,8 @@ class LocalTraining:
         epochs: passes over the UE's samples, at least 1.
         batch_size: samples a step, at least 1; the last batch of an epoch may be smaller.
         keep_optimizer_state: whether a UE's optimiser remembers (momentum, moments) from round to round.
+        fast: whether torch 2 may use what changes the order of sums: convolutions in channels-last layout, and an
+            optimiser's step in one call. Torch 1.4 trains as ever.
     """
 
     make_module: Callable[[], nn.Module]
@@ -58,6 +61,7 @@ class LocalTraining:
     epochs: int = 1
     batch_size: int = 64
     keep_optimizer_state: bool = False
+    fast: bool = False
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
@@ -72,6 +76,26 @@ class LocalTraining:
     def seed_torch(self, key: Key) -> None:
         """Set torch's generator, from which dropout draws, to this UE's and round's place."""
         torch.manual_seed(torch_seed(key.seed, "training", key.ue, key.round))
+
+    def trainee(self) -> nn.Module:
+        """A module to train in this process, laid out for it."""
+        module: Any = self.make_module()
+        convolves = any(parameter.dim() == 4 for parameter in module.parameters())
+        return module.to(memory_format=torch.channels_last) if self._fast and convolves else module
+
+    def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of a trainee."""
+        return self.optimizer.build(module.parameters(), fast=self._fast)
+
+    def batches(self, key: Key, shard: Shard) -> Iterator[Tuple[Tensor, Tensor]]:
+        """The images and labels of a round's steps, in this process and on the shard's device."""
+        for order in self.orders(key, len(shard.indices)):
+            rows = shard.indices.index_select(0, order.to(shard.indices.device))
+            yield shard.images.index_select(0, rows), shard.labels.index_select(0, rows)
+
+    @property
+    def _fast(self) -> bool:
+        return self.fast and MODERN
 
     def step(self, module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
         """One step on one batch, of tensors or of pointers."""

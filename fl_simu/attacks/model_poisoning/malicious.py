@@ -54,7 +54,7 @@ class Malicious(Backend):
         self.targets = targets
         self._classes = classes
         self._malicious = frozenset(range(ues - attack.malicious, ues))
-        self._module = inner.training.make_module()
+        self._module = inner.training.trainee()
         self._shards: Dict[int, Shard] = {}
         self._handed: Dict[int, Params] = {}
         self._models: Dict[int, Params] = {}

@@ -182,11 +182,11 @@ class Boosting(Optimising):
         reference, module, training = self.reference(knowledge), knowledge.module, knowledge.training
         module.load_state_dict(start)
         module.eval()
-        optimizer = training.optimizer.build(module.parameters())
+        optimizer = training.build_optimizer(module)
         for step in range(self.most_steps):
             optimizer.zero_grad()
             loss = training.loss(module(knowledge.targets.images), knowledge.targets.wanted)
-            if step >= self.least_steps and float(loss) < ENOUGH:
+            if step >= self.least_steps and loss.item() < ENOUGH:
                 break
             loss.backward()
             self.pull(module, reference)
@@ -237,12 +237,10 @@ class AlternatingMinimisation(Optimising):
         reference, module, shard = self.reference(knowledge), knowledge.module, knowledge.shard
         training = replace(knowledge.training, epochs=self.epochs)
         module.load_state_dict(start)
-        honest, hostile = (training.optimizer.build(module.parameters()) for _ in range(2))
+        honest, hostile = (training.build_optimizer(module) for _ in range(2))
         with torch.random.fork_rng(devices=[]):
             training.seed_torch(knowledge.key)
-            for count, order in enumerate(training.orders(knowledge.key, len(shard.indices)), start=1):
-                rows = shard.indices.index_select(0, order)
-                images, labels = shard.images.index_select(0, rows), shard.labels.index_select(0, rows)
+            for count, (images, labels) in enumerate(training.batches(knowledge.key, shard), start=1):
                 module.train()
                 honest.zero_grad()
                 training.loss(module(images), labels).backward()
@@ -257,7 +255,7 @@ class AlternatingMinimisation(Optimising):
         module.eval()
         hostile.zero_grad()
         loss = knowledge.training.loss(module(knowledge.targets.images), knowledge.targets.wanted)
-        if float(loss) < ENOUGH:
+        if loss.item() < ENOUGH:
             return
         before = params_of(module)
         loss.backward()

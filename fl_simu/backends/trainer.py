@@ -1,0 +1,71 @@
+"""One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
+
+from typing import Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from fl_simu.backends.base import OptimizerState
+from fl_simu.backends.optimizer_state import flatten_state, load_state
+from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.ue.training import Key, LocalTraining, Shard
+
+
+class Trainer:
+    """Makes the local steps of one UE after the other, with one module.
+
+    Args:
+        training: what every UE does in a round.
+        device: where it is done. What goes in and comes out is on the processor.
+    """
+
+    def __init__(self, training: LocalTraining, device: torch.device) -> None:
+        self._training = training
+        self._device = device
+        self._module = training.trainee().to(device)
+        # The module's own tensors, into which each UE's numbers are copied.
+        self._tensors = self._module.state_dict(keep_vars=True)
+        # What is on the device already, by the identity of the original, which is kept so that it stays one.
+        self._copies: Dict[int, Tuple[Tensor, Tensor]] = {}
+
+    def train(
+        self, key: Key, params: Params, shard: Shard, state: OptimizerState
+    ) -> Tuple[Params, OptimizerState]:
+        """A round of one UE.
+
+        Args:
+            key: what its draws are keyed by.
+            params: the model that it was handed; not changed.
+            shard: its data.
+            state: what its optimiser remembers; not changed.
+
+        Returns:
+            The trained model, and what the optimiser remembers now; empty where the training keeps none.
+        """
+        with torch.no_grad():
+            for name, tensor in self._tensors.items():
+                tensor.copy_(params[name])
+        self._module.train()
+        optimizer = self._training.build_optimizer(self._module)
+        load_state(optimizer, state, place=lambda tensor: tensor.to(self._device, copy=True))
+        here = Shard(self._once(shard.images), self._once(shard.labels), shard.indices.to(self._device))
+        cards = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cards):
+            self._training.seed_torch(key)
+            for images, labels in self._training.batches(key, here):
+                self._training.step(self._module, optimizer, images, labels)
+        trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
+        kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}
+        return trained, kept
+
+    def _once(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device, copied there the first time only: all UEs share the same arrays."""
+        if self._device.type == "cpu":
+            return tensor
+        if id(tensor) not in self._copies:
+            self._copies[id(tensor)] = tensor, tensor.to(self._device)
+        return self._copies[id(tensor)][1]
+
+
+def _fetch(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().contiguous().cpu()

@@ -1,0 +1,32 @@
+"""What a process is told of the machine before it computes: threads, freed memory, and which torch this is."""
+
+import ctypes
+import sys
+
+import torch
+
+MODERN = not torch.__version__.startswith("1.")
+
+# Numbers of parameters in glibc's malloc.h, and the largest int.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST = -1, -3, 2**31 - 1
+
+
+def prepare(threads: int) -> None:
+    """Set torch's number of threads, and keep freed memory in the process.
+
+    By default glibc hands every large block back to the system when it is freed. A convolution's outputs are such
+    blocks: a training step asks for their pages again and again, and waits for the kernel to clear them. A process
+    that is prepared keeps what it once had, so it holds its peak until it ends. Elsewhere than on glibc the
+    allocator stays as it is.
+
+    Args:
+        threads: of torch, at least 1.
+
+    Reference: glibc, mallopt(3).
+    """
+    torch.set_num_threads(threads)
+    if sys.platform.startswith("linux"):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_MMAP_THRESHOLD, 2**30)
+            mallopt(_TRIM_THRESHOLD, _MOST)
