@@ -127,12 +127,12 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     if quick:
         seeds, target = file.quick.seeds or seeds, file.quick.target_accuracy or target
     experiments = {}
-    for names in itertools.product(*file.axes.values()):
+    # Seed by seed, so that a study which was stopped has every combination with its first seeds.
+    for seed, names in itertools.product(seeds, itertools.product(*file.axes.values())):
         merged = base
         for levels, name in zip(file.axes.values(), names):
             merged = merge(merged, levels[name])
-        for seed in seeds:
-            experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
+        experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
     axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
     notes = file.quick.notes if quick else file.notes
     return Study(folder.name, file.title, axes, tuple(seeds), target, experiments, tuple(notes))
