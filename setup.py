@@ -30,6 +30,7 @@ setup(
         "tqdm",
         "pooch>=1.8",
         "requests",
+        "psutil>=5",
         "matplotlib>=3.5",
         # Releases since 0.5 have no wheel that runs on Python 3.7.
         "safetensors>=0.4,<0.5; " + LEGACY,

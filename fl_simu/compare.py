@@ -4,101 +4,152 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import psutil
 
 from fl_simu import config
 from fl_simu.assemble import plan
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
+from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
+from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.runs import RunFolder
 
 Say = Callable[[str], None]
+Row = Dict[str, Any]
+
+# The memory of a run is looked at so often.
+PERIOD_S = 0.05
 
 
 def compare_backends(
     experiment: Experiment, backends: Sequence[str], data_dir: Optional[Path], out: Optional[Path], say: Say
-) -> List[Dict[str, Any]]:
+) -> List[Row]:
     """Run an experiment on each backend; print and write what came of it.
 
     Args:
-        experiment: its own backend is not used.
+        experiment: of its own backend only the options are used, for the backend of that name.
         backends: names; differences are taken from the first.
-        data_dir, out: as for a run; the folder holds one run a backend, and compare.json.
+        data_dir, out: as for a run; the folder holds one run a backend, compare.json and compare.png.
         say: prints a line.
 
     Returns:
-        The rows of the table: backend, accuracy, seconds a round (median), wall time, hash, largest absolute
-        difference of a weight from the first backend's.
+        The rows of the table; see docs/run-folder.md.
 
     Raises:
         UserError: a backend is not known or cannot run this, or one of the runs failed.
     """
-    wanted = [{"backend": {"name": name.strip()}} for name in backends]
-    checked = [plan(experiment.model_copy(update=backend)).experiment for backend in wanted]
+    checked = [plan(_on(experiment, name.strip())).experiment for name in backends]
     names = [one.backend["name"] for one in checked]
     if len(set(names)) != len(names):
         raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
     folder = make_folder(out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S"))
-    rows: List[Dict[str, Any]] = []
+    rows: List[Row] = []
     first: Optional[Params] = None
-    for one in checked:
-        run = _run(one, folder / one.backend["name"], data_dir, say)
+    for name, one in zip(names, checked):
+        say(f"running on backend {name}")
+        run = RunFolder(folder / name)
+        peak_mb = _run(one, run, data_dir)
         model = from_arrays(read_tensors(run.model))
         first = model if first is None else first
-        rows.append(_row(run, largest_difference(model, first)))
+        rows.append(_row(run, peak_mb, largest_difference(model, first)))
     write_json(folder / "compare.json", rows)
+    write_figures(folder, {"compare.png": backends_figure(rows, experiment.name)})
     say(_table(rows))
-    say("\nwritten to {}".format(folder / "compare.json"))
+    say("\nwritten to {} and compare.png".format(folder / "compare.json"))
     return rows
 
 
-def _run(experiment: Experiment, folder: Path, data_dir: Optional[Path], say: Say) -> RunFolder:
-    name = experiment.backend["name"]
-    say(f"running on backend {name}")
-    file = folder.with_suffix(".toml")
+def _on(experiment: Experiment, backend: str) -> Experiment:
+    """The experiment on a backend, with its options where they are given."""
+    same = experiment.backend["name"] == backend
+    return experiment if same else experiment.model_copy(update={"backend": {"name": backend}})
+
+
+def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
+    """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
+    file = folder.path.with_suffix(".toml")
     write_text(file, config.to_toml(experiment))
-    command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder)]
+    command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder.path)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-        raise UserError(f"the run on backend {name} failed: {said[-1].replace('fl_simu: ', '', 1)}")
-    return RunFolder(folder)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        memory = _PeakMemory(process)
+        memory.start()
+        out, errors = process.communicate()
+        memory.join()
+    if process.returncode:
+        said = ((errors or out).strip().splitlines() or ["no word"])[-1].replace("fl_simu: ", "", 1)
+        raise UserError("the run on backend {} failed: {}".format(experiment.backend["name"], said))
+    return memory.peak_mb
 
 
-def _row(run: RunFolder, difference: float) -> Dict[str, Any]:
+class _PeakMemory(threading.Thread):
+    """Watches what a process and all that it started hold in memory, until it ends.
+
+    Memory that several of them share counts for each.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        super().__init__(daemon=True)
+        self.process = process
+        self.peak_mb = 0.0
+
+    def run(self) -> None:
+        watched = psutil.Process(self.process.pid)
+        while self.process.poll() is None:
+            self.peak_mb = max(self.peak_mb, sum(_resident_mb(one) for one in _family(watched)))
+            time.sleep(PERIOD_S)
+
+
+def _family(process: psutil.Process) -> List[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    try:
+        return process.memory_info().rss / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
     summary = json.loads(run.summary.read_text())
     return {
         "backend": summary["backend"],
         "final_accuracy": summary["final_accuracy"],
-        "round_wall_s": median(record.wall_time_s for record in run.log.read()),
+        "rounds_wall_s": [record.wall_time_s for record in run.log.read()],
         "wall_time_s": summary["wall_time_s"],
+        "peak_memory_mb": peak_mb,
         "model_sha256": summary["model_sha256"],
         "largest_difference": difference,
     }
 
 
-def _table(rows: Sequence[Dict[str, Any]]) -> str:
+def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "\n{:<12} {:>9} {:>9} {:>8}  {:<16}  {}".format(
-            "backend", "accuracy", "s/round", "wall s", "model_sha256", "largest weight difference"
+        "\n{:<12} {:>9} {:>9} {:>17} {:>8} {:>9}  {:<16}  {}".format(
+            *("backend", "accuracy", "s/round", "fastest..slowest", "wall s", "peak MB", "model_sha256"),
+            "largest weight difference",
         )
     ]
     for row in rows:
         accuracy = math.nan if row["final_accuracy"] is None else row["final_accuracy"]
+        walls = row["rounds_wall_s"]
         lines.append(
-            "{:<12} {:>9.2%} {:>9.2f} {:>8.1f}  {:<16}  {:g}".format(
-                row["backend"],
-                accuracy,
-                row["round_wall_s"],
-                row["wall_time_s"],
-                row["model_sha256"][:16],
+            "{:<12} {:>9.2%} {:>9.2f} {:>17} {:>8.1f} {:>9.0f}  {:<16}  {:g}".format(
+                *(row["backend"], accuracy, median(walls), f"{min(walls):.2f}..{max(walls):.2f}"),
+                *(row["wall_time_s"], row["peak_memory_mb"], row["model_sha256"][:16]),
                 row["largest_difference"],
             )
         )

@@ -1,5 +1,6 @@
 import json
 
+import psutil
 import pytest
 
 from fl_simu import config, inventory
@@ -137,7 +138,12 @@ def test_compare(small, tmp_path, fl_simu_process):
     assert [row["largest_difference"] for row in rows] == [0.0] * len(rows)
     for row in rows:
         assert row["model_sha256"][:16] in done.stdout
-        assert (tmp_path / "out" / row["backend"] / "summary.json").exists()
+        summary = json.loads((tmp_path / "out" / row["backend"] / "summary.json").read_text())
+        assert len(row["rounds_wall_s"]) == summary["rounds"]
+        assert sum(row["rounds_wall_s"]) == pytest.approx(summary["wall_time_s"], rel=0.5)
+        # Python with torch in it takes 100 MB at least; the test's own machine sets the bound above.
+        assert 100 < row["peak_memory_mb"] < psutil.virtual_memory().total / 1e6
+    assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_default_command_without_data_and_network(small, tmp_path, fl_simu_process):
