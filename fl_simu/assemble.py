@@ -26,11 +26,10 @@ from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
 from fl_simu.kernel.machine import MODERN, prepare
-from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
-from fl_simu.station.evaluation import Evaluation, evaluate
+from fl_simu.station.evaluation import evaluate
 from fl_simu.station.protocols import PROTOCOLS
 from fl_simu.ue.compute import COMPUTES
 from fl_simu.ue.datasets import DATASETS, Dataset
@@ -99,18 +98,45 @@ def plan(experiment: Experiment) -> Plan:
     """
     experiment = experiment.model_copy(update={"backend": _chosen(experiment.backend)})
     parts = {table: build_part(table, getattr(experiment, table)) for table in configuration.PARTS}
+    _require_fit(experiment, parts)
+    data, model = parts["data"], parts["model"]
+    link = Link(
+        parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
+    )
+    with _told_of("model", model):
+        try:
+            model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
+    training = LocalTraining(
+        partial(model.build, data.shape, data.classes),
+        model.loss,
+        parts["optimizer"],
+        **experiment.training.model_dump(),
+        fast=parts["backend"].fast,
+    )
+    with _told_of("backend", parts["backend"]):
+        backend = parts["backend"].build(training)
+    complete = {table: complete_part(table, parts[table]) for table in configuration.PARTS}
+    experiment = experiment.model_copy(update=complete)
+    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, backend)
+
+
+def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
+    """Raise UserError unless the parts fit each other and the numbers of UEs."""
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
         "ues_per_round",
         experiment.ues_per_round,
         f"at most the {experiment.ues} ues",
     )
-    drawn, rule = experiment.ues_per_round or experiment.ues, parts["aggregation"]
+    rule = parts["aggregation"]
     require(
-        rule.fewest() <= drawn,
+        rule.fewest() <= experiment.drawn,
         "aggregation.name",
         experiment.aggregation["name"],
-        f"{rule} needs {rule.fewest()} updates, and a round draws {drawn} UEs",
+        f"{rule} needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
     )
     require(
         parts["attack"].malicious < experiment.ues,
@@ -133,30 +159,9 @@ def plan(experiment: Experiment) -> Plan:
         f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
-    link = Link(
-        parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
-    )
     fits = experiment.payload == "update" or not experiment.error_feedback
     require(fits, "error_feedback", experiment.error_feedback, 'payload = "weights" has no update; say "update"')
     parts["bits"].check(parts["codec"])
-    with _told_of("model", model):
-        try:
-            model.build(data.shape, data.classes)
-        except (MemoryError, RuntimeError, TypeError) as error:
-            reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
-    training = LocalTraining(
-        partial(model.build, data.shape, data.classes),
-        model.loss,
-        parts["optimizer"],
-        **experiment.training.model_dump(),
-        fast=parts["backend"].fast,
-    )
-    with _told_of("backend", parts["backend"]):
-        backend = parts["backend"].build(training)
-    complete = {table: complete_part(table, parts[table]) for table in configuration.PARTS}
-    experiment = experiment.model_copy(update=complete)
-    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, backend)
 
 
 def assemble(
@@ -178,12 +183,6 @@ def assemble(
         backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
-    def evaluate_model(params: Params) -> Evaluation:
-        return evaluate(module, params, loss, test.images, test.labels)
-
-    def measures(params: Params) -> Optional[Mapping[str, Any]]:
-        return malicious.measures(params) if malicious else None
-
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
@@ -191,12 +190,12 @@ def assemble(
         link=planned.link,
         protocol=parts["protocol"],
         aggregation=parts["aggregation"],
-        evaluate=evaluate_model,
+        evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
         draw=lambda version: _draw(experiment, version),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
-        measures=measures,
+        measures=malicious.measures if malicious else lambda params: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(
@@ -228,11 +227,10 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
 
 def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
     """The UEs of a round, ascending."""
-    drawn = experiment.ues_per_round or experiment.ues
-    if drawn == experiment.ues:
-        return tuple(range(drawn))
+    if experiment.drawn == experiment.ues:
+        return tuple(range(experiment.ues))
     order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
-    return tuple(sorted(int(ue) for ue in order[:drawn]))
+    return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
 
 
 def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:

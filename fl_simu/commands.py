@@ -129,7 +129,7 @@ def _announce(experiment: Experiment, source: str, folder: RunFolder, say: Say) 
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
         f"({threads}), data: {data} ({source}), in {folder.path}"
     )
-    return [progress(experiment.rounds, experiment.ues_per_round or experiment.ues, say)]
+    return [progress(experiment.rounds, experiment.drawn, say)]
 
 
 def _close(ended: Ended, say: Say) -> None:

@@ -86,6 +86,11 @@ class Experiment(_Table):
     aggregation: Part = {"name": "mean"}
     attack: Part = {"name": "none"}
 
+    @property
+    def drawn(self) -> int:
+        """Number of UEs that a round draws."""
+        return self.ues_per_round or self.ues
+
 
 PARTS = tuple(name for name, info in Experiment.model_fields.items() if info.annotation == Part)
 

@@ -106,10 +106,11 @@ class InFlight:
         if structure_of(params) != structure_of(reference):
             self.refusals[ue] = "wrong shape"
             return False
-        if not all_finite(self.link.content(params, reference, self.errors.get(ue))):
+        content = self.link.content(params, reference, self.errors.get(ue))
+        if not all_finite(content):
             self.refusals[ue] = "not finite"
             return False
-        self.layers[ue] = self.link.encode(upload, params, reference, self.errors.get(ue))
+        self.layers[ue] = self.link.encode(upload, content)
         if self.threshold is not None or self.error_feedback:
             self.trained[ue] = params
         if self.rule.remembers:

@@ -13,8 +13,10 @@ from typing import NamedTuple, Tuple
 
 import pytest
 
-from fl_simu import backends, config
+from fl_simu import config
 from fl_simu.assemble import syft_installed
+from fl_simu.backends.syft_workers import SyftWorkers
+from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.cli import main
 from fl_simu.results import files
 from fl_simu.station.protocols import PROTOCOLS
@@ -366,7 +368,7 @@ ROWS = [
 def break_off(backend, call, arguments, monkeypatch):
     """Run until the backend is asked for a model for the n-th time, where Ctrl-C comes."""
     calls = itertools.count(1)
-    cls = backends.BACKENDS[backend]
+    cls = {"torch": TorchLoop, "syft": SyftWorkers}[backend]
     real = cls.get
 
     def get(self, ue):

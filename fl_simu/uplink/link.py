@@ -81,18 +81,19 @@ class Link:
         """The codec at other bits, in one layer; as it is configured for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
 
-    def encode(
-        self, upload: Upload, params: Params, reference: Params, error: Optional[Params] = None
-    ) -> Tuple[bytes, ...]:
-        """Step 1, at the UE: the layers that it sends, base first.
+    def content(self, params: Params, reference: Params, error: Optional[Params] = None) -> Params:
+        """What a UE encodes.
 
         Args:
-            upload: what goes on the air.
-            params: the model that the UE has trained.
+            params: the model that it has trained.
             reference: the global model that it started from.
             error: what `lost` told of its last accepted upload, with error feedback.
         """
-        content = self.content(params, reference, error)
+        content = difference(params, reference) if self.payload == "update" else params
+        return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
+
+    def encode(self, upload: Upload, content: Params) -> Tuple[bytes, ...]:
+        """Step 1, at the UE: the layers that it sends of its content, base first."""
         return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
@@ -125,7 +126,7 @@ class Link:
         .. math:: e_{t+1} = v_t - decode(layers), \quad v_t = (params - reference) + e_t
 
         Args:
-            upload, params, reference, error: as they were for `encode`.
+            upload, params, reference, error: as they were when it was encoded.
             layers: those that the BS took.
 
         Returns:
@@ -137,11 +138,6 @@ class Link:
         content = self.content(params, reference, error)
         told = self.codec_at(upload.bits).decode(layers, structure_of(reference))
         return {name: tensor - told[name] for name, tensor in content.items() if tensor.dtype.is_floating_point}
-
-    def content(self, params: Params, reference: Params, error: Optional[Params] = None) -> Params:
-        """What is encoded: the model or its difference from the reference, and what error feedback adds."""
-        content = difference(params, reference) if self.payload == "update" else params
-        return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
         """What an upload at so many bits puts on the air, in Mbit."""

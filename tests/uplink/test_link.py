@@ -34,7 +34,7 @@ def test_layers_arrive_one_after_the_other():
 def test_what_is_decoded_is_a_model_within_half_a_step(payload):
     link = Link(Affine(4, (4,)), Constant(1.0), RealBytes(), payload, 1)
     upload = link.transmit(0, 0, 0.0, structure_of(PARAMS))
-    layers = link.encode(upload, PARAMS, REFERENCE)
+    layers = link.encode(upload, link.content(PARAMS, REFERENCE))
     for count, bits in ((1, 4), (2, 8)):
         decoded = link.decode(upload, layers[:count], REFERENCE)
         # 2 is the range of the weights and of the update; a base of 4 of 8 bits is worth the middle of 16 codes.
