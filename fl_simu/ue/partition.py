@@ -177,11 +177,36 @@ class SlidingSlices(Partition):
         return [(ue * self.step + slice_) % len(labels) for ue in range(ues)]
 
 
+@dataclass(frozen=True)
+class Independent(Partition):
+    """Every UE draws its samples from all of them, one by one and with replacement, whatever the others hold.
+
+    So there may be more UEs than samples, as where very many UEs are known and few are drawn.
+
+    Args:
+        samples_per_ue: how many.
+
+    >>> [len(part) for part in Independent(samples_per_ue=4).split(np.zeros(2), 3, np.random.default_rng(0))]
+    [4, 4, 4]
+    """
+
+    samples_per_ue: int = 50
+
+    def __post_init__(self) -> None:
+        require(_is_count(self.samples_per_ue), "samples_per_ue", self.samples_per_ue, "a whole number, at least 1")
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        require(_is_count(ues), "ues", ues, "a whole number, at least 1")
+        drawn = (rng.random((ues, self.samples_per_ue)) * len(labels)).astype(np.int64)
+        return list(np.sort(drawn, axis=1))
+
+
 PARTITIONS: Dict[str, Type[Partition]] = {
     "iid": Iid,
     "shards_by_label": ShardsByLabel,
     "dirichlet": Dirichlet,
     "sliding_slices": SlidingSlices,
+    "independent": Independent,
 }
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField, UserError
-from fl_simu.ue.partition import PARTITIONS, Dirichlet, Iid, ShardsByLabel, SlidingSlices
+from fl_simu.ue.partition import PARTITIONS, Dirichlet, Iid, Independent, ShardsByLabel, SlidingSlices
 
 
 def rng(seed=0):
@@ -106,6 +106,17 @@ def test_sliding_slices_overlap_and_wrap():
     assert all(part.dtype == np.int64 for part in parts)
 
 
+def test_independent_ues_draw_each_sample_alike():
+    """40,000 draws from 20 samples: 2,000 each, with the deviation of a binomial distribution."""
+    parts = Independent(samples_per_ue=4).split(balanced(20), 10_000, rng())
+    assert all(part.dtype == np.int64 and (np.diff(part) >= 0).all() for part in parts)
+    counts = np.bincount(np.concatenate(parts), minlength=20)
+    assert len(counts) == 20 and counts.sum() == 40_000
+    assert abs(counts - 2000).max() < 4 * np.sqrt(40_000 * 0.05 * 0.95)
+    twice = np.mean([len(set(part.tolist())) < 4 for part in parts])
+    assert twice == pytest.approx(1 - 19 * 18 * 17 / 20**3, abs=0.02)
+
+
 @pytest.mark.parametrize("name", PARTITIONS)
 def test_same_rng_same_parts_and_more_ues_than_samples(name):
     part, labels = PARTITIONS[name](), balanced(3000)
@@ -113,8 +124,9 @@ def test_same_rng_same_parts_and_more_ues_than_samples(name):
     assert all((a == b).all() for a, b in zip(first, second))
     if name != "sliding_slices":
         assert any(a.tolist() != b.tolist() for a, b in zip(first, other))
-    for ues in (0, -1, 3001, True, 2.0):
-        with pytest.raises(BadField, match=r"ues = .* 1 to 3000"):
+    more = () if name == "independent" else (3001,)
+    for ues in (0, -1, True, 2.0, *more):
+        with pytest.raises(BadField, match=r"ues = .* (1 to 3000|at least 1)"):
             part.split(labels, ues, rng())
 
 
@@ -150,6 +162,7 @@ def test_draws_are_the_same_on_every_numpy():
         (Dirichlet, {"alpha": float("inf")}, "alpha = inf"),
         (Dirichlet, {"alpha": "1"}, "alpha = '1'"),
         (Dirichlet, {"min_samples": 0}, "min_samples = 0"),
+        (Independent, {"samples_per_ue": 0}, "samples_per_ue = 0"),
         (SlidingSlices, {"length": 1}, "length = 1"),
         (SlidingSlices, {"length": 5, "step": 5}, "step = 5 .* from 1 to 4"),
         (SlidingSlices, {"step": 0}, "step = 0"),
