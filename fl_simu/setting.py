@@ -7,7 +7,7 @@ from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import Protocol
+from fl_simu.station.protocols.base import Protocol
 from fl_simu.uplink.link import Link
 
 

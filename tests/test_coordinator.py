@@ -18,7 +18,8 @@ from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, Protocol, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, WaitForAll
+from fl_simu.station.protocols.base import Protocol
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.fading import Fading

@@ -153,7 +153,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.backends.base",
         "fl_simu.station.aggregation.base",
         "fl_simu.station.evaluation",
-        "fl_simu.station.protocols",
+        "fl_simu.station.protocols.base",
         "fl_simu.uplink.bits",
         "fl_simu.uplink.link",
     }

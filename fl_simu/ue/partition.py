@@ -193,7 +193,9 @@ class Independent(Partition):
     samples_per_ue: int = 50
 
     def __post_init__(self) -> None:
-        require(_is_count(self.samples_per_ue), "samples_per_ue", self.samples_per_ue, "a whole number, at least 1")
+        require(
+            _is_count(self.samples_per_ue), "samples_per_ue", self.samples_per_ue, "a whole number, at least 1"
+        )
 
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
         require(_is_count(ues), "ues", ues, "a whole number, at least 1")

@@ -26,9 +26,9 @@ from fl_simu.station.protocols import (
     Deadline,
     EventTriggered,
     FirstK,
-    InRounds,
     WaitForAll,
 )
+from fl_simu.station.protocols.in_rounds import InRounds
 
 SETTINGS = {
     "wait_for_all": [WaitForAll()],

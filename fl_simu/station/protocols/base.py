@@ -1,0 +1,45 @@
+"""The contract of a protocol: pure, from a state and an event to a state and actions."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Dict, Optional, Tuple
+
+from fl_simu.kernel.messages import (
+    Action,
+    Event,
+)
+
+Actions = Tuple[Action, ...]
+
+
+class Protocol(ABC):
+    """The BS's rule for what it waits for and what it takes.
+
+    Class attributes:
+        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
+    """
+
+    state_classes: ClassVar[Tuple[type, ...]] = ()
+
+    @abstractmethod
+    def start(self) -> Any:
+        """The state before the first event."""
+
+    @abstractmethod
+    def on(self, state: Any, event: Event) -> Tuple[Any, Actions]:
+        """Take one event; return the new state and what the BS does now. The given state is left alone."""
+
+    def thresholds_s(self) -> Dict[str, float]:
+        """Thresholds on the delay of an upload, by name, for figures."""
+        return {}
+
+    def bears_silence(self) -> bool:
+        """Whether a round ends though a UE that was handed the model never answers."""
+        return False
+
+    def movement_threshold(self) -> Optional[float]:
+        """How far a model must have moved since its UE's last accepted upload to be sent; None sends every one."""
+        return None
+
+    def repeats(self) -> bool:
+        """Whether it may let a UE's last accepted upload stand in, which the BS then keeps."""
+        return False

@@ -1,0 +1,98 @@
+"""The asynchronous protocol: no rounds, a buffer."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Dict, NamedTuple, Tuple
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.messages import (
+    Aggregate,
+    Broadcast,
+    Event,
+    LayerArrived,
+    Ready,
+    Taken,
+    UploadRefused,
+)
+from fl_simu.station.protocols.base import Actions, Protocol
+
+
+class Buffer(NamedTuple):
+    """Where an asynchronous BS stands.
+
+    Args:
+        version: version of the global model; -1 before the first.
+        concurrency: how many UEs work at a time.
+        busy: for each UE that works or whose upload waits in the buffer, the version that it started from.
+        full: UEs whose complete uploads wait in the buffer, with their number of layers.
+        refused: UEs whose uploads were refused since the last aggregation.
+    """
+
+    version: int
+    concurrency: int
+    busy: Dict[int, int]
+    full: Dict[int, int]
+    refused: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Buffered(Protocol):
+    r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
+
+    A UE whose upload is in the buffer gets the new model when the buffer is emptied. An update that started s
+    versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+
+    Args:
+        k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.
+        staleness_power: a, at least 0; 0 weighs old updates like new ones.
+
+    Reference: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation".
+    """
+
+    k: int = 4
+    staleness_power: float = 0.5
+
+    state_classes: ClassVar[Tuple[type, ...]] = (Buffer,)
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
+        power = self.staleness_power
+        require(0 <= power < math.inf, "staleness_power", power, "a finite number, at least 0")
+
+    def start(self) -> Buffer:
+        return Buffer(-1, 0, {}, {}, ())
+
+    def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
+        if isinstance(event, Ready):
+            return self._hand_out(state, event)
+        if state.busy.get(event.ue) != event.version or event.ue in state.full or event.ue in state.refused:
+            return state, ()
+        full, refused = state.full, state.refused
+        if isinstance(event, UploadRefused):
+            refused = (*refused, event.ue)
+        elif isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
+            full = {**full, event.ue: event.layers}
+        else:
+            return state, ()
+        state = Buffer(state.version, state.concurrency, state.busy, full, refused)
+        at_work = len(state.busy) - len(full) - len(refused)
+        return (state, ()) if len(full) < self.k and at_work else self._emptied(state)
+
+    def _emptied(self, state: Buffer) -> Tuple[Buffer, Actions]:
+        action = Aggregate(self._taken(state), state.refused)
+        settled = action.layers()
+        left = {ue: version for ue, version in state.busy.items() if ue not in settled}
+        return Buffer(state.version + 1, state.concurrency, left, {}, ()), (action,)
+
+    def _taken(self, state: Buffer) -> Tuple[Taken, ...]:
+        ages = {ue: state.version - state.busy[ue] for ue in sorted(state.full)}
+        return tuple(Taken(ue, state.full[ue], (1 + age) ** -self.staleness_power) for ue, age in ages.items())
+
+    @staticmethod
+    def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:
+        # Two aggregations may fall on one moment: what is handed out is the newer model then.
+        version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
+        idle = tuple(ue for ue in event.ues if ue not in state.busy)[: concurrency - len(state.busy)]
+        busy = {**state.busy, **dict.fromkeys(idle, version)}
+        state = Buffer(version, concurrency, busy, state.full, state.refused)
+        return state, (Broadcast(idle),) if idle else ()

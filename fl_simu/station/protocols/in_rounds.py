@@ -1,0 +1,176 @@
+"""What all protocols in rounds share: where a round stands, and when it ends."""
+
+import math
+from typing import ClassVar, Dict, List, NamedTuple, Optional, Tuple
+
+from fl_simu.kernel.messages import (
+    Aggregate,
+    Broadcast,
+    Event,
+    LayerArrived,
+    Ready,
+    Taken,
+    UploadRefused,
+    UploadSkipped,
+    UploadStarted,
+    WakeAt,
+    Woke,
+)
+from fl_simu.station.protocols.base import Actions, Protocol
+
+
+class Standing(NamedTuple):
+    """Where one UE of a round stands.
+
+    Args:
+        started_s: when it began to send, where the protocol looks at it again at times after that; else infinity.
+        arrived: how many of its layers arrived whole before the BS decided on it.
+        layers: number of layers that its complete upload has; 0 until the first one has arrived.
+        decided: whether the BS waits for it no longer.
+        skipped: whether it told the BS that it does not send.
+    """
+
+    started_s: float = math.inf
+    arrived: int = 0
+    layers: int = 0
+    decided: bool = False
+    skipped: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer has arrived."""
+        return 0 < self.arrived == self.layers
+
+
+Standings = Tuple[Dict[int, Standing], ...]
+
+
+class Round(NamedTuple):
+    """Where one round stands.
+
+    The standing of UE u is in dict u mod m of m, and m is about the root of the number of UEs: the changed copy of
+    the state that an event leads to then takes two copies of that length instead of one as long as the round.
+
+    Args:
+        version: version of the global model that the round started from; -1 before the first round.
+        ues: the UEs of the round.
+        waiting: number of UEs that the BS has not decided on; 0 when the round is closed.
+        complete: number of UEs whose every layer has arrived.
+        standings: of each UE of the round.
+    """
+
+    version: int = -1
+    ues: Tuple[int, ...] = ()
+    waiting: int = 0
+    complete: int = 0
+    standings: Standings = ()
+
+    def standing(self, ue: int) -> Optional[Standing]:
+        """Where a UE stands; None if it is not of this round."""
+        return self.standings[ue % len(self.standings)].get(ue)
+
+    def by_ue(self) -> List[Tuple[int, Standing]]:
+        """Every UE with its standing, in the order of the UEs."""
+        return sorted(entry for some in self.standings for entry in some.items())
+
+
+def _opened(ues: Tuple[int, ...]) -> Standings:
+    standings: Standings = tuple({} for _ in range(1 + math.floor(math.sqrt(len(ues)))))
+    new = Standing()
+    for ue in ues:
+        standings[ue % len(standings)][ue] = new
+    return standings
+
+
+def _changed(standings: Standings, ue: int, standing: Standing) -> Standings:
+    changed, place = list(standings), ue % len(standings)
+    changed[place] = standings[place].copy()
+    changed[place][ue] = standing
+    return tuple(changed)
+
+
+class InRounds(Protocol):
+    """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
+
+    A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).
+    What arrives after the BS has decided on a UE is not taken.
+    """
+
+    state_classes: ClassVar[Tuple[type, ...]] = (Round, Standing)
+
+    def start(self) -> Round:
+        return Round()
+
+    def decided(self, standing: Standing, now_s: float) -> bool:
+        """Whether the BS waits no longer for a UE; what has arrived of it, if anything, is taken."""
+        return standing.complete
+
+    def enough(self, state: Round) -> bool:
+        """Whether the BS waits for nobody any longer, decided or not."""
+        return False
+
+    def takes(self, standing: Standing) -> bool:
+        """Whether the BS takes what has arrived of a UE when it closes the round."""
+        return standing.arrived > 0
+
+    def close(self, state: Round) -> Aggregate:
+        """Take what has arrived, in the order of the UEs; reject the rest, in the order of the draw."""
+        taken = tuple(Taken(ue, standing.arrived) for ue, standing in state.by_ue() if self.takes(standing))
+        settled = {choice.ue for choice in taken}
+        return Aggregate(taken, tuple(ue for ue in state.ues if ue not in settled))
+
+    def longest_s(self) -> float:
+        """How long after the broadcast the BS waits for anyone; infinity for ever."""
+        return math.inf
+
+    def bears_silence(self) -> bool:
+        return self.longest_s() < math.inf
+
+    def upload_timers(self, started_s: float) -> Tuple[float, ...]:
+        """Times at which the BS looks again at a UE that began to send at `started_s`."""
+        return ()
+
+    def on(self, state: Round, event: Event) -> Tuple[Round, Actions]:
+        if isinstance(event, Ready):
+            return self._open(event)
+        if event.version != state.version or not state.waiting:
+            return state, ()
+        if isinstance(event, Woke) and event.ue < 0:
+            return self._closed(state)
+        standing = state.standing(event.ue)
+        if standing is None or standing.decided:
+            return state, ()
+        if isinstance(event, UploadStarted):
+            return self._started(state, event, standing)
+        waiting, complete = state.waiting, state.complete
+        if isinstance(event, LayerArrived):
+            standing = Standing(standing.started_s, event.layer + 1, event.layers)
+            complete += standing.complete
+        skipped = isinstance(event, UploadSkipped)
+        decided = skipped or isinstance(event, UploadRefused) or self.decided(standing, event.time_s)
+        if isinstance(event, Woke) and not decided:
+            return state, ()
+        if decided:
+            standing = Standing(standing.started_s, standing.arrived, standing.layers, True, skipped)
+            waiting -= 1
+        standings = _changed(state.standings, event.ue, standing)
+        state = Round(state.version, state.ues, waiting, complete, standings)
+        return (state, ()) if waiting and not self.enough(state) else self._closed(state)
+
+    def _started(self, state: Round, event: UploadStarted, standing: Standing) -> Tuple[Round, Actions]:
+        times = self.upload_timers(event.time_s)
+        if not times:
+            return state, ()
+        standings = _changed(state.standings, event.ue, Standing(event.time_s, standing.arrived, standing.layers))
+        timers = tuple(WakeAt(time, state.version, event.ue) for time in times if time < math.inf)
+        return Round(state.version, state.ues, state.waiting, state.complete, standings), timers
+
+    def _closed(self, state: Round) -> Tuple[Round, Actions]:
+        return Round(state.version, state.ues), (self.close(state),)
+
+    def _open(self, event: Ready) -> Tuple[Round, Actions]:
+        timer = event.time_s + self.longest_s()
+        actions: Actions = (Broadcast(event.ues),)
+        if timer < math.inf:
+            actions += (WakeAt(timer, event.version),)
+        return Round(event.version, event.ues, len(event.ues), 0, _opened(event.ues)), actions
