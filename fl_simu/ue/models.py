@@ -131,6 +131,26 @@ class LeNet(Model):
         return _LeNetModule(self.outputs)
 
 
+@dataclass(frozen=True)
+class PflCnn(Model):
+    """The CIFAR-10 CNN of pfl-research's public comparison: two 3x3 convolutions (32, 64), 128 units, dropout.
+
+    1,626,442 parameters for ten classes; ReLU, no padding, torch's initial weights.
+
+    Reference: Granqvist et al. 2024, "pfl-research: simulation framework for accelerating research in Private
+    Federated Learning".
+    """
+
+    shape = (3, 32, 32)
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return nn.Sequential(
+            *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+            *(_Flatten(64 * 14 * 14), nn.Linear(64 * 14 * 14, 128), nn.ReLU(), nn.Dropout(0.5)),
+            nn.Linear(128, classes),
+        )
+
+
 class _DlgLeNetModule(nn.Module):
     def __init__(self, shape: Shape, classes: int, bound: float) -> None:
         super().__init__()
@@ -355,6 +375,7 @@ class LensG(Model):
 MODELS: Dict[str, Type[Model]] = {
     "mnist_cnn": MnistCnn,
     "lenet": LeNet,
+    "pfl_cnn": PflCnn,
     "dlg_lenet": DlgLeNet,
     "logistic_regression": LogisticRegression,
     "mlp": Mlp,

@@ -5,7 +5,12 @@ from torch import nn
 from fl_simu.kernel.errors import BadField
 from fl_simu.ue.models import MODELS, DlgLeNet, LeNet, Mlp, MnistCnn
 
-SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32), **{f"lens_{one}": (1, 28, 28) for one in "abcdefg"}}
+SHAPES = {
+    "mnist_cnn": (1, 28, 28),
+    "lenet": (3, 32, 32),
+    "pfl_cnn": (3, 32, 32),
+    **{f"lens_{one}": (1, 28, 28) for one in "abcdefg"},
+}
 
 
 def count(module):
@@ -25,6 +30,16 @@ def test_every_model_scores_images(name):
 
 def test_the_notes_cnn_has_the_notes_number_of_parameters():
     assert count(MnistCnn().build((1, 28, 28), 10)) == 1_199_882
+
+
+def test_the_cnn_of_pfl_research_has_its_layers():
+    module = MODELS["pfl_cnn"]().build((3, 32, 32), 10)
+    assert count(module) == 1_626_442
+    layers = [layer for layer in module if isinstance(layer, (nn.Conv2d, nn.Linear, nn.Dropout))]
+    assert [layer.p if isinstance(layer, nn.Dropout) else tuple(layer.weight.shape) for layer in layers] == [
+        *((32, 3, 3, 3), (64, 32, 3, 3), 0.25),
+        *((128, 64 * 14 * 14), 0.5, (10, 128)),
+    ]
 
 
 def test_lenet_has_the_widths_of_the_notes():
