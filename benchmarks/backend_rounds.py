@@ -27,12 +27,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    model = MODELS["mnist_cnn"]()
+    model, spec = MODELS["mnist_cnn"](), BACKENDS[options.backend]()
     training = LocalTraining(
-        lambda: model.build(SHAPE, CLASSES), model.loss, OPTIMIZERS["sgd"](lr=0.01), batch_size=options.batch_size
+        lambda: model.build(SHAPE, CLASSES),
+        model.loss,
+        OPTIMIZERS["sgd"](lr=0.01),
+        batch_size=options.batch_size,
+        fast=spec.fast,
     )
     params = initial_params(training.make_module, seed=1)
-    backend = BACKENDS[options.backend](training)
+    backend = spec.build(training)
     torch.manual_seed(1)
     rows = options.ues * options.samples
     images, labels = torch.randn(rows, *SHAPE), torch.randint(CLASSES, (rows,))
