@@ -75,7 +75,8 @@ class TorchLoop(Backend):
         return self._models.pop(ue)
 
     def optimizer_state(self, ue: int) -> OptimizerState:
-        self._train_for_its_state(ue)
+        if self.training.keep_optimizer_state:
+            self._train_if_due(ue)
         return self._optimizers.get(ue, {})
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:

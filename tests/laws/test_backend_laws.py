@@ -156,6 +156,22 @@ def test_a_model_that_is_never_fetched_still_moves_an_optimizer_that_remembers(s
     assert histories[0] == histories[1]
 
 
+@pytest.mark.parametrize("job", ["momentum", "momentum kept"])
+def test_a_look_at_the_optimizer_leaves_the_training_due(spec, job):
+    """A checkpoint looks at every UE, also at one whose upload is under way."""
+    local = training(job, spec)
+    trained = []
+    for look in (False, True):
+        backend, params = placed(spec, local), initial_params(local.make_module, SEED)
+        backend.send((0,), params)
+        backend.train([Key(SEED, 0, 0)])
+        if look:
+            backend.optimizer_state(0)
+        trained.append(sha256(backend.get(0)))
+        backend.close()
+    assert trained[0] == trained[1] != sha256(params)
+
+
 def test_what_is_put_back_is_got_again(spec):
     local = training("momentum", spec)
     backend, params = placed(spec, local), initial_params(local.make_module, SEED)
