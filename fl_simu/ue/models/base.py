@@ -1,0 +1,52 @@
+"""The contract of a model, and what models share."""
+
+from abc import ABC, abstractmethod
+from typing import Callable, Optional, Tuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fl_simu.kernel.errors import require
+
+Shape = Tuple[int, int, int]
+
+
+def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Mean loss of a batch of logits. Looked up at the call: a hooked torch has another one."""
+    return F.cross_entropy(output, target)
+
+
+def nll(output: Tensor, target: Tensor) -> Tensor:
+    """Mean loss of a batch of log-probabilities."""
+    return F.nll_loss(output, target)
+
+
+class Model(ABC):
+    """What to build.
+
+    Class attributes:
+        shape: the one image shape (C, H, W) that the model takes, or None for any.
+        loss: mean loss of a batch from the module's output and the labels.
+    """
+
+    shape: Optional[Shape] = None
+    loss: Callable[[Tensor, Tensor], Tensor] = staticmethod(cross_entropy)
+
+    @abstractmethod
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        """The module for images of that shape (C, H, W) and that many classes, with torch's initial weights."""
+
+
+class Flatten(nn.Module):
+    """(N, C, H, W) -> (N, C H W). `nn.Flatten` of torch 1.4 does not run on pointers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, self.width)
+
+
+def require_rate(dropout: float) -> None:
+    require(0 <= dropout < 1, "dropout", dropout, "at least 0 and below 1")
