@@ -142,6 +142,16 @@ def reproduce(
 
 
 @cli.command()
+@click.argument("folders", nargs=-1, metavar="DIR...", type=_Path())
+@click.option("--out", type=_Path(), help="File; report.html in DIR, or runs/report-<time>.html of several.")
+def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
+    """One self-contained HTML page on the runs in DIR..."""
+    from fl_simu.report import report as write_report
+
+    write_report(folders, out, click.echo)
+
+
+@cli.command()
 @click.argument("file", type=_Path())
 @click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
 @click.option(

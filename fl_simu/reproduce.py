@@ -15,7 +15,7 @@ from fl_simu.pool import run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
-from fl_simu.results.pages import Reproduced, counts, html_page, markdown_page
+from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
 from fl_simu.results.tables import markdown_table
@@ -70,7 +70,7 @@ def reproduce(
         else:
             done.append(reproduce_script(name, Setup(quick, folder, data_dir, say, jobs)))
         write_text(parent / "reproduced.md", markdown_page(done))
-        write_text(parent / "reproduced.html", html_page(done))
+        write_text(parent / "reproduced.html", reproduced_page(done))
     if done:
         say(f"{counts(done)}\n  {parent / 'reproduced.md'}\n  {parent / 'reproduced.html'}")
 

@@ -21,6 +21,7 @@ FLOORS = (
         "scripts",
         "inventory",
         "compare",
+        "report",
         "channel_report",
         "channel_study",
         "leakage_report",

@@ -1,12 +1,12 @@
-"""What was reproduced, on one page: Markdown, and HTML that holds its figures and needs nothing else."""
+"""HTML pages that need nothing beside them, and what was reproduced on one of them."""
 
 import base64
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import List, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
 from fl_simu.results.comparisons import Comparison, comparison_cells
 from fl_simu.results.files import told_in_one_line
@@ -19,7 +19,7 @@ PAGE = Template("""<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Reproduced</title>
+<title>$title</title>
 <style>
 body { font: 16px/1.5 sans-serif; color: #222; max-width: 70em; margin: 2em auto; padding: 0 1em; }
 h2 { margin-top: 2.5em; border-top: 1px solid #bbb; padding-top: 1em; }
@@ -30,11 +30,12 @@ th { background: #eee; }
 tr.agrees td { background: #eef7ee; }
 tr.differs td { background: #fbeaea; }
 img { max-width: 100%; }
+pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 0.85em; }
 </style>
 </head>
 <body>
-<h1>Reproduced</h1>
-<p>$counts</p>
+<h1>$title</h1>
+<p>$lead</p>
 $sections
 </body>
 </html>
@@ -42,11 +43,84 @@ $sections
 
 SECTION = Template("""<section id="$name">
 <h2>$name</h2>
-<p>$title</p>
-$tables
-$figures
+<p>$lead</p>
+$content
 </section>
 """)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on a page.
+
+    Args:
+        cells: its head first.
+        classes: of each row below the head, one of those that the page knows, or "".
+    """
+
+    cells: Cells
+    classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Args:
+        name: its heading; no two of a page are the same.
+        lead: a sentence below it.
+        tables: in order.
+        figures: PNG files in memory, by what they show.
+        text: shown as it stands, last.
+    """
+
+    name: str
+    lead: str
+    tables: Sequence[Table] = ()
+    figures: Mapping[str, bytes] = field(default_factory=dict)
+    text: str = ""
+
+
+def html_page(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """A page that holds its figures and needs nothing else."""
+    return PAGE.substitute(title=escape(title), lead=escape(lead), sections="".join(map(_section, sections)))
+
+
+def figures_of(paths: Sequence[Path]) -> Mapping[str, bytes]:
+    """The content of PNG files, by their names without hyphens.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    found = {}
+    for path in paths:
+        with told_in_one_line(path, "read"):
+            found[path.stem.replace("-", " ")] = path.read_bytes()
+    return found
+
+
+def _section(one: Section) -> str:
+    content = [_table(table) for table in one.tables]
+    content += [_figure(name, png) for name, png in one.figures.items()]
+    content += [f"<pre>{escape(one.text)}</pre>"] if one.text else []
+    return SECTION.substitute(name=escape(one.name), lead=escape(one.lead), content="\n".join(content))
+
+
+def _table(table: Table) -> str:
+    head, *rows = table.cells
+    classes = table.classes or [""] * len(rows)
+    lines = ["<tr>" + _row("th", head)]
+    lines += [f'<tr class="{name}">' + _row("td", row) for name, row in zip(classes, rows)]
+    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def _row(tag: str, cells: List[str]) -> str:
+    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _figure(name: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{data}"></p>'
 
 
 @dataclass(frozen=True)
@@ -87,43 +161,19 @@ def markdown_page(done: Sequence[Reproduced]) -> str:
     return f"# Reproduced\n\n{counts(done)}.\n\n{markdown_table([head, *rows])}"
 
 
-def html_page(done: Sequence[Reproduced]) -> str:
-    """One page with a section for each experiment: title, tables, figures.
+def reproduced_page(done: Sequence[Reproduced]) -> str:
+    """One HTML page with a section for each experiment: title, tables, figures.
 
     Raises:
         UserError: a figure cannot be read.
     """
-    sections = "".join(_section(one) for one in done)
-    return PAGE.substitute(counts=escape(counts(done)) + ".", sections=sections)
-
-
-def _section(one: Reproduced) -> str:
-    tables = []
-    if one.comparisons:
-        tables.append(_table(comparison_cells(one.comparisons), [kind(row).split()[0] for row in one.comparisons]))
-    if one.results:
-        tables.append(_table(one.results, [""] * (len(one.results) - 1)))
-    return SECTION.substitute(
-        name=escape(one.name),
-        title=escape(one.title),
-        tables="\n".join(tables),
-        figures="\n".join(_figure(path) for path in one.figures),
-    )
-
-
-def _table(cells: Cells, classes: Sequence[str]) -> str:
-    head, *rows = cells
-    lines = ["<tr>" + _row("th", head)]
-    lines += [f'<tr class="{name}">' + _row("td", row) for name, row in zip(classes, rows)]
-    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
-
-
-def _row(tag: str, cells: List[str]) -> str:
-    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-def _figure(path: Path) -> str:
-    with told_in_one_line(path, "read"):
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-    name = escape(path.stem.replace("-", " "))
-    return f'<p><img alt="{name}" src="data:image/png;base64,{data}"></p>'
+    sections = []
+    for one in done:
+        tables = []
+        if one.comparisons:
+            classes = [kind(row).split()[0] for row in one.comparisons]
+            tables.append(Table(comparison_cells(one.comparisons), classes))
+        if one.results:
+            tables.append(Table(one.results))
+        sections.append(Section(one.name, one.title, tables, figures_of(one.figures)))
+    return html_page("Reproduced", counts(done) + ".", sections)
