@@ -45,9 +45,8 @@ def run(job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole
     else:
         seconds, params = _backend_alone(planned, job, arrays)
         settings = f"{told}; send, train, get and the mean"
-    # A backend with processes of its own says how many; None stands for one a core.
-    cores = getattr(spec, "workers", 1) or os.cpu_count() or 1
-    return Outcome(seconds, params, cores, settings, {})
+    # A backend with processes of its own says how many; 0 stands for one a core.
+    return Outcome(seconds, params, getattr(spec, "actors", 1) or os.cpu_count() or 1, settings, {})
 
 
 def experiment(job: Job, rounds: int, **parts: Any) -> Dict[str, Any]:
