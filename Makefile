@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern setup lint format benchmark lock clean
+.PHONY: help run test test-legacy test-modern setup lint format benchmark benchmark-suite lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -10,7 +10,7 @@ ONE_THREAD := env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) python -m pytest -n 2 -p no:benchmark $(ARGS)
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run:  ## run the default experiment (legacy stack if there is a Python 3.7, else modern); sets up first
 	@$(STACK) with any python -m fl_simu $(ARGS)
@@ -36,7 +36,11 @@ format:  ## lay the code out as lint wants it, and mend what ruff can
 	@$(STACK) with modern ruff check --fix --quiet .
 	@$(STACK) with modern ruff format .
 
-benchmark:  ## run the benchmarks on both stacks
+benchmark:  ## fl_simu beside other frameworks, into docs/benchmarks.md; sets up .venv/peers first
+	@$(STACK) peers || true
+	@$(STACK) with modern python -m benchmarks.peers $(ARGS)
+
+benchmark-suite:  ## run the benchmarks of fl_simu's parts on both stacks
 	@$(STACK) each $(ONE_THREAD) python -m pytest benchmarks -o addopts=-ra --timeout=0 $(ARGS)
 
 lock:  ## resolve requirements/*.txt anew from setup.py and requirements/*.in

@@ -1,7 +1,8 @@
-"""Child process: a run with many UEs on the torch backend; prints its peak memory and what explains it as JSON."""
+"""Child process: a run with many UEs on the torch backend; prints peak memory, what explains it, and time."""
 
 import argparse
 import json
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,13 +13,12 @@ from fl_simu import config, runs
 from fl_simu.assemble import plan
 from fl_simu.ue.datasets import Dataset, Samples
 
-SAMPLES_PER_UE = 8
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ues", type=int, default=16)
     parser.add_argument("--drawn", type=int, default=16, help="UEs of a round")
+    parser.add_argument("--samples", type=int, default=8, help="of a UE")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
 
@@ -27,16 +27,17 @@ def main() -> None:
         "ues": options.ues,
         "ues_per_round": options.drawn,
         "backend": "torch",
-        "training": {"batch_size": SAMPLES_PER_UE},
+        "training": {"batch_size": options.samples},
         "codec": {"name": "affine", "base_bits": 4},
     }
     planned = plan(config.parse(values))
-    dataset = random_images(SAMPLES_PER_UE * options.ues)
+    dataset = random_images(options.samples * options.ues)
     with TemporaryDirectory() as folder:
-        before_mb = peak_mb()
+        before_mb, began = peak_mb(), time.perf_counter()
         runs.begin(planned, dataset, runs.RunFolder(Path(folder)))
+        wall_s = time.perf_counter() - began
     data_mb = dataset.train.images.numel() * dataset.train.images.element_size() / 1e6
-    print(json.dumps({"peak_mb": peak_mb(), "before_mb": before_mb, "data_mb": data_mb}))
+    print(json.dumps({"peak_mb": peak_mb(), "before_mb": before_mb, "data_mb": data_mb, "wall_s": wall_s}))
 
 
 def random_images(count: int) -> Dataset:

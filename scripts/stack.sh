@@ -4,6 +4,7 @@
 #   stack.sh setup               set up both stacks; one without an interpreter is named and skipped
 #   stack.sh with STACK CMD...   set STACK (legacy, modern, or any: the first to be had) up, run CMD in it
 #   stack.sh each CMD...         set both up likewise, run CMD in each; fails if it fails in one
+#   stack.sh peers               set .venv/peers up: the other frameworks that `make benchmark` runs
 #   stack.sh lock                resolve the locked requirements anew
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -158,6 +159,27 @@ each_stack() {
     return $status
 }
 
+# Makes .venv/peers, unless it is there. What cannot be installed is named, and tried again the next time.
+peers() {
+    local venv=.venv/peers log=.venv/peers.log python stamp requirement whole=1
+    stamp="$(cat benchmarks/peers/*.txt | cksum) $root"
+    if [ "$(cat "$venv/complete" 2>/dev/null)" = "$stamp" ] && "$venv/bin/python" -c '' 2>/dev/null; then return; fi
+    python=$(find_python modern) || { missing modern; return 3; }
+    say "setting the other frameworks up in $venv with $python (some minutes)"
+    mkdir -p .venv
+    rm -rf "$venv" "$log"
+    quietly "$log" "$python" -m venv "$venv"
+    set -- "$venv/bin/python" -m pip install --disable-pip-version-check
+    if ! quietly "$log" "$@" -r benchmarks/peers/requirements.txt; then
+        whole=0
+        while read -r requirement; do
+            quietly "$log" "$@" "$requirement" || say "not installed: $requirement"
+        done < <(grep -v '^#' benchmarks/peers/requirements.txt)
+    fi
+    quietly "$log" "$@" --no-deps -r benchmarks/peers/without-dependencies.txt || whole=0
+    [ $whole = 0 ] || printf '%s\n' "$stamp" >"$venv/complete"
+}
+
 # Resolves each lock for its stack's lowest Python; the modern one holds for later Pythons and other systems too.
 lock() {
     local python tools=.venv/lock log=.venv/lock.log stack options
@@ -188,6 +210,7 @@ case $command in
     setup) each_stack true ;;
     with) with_stack "$@" ;;
     each) each_stack "$@" ;;
+    peers) peers ;;
     lock) lock ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' scripts/stack.sh >&2; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' scripts/stack.sh >&2; exit 2 ;;
 esac

@@ -1,0 +1,151 @@
+"""fl_simu: a backend and the average alone, or a whole run without evaluation and checkpoints."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.idle import Standstill
+from benchmarks.peers.data import SEED
+from benchmarks.peers.jobs import CLASSES, Arrays, Job, Outcome
+from benchmarks.peers.timing import Stopwatch, timed
+from fl_simu import config
+from fl_simu.assemble import Plan, assemble, complete_part, plan
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.messages import Update
+from fl_simu.results.checkpoints import Checkpoints
+from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.resume import Keeper
+from fl_simu.station.aggregation.means import Mean
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.ue.datasets import Dataset, Samples
+from fl_simu.ue.partition import Partition
+from fl_simu.ue.training import Key, Shard
+
+
+def run(job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole: bool = False) -> Outcome:
+    """The job on one backend.
+
+    Args:
+        backend: the part's table, `{"name": ...}` and arguments.
+        whole: whether coordinator, protocol, link and records run too, or the backend and the mean alone.
+    """
+    planned = plan(config.parse(experiment(job, rounds, backend=dict(backend))))
+    spec = planned.parts["backend"]
+    table = complete_part("backend", spec)
+    told = ", ".join(f"{key} = {value!r}" for key, value in table.items() if key != "name")
+    if whole:
+        seconds, params = _whole(planned, arrays)
+        settings = f"{told}; coordinator, wait_for_all, float32 codec, constant channel, mean, rounds.jsonl"
+    else:
+        seconds, params = _backend_alone(planned, job, arrays)
+        settings = f"{told}; send, train, get and the mean"
+    # A backend with processes of its own says how many; 0 stands for one a core.
+    return Outcome(seconds, params, getattr(spec, "actors", 1) or os.cpu_count() or 1, settings, {})
+
+
+def experiment(job: Job, rounds: int, **parts: Any) -> Dict[str, Any]:
+    """The job as values of a config."""
+    return {
+        "name": job.name,
+        "seed": SEED,
+        "rounds": rounds,
+        "ues": job.ues,
+        "ues_per_round": job.drawn,
+        "training": {"batch_size": job.batch_size},
+        "data": job.data,
+        "model": job.model,
+        "optimizer": {"name": "sgd", "lr": job.lr},
+        "channel": "constant",
+        **parts,
+    }
+
+
+def _backend_alone(planned: Plan, job: Job, arrays: Arrays) -> Any:
+    backend = planned.backend
+    prepare(1)
+    for ue, rows in enumerate(arrays.rows):
+        backend.place(ue, Shard(arrays.images, arrays.labels, rows))
+    model, rule = [arrays.initial], Mean()
+
+    def one_round(round: int) -> None:
+        ues = arrays.ues(round)
+        backend.send(ues, model[0])
+        backend.train([Key(SEED, ue, round) for ue in ues])
+        updates = (Update(ue, round, job.samples, backend.get(ue)) for ue in ues)
+        model[0] = rule.combine(model[0], updates, len(ues))
+
+    seconds = timed(len(arrays.drawn), one_round)
+    backend.close()
+    return seconds, model[0]
+
+
+def _whole(planned: Plan, arrays: Arrays) -> Any:
+    with TemporaryDirectory() as folder:
+        log = RoundLog(Path(folder) / "rounds.jsonl")
+        coordinator, watch = _coordinator(planned, arrays, [_Records(log)])
+        coordinator.run()
+    planned.backend.close()
+    return watch.seconds, coordinator.model
+
+
+def overhead(job: Job, arrays: Arrays, rounds: int, checkpoints: bool) -> List[float]:
+    """Seconds of rounds in which no UE trains: coordinator, protocol, 4-bit affine codec, mean and record.
+
+    Args:
+        checkpoints: whether each round ends with a checkpoint too, as in a run.
+    """
+    parts = {"payload": "update", "codec": {"name": "affine", "base_bits": 4}, "backend": "torch"}
+    planned = plan(config.parse(experiment(job, rounds, **parts)))
+    planned = replace(planned, backend=Standstill(planned.training))
+    with TemporaryDirectory() as folder:
+        log = RoundLog(Path(folder) / "rounds.jsonl")
+        keeper = Keeper(log, Checkpoints(Path(folder) / "checkpoint"), "") if checkpoints else _Records(log)
+        coordinator, watch = _coordinator(planned, arrays, [keeper])
+        coordinator.run()
+    return watch.seconds
+
+
+class _Records(Observer):
+    """Writes the record of each round, as a run does."""
+
+    def __init__(self, log: RoundLog) -> None:
+        self.log = log
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.log.append(record)
+
+
+class _Laps(Observer, Stopwatch):
+    """Times each round; told of it last of all."""
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.lap()
+
+
+@dataclass(frozen=True)
+class _Dealt(Partition):
+    """The clients' images as they were dealt."""
+
+    rows: torch.Tensor
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        return list(self.rows.numpy())
+
+
+def _coordinator(planned: Plan, arrays: Arrays, observers: Sequence[Observer]) -> Any:
+    """A run's coordinator that evaluates nothing, and the watch that times its rounds from now on."""
+    planned = replace(planned, parts={**planned.parts, "partition": _Dealt(arrays.rows)})
+    train = Samples(arrays.images, arrays.labels)
+    test = Samples(arrays.images[:1], arrays.labels[:1])
+    watch = _Laps()
+    dataset = Dataset(planned.experiment.data["name"], train, test, CLASSES, arrays.source)
+    coordinator = assemble(planned, dataset, [*observers, watch])
+    coordinator.setting = replace(coordinator.setting, evaluate=lambda params: Evaluation(0.0, 0.0))
+    watch.start()
+    return coordinator, watch

@@ -1,0 +1,5 @@
+"""Nothing: FedLab imports torchvision for data sets that are not used here."""
+
+from . import datasets, transforms
+
+__all__ = ["datasets", "transforms"]

@@ -1,0 +1,43 @@
+"""Child process: what the command `run` does until the first trained model is fetched; prints when that was.
+
+A UE of the experiment trains on one batch. The program ends there.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+def main() -> None:
+    from fl_simu import config, runs
+    from fl_simu.assemble import load_data, plan
+    from fl_simu.coordinator import Observer
+    from fl_simu.kernel.errors import UserError
+
+    class FirstModel(Observer):
+        """Tells the time and ends the program."""
+
+        def fetched(self, ue: int) -> None:
+            print(json.dumps({"at_s": time.time()}), flush=True)
+            planned.backend.close()
+            os._exit(0)
+
+    values = {
+        "rounds": 1,
+        "backend": json.loads(sys.argv[1]),
+        "data": {"name": "mnist", "test_samples": 100},
+        "partition": {"name": "iid", "samples_per_ue": 64},
+    }
+    try:
+        planned = plan(config.parse(values))
+        with TemporaryDirectory() as folder:
+            runs.begin(planned, load_data(planned), runs.RunFolder(Path(folder)), [FirstModel()])
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

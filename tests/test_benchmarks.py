@@ -1,0 +1,188 @@
+"""The side-by-side benchmark: its page says what its figures say, and its frameworks do the same job."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.peers import bare, data, ours, page
+from benchmarks.peers.__main__ import backend_table, main
+from benchmarks.peers.jobs import JOBS, Job, read, write
+from benchmarks.peers.machine import gflop_of_round
+from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.parameters import largest_difference
+from fl_simu.ue.datasets import Digits
+
+TINY = Job("tiny", "logistic regression", "digits", "logistic_regression", (1, 28, 28), 6, 6, 20, 10, 0.05, 1)
+
+
+def row(key, label, seconds, cores=1, **more):
+    # The first round, which takes longest, counts nowhere.
+    told = {"seconds": [99.0, *seconds], "cores": cores, "settings": f"as {key} has it", "loss": 1.5, **more}
+    return {"key": key, "label": label, **told}
+
+
+FIGURES = {
+    "date": "2030-01-02",
+    "command": "make benchmark",
+    "quick": False,
+    "minutes": 9.6,
+    "versions": {"torch": "2.13.0", "flwr": "1.41.0"},
+    "machine": {
+        **{"processor": "Abacus", "cores": 2, "memory_gb": 8.0, "system": "Linux", "python": "3.11.7"},
+        **{"vector": "AVX2", "sgemm_gflops": 100.0, "sgemm_gflops_all": 190.0},
+    },
+    "jobs": [
+        {
+            "name": "notes",
+            "title": "MNIST CNN, 16 clients",
+            "about": "Model `mnist_cnn`.",
+            "data": "mnist",
+            "gflop": 240.0,
+            "loss_before": 2.3,
+            "rows": [
+                row("bare/1", "bare torch loop, 1 thread", [6.0, 4.0, 5.0], difference=0.0),
+                row("fl_simu", "fl_simu, backend torch", [2.4, 2.6, 2.5], difference=2e-7),
+                row("fl_simu", "fl_simu, backend ray", [2.0, 1.9, 2.1], cores=2),
+                row("fl_simu/whole", "fl_simu, backend ray, whole run", [2.5, 2.5, 2.5], cores=2),
+                {"key": "flower", "label": "Flower", "failed": "not installed: python is missing"},
+                row("fedlab", "FedLab", [3.0, 3.0, 3.6]),
+            ],
+        },
+        {
+            "name": "pfl",
+            "title": "CIFAR-10 CNN",
+            "about": "Model `pfl_cnn`.",
+            "data": "cifar10",
+            "gflop": 255.0,
+            "loss_before": 2.3,
+            "rows": [
+                row("fl_simu", "fl_simu, backend torch", [3.0]),
+                row("pfl/1", "pfl-research, 1 thread", [4.5]),
+                row("pfl/n", "pfl-research, 2 threads", [3.9], cores=2),
+                row("pfl/processes", "pfl-research, 2 processes", [2.0], cores=2),
+            ],
+        },
+        {"name": "many", "title": "many", "failed": "mnist is not on this machine"},
+    ],
+    "overhead": {"seconds": [9.0, 0.1, 0.1], "checkpoint_seconds": [9.0, 0.125, 0.125]},
+    "startup": [
+        {"stack": "modern", "backend": "torch", "seconds": [2.0, 2.5, 4.0]},
+        {"stack": "legacy", "backend": "torch", "seconds": [1.0, 1.0, 1.0]},
+        {"stack": "modern", "backend": "syft", "seconds": [], "failed": "needs the legacy stack"},
+    ],
+    "many_ues": {
+        **{"ues": 100_000, "drawn": 100, "samples": 2, "rounds": 2},
+        **{"wall_s": 12.34, "peak_mb": 900.0, "data_mb": 627.2},
+    },
+}
+
+
+def cells(text, first):
+    """The cells of the one row that begins so."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_the_page_has_the_ratios_of_its_figures():
+    text = page.render(FIGURES)
+    # 5 s over the 2 s of the fastest backend, and over the 2.5 s of its whole run.
+    what = "`notes`: bare loop, 1 thread / fl_simu"
+    assert cells(text, what) == ["2.50", "2.00 against the whole run", "≥ 1.90", "reached"]
+    assert cells(text, "`notes`: FedLab / fl_simu") == [
+        "1.50",
+        "1.20 against the whole run",
+        "≥ 1.90",
+        "not reached",
+    ]
+    # The better of its two numbers of threads; two processes are no number of threads.
+    what = "`pfl`: pfl-research at its best number of threads / fl_simu"
+    assert cells(text, what) == ["1.30", "-", "≥ 1.20", "reached"]
+    # 255 GFLOP in 3 s on a core that does 100 a second.
+    what = "`pfl`: fl_simu, percent of the sgemm peak of its cores"
+    assert cells(text, what) == ["85", "-", "≥ 80", "reached"]
+    # 0.1 s beside 2.5 s of training, and beside 2 s.
+    what = "`notes`: coordinator, protocol, codec and records, percent of a round of backend torch"
+    assert cells(text, what) == ["3.8", "4.8 of that of the fastest backend", "≤ 3.0", "not reached"]
+    assert cells(text, "start-up of backend torch, s, on its slower stack") == ["2.5", "-", "≤ 3.0", "reached"]
+    # 240 GFLOP in 2 s are 120 GFLOP/s, of the 200 that two cores have.
+    assert "| fl_simu, backend ray | 2 | 1.9 to 2.1 | 1.00 | 2 | 120 | 60 | 1.5000 | - |" in text
+    assert "| fl_simu, backend torch | 2.5 | 2.4 to 2.6 | 1.25 | 1 | 96 | 96 | 1.5000 | 2.0e-07 |" in text
+
+
+def test_the_page_says_what_did_not_run():
+    text = page.render(FIGURES)
+    assert cells(text, "Flower")[0] == "not run, see below"
+    assert "- Flower: not installed: python is missing" in text
+    assert "Not run: mnist is not on this machine" in text
+    assert cells(text, "`many`: Flower / fl_simu") == ["-", "-", "≥ 20.00", "not measured"]
+    assert cells(text, "start-up of backend syft, s, on its slower stack")[-1] == "not measured"
+    assert cells(text, "modern | syft")[-1] == "needs the legacy stack"
+
+
+def test_the_page_of_a_part_of_the_figures():
+    few = {key: value for key, value in FIGURES.items() if key not in ("overhead", "startup", "many_ues")}
+    text = page.render({**few, "jobs": FIGURES["jobs"][1:2], "command": 'make benchmark ARGS="--jobs pfl"'})
+    assert "## Start-up" not in text and "`notes`: MNIST" not in text
+    assert cells(text, "`notes`: FedLab / fl_simu")[0] == "-"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Digits(train_samples=600, test_samples=1).load()
+
+
+@pytest.mark.parametrize("drawn", [6, 3])
+@pytest.mark.parametrize("whole", [False, True])
+def test_fl_simu_does_the_job_of_the_bare_loop(drawn, whole, digits):
+    job = replace(TINY, drawn=drawn)
+    arrays = data.deal(job, digits, rounds=3)
+    floor = bare.run(job, arrays, 3)
+    mine = ours.run(job, arrays, 3, {"name": "torch", "exact": True}, whole)
+    assert largest_difference(floor.params, arrays.initial) > 1e-2
+    # What differs is the mean, in float32 and in float64.
+    assert largest_difference(mine.params, floor.params) < 1e-6
+    assert len(mine.seconds) == len(floor.seconds) == 3
+
+
+def test_images_are_dealt_once_or_else_with_replacement(digits):
+    once = data.deal(TINY, digits, rounds=1)
+    assert len(set(once.rows.flatten().tolist())) == 120 == len(once.labels)
+    assert "120 of the 600 training images" in once.source
+    again = data.deal(replace(TINY, samples=200), digits, rounds=1)
+    assert again.rows.shape == (6, 200) and len(again.labels) < 600
+    assert "1,200 drawn with replacement from the 600" in again.source
+
+
+def test_a_jobs_file_holds_the_job(digits, tmp_path):
+    arrays = data.deal(TINY, digits, rounds=2)
+    write(tmp_path / "job.npz", TINY, arrays)
+    job, there = read(tmp_path / "job.npz")
+    assert job == TINY and there.source == arrays.source
+    assert list(there.initial) == list(arrays.initial) and largest_difference(there.initial, arrays.initial) == 0
+    for name in ("images", "labels", "rows", "drawn", "orders"):
+        assert torch.equal(getattr(there, name), getattr(arrays, name))
+
+
+@pytest.mark.skipif(not MODERN, reason="torch 1.4 counts no operations")
+@pytest.mark.parametrize("name", JOBS)
+def test_operations_are_those_that_torch_counts(name):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    job = replace(JOBS[name], drawn=1, samples=2)
+    module = job.module()
+    with FlopCounterMode(display=False) as counter:
+        job.loss(module(torch.rand(2, *job.shape)), torch.zeros(2, dtype=torch.int64)).backward()
+    assert gflop_of_round(job) == pytest.approx(1e-9 * counter.get_total_flops(), rel=1e-9)
+
+
+def test_a_backend_is_a_name_or_a_table():
+    assert backend_table("torch") == {"name": "torch"}
+    assert backend_table('{name = "torch", exact = true}') == {"name": "torch", "exact": True}
+
+
+def test_the_page_is_made_anew_from_its_figures(tmp_path):
+    (tmp_path / "figures.json").write_text(json.dumps(FIGURES))
+    main(["--render", str(tmp_path / "figures.json"), "--out", str(tmp_path)])
+    assert (tmp_path / "benchmarks.md").read_text(encoding="utf-8") == page.render(FIGURES)
