@@ -8,6 +8,7 @@ lost with it. This is the one file that imports ray, and only when UEs are place
 import importlib.util
 import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -342,12 +343,14 @@ def _import_ray(alone: bool) -> Any:
     """The ray module.
 
     Args:
-        alone: whether a Ray of this process's own is wanted. Ray looks at its environment when it is imported.
+        alone: whether a Ray of this process's own is wanted. It heeds the environment at import.
     """
     if alone:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Without clusters, which it has no switch for on Linux, Ray listens on the loopback interface only.
+        # Where clusters are off, which has no other switch on Linux, Ray listens on the loopback interface only.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # What others on this machine need to connect. Without one, newer Rays leave one in the home folder.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as error:
