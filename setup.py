@@ -38,6 +38,11 @@ setup(
         "scikit-learn>=1",
         "typing_extensions",
     ],
-    extras_require={"tensorboard": ["tensorboard"], "attacks": ["scikit-image>=0.19", "scipy"]},
+    extras_require={
+        "tensorboard": ["tensorboard"],
+        "attacks": ["scikit-image>=0.19", "scipy"],
+        # 2.7 is the last that runs on Python 3.7.
+        "ray": ["ray>=2.7,<2.8; " + LEGACY, "ray>=2.7; " + MODERN],
+    },
     entry_points={"console_scripts": ["fl_simu = fl_simu.__main__:main"]},
 )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import platform
 import sys
 from contextlib import contextmanager
@@ -242,7 +241,7 @@ def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def syft_installed() -> bool:
     """Whether real syft is here; nothing is imported."""
-    return importlib.util.find_spec("syft") is not None
+    return not BACKENDS["syft"].missing()
 
 
 def stack() -> str:
@@ -314,6 +313,12 @@ def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def arguments(table: str, name: str) -> Tuple[str, ...]:
+    """Names of a part's arguments; none of a part that is not known."""
+    cls = REGISTRIES[table].get(name)
+    return tuple(field.name for field in dataclasses.fields(cls)) if cls else ()
 
 
 def complete_part(table: str, part: Any, registry: Optional[Registry] = None) -> Dict[str, Any]:

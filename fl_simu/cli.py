@@ -1,5 +1,6 @@
 """The command line: parse, assemble, run, print."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
@@ -45,6 +46,7 @@ PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "
 
 data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
 out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
+address_option = click.option("--address", metavar="A", help="The cluster that backend ray joins, or auto.")
 experiment_options = _options(
     click.option("--rounds", type=int, help="Number of aggregations."),
     click.option("--seed", type=int, help="Seed of every draw."),
@@ -71,12 +73,14 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
 @click.option("--backend", help="How the UEs train; see `list backends`.")
+@address_option
 @experiment_options
 @click.option("--resume", type=_Path(), help="Go on with the run in this folder.")
 @click.option("--realtime", type=float, metavar="F", help="Let F virtual seconds pass in a second.")
 def run(
     file: Optional[Path],
     backend: Optional[str],
+    address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
     assignments: Tuple[str, ...],
@@ -89,6 +93,7 @@ def run(
     from fl_simu.commands import go_on, run_file
 
     changes = _assignments(backend, rounds, seed, assignments)
+    changes += () if address is None else (f"backend.address={json.dumps(address)}",)
     if resume is None:
         run_file(file, changes, data_dir, out, realtime, click.echo)
     else:
@@ -107,10 +112,12 @@ def list_parts(kind: Optional[str]) -> None:
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
 @click.option("--backends", required=True, help="Names, separated by commas.")
+@address_option
 @experiment_options
 def compare(
     file: Optional[Path],
     backends: str,
+    address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
     assignments: Tuple[str, ...],
@@ -123,7 +130,7 @@ def compare(
     from fl_simu.defaults import MNIST
 
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
-    compare_backends(experiment, backends.split(","), data_dir, out, click.echo)
+    compare_backends(experiment, backends.split(","), data_dir, out, click.echo, address)
 
 
 @cli.command()

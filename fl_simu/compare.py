@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import psutil
 
 from fl_simu import config
-from fl_simu.assemble import plan
+from fl_simu.assemble import arguments, plan
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
@@ -31,7 +31,12 @@ PERIOD_S = 0.05
 
 
 def compare_backends(
-    experiment: Experiment, backends: Sequence[str], data_dir: Optional[Path], out: Optional[Path], say: Say
+    experiment: Experiment,
+    backends: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    address: Optional[str] = None,
 ) -> List[Row]:
     """Run an experiment on each backend; print and write what came of it.
 
@@ -40,14 +45,19 @@ def compare_backends(
         backends: names; differences are taken from the first.
         data_dir, out: as for a run; the folder holds one run a backend, compare.json and compare.png.
         say: prints a line.
+        address: of a cluster, for the backends that join one.
 
     Returns:
         The rows of the table; see docs/run-folder.md.
 
     Raises:
-        UserError: a backend is not known or cannot run this, or one of the runs failed.
+        UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
+            address, or one of the runs failed.
     """
-    checked = [plan(_on(experiment, name.strip())).experiment for name in backends]
+    names = [name.strip() for name in backends]
+    if address is not None and not any(_joins(name) for name in names):
+        raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
+    checked = [plan(_on(experiment, name, address)).experiment for name in names]
     names = [one.backend["name"] for one in checked]
     if len(set(names)) != len(names):
         raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
@@ -68,10 +78,16 @@ def compare_backends(
     return rows
 
 
-def _on(experiment: Experiment, backend: str) -> Experiment:
+def _joins(backend: str) -> bool:
+    return "address" in arguments("backend", backend)
+
+
+def _on(experiment: Experiment, backend: str, address: Optional[str]) -> Experiment:
     """The experiment on a backend, with its options where they are given."""
-    same = experiment.backend["name"] == backend
-    return experiment if same else experiment.model_copy(update={"backend": {"name": backend}})
+    part = experiment.backend if experiment.backend["name"] == backend else {"name": backend}
+    if address is not None and _joins(backend):
+        part = dict(part, address=address)
+    return experiment.model_copy(update={"backend": part})
 
 
 def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:

@@ -180,19 +180,19 @@ def _run(
 ) -> Ended:
     identity = "experiment {} on torch {}".format(digest(planned.experiment)[:12], versions()["torch"])
     keeper = Keeper(folder.log, folder.checkpoints, identity)
-    coordinator = assemble(planned, dataset, [keeper, *observers], realtime)
-    if checkpoint:
-        if checkpoint.identity != identity:
-            raise UserError(
-                f"--resume {folder.path} is not allowed: its checkpoint is of {checkpoint.identity}, "
-                f"and this is {identity}"
-            )
-        restore(coordinator, checkpoint)
-    # Nothing is written before everything fits together: a mistake leaves no folder behind.
-    make_folder(folder.path)
-    write_text(folder.config, config.to_toml(planned.experiment))
-    folder.log.truncate(checkpoint.round if checkpoint else 0)
+    if checkpoint and checkpoint.identity != identity:
+        raise UserError(
+            f"--resume {folder.path} is not allowed: its checkpoint is of {checkpoint.identity}, "
+            f"and this is {identity}"
+        )
     try:
+        coordinator = assemble(planned, dataset, [keeper, *observers], realtime)
+        if checkpoint:
+            restore(coordinator, checkpoint)
+        # Nothing is written before everything fits together: a mistake leaves no folder behind.
+        make_folder(folder.path)
+        write_text(folder.config, config.to_toml(planned.experiment))
+        folder.log.truncate(checkpoint.round if checkpoint else 0)
         coordinator.run()
     finally:
         planned.backend.close()

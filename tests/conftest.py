@@ -1,5 +1,6 @@
 """What several test files share: a small experiment, and `python -m fl_simu` in a process of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -42,6 +43,18 @@ def small(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SMALL)
     return path
+
+
+@pytest.fixture(scope="session")
+def running_ray():
+    """The ray module, in a process that is part of a Ray of two cores; all tests of a process share it."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs the extra ray")
+    from fl_simu.backends.ray_actors import LOCAL, Cluster
+
+    cluster = Cluster(LOCAL, cores=2, store_bytes=2**28)
+    yield cluster.ray
+    cluster.close()
 
 
 @pytest.fixture

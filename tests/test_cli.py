@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import psutil
@@ -53,9 +54,14 @@ def test_list_lists_every_kind(ran):
     assert [line for line in said if line and not line.startswith(" ")] == [*inventory.KINDS, "experiments"]
 
 
-def test_list_says_what_this_stack_lacks(ran):
-    (line,) = [line for line in ran("list", "backends").splitlines() if line.startswith("  syft")]
-    assert ("(not on this stack)" in line) == (not syft_installed())
+def test_list_says_what_this_installation_lacks(ran, monkeypatch):
+    def backends():
+        return {line.split()[0]: line for line in ran("list", "backends").splitlines()[1:]}
+
+    assert ("(not on this stack)" in backends()["syft"]) == (not syft_installed())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "(ray is not installed: pip install 'fl_simu[ray]')" in backends()["ray"]
+    assert "(" not in backends()["torch"]
 
 
 def test_list_experiments(ran):
@@ -86,6 +92,9 @@ def test_doctor(ran):
     said = ran("doctor")
     assert "legacy" in said or "modern" in said
     assert ("make setup" in said) == (not syft_installed())
+    for package in ("syft", "ray", "tensorboard"):
+        here = importlib.util.find_spec(package) is not None
+        assert f"\n{package:<12} {'here' if here else 'missing'}\n" in said
     assert all(name in said for name in DATASETS)
 
 

@@ -1,12 +1,12 @@
 """A user's mistake: one line that names field, value and what is allowed; status 2; nothing left behind."""
 
 import gzip
+import importlib.util
 import struct
 from typing import Callable, NamedTuple, Optional, Tuple
 
 import pytest
 
-from fl_simu.assemble import syft_installed
 from fl_simu.cli import main
 
 IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -20,7 +20,7 @@ class Mistake(NamedTuple):
         arguments: of the command line; "{tmp}" is an empty folder, "{file}" a good experiment.
         words: what the line must contain.
         prepare: is given the empty folder and puts there what the arguments speak of.
-        stack: "syft" or "no syft" where the mistake is one on one stack only.
+        stack: "syft", "no syft", "ray" or "no ray" where the mistake is one with or without that package only.
     """
 
     id: str
@@ -251,6 +251,35 @@ CONFIG = [
     sets("set without a key", "=3", "--set =3", "KEY=VALUE"),
     sets("set too deep", "a.b.c=3", "--set a.b.c=3", "TABLE.KEY=VALUE"),
     sets("set into a number", "rounds.x=3", "--set rounds.x=3", "rounds is no table"),
+    sets("ray without ray", "backend=ray", "backend = 'ray'", "pip install 'fl_simu[ray]'", stack="no ray"),
+    sets("negative actors", "backend.name=ray backend.actors=-1", "backend.actors = -1", "0 or more"),
+    sets("address without port", "backend.name=ray backend.address=here", "backend.address = 'here'", "<port>"),
+    sets("address of Ray Client", "backend.name=ray backend.address=ray://a:1", "'ray://a:1'", '"auto"'),
+    sets(
+        "nobody at the address",
+        "backend.name=ray backend.address=127.0.0.1:9",
+        "backend.address = '127.0.0.1:9'",
+        "no Ray cluster answers there",
+        stack="ray",
+    ),
+    sets(
+        "no such port",
+        "backend.name=ray backend.address=127.0.0.1:99999",
+        "backend.address = '127.0.0.1:99999'",
+        "no Ray cluster answers there",
+        stack="ray",
+    ),
+    command(
+        "address without ray",
+        "run {file} --out {tmp}/out --address auto",
+        "backend.address is no known key",
+    ),
+    command(
+        "address for backends without",
+        "compare {file} --out {tmp}/out --backends torch --address auto",
+        "--address auto",
+        "none of torch joins a cluster",
+    ),
     sets("syft without syft", "backend=syft", "backend = 'syft'", "legacy stack", stack="no syft"),
     sets("syft with batch norm", "backend=syft model.batch_norm=true", "syft", "BatchNorm1d", stack="syft"),
     sets("syft with an LSTM", "backend=syft model=row_lstm", "syft", "LSTM", stack="syft"),
@@ -437,10 +466,9 @@ def require_one_line(said, words):
 
 @pytest.mark.parametrize("mistake", [pytest.param(mistake, id=mistake.id) for mistake in MISTAKES])
 def test_one_line_status_2_nothing_left(mistake, small, tmp_path, monkeypatch, capsys):
-    if mistake.stack == "syft" and not syft_installed():
-        pytest.skip("syft needs the legacy stack")
-    if mistake.stack == "no syft" and syft_installed():
-        pytest.skip("syft is here: asking for it is no mistake")
+    *without, package = mistake.stack.split()[-2:] or [""]
+    if package and bool(without) == (importlib.util.find_spec(package) is not None):
+        pytest.skip(f"{package} is {'here' if without else 'missing'}")
     monkeypatch.chdir(tmp_path)
     if mistake.prepare:
         mistake.prepare(tmp_path)

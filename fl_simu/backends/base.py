@@ -78,6 +78,11 @@ class BackendSpec(ABC):
         """Whether it may round otherwise than the plain loop does; see `LocalTraining`."""
         return False
 
+    @classmethod
+    def missing(cls) -> str:
+        """What this installation lacks for it, in a few words; empty where it lacks nothing."""
+        return ""
+
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:
         """The backend, with no UE yet.

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fl_simu.backends import BACKENDS
+from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.kernel.machine import MODERN
@@ -31,13 +32,16 @@ JOBS = {
     "rmsprop kept": (Mlp(), RmsProp(momentum=0.5), {"keep_optimizer_state": True}),
 }
 
-SPECS = {"syft": Syft(), "torch": Torch(), "torch exact": Torch(exact=True)}
+# Of Ray one actor, since each starts a process; that their number does not matter has a test of its own.
+SPECS = {"ray": Ray(actors=1), "syft": Syft(), "torch": Torch(), "torch exact": Torch(exact=True)}
 
 
 @pytest.fixture(params=sorted(SPECS))
 def spec(request):
     if request.param == "syft" and importlib.util.find_spec("syft") is None:
         pytest.skip("syft 0.2.4 needs the legacy stack")
+    if request.param == "ray":
+        request.getfixturevalue("running_ray")
     return SPECS[request.param]
 
 

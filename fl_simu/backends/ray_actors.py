@@ -1,0 +1,443 @@
+"""Ray: UEs are trained by long-lived actors, in processes of this machine or of a cluster's.
+
+The training set goes through the object store once, a global model once a broadcast, and each node has one copy
+of them. A job takes the UE's indices and its optimiser's memory along, so that an actor holds nothing that is
+lost with it. This is the one file that imports ray, and only when UEs are placed.
+"""
+
+import importlib.util
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.devices import CPU
+from fl_simu.backends.trainer import Trainer
+from fl_simu.backends.work_queue import Job, WorkQueue
+from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.parameters import Params, Structure, from_arrays, params_of, structure_of, to_arrays
+from fl_simu.ue.training import Key, LocalTraining, Shard
+
+LOCAL, AUTO = "", "auto"
+CONNECT_S = 5.0
+# How often a job is tried, and how often an actor is started in a row, before it is given up.
+TRIES = 3
+# Trained models that wait to be fetched may take so much memory; at least two an actor are kept.
+KEPT_BYTES = 2**28
+# Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
+STORE_BYTES = 2**27
+
+
+class Flat(NamedTuple):
+    """Named tensors as one contiguous array a dtype, in the order of their structure."""
+
+    structure: Structure
+    arrays: Dict[torch.dtype, np.ndarray]
+
+
+def pack(params: Params) -> Flat:
+    """One array a dtype of named tensors."""
+    parts: Dict[torch.dtype, List[np.ndarray]] = {}
+    for name, array in to_arrays(params).items():
+        parts.setdefault(params[name].dtype, []).append(array.reshape(-1))
+    return Flat(structure_of(params), {dtype: np.concatenate(arrays) for dtype, arrays in parts.items()})
+
+
+def unpack(flat: Flat) -> Params:
+    """The inverse of `pack`: tensors that own their memory.
+
+    >>> unpack(pack({"w": torch.ones(2, 1), "n": torch.tensor(3)}))["n"]
+    tensor(3)
+    """
+    views, starts = {}, dict.fromkeys(flat.arrays, 0)
+    for spec in flat.structure:
+        start = starts[spec.dtype]
+        starts[spec.dtype] = start + spec.elements
+        views[spec.name] = flat.arrays[spec.dtype][start : start + spec.elements].reshape(spec.shape)
+    return from_arrays(views)
+
+
+class Errand(NamedTuple):
+    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, its optimiser."""
+
+    key: Key
+    arrays: int
+    rows: np.ndarray
+    optimizer: Optional[Flat]
+
+
+class Actor:
+    """One process of one thread, with one resident module.
+
+    Args:
+        training: what every UE does in a round.
+        torch_version: of the process that asks.
+    """
+
+    def __init__(self, training: LocalTraining, torch_version: str) -> None:
+        if torch.__version__ != torch_version:
+            raise RuntimeError(f"torch {torch.__version__} on {socket.gethostname()}, {torch_version} here")
+        prepare(1)
+        self._trainer = Trainer(training, CPU)
+        self._arrays: List[Tuple[Tensor, Tensor]] = []
+
+    def ready(self) -> None:
+        """Answer, as soon as there is somebody to do so."""
+
+    def hold(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
+        self._arrays.append((_view(images), _view(labels)))
+
+    def train(self, model: Flat, errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
+        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
+        started_s = time.perf_counter()
+        params, trained = unpack(model), []
+        for key, number, rows, optimizer in errands:
+            shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
+            state = unpack(optimizer) if optimizer else {}
+            own, kept = self._trainer.train(key, params, shard, state)
+            trained.append((pack(own), pack(kept)))
+        return trained, time.perf_counter() - started_s
+
+
+def _view(array: np.ndarray) -> Tensor:
+    """A tensor on an array that nobody may write to, and nobody does: a training set is only ever picked from."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(array)
+
+
+@dataclass(frozen=True)
+class Ray(BackendSpec):
+    """Ray actors of one thread each train the UEs side by side, on one machine or on a cluster.
+
+    Args:
+        actors: number of processes; 0 for as many as Ray sees cores.
+        address: of a Ray cluster to join, "<host>:<port>", or "auto" for the one that this machine is part of.
+            Empty to start a Ray for this run, which listens on the loopback interface only.
+        exact: as for `Torch`.
+    """
+
+    actors: int = 0
+    address: str = LOCAL
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        host, _, port = self.address.rpartition(":")
+        known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
+        require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
+
+    @property
+    def fast(self) -> bool:
+        return not self.exact
+
+    @classmethod
+    def missing(cls) -> str:
+        here = importlib.util.find_spec("ray") is not None
+        return "" if here else "ray is not installed: pip install 'fl_simu[ray]'"
+
+    def build(self, training: LocalTraining) -> "RayActors":
+        if self.missing():
+            raise UserError(f"backend = 'ray' is not allowed here: {self.missing()}")
+        if self.address not in (LOCAL, AUTO):
+            _require_answer(self.address)
+        return RayActors(training, self)
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself would try for a minute."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BadField("address", address, f"no Ray cluster answers there ({error})") from None
+
+
+class RayActors(Backend):
+    """UEs are trained by actors as soon as `train` is called, in whatever order; see `WorkQueue`.
+
+    Trained models wait in this process until they are fetched. When an actor is killed, its UEs are trained by
+    another one, or by its successor, with the same result.
+
+    Args:
+        training: what every UE does in a round.
+        spec: how many actors, and where.
+    """
+
+    def __init__(self, training: LocalTraining, spec: Ray) -> None:
+        super().__init__(training)
+        self._spec = spec
+        self._cluster: Optional[Cluster] = None
+        self._hands: List[_Hand] = []
+        self._arrays: List[Tuple[Any, Any]] = []
+        self._numbers: Dict[Tuple[int, int], int] = {}
+        self._shards: Dict[int, Shard] = {}
+        self._models: Dict[int, Params] = {}
+        self._jobs: Dict[int, Job] = {}
+        self._optimizers: Dict[int, OptimizerState] = {}
+        self._broadcast: Tuple[Optional[Params], Any] = (None, None)
+
+    def place(self, ue: int, shard: Shard) -> None:
+        cluster = self._cluster or self._open(shard)
+        arrays = id(shard.images), id(shard.labels)
+        if arrays not in self._numbers:
+            self._arrays.append((cluster.put(_array(shard.images)), cluster.put(_array(shard.labels))))
+            self._numbers[arrays] = len(self._arrays) - 1
+        self._shards[ue] = shard
+
+    def send(self, ues: Iterable[int], params: Params) -> None:
+        for ue in ues:
+            if self.training.keep_optimizer_state:
+                # A round whose model nobody fetches still moves an optimiser that remembers.
+                self._collect(ue)
+            elif ue in self._jobs:
+                self._queue.drop(self._jobs.pop(ue))
+            self._models[ue] = params
+
+    def train(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            shard, state = self._shards[key.ue], self._optimizers.get(key.ue)
+            number = self._numbers[id(shard.images), id(shard.labels)]
+            errand = Errand(key, number, _array(shard.indices), pack(state) if state else None)
+            shared = self._put(self._models.pop(key.ue))
+            self._jobs[key.ue] = Job(errand, shared, cost=max(1, len(shard.indices)))
+        self._queue.add([self._jobs[key.ue] for key in keys])
+
+    def get(self, ue: int) -> Params:
+        self._collect(ue)
+        return self._models.pop(ue)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        if self.training.keep_optimizer_state:
+            self._collect(ue)
+        return self._optimizers.get(ue, {})
+
+    def restore(self, ue: int, optimizer: OptimizerState) -> None:
+        self._optimizers[ue] = optimizer
+
+    def close(self) -> None:
+        if self._hands:
+            self._queue.close()
+        for hand in self._hands:
+            hand.let_go()
+        for hand in self._hands:
+            hand.join()
+        for held in (self._arrays, self._numbers, self._hands):
+            held.clear()
+        for kept in (self._shards, self._models, self._jobs, self._optimizers):
+            kept.clear()
+        self._broadcast = None, None
+        if self._cluster:
+            self._cluster.close()
+            self._cluster = None
+
+    def _open(self, shard: Shard) -> "Cluster":
+        """Find or start Ray, and the actors, which get ready while this process goes on."""
+        with torch.random.fork_rng(devices=[]):
+            model = sum(tensor.numel() * tensor.element_size() for tensor in self._make_params().values())
+        data = sum(tensor.numel() * tensor.element_size() for tensor in (shard.images, shard.labels))
+        wanted = self._spec.actors or os.cpu_count() or 1
+        store_bytes = STORE_BYTES + 2 * data + (8 + 4 * wanted) * model
+        self._cluster = cluster = Cluster(self._spec.address, self._spec.actors, store_bytes)
+        actors = self._spec.actors or cluster.cores
+        allowed = f"the Ray that runs here has {cluster.cores} cores"
+        require(actors <= cluster.cores, "backend.actors", actors, allowed)
+        self._queue = WorkQueue(actors, room=max(2 * actors, KEPT_BYTES // max(1, model)))
+        for _ in range(actors):
+            hand = _Hand(cluster, self.training, self._arrays, self._queue)
+            self._hands.append(hand)
+            hand.start()
+        return cluster
+
+    def _make_params(self) -> Params:
+        return params_of(self.training.make_module())
+
+    def _put(self, params: Params) -> Any:
+        """The model in the object store, put there once however many UEs get it."""
+        if self._cluster and self._broadcast[0] is not params:
+            self._broadcast = params, self._cluster.put(pack(params))
+        return self._broadcast[1]
+
+    def _collect(self, ue: int) -> None:
+        """Wait for what a UE is training, if it is."""
+        job = self._jobs.pop(ue, None)
+        if job:
+            self._models[ue], state = self._queue.fetch(job)
+            if state:
+                self._optimizers[ue] = state
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.numpy())
+
+
+class Cluster:
+    """Ray, as this process is part of it already, joined, or started until `close`.
+
+    Args:
+        address: as in `Ray`.
+        cores: of a Ray that is started; 0 for all that it sees.
+        store_bytes: size of its object store.
+
+    Raises:
+        UserError: it cannot be joined or started.
+    """
+
+    def __init__(self, address: str, cores: int, store_bytes: int) -> None:
+        self._folder: Optional[str] = None
+        self._leave: Optional[Callable[[], None]] = None
+        self.ray = _import_ray(alone=not address)
+        if not self.ray.is_initialized():
+            self._leave = self.ray.shutdown
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+            try:
+                if address:
+                    self.ray.init(address, **quiet)
+                else:
+                    self._start(cores, store_bytes, quiet)
+            except Exception as error:
+                self.close()
+                what = f"{address!r} cannot be joined" if address else "cannot be started"
+                raise UserError(f"backend ray: Ray {what}: {_last_line(error)}") from error
+        self.cores = int(self.ray.cluster_resources().get("CPU", 0))
+
+    def _start(self, cores: int, store_bytes: int, quiet: Dict[str, Any]) -> None:
+        # The path of a socket may have 107 characters, and Ray appends some 70.
+        short = "/tmp" if os.path.isdir("/tmp") else None
+        self._folder = tempfile.mkdtemp(prefix="fl_simu-ray-", dir=short)
+        self.ray.init(
+            "local",
+            num_cpus=cores or None,
+            object_store_memory=store_bytes,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=self._folder,
+            **quiet,
+        )
+
+    def put(self, value: Any) -> Any:
+        return self.ray.put(value)
+
+    def close(self) -> None:
+        if self._leave:
+            self._leave()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _import_ray(alone: bool) -> Any:
+    """The ray module.
+
+    Args:
+        alone: whether a Ray of this process's own is wanted. It heeds the environment at import.
+    """
+    if alone:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Where clusters are off, which has no other switch on Linux, Ray listens on the loopback interface only.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # What others on this machine need to connect. Without one, newer Rays leave one in the home folder.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(f"backend = 'ray' is not allowed here: ray cannot be imported ({error})") from error
+    return ray
+
+
+class _Hand(threading.Thread):
+    """Hands an actor its calls; makes another one when it is killed."""
+
+    def __init__(
+        self, cluster: Cluster, training: LocalTraining, arrays: List[Tuple[Any, Any]], queue: WorkQueue
+    ) -> None:
+        super().__init__(daemon=True)
+        self._ray = cluster.ray
+        self._training = training
+        self._arrays = arrays
+        self._queue = queue
+        self._actor: Any = None
+        self._held = 0
+
+    def run(self) -> None:
+        failed = 0
+        while not self._queue.closed:
+            try:
+                self._start_actor()
+            except self._ray.exceptions.RayError as error:
+                failed += 1
+                if failed == TRIES:
+                    self._queue.leave(UserError(f"backend ray: no actor can be started: {_last_line(error)}"))
+                    break
+            else:
+                failed = 0
+                self._serve()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End the actor, whatever it is doing."""
+        if self._actor is not None:
+            self._ray.kill(self._actor, no_restart=True)
+
+    def _start_actor(self) -> None:
+        self.let_go()
+        remote = self._ray.remote(Actor).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")
+        self._actor, self._held = remote.remote(self._training, torch.__version__), 0
+        self._ray.get(self._actor.ready.remote())
+
+    def _hand_arrays_over(self) -> None:
+        waiting = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
+        self._held += len(waiting)
+        self._ray.get(waiting)
+
+    def _serve(self) -> None:
+        """Let the actor work until it is lost, or until there is no more to do."""
+        errors, call = self._ray.exceptions, self._queue.take()
+        while call:
+            try:
+                self._hand_arrays_over()
+                errands = [job.content for job in call]
+                trained, seconds = self._ray.get(self._actor.train.remote(call[0].shared, errands))
+                outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
+            except errors.RayTaskError as error:
+                self._queue.failed(call, getattr(error, "cause", None) or error)
+            except errors.RayError as error:
+                self._lost(call, error)
+                return
+            except Exception as error:
+                self._queue.failed(call, error)
+            else:
+                self._queue.done(call, outcomes, seconds)
+            call = self._queue.take()
+
+    def _lost(self, call: List[Job], error: Exception) -> None:
+        if self._queue.closed:
+            return
+        for job in call:
+            job.tries += 1
+        ues, why = ", ".join(str(job.content.key.ue) for job in call), _last_line(error)
+        if call[0].tries < TRIES:
+            logging.getLogger(__name__).warning(
+                "backend ray: an actor was lost, UE %s is trained again: %s", ues, why
+            )
+            self._queue.again(call)
+        else:
+            lost = f"backend ray: {TRIES} actors were lost over UE {ues} (out of memory?): {why}"
+            self._queue.failed(call, UserError(lost))
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -1,0 +1,211 @@
+"""What is special about the Ray backend: it does not matter who trains, in which order, and who is killed."""
+
+import json
+import logging
+import os
+from functools import partial
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from fl_simu.backends import ray_actors
+from fl_simu.backends.ray_actors import Ray, pack, unpack
+from fl_simu.backends.torch_loop import Torch
+from fl_simu.cli import main
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import sha256
+from fl_simu.ue.models import MnistCnn
+from fl_simu.ue.optimizers import Adam
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+SHAPE, CLASSES, UES, SEED = (1, 28, 28), 10, 8, 7
+
+
+def local_training(spec, loss=None, **options):
+    model = MnistCnn(dropout=0.25)
+    make = partial(model.build, SHAPE, CLASSES)
+    options = {"batch_size": 16, "keep_optimizer_state": True, **options}
+    return LocalTraining(make, loss or model.loss, Adam(), fast=spec.fast, **options)
+
+
+def placed(spec, local):
+    generator, backend = torch.Generator().manual_seed(3), spec.build(local)
+    images = torch.randn(UES * 48, *SHAPE, generator=generator)
+    labels = torch.randint(0, CLASSES, (UES * 48,), generator=generator)
+    for ue, rows in enumerate(torch.randperm(UES * 48, generator=generator).split(48)):
+        # Shards of different lengths, one of them on arrays of its own.
+        own = (images.clone(), labels.clone()) if ue == 5 else (images, labels)
+        backend.place(ue, Shard(*own, rows[: 16 + 4 * ue]))
+    return backend
+
+
+def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None):
+    """Digests of all models of two rounds, and of an optimiser; `meanwhile` the UEs train in the second one."""
+    local = local_training(spec)
+    backend, params, digests = placed(spec, local), initial_params(local.make_module, SEED), []
+    for round in range(2):
+        backend.send(range(UES), params)
+        backend.train([Key(SEED, ue, round) for ue in range(UES)])
+        if round == 1:
+            meanwhile(backend)
+        models = {ue: backend.get(ue) for ue in order}
+        digests += [sha256(models[ue]) for ue in range(UES)]
+        params = models[3]
+    digests.append(sha256(backend.optimizer_state(2)))
+    backend.close()
+    return digests
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_neither_the_number_of_actors_nor_the_order_matters(one_thread, running_ray):
+    wanted = two_rounds(Torch())
+    assert two_rounds(Ray(actors=1)) == wanted
+    assert two_rounds(Ray(actors=2), order=[5, 0, 7, 1, 6, 2, 4, 3]) == wanted
+
+
+def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):
+    wanted = two_rounds(Torch(exact=True))
+
+    def kill(backend):
+        running_ray.kill(backend._hands[0]._actor, no_restart=True)
+
+    with caplog.at_level(logging.WARNING):
+        assert two_rounds(Ray(actors=2, exact=True), meanwhile=kill) == wanted
+    (told,) = [record.getMessage() for record in caplog.records if record.name == ray_actors.__name__]
+    assert "an actor was lost, UE " in told
+    assert len(told.splitlines()) == 1
+
+
+def trained(what):
+    """One UE's model, with a loss that ends its process ("leave") or that fails."""
+
+    # Inside a function: actors cannot import this file.
+    def loss(output, labels):
+        if what == "leave":
+            os._exit(1)
+        raise ZeroDivisionError("of this loss")
+
+    spec = Ray(actors=1)
+    local = local_training(spec, loss)
+    backend = placed(spec, local)
+    backend.send((0,), initial_params(local.make_module, SEED))
+    backend.train([Key(SEED, 0, 0)])
+    try:
+        return backend.get(0)
+    finally:
+        backend.close()
+
+
+def test_an_end_after_some_tries(running_ray, monkeypatch):
+    monkeypatch.setattr(ray_actors, "TRIES", 2)
+    with pytest.raises(UserError, match="2 actors were lost over UE 0 ") as refusal:
+        trained("leave")
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_an_error_of_the_training_is_raised_here(running_ray):
+    with pytest.raises(ZeroDivisionError, match="of this loss"):
+        trained("fail")
+
+
+def test_no_actor_can_be_started(running_ray, monkeypatch):
+    monkeypatch.setattr(ray_actors, "TRIES", 1)
+    monkeypatch.setattr(torch, "__version__", "2.elsewhere")
+    with pytest.raises(UserError, match=r"no actor can be started: RuntimeError: torch .*, 2\.elsewhere here$"):
+        trained("fail")
+
+
+def test_more_actors_than_cores_are_refused(running_ray):
+    spec = Ray(actors=3)
+    with pytest.raises(UserError, match=r"backend.actors = 3 is not allowed: .* 2 cores"):
+        placed(spec, local_training(spec))
+
+
+def test_flat_arrays_keep_shapes_dtypes_and_order():
+    params = {
+        "weight": torch.randn(3, 2),
+        "batches": torch.tensor(2**40 + 1),
+        "half": torch.randn(2, 2).half(),
+        "empty": torch.empty(0, 4),
+        "bias": torch.randn(5),
+    }
+    flat = pack(params)
+    sizes = {dtype: array.shape for dtype, array in flat.arrays.items()}
+    assert sizes == {torch.float32: (11,), torch.int64: (1,), torch.float16: (4,)}
+    np.testing.assert_array_equal(flat.arrays[torch.float32][:6], params["weight"].numpy().reshape(-1))
+    assert list(unpack(flat)) == list(params)
+    assert sha256(unpack(flat)) == sha256(params)
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_a_run_and_its_resumption_end_with_the_model_of_torch(small, running_ray, tmp_path):
+    assert main(["run", str(small), "--out", str(tmp_path / "torch")]) == 0
+    ours = ["--backend", "ray", "--set", "backend.actors=1", "--rounds", "1"]
+    assert main(["run", str(small), "--out", str(tmp_path / "ray"), *ours]) == 0
+    assert main(["run", "--resume", str(tmp_path / "ray"), "--rounds", "2"]) == 0
+    assert summary(tmp_path / "ray")["backend"] == "ray"
+    assert summary(tmp_path / "ray")["model_sha256"] == summary(tmp_path / "torch")["model_sha256"]
+
+
+def test_a_process_joins_a_cluster_and_leaves_it_running(small, running_ray, tmp_path, fl_simu_process):
+    address = running_ray.get_runtime_context().gcs_address
+    options = ["--out", tmp_path / "ray", "--backend", "ray", "--address", address, "--set", "backend.actors=1"]
+    done = fl_simu_process("run", small, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert main(["run", str(small), "--out", str(tmp_path / "torch")]) == 0
+    assert summary(tmp_path / "ray")["model_sha256"] == summary(tmp_path / "torch")["model_sha256"]
+    assert running_ray.get(running_ray.put(3)) == 3
+
+
+ALONE = """
+import os, psutil, torch
+from functools import partial
+from fl_simu.backends.ray_actors import Ray
+from fl_simu.ue.models import LogisticRegression
+from fl_simu.ue.optimizers import Sgd
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+model = LogisticRegression()
+local = LocalTraining(partial(model.build, (1, 28, 28), 10), model.loss, Sgd())
+backend = Ray(actors=1).build(local)
+backend.place(0, Shard(torch.randn(20, 1, 28, 28), torch.zeros(20, dtype=torch.int64), torch.arange(20)))
+backend.send((0,), initial_params(local.make_module, 1))
+backend.train([Key(1, 0, 0)])
+backend.get(0)
+folder, children = backend._cluster._folder, psutil.Process().children(recursive=True)
+listening = [
+    connection.laddr.ip
+    for child in children
+    for connection in getattr(child, "net_connections", child.connections)()
+    if connection.status == psutil.CONN_LISTEN
+]
+print(sorted({address.replace("::ffff:", "") for address in listening}), os.path.isdir(folder), len(children) > 2)
+backend.close()
+print(psutil.wait_procs(children, timeout=20)[1], os.path.exists(folder))
+"""
+
+
+def test_a_ray_of_its_own_listens_on_loopback_only_and_leaves_nothing(running_ray, fl_simu_process):
+    done = fl_simu_process(python=("-c", ALONE))
+    assert done.stdout.splitlines() == ["['127.0.0.1'] True True", "[] False"], done.stderr
+    assert done.stderr == ""
+    assert running_ray.is_initialized()
+
+
+def test_an_unused_backend_starts_nothing(running_ray):
+    before = set(psutil.Process().children(recursive=True))
+    spec = Ray()
+    spec.build(local_training(spec)).close()
+    assert set(psutil.Process().children(recursive=True)) <= before
