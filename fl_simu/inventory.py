@@ -32,8 +32,6 @@ KINDS: Dict[str, Mapping[str, Type[Any]]] = {
     "partitions": REGISTRIES["partition"],
 }
 
-NOT_HERE = " (not on this stack)"
-
 
 def listing(kind: Optional[str]) -> str:
     """The parts of one kind, or of all: a name and a line each, and what this stack lacks.
@@ -52,12 +50,16 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _first_line(cls) + ("" if name != "syft" or syft_installed() else NOT_HERE))
+            (name, _first_line(cls) + _lack(cls.missing() if kind == "backends" else ""))
             for name, cls in KINDS[kind].items()
         ]
     )
     width = max([len(name) for name, _ in rows], default=0)
     return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, line) for name, line in rows])
+
+
+def _lack(missing: str) -> str:
+    return f" ({missing})" if missing else ""
 
 
 def _first_line(cls: Type[Any]) -> str:
@@ -69,7 +71,7 @@ def _experiments() -> List[Tuple[str, str]]:
     found = {name: _leading_comment(studies.FOLDER / name / studies.FILE) for name in studies.names()}
     for name in scripts.names():
         lacks = scripts.needs_syft(name) and not syft_installed()
-        found[name] = scripts.title(name) + (NOT_HERE if lacks else "")
+        found[name] = scripts.title(name) + _lack("not on this stack" if lacks else "")
     return sorted(found.items())
 
 
@@ -97,6 +99,7 @@ def diagnosis() -> str:
     for package in (
         "torch",
         "syft",
+        "ray",
         "numpy",
         "pydantic",
         "matplotlib",

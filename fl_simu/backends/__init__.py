@@ -5,5 +5,6 @@ from typing import Dict, Type
 from fl_simu.backends.base import BackendSpec
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
+from fl_simu.backends.vectorized import Vectorized
 
-BACKENDS: Dict[str, Type[BackendSpec]] = {"syft": Syft, "torch": Torch}
+BACKENDS: Dict[str, Type[BackendSpec]] = {"syft": Syft, "torch": Torch, "vectorized": Vectorized}

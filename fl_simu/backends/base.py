@@ -41,7 +41,10 @@ class Backend(ABC):
 
     @abstractmethod
     def get(self, ue: int) -> Params:
-        """The model that a UE has trained, which it then no longer holds."""
+        """The model that a UE has trained, which it then no longer holds.
+
+        Its tensors may be slices of one that holds many UEs' models: who keeps one for long, copies it.
+        """
 
     @abstractmethod
     def optimizer_state(self, ue: int) -> OptimizerState:
@@ -77,6 +80,11 @@ class BackendSpec(ABC):
     def fast(self) -> bool:
         """Whether it may round otherwise than the plain loop does; see `LocalTraining`."""
         return False
+
+    @classmethod
+    def missing(cls) -> str:
+        """What this installation lacks for it, in a few words; empty where it lacks nothing."""
+        return ""
 
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:

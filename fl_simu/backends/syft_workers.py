@@ -6,6 +6,7 @@ syft, and only when the backend is made: hooking replaces hundreds of attributes
 """
 
 import functools
+import importlib.util
 import logging
 import warnings
 from dataclasses import dataclass
@@ -93,6 +94,10 @@ class _Ue:
 @dataclass(frozen=True)
 class Syft(BackendSpec):
     """The reference: every UE a VirtualWorker of real PySyft 0.2.4, models as pointers (legacy stack)."""
+
+    @classmethod
+    def missing(cls) -> str:
+        return "" if importlib.util.find_spec("syft") is not None else "not on this stack"
 
     def build(self, training: LocalTraining) -> "SyftWorkers":
         return SyftWorkers(training)
