@@ -114,6 +114,7 @@ def plan(experiment: Experiment) -> Plan:
         parts["optimizer"],
         **experiment.training.model_dump(),
         fast=parts["backend"].fast,
+        shape=data.shape,
     )
     with _told_of("backend", parts["backend"]):
         backend = parts["backend"].build(training)

@@ -112,7 +112,7 @@ class InFlight:
             return False
         self.layers[ue] = self.link.encode(upload, content)
         if self.threshold is not None or self.error_feedback:
-            self.trained[ue] = params
+            self.trained[ue] = {name: tensor.clone() for name, tensor in params.items()}
         if self.rule.remembers:
             spread = largest_spread(params, reference)
             self.memories[ue] = replace(self.memories.get(ue, Memory()), spread=spread)

@@ -6,5 +6,6 @@ from fl_simu.backends.base import BackendSpec
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
+from fl_simu.backends.vectorized import Vectorized
 
-BACKENDS: Dict[str, Type[BackendSpec]] = {"ray": Ray, "syft": Syft, "torch": Torch}
+BACKENDS: Dict[str, Type[BackendSpec]] = {"syft": Syft, "torch": Torch, "ray": Ray, "vectorized": Vectorized}

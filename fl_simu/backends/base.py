@@ -41,7 +41,10 @@ class Backend(ABC):
 
     @abstractmethod
     def get(self, ue: int) -> Params:
-        """The model that a UE has trained, which it then no longer holds."""
+        """The model that a UE has trained, which it then no longer holds.
+
+        Its tensors may be slices of one that holds many UEs' models: who keeps one for long, copies it.
+        """
 
     @abstractmethod
     def optimizer_state(self, ue: int) -> OptimizerState:

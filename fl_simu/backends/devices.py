@@ -1,8 +1,9 @@
 """The devices that a backend may train on."""
 
-from typing import Any, Tuple
+from typing import Any, Dict, Tuple
 
 import torch
+from torch import Tensor
 
 from fl_simu.kernel.errors import require
 
@@ -35,3 +36,24 @@ def open_device(name: str) -> torch.device:
             # Torch 1.4 has no such switch, and no TF32.
             part.allow_tf32 = False
     return device
+
+
+class Residents:
+    """Tensors that all UEs share, as their training data, copied to the device the first time only.
+
+    Args:
+        device: where they are wanted.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        # By the identity of the original, which is kept so that it stays one.
+        self._copies: Dict[int, Tuple[Tensor, Tensor]] = {}
+
+    def copy_of(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device; itself where that is the processor."""
+        if self._device.type == "cpu":
+            return tensor
+        if id(tensor) not in self._copies:
+            self._copies[id(tensor)] = tensor, tensor.to(self._device)
+        return self._copies[id(tensor)][1]

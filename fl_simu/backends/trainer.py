@@ -1,11 +1,12 @@
 """One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
 
-from typing import Dict, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
 
 from fl_simu.backends.base import OptimizerState
+from fl_simu.backends.devices import Residents
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -25,8 +26,7 @@ class Trainer:
         self._module = training.trainee().to(device)
         # The module's own tensors, into which each UE's numbers are copied.
         self._tensors = self._module.state_dict(keep_vars=True)
-        # What is on the device already, by the identity of the original, which is kept so that it stays one.
-        self._copies: Dict[int, Tuple[Tensor, Tensor]] = {}
+        self._residents = Residents(device)
 
     def train(
         self, key: Key, params: Params, shard: Shard, state: OptimizerState
@@ -48,7 +48,8 @@ class Trainer:
         self._module.train()
         optimizer = self._training.build_optimizer(self._module)
         load_state(optimizer, state, place=lambda tensor: tensor.to(self._device, copy=True))
-        here = Shard(self._once(shard.images), self._once(shard.labels), shard.indices.to(self._device))
+        once = self._residents.copy_of
+        here = Shard(once(shard.images), once(shard.labels), shard.indices.to(self._device))
         cards = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cards):
             self._training.seed_torch(key)
@@ -57,14 +58,6 @@ class Trainer:
         trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
         kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}
         return trained, kept
-
-    def _once(self, tensor: Tensor) -> Tensor:
-        """The tensor on the device, copied there the first time only: all UEs share the same arrays."""
-        if self._device.type == "cpu":
-            return tensor
-        if id(tensor) not in self._copies:
-            self._copies[id(tensor)] = tensor, tensor.to(self._device)
-        return self._copies[id(tensor)][1]
 
 
 def _fetch(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ model, the images and the indices live.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.machine import MODERN
 from fl_simu.kernel.parameters import Params, params_of
-from fl_simu.kernel.randomness import permutation, stream, torch_seed
+from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
 from fl_simu.ue.optimizers import Optimizer
 
 
@@ -46,13 +46,16 @@ class LocalTraining:
 
     Args:
         make_module: builds the module; its initial numbers are overwritten by the global model.
-        loss: mean loss of a batch from the module's output and the labels.
+        loss: mean loss of samples from the module's output and the labels: of shapes (N, classes) and (N,), or, as
+            torch's own losses take them too, (N, classes, D) and (N, D).
         optimizer: the optimiser to build.
         epochs: passes over the UE's samples, at least 1.
         batch_size: samples a step, at least 1; the last batch of an epoch may be smaller.
         keep_optimizer_state: whether a UE's optimiser remembers (momentum, moments) from round to round.
         fast: whether torch 2 may use what changes the order of sums: convolutions in channels-last layout, and an
             optimiser's step in one call. Torch 1.4 trains as ever.
+        shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
+            does.
     """
 
     make_module: Callable[[], nn.Module]
@@ -62,6 +65,7 @@ class LocalTraining:
     batch_size: int = 64
     keep_optimizer_state: bool = False
     fast: bool = False
+    shape: Optional[Tuple[int, ...]] = None
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
@@ -72,6 +76,23 @@ class LocalTraining:
         draws = stream(key.seed, "batches", key.ue, key.round)
         epochs = [torch.from_numpy(permutation(draws, samples).astype(np.int64)) for _ in range(self.epochs)]
         return [batch for epoch in epochs for batch in epoch.split(self.batch_size)]
+
+    def shuffles(self, keys: Sequence[Key], samples: np.ndarray) -> np.ndarray:
+        """What `orders` draws, for many UEs at once.
+
+        Args:
+            keys: of U UEs.
+            samples: number of samples of each, shape (U,).
+
+        Returns:
+            int64, shape (epochs, U, most samples): positions in a UE's shard, epoch by epoch. Of a UE with fewer
+            than the most samples, the first so many count.
+        """
+        draws = np.full((self.epochs, len(keys), samples.max()), np.inf)
+        for row, (key, count) in enumerate(zip(keys, samples)):
+            drawn = briefly(key.seed, "batches", key.ue, key.round).random(self.epochs * count)
+            draws[:, row, :count] = drawn.reshape(self.epochs, count)
+        return np.argsort(draws, axis=2, kind="stable")
 
     def seed_torch(self, key: Key) -> None:
         """Set torch's generator, from which dropout draws, to this UE's and round's place."""

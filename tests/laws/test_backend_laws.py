@@ -10,6 +10,8 @@ from fl_simu.backends import BACKENDS
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
+from fl_simu.backends.vectorized import Vectorized
+from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.machine import MODERN
 from fl_simu.kernel.parameters import distance, params_of, sha256
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
@@ -32,8 +34,21 @@ JOBS = {
     "rmsprop kept": (Mlp(), RmsProp(momentum=0.5), {"keep_optimizer_state": True}),
 }
 
-# Of Ray one actor, since each starts a process; that their number does not matter has a test of its own.
-SPECS = {"ray": Ray(actors=1), "syft": Syft(), "torch": Torch(), "torch exact": Torch(exact=True)}
+SPECS = {
+    "syft": Syft(),
+    "torch": Torch(),
+    "torch exact": Torch(exact=True),
+    # One actor, since each starts a process; that their number does not matter has a test of its own.
+    "ray": Ray(actors=1),
+    "vectorized": Vectorized(),
+}
+
+# What draws random numbers cannot be stacked: the draws would not be those of the plain loop.
+REFUSED = {Vectorized: ("sgd cnn dropout", "momentum kept", "adam")}
+
+# RMSprop divides a gradient by its own size, also where it is nearly 0 and mostly rounding: here the plain loop
+# with every batch in reverse is 2e-5 from the plain loop, and that one 3e-5 from itself in float64.
+TOLERANCES = {(Vectorized, "rmsprop kept"): 1e-4}
 
 
 @pytest.fixture(params=sorted(SPECS))
@@ -42,21 +57,29 @@ def spec(request):
         pytest.skip("syft 0.2.4 needs the legacy stack")
     if request.param == "ray":
         request.getfixturevalue("running_ray")
+    if request.param == "vectorized" and not MODERN:
+        pytest.skip("torch.func needs the modern stack")
     return SPECS[request.param]
 
 
 def training(job, spec):
+    if job in REFUSED.get(type(spec), ()):
+        pytest.skip("refused, as the test below asserts")
+    return described(job, spec)
+
+
+def described(job, spec):
     model, optimizer, options = JOBS[job]
-    options = {"batch_size": 8, **options}
-    return LocalTraining(partial(model.build, SHAPE, CLASSES), model.loss, optimizer, **options, fast=spec.fast)
+    options = {"batch_size": 8, "fast": spec.fast, "shape": SHAPE, **options}
+    return LocalTraining(partial(model.build, SHAPE, CLASSES), model.loss, optimizer, **options)
 
 
-def agree(spec, one, other):
+def agree(spec, job, one, other):
     """Bit for bit, or within 1e-5 of the model's norm where the backend is free to round otherwise."""
     if not (spec.fast and MODERN):
         return sha256(one) == sha256(other)
     zero = {name: torch.zeros_like(tensor) for name, tensor in other.items()}
-    return distance(one, other) <= 1e-5 * distance(other, zero)
+    return distance(one, other) <= TOLERANCES.get((type(spec), job), 1e-5) * distance(other, zero)
 
 
 def shards():
@@ -124,9 +147,16 @@ def test_models_are_those_of_the_plain_loop(spec, job):
     backend, params = placed(spec, local), initial_params(local.make_module, SEED)
     for round, wanted in enumerate(written_out(local)):
         trained = one_round(backend, params, round)
-        assert all(agree(spec, one, other) for one, other in zip(trained, wanted))
+        assert all(agree(spec, job, one, other) for one, other in zip(trained, wanted))
         params = mean(wanted)
     backend.close()
+
+
+@pytest.mark.parametrize("cls, job", [(cls, job) for cls, jobs in REFUSED.items() for job in jobs])
+def test_what_a_backend_cannot_do_right_it_refuses_in_one_line(cls, job):
+    with pytest.raises(UserError) as refusal:
+        cls().build(described(job, cls()))
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("job", ["momentum kept", "adam kept", "rmsprop kept", "momentum"])

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,18 @@ def test_the_order_belongs_to_the_ue_and_the_round():
     orders = {key: local.orders(Key(*key), 20)[0].tolist() for key in [(1, 0, 0), (1, 1, 0), (1, 0, 1), (2, 0, 0)]}
     assert len({tuple(order) for order in orders.values()}) == 4
     assert local.orders(Key(1, 0, 0), 20)[0].tolist() == orders[(1, 0, 0)]
+
+
+def test_many_ues_are_shuffled_at_once_as_each_is_by_itself():
+    local, keys, samples = (
+        local_training(epochs=2, batch_size=4),
+        [Key(1, ue, 3) for ue in range(3)],
+        np.array([10, 1, 7]),
+    )
+    shuffles = local.shuffles(keys, samples)
+    for ue, count in enumerate(samples):
+        alone = torch.cat(local.orders(keys[ue], count)).view(2, count)
+        assert shuffles[:, ue, :count].tolist() == alone.tolist()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,0 +1,168 @@
+"""What is special about the vectorized backend: unequal UEs in one stack, chunks, and what it refuses."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fl_simu.backends.torch_loop import Torch
+from fl_simu.backends.vectorized import Vectorized
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.parameters import distance
+from fl_simu.ue.models import DlgLeNet, LogisticRegression, Mlp, RowLstm, cross_entropy
+from fl_simu.ue.optimizers import Adadelta, Adagrad, Adam, AdamW, Sgd
+from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+
+pytestmark = pytest.mark.skipif(not MODERN, reason="torch.func needs the modern stack")
+
+SHAPE, CLASSES, SEED = (1, 6, 6), 4, 3
+UNEQUAL = (1, 40, 7, 23, 8, 2, 16, 17, 64, 9)
+
+
+def local_training(model=None, optimizer=None, **options):
+    model, optimizer = model or LogisticRegression(), optimizer or Sgd(lr=0.1)
+    options = {"batch_size": 8, **options}
+    make = partial(model.build, SHAPE, CLASSES)
+    return LocalTraining(make, model.loss, optimizer, **options, fast=True, shape=SHAPE)
+
+
+def shards(sizes):
+    draws = torch.Generator().manual_seed(1)
+    images = torch.randn(sum(sizes), *SHAPE, generator=draws)
+    labels = torch.randint(0, CLASSES, (sum(sizes),), generator=draws)
+    parts = torch.randperm(sum(sizes), generator=draws).split(list(sizes))
+    return [Shard(images, labels, indices) for indices in parts]
+
+
+def placed(spec, local, data):
+    backend = spec.build(local)
+    for ue, shard in enumerate(data):
+        backend.place(ue, shard)
+    return backend
+
+
+def plain(local, data):
+    """The plain loop, bit for bit, as the laws of backends assert."""
+    return placed(Torch(exact=True), local, data)
+
+
+def trained(backend, params, ues, round=0):
+    backend.send(ues, params)
+    backend.train([Key(SEED, ue, round) for ue in ues])
+    return [backend.get(ue) for ue in ues]
+
+
+def assert_agree(models, wanted):
+    for one, other in zip(models, wanted):
+        assert list(one) == list(other)
+        nought = {name: torch.zeros_like(tensor) for name, tensor in other.items()}
+        assert distance(one, other) <= 1e-5 * distance(other, nought)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
+    batch_size=st.integers(1, 31),
+    epochs=st.integers(1, 2),
+)
+def test_shards_of_any_sizes_train_as_each_by_itself(sizes, batch_size, epochs):
+    local, data = local_training(batch_size=batch_size, epochs=epochs), shards(sizes)
+    params, ues = initial_params(local.make_module, SEED), range(len(sizes))
+    wanted = trained(plain(local, data), params, ues)
+    assert_agree(trained(placed(Vectorized(), local, data), params, ues), wanted)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), Mlp((16,)), DlgLeNet()])
+@pytest.mark.parametrize("optimizer", [Sgd(0.1, 0.9, 0.01), Adam(amsgrad=True), AdamW(), Adadelta(), Adagrad()])
+def test_models_and_optimizers_on_unequal_shards(model, optimizer):
+    local, data = local_training(model, optimizer, epochs=2), shards(UNEQUAL)
+    params, ues = initial_params(local.make_module, SEED), range(len(data))
+    wanted = trained(plain(local, data), params, ues)
+    assert_agree(trained(placed(Vectorized(), local, data), params, ues), wanted)
+
+
+def test_chunks_hold_what_fits_and_do_not_change_the_models():
+    local, data = local_training(Mlp((1024,))), shards((20,) * 6)
+    params, ues = initial_params(local.make_module, SEED), range(6)
+    wanted = trained(plain(local, data), params, ues)
+    # A model of 42,000 parameters: with gradients and what a step needs, 0.5 MB each.
+    for memory_mb, chunks in ((1, 6), (2, 2), (100, 1)):
+        backend, sizes = placed(Vectorized(memory_mb=memory_mb), local, data), []
+        train = backend._stacked.train
+        backend._stacked.train = lambda jobs, train=train, sizes=sizes: (sizes.append(len(jobs)), train(jobs))[1]
+        assert_agree(trained(backend, params, ues), wanted)
+        assert len(sizes) == chunks and sum(sizes) == 6
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.1, momentum=0.9), Adam(), Adagrad()])
+def test_ues_that_take_part_in_different_rounds_keep_their_own_optimizers(optimizer):
+    local, data = local_training(Mlp((16,)), optimizer, keep_optimizer_state=True), shards((20, 9, 20, 33))
+    params = initial_params(local.make_module, SEED)
+    one, other = placed(Vectorized(), local, data), plain(local, data)
+    for round, ues in enumerate([(0, 1, 2), (2, 0), (1, 3), (0, 1, 2, 3)]):
+        wanted = trained(other, params, ues, round)
+        assert_agree(trained(one, params, ues, round), wanted)
+        params = wanted[0]
+    for ue in range(4):
+        state, wanted = one.optimizer_state(ue), other.optimizer_state(ue)
+        assert sorted(state) == sorted(wanted)
+        for name, tensor in wanted.items():
+            assert state[name].shape == tensor.shape
+            torch.testing.assert_close(state[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_ues_may_start_from_different_models_and_have_arrays_of_their_own():
+    local = local_training()
+    data = [*shards((12, 20)), *shards((12, 5, 20))]
+    start = initial_params(local.make_module, SEED)
+    other_start = initial_params(local.make_module, SEED + 1)
+    results = []
+    for backend in (placed(Vectorized(), local, data), plain(local, data)):
+        backend.send((0, 2, 4), start)
+        backend.train([Key(SEED, ue, 0) for ue in (0, 2, 4)])
+        backend.send((1, 3), other_start)
+        backend.train([Key(SEED, ue, 1) for ue in (1, 3)])
+        results.append([backend.get(ue) for ue in (3, 0, 4, 1, 2)])
+    assert_agree(*results)
+
+
+def test_a_model_that_is_sent_over_again_is_not_trained():
+    local, data = local_training(), shards((20, 20))
+    params = initial_params(local.make_module, SEED)
+    backend = placed(Vectorized(), local, data)
+    backend.send((0, 1), params)
+    backend.train([Key(SEED, ue, 0) for ue in (0, 1)])
+    backend.send((0,), params)
+    backend.get(1)
+    assert backend.get(0) is params
+
+
+class _NormOfTheBatch(nn.Sequential):
+    """Keeps nothing, draws nothing, and yet a sample's output depends on the others of its batch."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(36, CLASSES), nn.BatchNorm1d(CLASSES, track_running_stats=False))
+
+
+def sum_of_losses(output, target):
+    return cross_entropy(output, target) * len(target)
+
+
+@pytest.mark.parametrize(
+    "make, loss, words",
+    [
+        (partial(Mlp(dropout=0.1).build, SHAPE, CLASSES), cross_entropy, "draws random numbers"),
+        (partial(Mlp(batch_norm=True).build, SHAPE, CLASSES), cross_entropy, "batch norm"),
+        (partial(RowLstm().build, SHAPE, CLASSES), cross_entropy, "torch.func cannot batch"),
+        (_NormOfTheBatch, cross_entropy, "when samples are batched"),
+        (partial(Mlp().build, SHAPE, CLASSES), sum_of_losses, "when samples are batched"),
+    ],
+)
+def test_what_cannot_be_stacked_is_refused_in_one_line(make, loss, words):
+    with pytest.raises(UserError, match=words) as refusal:
+        Vectorized().build(LocalTraining(make, loss, Sgd(), fast=True, shape=SHAPE))
+    assert "\n" not in str(refusal.value) and "use backend = 'torch'" in str(refusal.value)
