@@ -8,6 +8,7 @@ from fl_simu import config, inventory
 from fl_simu.assemble import REGISTRIES, plan, syft_installed
 from fl_simu.cli import main
 from fl_simu.defaults import POISONING
+from fl_simu.kernel.machine import MODERN
 from fl_simu.ue.datasets import DATASETS
 
 # Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
@@ -62,6 +63,11 @@ def test_list_says_what_this_installation_lacks(ran, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "(ray is not installed: pip install 'fl_simu[ray]')" in backends()["ray"]
     assert "(" not in backends()["torch"]
+
+
+def test_list_says_that_stacks_need_the_modern_stack(ran):
+    (line,) = [line for line in ran("list", "backends").splitlines() if line.startswith("  vectorized")]
+    assert ("(not on this stack)" in line) == (not MODERN)
 
 
 def test_list_experiments(ran):
