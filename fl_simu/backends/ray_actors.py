@@ -377,7 +377,7 @@ class _Hand(threading.Thread):
         while not self._queue.closed:
             try:
                 self._start_actor()
-            except self._ray.exceptions.RayError as error:
+            except Exception as error:
                 failed += 1
                 if failed == TRIES:
                     self._queue.leave(UserError(f"backend ray: no actor can be started: {_last_line(error)}"))

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 from functools import partial
 
 import numpy as np
@@ -86,13 +87,14 @@ def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):
 
 
 def trained(what):
-    """One UE's model, with a loss that ends its process ("leave") or that fails."""
+    """One UE's model, with a loss that ends its process ("leave"), that fails, or that cannot be sent to it."""
+    held = threading.Lock() if what == "lock" else None
 
     # Inside a function: actors cannot import this file.
     def loss(output, labels):
         if what == "leave":
             os._exit(1)
-        raise ZeroDivisionError("of this loss")
+        raise ZeroDivisionError("of this loss", held)
 
     spec = Ray(actors=1)
     local = local_training(spec, loss)
@@ -122,6 +124,11 @@ def test_no_actor_can_be_started(running_ray, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.elsewhere")
     with pytest.raises(UserError, match=r"no actor can be started: RuntimeError: torch .*, 2\.elsewhere here$"):
         trained("fail")
+
+
+def test_what_cannot_be_sent_to_an_actor_is_told(running_ray):
+    with pytest.raises(UserError, match="no actor can be started: "):
+        trained("lock")
 
 
 def test_more_actors_than_cores_are_refused(running_ray):
