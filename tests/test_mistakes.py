@@ -104,7 +104,7 @@ CONFIG = [
     sets("unknown payload", "payload=gradient", "payload = 'gradient'", "one of update, weights"),
     sets("error feedback of weights", "error_feedback=true", "error_feedback = True", 'say "update"'),
     sets("int for error feedback", "error_feedback=1 payload=update", "error_feedback = 1", "boolean"),
-    sets("unknown backend", "backend=torsch", "backend = 'torsch'", "did you mean 'torch'?"),
+    sets("unknown backend", "backend=torsch", "backend.name = 'torsch'", "did you mean 'torch'?"),
     sets("unknown codec", "codec=afine", "codec.name = 'afine'", "did you mean 'affine'?"),
     sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, "),
     sets("unknown protocol", "protocol=dedline", "protocol.name = 'dedline'", "did you mean 'deadline'?"),
@@ -386,7 +386,9 @@ COMMANDS = [
     command("unknown kind", "list codec", "KIND = 'codec'", "did you mean 'codecs'?"),
     command("same backend twice", "compare {file} --backends torch,torch", "--backends torch,torch", "twice"),
     command("compare with no backend", "compare {file}", "--backends"),
-    command("compare with an unknown one", "compare {file} --backends torch,jax", "backend = 'jax'", "known are"),
+    command(
+        "compare with an unknown one", "compare {file} --backends torch,jax", "backend.name = 'jax'", "known are"
+    ),
     command(
         "compare below a file", "compare {file} --backends torch --out {file}/x", "cannot write", "small.toml/x"
     ),
