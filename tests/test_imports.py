@@ -19,6 +19,9 @@ FLOORS = (
         "reproduce",
         "studies",
         "scripts",
+        "exec_script",
+        "old_habits",
+        "torchvision_parts",
         "inventory",
         "compare",
         "channel_report",
@@ -37,7 +40,7 @@ FLOORS = (
     ("setting", "in_flight"),
     ("attacks",),
     ("backends",),
-    ("ue", "uplink", "station", "results"),
+    ("ue", "uplink", "station", "results", "pointers"),
     ("kernel",),
 )
 SHARED = FLOORS[2]

@@ -5,7 +5,7 @@ import math
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data.dataloader import default_collate
 
 from fl_simu.pointers.data import BaseDataset
 from fl_simu.pointers.pointers import Wrapper

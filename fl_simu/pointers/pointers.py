@@ -264,6 +264,12 @@ class Wrapper(torch.Tensor):
             return _like(self, self.child.twin())
         return self.copy()
 
+    def set_(self, *source: Any) -> "Wrapper":  # type: ignore[override]
+        """Here because torch does not dispatch it."""
+        if not quirks.is_strict("set"):
+            self.child.target().set_(*[_there(value, self.child) for value in source])
+        return self
+
     def copy(self) -> "Wrapper":
         return torch.clone(self)  # type: ignore[return-value]
 
