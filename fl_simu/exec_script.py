@@ -4,13 +4,12 @@ On the legacy stack it has real syft; elsewhere `import syft` means fl_simu.poin
 `python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status and tracebacks.
 """
 
+import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Optional, Sequence
 
-from fl_simu import old_habits
-from fl_simu.assemble import syft_installed
 from fl_simu.results.files import told_in_one_line
 
 
@@ -29,7 +28,10 @@ def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: 
     """
     with told_in_one_line(script, "read"):
         source = script.read_bytes()
-    if not syft_installed():
+    # Only now, so that a mistyped name is told at once.
+    from fl_simu import old_habits
+
+    if importlib.util.find_spec("syft") is None:
         from fl_simu.pointers import install, quirks
 
         install()
@@ -40,12 +42,14 @@ def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: 
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     try:
-        exec(compile(source, str(script), "exec"), vars(main))
+        exec(old_habits.compiled(source, str(script)), vars(main))
     except SystemExit:
         raise
     except BaseException as error:
+        # Without the frames that lie in this package; a syntax error has no other.
         trace = error.__traceback__
-        # Without this file's own frame; a syntax error has no other.
-        sys.excepthook(type(error), error, trace.tb_next if trace else None)
+        while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent == Path(__file__).parent:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0

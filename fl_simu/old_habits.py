@@ -60,6 +60,23 @@ def meet(data_dir: Optional[Path] = None) -> None:
     _give_torchvision(data_dir)
 
 
+def compiled(source: bytes, name: str) -> Any:
+    """The code of a script; where that is no Python for spaces that a web page made, with plain ones.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    try:
+        return compile(source, name, "exec")
+    except SyntaxError:
+        plain = source.replace("\u00a0".encode(), b" ").replace("\u3000".encode(), b" ")
+        if plain == source:
+            raise
+        code = compile(plain, name, "exec")
+        tell(f"{name} has spaces that Python does not take, as web pages make them; they stand for plain ones")
+        return code
+
+
 def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
     native: Optional[Callable] = vars(module).get("__getattr__")
 
@@ -75,7 +92,9 @@ def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
 
 
 def _name(value: Any) -> str:
-    return getattr(value, "__name__", repr(value))
+    name = getattr(value, "__name__", repr(value))
+    module = getattr(value, "__module__", None)
+    return name if module in (None, "builtins", __name__) else f"{module}.{name}"
 
 
 def _give_back_next() -> None:

@@ -29,6 +29,7 @@ class _IdxImages(Dataset):
         download: has no effect: what is nowhere is downloaded from a mirror that still answers.
     """
 
+    title: ClassVar[str]
     set_name: ClassVar[str]
     data_dir: ClassVar[Optional[Path]]
     tell: ClassVar[Tell]
@@ -43,7 +44,7 @@ class _IdxImages(Dataset):
     ) -> None:
         self.root, self.train, self.transform, self.target_transform = root, train, transform, target_transform
         paths = fetch(self.set_name, Path(root) if os.path.isdir(str(root)) else self.data_dir)
-        type(self).tell(f"torchvision.datasets.{type(self).__name__} is read from {paths[0].parent}")
+        type(self).tell(f"torchvision.datasets.{self.title} is read from {paths[0].parent}")
         images, labels = paths[:2] if train else paths[2:]
         size = DATASETS[self.set_name].sizes[0 if train else 1]
         self.data = torch.from_numpy(read_idx(images, (size, 28, 28)))
@@ -69,14 +70,15 @@ def _picture(pixels: np.ndarray) -> Any:
         from PIL import Image
     except ImportError:
         return pixels
-    return Image.fromarray(pixels, mode="L") if Image.__version__ < "11.3" else Image.fromarray(pixels)
+    return Image.fromarray(pixels)
 
 
 def datasets(data_dir: Optional[Path], tell: Tell) -> Dict[str, type]:
     """Classes by the name that torchvision gives them."""
+    shared = {"data_dir": data_dir, "tell": staticmethod(tell)}
     return {
-        name: type(name, (_IdxImages,), {"set_name": set_name, "data_dir": data_dir, "tell": staticmethod(tell)})
-        for name, set_name in (("MNIST", "mnist"), ("FashionMNIST", "fashion_mnist"))
+        title: type(title, (_IdxImages,), {**shared, "title": title, "set_name": set_name})
+        for title, set_name in (("MNIST", "mnist"), ("FashionMNIST", "fashion_mnist"))
     }
 
 

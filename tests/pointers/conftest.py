@@ -1,5 +1,6 @@
 """One suite for both stacks: `sy` is real PySyft 0.2.4 where it is installed, fl_simu.pointers elsewhere."""
 
+import gc
 import logging
 import warnings
 
@@ -23,7 +24,10 @@ def import_syft():
 
 @pytest.fixture(scope="session")
 def sy():
-    return import_syft()
+    module = import_syft()
+    # The cases collect cycles often; what is here by now is no part of any.
+    gc.freeze()
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,7 @@ def tensor(**options):
 def test_send_and_get(bob):
     x = tensor()
     pointer = x.send(bob)
-    assert (
-        printed(pointer)
-        == printed(repr(pointer))
-        == "{}".format(pointer).replace(str(pointer), POINTER)
-        == POINTER
-    )
+    assert printed(pointer) == printed(repr(pointer)) == f"{pointer}".replace(str(pointer), POINTER) == POINTER
     assert printed(bob) == repr(bob) == "<VirtualWorker id:bob #objects:1>"
     assert printed(bob._objects) == "{#: tensor([[1., 2.],\n        [3., 4.]])}"
     assert pointer.get().tolist() == [[1, 2], [3, 4]]
@@ -217,8 +212,7 @@ def test_find_by_tag(bob):
 
 
 MULTI = (
-    "(Wrapper)>[MultiPointerTensor]\n\t-> [PointerTensor | me:# -> bob:#]\n\t-> [PointerTensor
-me:# -> alice:#]"
+    "(Wrapper)>[MultiPointerTensor]\n\t-> [PointerTensor | me:# -> bob:#]\n\t-> [PointerTensor | me:# -> alice:#]"
 )
 
 
