@@ -100,6 +100,18 @@ def run(
         go_on(resume, file, changes, data_dir, out, realtime, click.echo)
 
 
+@cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--strict", is_flag=True, help="Where PySyft 0.2.4 is wrong, be wrong too.")
+@data_dir_option
+@click.argument("script", type=_Path())
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def exec_command(strict: bool, data_dir: Optional[Path], script: Path, arguments: Tuple[str, ...]) -> None:
+    """Run a SCRIPT written against PySyft 0.2, as it is."""
+    from fl_simu.exec_script import exec_script
+
+    raise SystemExit(exec_script(script, arguments, strict, data_dir))
+
+
 @cli.command("list")
 @click.argument("kind", required=False)
 def list_parts(kind: Optional[str]) -> None:

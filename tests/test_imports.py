@@ -19,6 +19,9 @@ FLOORS = (
         "reproduce",
         "studies",
         "scripts",
+        "exec_script",
+        "old_habits",
+        "torchvision_parts",
         "inventory",
         "compare",
         "report",
@@ -38,7 +41,7 @@ FLOORS = (
     ("setting", "in_flight"),
     ("attacks",),
     ("backends",),
-    ("ue", "uplink", "station", "results"),
+    ("ue", "uplink", "station", "results", "pointers"),
     ("kernel",),
 )
 SHARED = FLOORS[2]

@@ -1,0 +1,153 @@
+"""What scripts of 2019 and 2020 do and today's torch, torchvision, numpy or Python refuses, each told on stderr.
+
+`exec` meets these habits in its own process. Nothing here changes what still works.
+"""
+
+import collections
+import collections.abc
+import functools
+import importlib
+import importlib.util
+import inspect
+import math
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Callable, Dict, Optional, Set
+
+import numpy as np
+import torch
+from torch.utils.data import dataloader
+
+from fl_simu import torchvision_parts
+
+_told: Set[str] = set()
+
+
+def tell(line: str) -> None:
+    """Print a line on stderr, once a process."""
+    if line not in _told:
+        _told.add(line)
+        print("fl_simu: " + line, file=sys.stderr, flush=True)
+
+
+# Module -> name that is gone -> what it was.
+GONE: Dict[ModuleType, Dict[str, Any]] = {
+    np: {
+        "float": float, "int": int, "bool": bool, "object": object, "str": str, "long": int, "complex": complex,
+        "float_": np.float64, "Inf": math.inf, "Infinity": math.inf, "infty": math.inf, "NaN": math.nan,
+        "product": np.prod, "cumproduct": np.cumprod, "alltrue": np.all, "sometrue": np.any,
+        "asscalar": lambda array: array.item(),
+    },
+    collections: {
+        name: getattr(collections.abc, name)
+        for name in ("Callable", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence", "Set", "Sized")
+    },
+    time: {"clock": time.perf_counter},
+}  # fmt: skip
+
+
+def meet(data_dir: Optional[Path] = None) -> None:
+    """Meet them all in this process; `data_dir` is searched for data sets first."""
+    for module, gone in GONE.items():
+        _give_back(module, gone)
+    _give_back_next()
+    _give_back_six()
+    _trust_own_files()
+    _give_torchvision(data_dir)
+
+
+def compiled(source: bytes, name: str) -> Any:
+    """The code of a script; where that is no Python for spaces that a web page made, with plain ones.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    try:
+        return compile(source, name, "exec")
+    except SyntaxError:
+        plain = source.replace("\u00a0".encode(), b" ").replace("\u3000".encode(), b" ")
+        if plain == source:
+            raise
+        code = compile(plain, name, "exec")
+        tell(f"{name} has spaces that Python does not take, as web pages make them; they stand for plain ones")
+        return code
+
+
+def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
+    native: Optional[Callable] = vars(module).get("__getattr__")
+
+    def missing(name: str) -> Any:
+        if name in gone:
+            tell(f"{module.__name__}.{name} is gone; it stands for {_name(gone[name])}")
+            return gone[name]
+        if native is not None:
+            return native(name)
+        raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
+
+    vars(module)["__getattr__"] = missing
+
+
+def _name(value: Any) -> str:
+    name = getattr(value, "__name__", repr(value))
+    module = getattr(value, "__module__", None)
+    return name if module in (None, "builtins", __name__) else f"{module}.{name}"
+
+
+def _give_back_next() -> None:
+    iterator: Any = dataloader._BaseDataLoaderIter
+    if hasattr(iterator, "next"):
+        return
+
+    def following(self: Any) -> Any:
+        tell("iterator.next() of a DataLoader is gone; it stands for next(iterator)")
+        return next(self)
+
+    iterator.next = following
+
+
+def _give_back_six() -> None:
+    if importlib.util.find_spec("torch._six") is None:
+        six = sys.modules["torch._six"] = ModuleType("torch._six")
+        vars(six).update(
+            string_classes=(str, bytes), int_classes=int, container_abcs=collections.abc, inf=math.inf
+        )
+
+
+def _trust_own_files() -> None:
+    """torch.load takes only weights by default; a file that this very process wrote may hold a whole model."""
+    save, load = torch.save, torch.load
+    if "weights_only" not in inspect.signature(load).parameters:
+        return
+    written: Set[str] = set()
+
+    @functools.wraps(save)
+    def saving(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+        save(obj, f, *args, **kwargs)
+        if isinstance(f, (str, os.PathLike)):
+            written.add(os.path.realpath(f))
+
+    @functools.wraps(load)
+    def loading(f: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(f, *args, **kwargs)
+        except pickle.UnpicklingError:
+            own = isinstance(f, (str, os.PathLike)) and os.path.realpath(f) in written
+            if not own or "weights_only" in kwargs:
+                raise
+            tell(f"torch.load takes more than weights out of {f}, which this script saved itself")
+            return load(f, *args, **dict(kwargs, weights_only=False))
+
+    torch.save, torch.load = saving, loading
+
+
+def _give_torchvision(data_dir: Optional[Path]) -> None:
+    sets = torchvision_parts.datasets(data_dir, tell)
+    if importlib.util.find_spec("torchvision") is not None:
+        vars(importlib.import_module("torchvision.datasets")).update(sets)
+        return
+    for name, module in torchvision_parts.modules(sets, tell).items():
+        sys.modules[name] = module

@@ -1,0 +1,71 @@
+"""Ids of objects, and what a plain tensor is known by among workers: its id, tags and description."""
+
+import random
+import weakref
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+# Ids look random, never repeat, and none has to be remembered: a walk over all numbers below MODULUS, in steps
+# that have no factor in common with it. 0.2.4 draws numbers below 10^11 and keeps every one for good.
+MODULUS = 10**11
+STEP = 38_196_601_129
+
+
+class IdProvider:
+    """Hands out ids; `set_next_ids` gives some in advance, taken from the end of the list as 0.2.4 does."""
+
+    def __init__(self, given_ids: Optional[List[int]] = None) -> None:
+        self.given_ids = list(given_ids or ())
+        self.recorded_ids: List[int] = []
+        self.record_ids = False
+        # A generator of its own: the script's draws from `random` stay its own.
+        self._last = random.Random().randrange(MODULUS)
+
+    def pop(self, *_: Any) -> int:
+        if self.given_ids:
+            new = self.given_ids.pop()
+        else:
+            new = self._last = (self._last + STEP) % MODULUS
+        if self.record_ids:
+            self.recorded_ids.append(new)
+        return new
+
+    def set_next_ids(self, given_ids: List[int], check_ids: bool = True) -> None:
+        self.given_ids += given_ids
+
+    def start_recording_ids(self) -> None:
+        self.record_ids, self.recorded_ids = True, []
+
+    def get_recorded_ids(self, continue_recording: bool = False) -> List[int]:
+        recorded = self.recorded_ids
+        if not continue_recording:
+            self.record_ids, self.recorded_ids = False, []
+        return recorded
+
+
+ID_PROVIDER = IdProvider()
+
+
+class Label:
+    """What a plain tensor is known by: id, owner (None: the local worker), tags, description, its last pointer."""
+
+    def __init__(self) -> None:
+        self.id: Any = ID_PROVIDER.pop()
+        self.owner: Any = None
+        self.tags: Optional[Set[str]] = None
+        self.description: Optional[str] = None
+        self.pointer: Any = lambda: None
+
+
+# Beside the tensors, not on them: what is stored on a tensor is pickled and deep-copied with it.
+_LABELS: Dict[int, Tuple[Any, Label]] = {}
+
+
+def label_of(tensor: Any) -> Label:
+    """The label of a plain tensor, made when it is first asked for; it goes when the tensor does."""
+    key = id(tensor)
+    held = _LABELS.get(key)
+    if held is not None and held[0]() is tensor:
+        return held[1]
+    label = Label()
+    _LABELS[key] = (weakref.ref(tensor, lambda _: _LABELS.pop(key, None)), label)
+    return label

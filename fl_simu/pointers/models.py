@@ -1,0 +1,63 @@
+"""What a TorchHook adds to modules: every member of `ModuleMethods`. Modules become remote in place."""
+
+import copy
+from typing import Any, Iterator
+
+import torch
+
+from fl_simu.pointers import quirks
+from fl_simu.pointers.pointers import Wrapper
+
+
+class ModuleMethods:
+    """A module's side of PySyft's API: its parameters travel, and the buffers of batch norm."""
+
+    def send(self, *dest: Any, force_send: bool = False, **options: Any) -> Any:
+        """Make every parameter a pointer to a copy of itself at a worker; missing gradients become zeros."""
+        _fill_gradients(self)
+        for tensor in _travellers(self):
+            tensor.send_(*dest, **options)
+        return self
+
+    def get(self) -> Any:
+        """Bring every parameter back."""
+        for parameter in self.parameters():  # type: ignore[attr-defined]
+            parameter.get_()
+        for buffer in self.buffers():  # type: ignore[attr-defined]
+            if isinstance(buffer, Wrapper):
+                buffer.get_()
+        return self
+
+    send_, get_ = send, get
+
+    def move(self, destination: Any) -> None:
+        """Let the worker that has the parameters hand them to another one."""
+        for tensor in list(_travellers(self)):
+            tensor.move(destination)
+
+    def copy(self) -> Any:
+        return copy.deepcopy(self)
+
+    @property
+    def owner(self) -> Any:
+        return next((tensor.owner for tensor in self.parameters()), None)  # type: ignore[attr-defined]
+
+    @property
+    def location(self) -> Any:
+        return next((tensor.location for tensor in self.parameters()), None)  # type: ignore[attr-defined]
+
+
+def _travellers(module: Any) -> Iterator[Any]:
+    yield from module.parameters()
+    buffers = list(module.buffers())
+    if buffers and not quirks.is_strict("batch_norm"):
+        yield from buffers
+
+
+def _fill_gradients(module: Any) -> None:
+    """As 0.2.4 does: where one gradient is missing, all become zeros."""
+    parameters = [parameter for parameter in module.parameters() if not isinstance(parameter, Wrapper)]
+    if any(parameter.grad is None for parameter in parameters):
+        for parameter in parameters:
+            if parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)

@@ -1,0 +1,87 @@
+"""Multi-pointers: one tensor at several workers, and every operation done at each of them."""
+
+from typing import Any, Callable, Dict, Iterable, List
+
+from fl_simu.pointers.ids import ID_PROVIDER
+from fl_simu.pointers.pointers import Wrapper, wrapped
+from fl_simu.pointers.worker import local_worker
+
+
+class MultiPointerTensor:
+    """Pointers by the id of the worker that they lead to; `child` of a wrapper.
+
+    Args:
+        children: pointers, or wrappers around them.
+    """
+
+    is_wrapper = False
+    tags = description = None
+
+    def __init__(self, owner: Any = None, id: Any = None, children: Iterable[Any] = (), **_: Any) -> None:
+        self.owner = owner or local_worker()
+        self.id = ID_PROVIDER.pop() if id is None else id
+        self.child: Dict[Any, Any] = {child.location.id: child for child in children}
+
+    def __str__(self) -> str:
+        return "[MultiPointerTensor]" + "".join(f"\n\t-> {child}" for child in self.child.values())
+
+    __repr__ = __str__
+
+    @property
+    def shape(self) -> Any:
+        return next(iter(self.child.values())).shape
+
+    @property
+    def grad(self) -> Any:
+        """Bare pointers to the gradients by worker; None if there is none at all."""
+        grads = {worker: child.grad for worker, child in self.child.items()}
+        found = {worker: None if grad is None else grad.child for worker, grad in grads.items()}
+        return found if any(grad is not None for grad in found.values()) else None
+
+    def wrap(self, **_: Any) -> Wrapper:
+        return wrapped(self)
+
+    def get(self, sum_results: bool = False) -> Any:
+        """The tensors of all workers, taken away from there; their sum, if that is wanted."""
+        results = [child.get() for child in self.child.values()]
+        return sum(results) if sum_results else results
+
+    def virtual_get(self, sum_results: bool = False) -> Any:
+        """The same without taking them away."""
+        results = [getattr(child, "child", child).target() for child in self.child.values()]
+        return sum(results) if sum_results else results
+
+    def run(self, func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
+        """Do it at each worker."""
+        results = {
+            worker: func(*_at(args, worker), **{key: _at(value, worker) for key, value in kwargs.items()})
+            for worker in self.child
+        }
+        return _gathered(results)
+
+
+def _at(value: Any, worker: Any) -> Any:
+    """An argument as one worker has it: of a multi-pointer that worker's pointer."""
+    if isinstance(value, Wrapper) and isinstance(value.child, MultiPointerTensor):
+        child = value.child.child[worker]
+        return child if isinstance(child, Wrapper) else wrapped(child)
+    if type(value) in (tuple, list):
+        return type(value)(_at(one, worker) for one in value)
+    return value
+
+
+def _gathered(results: Dict[Any, Any]) -> Any:
+    first = next(iter(results.values()))
+    if isinstance(first, Wrapper):
+        gathered = MultiPointerTensor()
+        gathered.child = {worker: result.child for worker, result in results.items()}
+        return wrapped(gathered)
+    if isinstance(first, (tuple, list)):
+        parts: List[Any] = list(zip(*results.values()))
+        return [_gathered(dict(zip(results, part))) for part in parts]
+    return first
+
+
+def combine_pointers(*pointers: Any) -> Wrapper:
+    """One multi-pointer of pointers to several workers."""
+    return wrapped(MultiPointerTensor(children=pointers))

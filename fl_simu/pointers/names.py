@@ -1,0 +1,138 @@
+"""`import syft` in this process: the modules of syft 0.2.4 by name, made of what fl_simu.pointers has."""
+
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Dict, Optional
+
+from fl_simu.pointers import (
+    averaging,
+    exceptions,
+    ids,
+    multi,
+    optims,
+    pointers,
+    quirks,
+    torch_hook,
+    uncovered,
+    worker,
+)
+from fl_simu.pointers.data import BaseDataset, FederatedDataset, PointerDataset, dataset_federate
+from fl_simu.pointers.loader import FederatedDataLoader, default_collate
+
+VERSION = "0.2.4"
+
+_DATA = {"BaseDataset": BaseDataset, "FederatedDataset": FederatedDataset, "dataset_federate": dataset_federate}
+_UTILS = {
+    name: getattr(averaging, name)
+    for name in ("accuracy", "add_model", "extract_batches_per_worker", "federated_avg", "scale_model")
+}
+_POINTERS = {
+    "PointerTensor": pointers.PointerTensor,
+    "ObjectPointer": pointers.PointerTensor,
+    "MultiPointerTensor": multi.MultiPointerTensor,
+    "combine_pointers": multi.combine_pointers,
+}
+
+# Module -> what it holds. The packages that these lie in are there too.
+MODULES: Dict[str, Dict[str, Any]] = {
+    "syft": {
+        "__version__": VERSION,
+        "TorchHook": torch_hook.TorchHook,
+        "VirtualWorker": worker.VirtualWorker,
+        "FederatedDataLoader": FederatedDataLoader,
+        "FederatedDataset": FederatedDataset,
+        "BaseDataset": BaseDataset,
+        "ID_PROVIDER": ids.ID_PROVIDER,
+        "strict": quirks.strict,
+        **_POINTERS,
+    },
+    "syft.version": {"__version__": VERSION},
+    "syft.exceptions": {name: value for name, value in vars(exceptions).items() if isinstance(value, type)},
+    "syft.utils": _UTILS,
+    "syft.frameworks.torch": {},
+    "syft.frameworks.torch.fl": {**_DATA, "FederatedDataLoader": FederatedDataLoader},
+    "syft.frameworks.torch.fl.utils": _UTILS,
+    "syft.frameworks.torch.fl.dataset": _DATA,
+    "syft.frameworks.torch.fl.dataloader": {
+        "FederatedDataLoader": FederatedDataLoader,
+        "default_collate": default_collate,
+    },
+    "syft.frameworks.torch.functions": {"combine_pointers": multi.combine_pointers},
+    "syft.frameworks.torch.hook": {},
+    "syft.frameworks.torch.hook.hook": {"TorchHook": torch_hook.TorchHook},
+    "syft.federated.floptimizer": {"Optims": optims.Optims},
+    "syft.generic.id_provider": {"IdProvider": ids.IdProvider},
+    "syft.generic.object_storage": {"ObjectStorage": worker.ObjectStorage},
+    "syft.generic.pointers.pointer_tensor": {"PointerTensor": pointers.PointerTensor},
+    "syft.generic.pointers.object_pointer": {"ObjectPointer": pointers.PointerTensor},
+    "syft.generic.pointers.multi_pointer": {"MultiPointerTensor": multi.MultiPointerTensor},
+    "syft.generic.pointers.pointer_dataset": {"PointerDataset": PointerDataset},
+    "syft.workers.abstract": {"AbstractWorker": worker.VirtualWorker},
+    "syft.workers.base": {"BaseWorker": worker.VirtualWorker},
+    "syft.workers.virtual": {"VirtualWorker": worker.VirtualWorker},
+}
+_PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1, name.count(".") + 1)}
+
+# What a TorchHook sets, looked up each time.
+_STATE = {
+    "local_worker": worker.local_worker,
+    "hook": torch_hook.first_hook,
+    "torch": lambda: getattr(torch_hook.first_hook(), "torch", None),
+    "framework": lambda: getattr(torch_hook.first_hook(), "torch", None),
+}
+
+
+_made: Dict[str, ModuleType] = {}
+
+
+def module_of(name: str) -> ModuleType:
+    """A module of syft, "syft.workers.virtual", whether or not anybody can import it by that name."""
+    if name not in _made:
+        module = _made[name] = ModuleType(name)
+        vars(module).update(MODULES.get(name, {}), __getattr__=lambda attribute: lookup(name, attribute))
+    return _made[name]
+
+
+def lookup(module: str, name: str) -> Any:
+    """What a module of syft has under a name: what is covered, a module below it, or what refuses to be used.
+
+    Raises:
+        AttributeError: 0.2.4 has nothing of that name either, as far as is known.
+    """
+    if name in MODULES.get(module, ()):
+        return MODULES[module][name]
+    if module == "syft" and name in _STATE:
+        return _STATE[name]()
+    below = f"{module}.{name}"
+    if below in MODULES or below in _PACKAGES or (module == "syft" and name in uncovered.PACKAGES):
+        return module_of(below)
+    known = name in uncovered.TOP if module == "syft" else module not in ("syft.version", "syft.exceptions")
+    if known and not name.startswith("__"):
+        return uncovered.uncovered(below)
+    raise AttributeError(f"module '{module}' has no attribute '{name}'")
+
+
+class _Syft(MetaPathFinder, Loader):
+    """Makes the modules of syft when they are imported."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Optional[ModuleSpec]:
+        root, _, rest = fullname.partition(".")
+        if root != "syft" or (rest and fullname not in MODULES and rest.split(".")[0] not in uncovered.PACKAGES):
+            return None
+        return ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return module_of(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing: it is whole."""
+
+
+def install() -> None:
+    """From now on `import syft` means fl_simu.pointers in this process, whatever else is installed."""
+    if not any(isinstance(finder, _Syft) for finder in sys.meta_path):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "syft"]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _Syft())

@@ -1,0 +1,37 @@
+"""Where 0.2.4 is wrong: the right thing, told once on stderr; or, after `strict()`, 0.2.4 to the letter."""
+
+import sys
+from typing import Set
+
+RIGHT = {
+    "batch_norm": "batch norm works at the worker, and buffers travel with the model; 0.2.4 skips both",
+    "size": "ptr.size() is the size at the worker; 0.2.4 gives torch.Size([0])",
+    "adagrad": "Adagrad follows the model to the worker; 0.2.4 fails",
+    "recurrent": "LSTM, GRU and RNN work on pointers; 0.2.4 fails",
+    "mask": "a pointer can be indexed by a mask at its worker; 0.2.4 fails",
+    "set": "set_() of a pointer sets the tensor at the worker, and federated_avg works there; 0.2.4 does nothing",
+    "attribute_clone": "clone() of a gradient or of .data copies it; 0.2.4 gives the tensor that it belongs to",
+}
+
+_strict = False
+_told: Set[str] = set()
+
+
+def strict(on: bool = True) -> None:
+    """From now on behave as 0.2.4 does also where that is wrong; `strict(False)` ends it."""
+    global _strict
+    _strict = on
+
+
+def is_strict(quirk: str) -> bool:
+    """Whether 0.2.4's way shall be gone; if not, what is done instead is told the first time."""
+    if not _strict:
+        tell(RIGHT[quirk])
+    return _strict
+
+
+def tell(line: str) -> None:
+    """Print a line on stderr, once a process."""
+    if line not in _told:
+        _told.add(line)
+        print("fl_simu.pointers: " + line, file=sys.stderr, flush=True)

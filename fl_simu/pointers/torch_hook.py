@@ -1,0 +1,90 @@
+"""TorchHook: adds to torch's own classes what scripts call on plain tensors, modules and data sets."""
+
+import logging
+import sys
+from typing import Any, Optional
+
+import torch
+from torch import nn, optim
+from torch.utils.data import Dataset
+
+from fl_simu.kernel.errors import UserError
+from fl_simu.pointers import quirks
+from fl_simu.pointers.data import dataset_federate
+from fl_simu.pointers.models import ModuleMethods
+from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.tensors import TensorMethods
+from fl_simu.pointers.uncovered import MODULE_METHODS, TENSOR_METHODS, refusing_method
+from fl_simu.pointers.worker import VirtualWorker, set_local_worker
+
+
+class TorchHook:
+    """The first one adds the methods; a later one finds them there, and has the same local worker.
+
+    Args:
+        torch: the module.
+        local_worker: this side's worker; "me" otherwise.
+        is_client: whether the local worker keeps no objects.
+        verbose: taken, and without effect, as in 0.2.4.
+
+    Raises:
+        UserError: this torch is too old; the legacy stack has real syft.
+    """
+
+    def __init__(
+        self,
+        torch: Any = torch,
+        local_worker: Optional[VirtualWorker] = None,
+        is_client: bool = True,
+        verbose: bool = True,
+    ) -> None:
+        self.torch = self.framework = torch
+        self.local_worker: Optional[VirtualWorker] = None
+        if _hooks:
+            logging.warning("Torch was already hooked... skipping hooking process")
+            self.local_worker = _hooks[0].local_worker
+            return
+        if not hasattr(sys.modules["torch.optim.optimizer"], "register_optimizer_step_pre_hook"):
+            raise UserError(
+                f"torch {torch.__version__} is not allowed: fl_simu.pointers needs torch 2.5 or newer; "
+                "with torch 1.4.0 there is real syft 0.2.4"
+            )
+        self.local_worker = local_worker or VirtualWorker(self, id="me", is_client_worker=is_client)
+        self.local_worker.hook = self
+        set_local_worker(self.local_worker)
+        _hooks.append(self)
+        _add_methods()
+
+
+_hooks: list = []
+
+
+def first_hook() -> Optional[TorchHook]:
+    return _hooks[0] if _hooks else None
+
+
+def _add_methods() -> None:
+    for owner, methods in ((torch.Tensor, TensorMethods), (nn.Module, ModuleMethods)):
+        for name, member in vars(methods).items():
+            if not name.startswith("__"):
+                setattr(owner, name, member)
+    for owner, names in ((torch.Tensor, TENSOR_METHODS), (nn.Module, MODULE_METHODS)):
+        for name in names:
+            setattr(owner, name, refusing_method(f"{owner.__name__}.{name}"))
+    Dataset.federate = dataset_federate  # type: ignore[attr-defined]
+    sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(_bring_adagrad_along)
+
+
+def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
+    """Adagrad makes its sums when it is built, where the model is then; they have to be where the model is now."""
+    if not isinstance(optimizer, optim.Adagrad):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            there, total = parameter.location, state["sum"]
+            if total.location is there or (total.location is None and quirks.is_strict("adagrad")):
+                continue
+            if isinstance(total, Wrapper):
+                total = total.get()
+            state["sum"] = total if there is None else total.send(there)

@@ -1,0 +1,62 @@
+"""The names of 0.2.4 that are not covered: they can be imported, and say so when they are used."""
+
+from typing import Any, Callable
+
+# fmt: off
+TENSOR_METHODS = (
+    "decrypt", "encrypt", "fix_prec", "fix_prec_", "fix_precision", "fix_precision_", "float_prec",
+    "float_prec_", "float_precision", "float_precision_", "numpy_tensor", "private_tensor", "share", "share_",
+)
+MODULE_METHODS = (
+    "fix_prec", "fix_precision", "fix_precision_", "float_prec", "float_precision", "float_precision_", "share",
+    "share_",
+)
+
+TOP = (
+    "AdditiveSharingTensor", "AutogradTensor", "CRTPrecisionTensor", "FixedPrecisionTensor", "KerasHook",
+    "LargePrecisionTensor", "LoggingTensor", "NumpyTensor", "PaillierTensor", "Plan", "PlaceHolder",
+    "PointerPlan", "PointerProtocol", "PrivateGridNetwork", "PrivateTensor", "Protocol", "PublicGridNetwork",
+    "TFECluster", "TFEWorker", "TrainConfig", "WebsocketClientWorker", "WebsocketServerWorker",
+    "create_sandbox", "func2plan", "keygen", "make_plan", "method2plan", "pool",
+)
+
+# Whatever else stands below these is importable, and not covered.
+PACKAGES = (
+    "codes", "common", "dependency_check", "execution", "federated", "frameworks", "generic", "grid",
+    "messaging", "sandbox", "serde", "workers",
+)
+# fmt: on
+
+
+def _refuse(name: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"{name} is not covered by fl_simu.pointers: encrypted computation, plans, protocols, websockets and "
+        "grids need real syft 0.2.4 (the legacy stack)"
+    )
+
+
+class _Uncovered(type):
+    """The class of classes whose every use is refused, deriving from them and `isinstance` apart."""
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        raise _refuse(cls.refused)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise _refuse(f"{cls.refused}.{name}")
+
+    refused = ""
+
+
+def uncovered(name: str) -> Any:
+    """What stands for a name of syft, "syft.Plan"."""
+    return _Uncovered(name.rpartition(".")[2], (), {"refused": name})
+
+
+def refusing_method(name: str) -> Callable:
+    def method(*_: Any, **__: Any) -> Any:
+        raise _refuse(name)
+
+    method.__name__ = name.rpartition(".")[2]
+    return method

@@ -1,0 +1,223 @@
+"""Workers: each a store of objects by id, known to the others by its own id."""
+
+import logging
+from collections import defaultdict
+from typing import Any, Dict, Iterable, List, Optional, Set, Union
+
+from fl_simu.pointers.exceptions import ObjectNotFoundError, WorkerNotFoundException
+from fl_simu.pointers.ids import label_of
+
+logger = logging.getLogger(__name__)
+Id = Union[int, str]
+
+
+class ObjectStorage:
+    """Objects by id, and which of them have a tag."""
+
+    def __init__(self) -> None:
+        self._objects: Dict[Id, Any] = {}
+        self._tag_to_object_ids: Dict[str, Set[Id]] = defaultdict(set)
+
+    def get_obj(self, obj_id: Id) -> Any:
+        try:
+            return self._objects[obj_id]
+        except KeyError:
+            raise ObjectNotFoundError(obj_id, self) from None
+
+    def set_obj(self, obj: Any) -> None:
+        self._objects[obj.id] = obj
+        for tag in obj.tags or ():
+            self._tag_to_object_ids[tag].add(obj.id)
+
+    def rm_obj(self, obj_id: Id, force: bool = False) -> None:
+        self._objects.pop(obj_id, None)
+
+    def force_rm_obj(self, obj_id: Id) -> None:
+        self.rm_obj(obj_id)
+
+    def clear_objects(self, return_self: bool = True) -> Optional["ObjectStorage"]:
+        self._objects.clear()
+        return self if return_self else None
+
+    def current_objects(self) -> Dict[Id, Any]:
+        return self._objects.copy()
+
+    def find_by_id(self, obj_id: Id) -> Any:
+        return self._objects.get(obj_id)
+
+    def find_by_tag(self, tag: str) -> List[Any]:
+        found = (self._objects.get(obj_id) for obj_id in self._tag_to_object_ids.get(tag, ()))
+        return [obj for obj in found if obj is not None]
+
+
+class VirtualWorker(ObjectStorage):
+    """A worker that lives in this process.
+
+    Args:
+        hook: the TorchHook; its local worker makes the new one known to all others, and them to it.
+        id: a second worker of the same id is the first one again.
+        data: tensors that it shall hold.
+        is_client_worker: it keeps no objects; so is the local worker.
+        auto_add: make it known.
+
+    The other arguments are taken and do nothing: there are no messages.
+    """
+
+    def __init__(
+        self,
+        hook: Any = None,
+        id: Id = 0,
+        data: Optional[Iterable[Any]] = None,
+        is_client_worker: bool = False,
+        log_msgs: bool = False,
+        verbose: bool = False,
+        auto_add: bool = True,
+        message_pending_time: float = 0,
+    ) -> None:
+        super().__init__()
+        self.hook, self.id, self.is_client_worker = hook, id, is_client_worker
+        self.log_msgs, self.verbose, self.auto_add = log_msgs, verbose, auto_add
+        self.message_pending_time = message_pending_time
+        self.framework = self.torch = getattr(hook, "torch", None)
+        self._known_workers: Dict[Id, VirtualWorker] = {}
+        for tensor in data or ():
+            self.register_obj(tensor)
+            tensor.owner = self
+        local: Any = getattr(hook, "local_worker", None)
+        if auto_add and local is None:
+            self.add_worker(self)
+        elif auto_add and self.id in local._known_workers:
+            self.__dict__.update(local._known_workers[self.id].__dict__)
+        elif auto_add:
+            self._introduce(local)
+
+    def _introduce(self, local: "VirtualWorker") -> None:
+        local.add_worker(self)
+        for worker in list(local._known_workers.values()):
+            self._known_workers.setdefault(worker.id, worker)
+            worker._known_workers.setdefault(self.id, self)
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} id:{self.id} #objects:{len(self._objects)}>"
+
+    __repr__ = __str__
+
+    def __getitem__(self, obj_id: Id) -> Any:
+        return self._objects.get(obj_id)
+
+    def __deepcopy__(self, memo: Any) -> "VirtualWorker":
+        return self
+
+    def register_obj(self, obj: Any, obj_id: Optional[Id] = None) -> None:
+        if self.is_client_worker:
+            return
+        if obj_id is not None:
+            obj.id = obj_id
+        self.set_obj(obj)
+
+    def de_register_obj(self, obj: Any, _recurse_torch_objs: bool = True) -> None:
+        if not self.is_client_worker:
+            self.rm_obj(obj.id)
+
+    def keep(self, tensor: Any, obj_id: Id) -> None:
+        """Store what came from elsewhere, with the label that it brings."""
+        label = label_of(tensor)
+        label.id, label.owner = obj_id, self
+        self._objects[obj_id] = tensor
+        for tag in label.tags or ():
+            self._tag_to_object_ids[tag].add(obj_id)
+
+    def send(self, obj: Any, workers: Any, **arguments: Any) -> Any:
+        """Send an object to a worker; returns the bare pointer, as 0.2.4's workers do."""
+        pointer = obj.send(self.get_worker(workers), **arguments)
+        return getattr(pointer, "child", pointer)
+
+    def request_obj(self, obj_id: Id, location: "VirtualWorker", user: Any = None, reason: str = "") -> Any:
+        obj = location.get_obj(obj_id)
+        location.rm_obj(obj_id)
+        return obj
+
+    def search(self, query: Union[List[Id], Id]) -> List[Any]:
+        """Objects here that have an id or all tags of the query; all tagged ones for an empty query."""
+        if isinstance(query, (str, int)):
+            query = [query]
+        if not query:
+            tagged = {obj_id for ids in self._tag_to_object_ids.values() for obj_id in ids}
+            return [self._objects[obj_id] for obj_id in tagged if obj_id in self._objects]
+        for item in query:
+            if item in self._objects:
+                return [self._objects[item]]
+        ids = set.intersection(*({*self._tag_to_object_ids.get(str(tag), ())} for tag in query))
+        return [self._objects[obj_id] for obj_id in ids if obj_id in self._objects]
+
+    def request_search(self, query: Union[List[Id], Id], location: "VirtualWorker") -> List[Any]:
+        """Pointers to what `location` finds; they leave it there when they go."""
+        return [
+            obj.create_pointer(location=location, owner=self, garbage_collect_data=False).wrap()
+            for obj in location.search(query)
+        ]
+
+    def find_or_request(self, tag: str, location: "VirtualWorker") -> List[Any]:
+        return self.find_by_tag(tag) or self.request_search(tag, location)
+
+    def get_worker(self, id_or_worker: Any, fail_hard: bool = False) -> Any:
+        """The worker of an id; the worker itself, which is known from now on, if that is given."""
+        if isinstance(id_or_worker, (str, int)):
+            if id_or_worker == self.id:
+                return self
+            if id_or_worker not in self._known_workers:
+                if fail_hard:
+                    raise WorkerNotFoundException
+                logger.warning("Worker %s couldn't recognize worker %s", self.id, id_or_worker)
+            return self._known_workers.get(id_or_worker, id_or_worker)
+        self._known_workers.setdefault(id_or_worker.id, id_or_worker)
+        return id_or_worker
+
+    def add_worker(self, worker: "VirtualWorker") -> "VirtualWorker":
+        if worker.id in self._known_workers:
+            logger.warning("Worker %s already exists. Replacing old worker", worker.id)
+        self._known_workers[worker.id] = worker
+        return self
+
+    def add_workers(self, workers: Iterable["VirtualWorker"]) -> "VirtualWorker":
+        for worker in workers:
+            self.add_worker(worker)
+        return self
+
+    def remove_worker_from_registry(self, worker_id: Id) -> None:
+        del self._known_workers[worker_id]
+
+    def remove_worker_from_local_worker_registry(self) -> None:
+        self.hook.local_worker.remove_worker_from_registry(self.id)
+
+    @property
+    def remote(self) -> "Remote":
+        return Remote(self)
+
+
+class Remote:
+    """`worker.remote.torch.zeros(2)` and the like: tensors made at the worker."""
+
+    METHODS = ("tensor", "rand", "zeros", "randn", "randint")
+
+    def __init__(self, worker: VirtualWorker) -> None:
+        self._worker = worker
+        self.torch = self
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.METHODS:
+            raise AttributeError(name)
+        make = getattr(self._worker.torch, name)
+        return lambda *args, **kwargs: make(*args, **kwargs).send(self._worker)
+
+
+_local: List[VirtualWorker] = []
+
+
+def local_worker() -> Optional[VirtualWorker]:
+    """The worker of this side, "me"; None before the first TorchHook."""
+    return _local[0] if _local else None
+
+
+def set_local_worker(worker: VirtualWorker) -> None:
+    _local[:] = [worker]

@@ -1,0 +1,232 @@
+"""`exec`: whole programs of the notes as they stand there, and a script's surroundings as Python gives them."""
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pointer_suite import printed
+
+from fl_simu.assemble import syft_installed
+
+PROGRAMS = Path(__file__).parent / "programs"
+SEEDED = "import torch; torch.manual_seed(0)\n"
+# Only the first images of MNIST, which in these tests are made up.
+SMALL = """import torchvision.datasets as _datasets
+class _Small(_datasets.MNIST):
+    def __len__(self):
+        return 96
+_datasets.MNIST = _Small
+"""
+ours_only = pytest.mark.skipif(syft_installed(), reason="fl_simu.pointers runs on torch 2.5 or newer")
+
+
+@pytest.fixture
+def run(tmp_path, fl_simu_process):
+    """Runs a script by `exec` in a folder of its own, and waits for its end."""
+
+    def start(text, *arguments, options=()):
+        (tmp_path / "script.py").write_text(text, encoding="utf-8")
+        return fl_simu_process("exec", *options, "script.py", *arguments)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def mnist(tmp_path_factory):
+    """A folder of made-up images in MNIST's files."""
+    folder = tmp_path_factory.mktemp("data") / "mnist"
+    folder.mkdir()
+    generator = np.random.RandomState(0)
+    for name, size in (("train", 60000), ("t10k", 10000)):
+        images = np.zeros((size, 28, 28), np.uint8)
+        images[:100] = generator.randint(0, 256, (100, 28, 28))
+        labels = generator.randint(0, 10, size).astype(np.uint8)
+        header = struct.pack(">4I", 0x803, size, 28, 28)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, size) + labels.tobytes())
+    return folder.parent
+
+
+def program(name):
+    return (PROGRAMS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_four_points(run):
+    """The same losses from both stacks; every digit is real syft 0.2.4's."""
+    done = run(SEEDED + program("four_points"))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert printed(lines[0]) == (
+        "[((Wrapper)>[PointerTensor | me:# -> bob:#], (Wrapper)>[PointerTensor | me:# -> bob:#]), "
+        "((Wrapper)>[PointerTensor | me:# -> alice:#], (Wrapper)>[PointerTensor | me:# -> alice:#])]"
+    )
+    assert len(lines) == 43 and lines[1:3] == ["tensor(0.3798)", "tensor(3.2280)"]
+    assert lines[40:] == [
+        "tensor(0.0136)",
+        "weight \t tensor([[ 1.2387, -0.1097]])",
+        "bias \t tensor([-0.0604])",
+    ]
+
+
+def test_basic_functions(run):
+    # The last part has a worker whom the notes make elsewhere.
+    done = run(program("basic_functions").replace("qin", "kong"))
+    assert done.returncode == 0, done.stderr
+    assert printed(done.stdout).splitlines() == [
+        "(Wrapper)>[PointerTensor | me:# -> kong:#]",
+        "{#: tensor([0, 1, 2, 1, 2])}",
+        "tensor([0, 1, 2, 1, 2])",
+        "{}",
+        "(Wrapper)>[PointerTensor | me:# -> kong:#]",
+    ]
+
+
+def test_mnist(run, mnist, tmp_path):
+    done = run(SMALL + program("mnist").replace("'epochs': 10", "'epochs': 1"), options=("--data-dir", mnist))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Train Epoch:1\[0/128\(0\.000000%\)\]\tLoss:2\.\d{6}", done.stdout)
+    assert re.search(r"Test set: Average loss: \d\.\d{4}, Accuracy: \d+/96", done.stdout)
+    assert f"torchvision.datasets.MNIST is read from {mnist / 'mnist'}" in done.stderr
+    assert (tmp_path / "mnist_cnn.pt").exists()
+
+
+def test_manual_aggregation(run, mnist):
+    done = run(SMALL + program("manual_aggregation"), options=("--data-dir", mnist))
+    assert done.returncode == 0, done.stderr
+    losses = re.findall(r"user\d Loss:(\d\.\d{6})", done.stdout)
+    assert len(losses) == 4 and len(set(losses)) == 1, "the four users start from one model and see one batch"
+    assert "函数do花费时间" in done.stdout and "model5 Test set" in done.stdout
+    assert "spaces that Python does not take" in done.stderr
+
+
+SURROUNDINGS = """
+from __future__ import print_function
+import argparse
+import os
+import sys
+import helper
+import syft as sy
+import torch
+from syft.frameworks.torch.fl import utils
+from syft.federated.floptimizer import Optims
+from syft.workers.virtual import VirtualWorker
+from syft.workers.websocket_client import WebsocketClientWorker
+import syft.frameworks.torch.hook.hook
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--rounds", type=int, default=1)
+parser.add_argument("--fail", action="store_true")
+options = parser.parse_args()
+print(__name__, options.rounds, sys.argv, os.path.basename(__file__), helper.NAME)
+print(sys.path[0] == os.path.dirname(os.path.abspath(__file__)), sy.__version__, VirtualWorker is sy.VirtualWorker)
+print(sys.modules["__main__"].options is options, utils.federated_avg.__name__, Optims.__name__)
+def fail():
+    raise ValueError("on purpose")
+if options.fail:
+    fail()
+sys.exit(options.rounds)
+"""
+
+
+def test_surroundings(run, tmp_path):
+    (tmp_path / "helper.py").write_text("NAME = 'found'")
+    done = run(SURROUNDINGS, "--rounds", "3")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines() == [
+        "__main__ 3 ['script.py', '--rounds', '3'] script.py found",
+        "True 0.2.4 True",
+        "True federated_avg Optims",
+    ]
+    done = run(SURROUNDINGS, "--fail")
+    assert done.returncode == 1
+    assert "exec_script" not in done.stderr
+    trace = done.stderr[done.stderr.index("Traceback") :].splitlines()
+    assert trace[1].strip().startswith('File "script.py", line ') and trace[1].endswith("in <module>")
+    assert trace[-1] == "ValueError: on purpose"
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "told"),
+    [("raise SystemExit('that is all')", 1, "that is all"), ("1 +", 1, "SyntaxError: invalid syntax")],
+)
+def test_exit_statuses(script, status, told, run):
+    done = run(script)
+    assert done.returncode == status and told in done.stderr
+
+
+def test_no_such_script(fl_simu_process):
+    done = fl_simu_process("exec", "nowhere.py")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fl_simu: ") and "nowhere.py" in done.stderr and done.stderr.count("\n") == 1
+
+
+@ours_only
+def test_strict(run):
+    text = """
+import syft, torch
+hook = syft.TorchHook(torch)
+bob = syft.VirtualWorker(hook, id="bob")
+print(torch.ones(2, 3).send(bob).size())
+"""
+    assert run(text, options=("--strict",)).stdout == "torch.Size([0])\n"
+    done = run(text)
+    assert done.stdout == "torch.Size([2, 3])\n" and "ptr.size() is the size at the worker" in done.stderr
+
+
+HABITS = """
+import collections, time, torch
+import numpy as np
+from collections import Iterable
+from torch._six import string_classes
+from torch.utils.data import DataLoader
+assert np.float is float and np.int is int and np.Inf > 1 and np.float_(1) == 1
+assert isinstance([], Iterable) and isinstance("", string_classes) and time.clock() >= 0
+assert iter(DataLoader([1])).next().item() == 1
+model = torch.nn.Linear(1, 1)
+torch.save(model, "own.pt")
+assert torch.equal(torch.load("own.pt").weight, model.weight)
+torch.load("other.pt")
+"""
+
+
+@ours_only
+def test_old_habits(run, tmp_path):
+    torch.save(torch.nn.Linear(1, 1), str(tmp_path / "other.pt"))
+    done = run(HABITS)
+    told = [line for line in done.stderr.splitlines() if line.startswith("fl_simu: ")]
+    assert [line.split(" is gone")[0] for line in told[:-1]] == [
+        "fl_simu: collections.Iterable", "fl_simu: numpy.float", "fl_simu: numpy.int", "fl_simu: numpy.Inf",
+        "fl_simu: numpy.float_", "fl_simu: time.clock", "fl_simu: iterator.next() of a DataLoader",
+    ]  # fmt: skip
+    assert told[-1] == "fl_simu: torch.load takes more than weights out of own.pt, which this script saved itself"
+    assert "UnpicklingError" in done.stderr, "a file from elsewhere is not trusted"
+
+
+TRANSFORMS = """
+import torch
+from torchvision import datasets, transforms
+steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.25,))])
+plain, scaled = (datasets.MNIST("nowhere", transform=t) for t in (transforms.ToTensor(), steps))
+image, label = plain[3]
+assert image.dtype == torch.float32 and tuple(image.shape) == (1, 28, 28) and type(label) is int
+assert torch.allclose(image[0] * 255, plain.data[3].float()) and plain.targets[3].item() == label
+assert torch.allclose(scaled[3][0], (image - 0.5) / 0.25)
+assert len(datasets.MNIST("nowhere", train=False)) == 96
+"""
+
+
+def test_transforms(run, mnist):
+    done = run(SMALL + TRANSFORMS, options=("--data-dir", mnist))
+    assert done.returncode == 0, done.stderr
+
+
+@ours_only
+def test_install(run):
+    done = run(
+        "import fl_simu.pointers as pointers\npointers.install()\nimport syft\nfrom syft import PointerTensor\n"
+        "assert PointerTensor is pointers.PointerTensor and syft.local_worker is None"
+    )
+    assert done.returncode == 0, done.stderr
