@@ -11,7 +11,7 @@ from statistics import mean, stdev
 import numpy as np
 import pytest
 
-from fl_simu import studies
+from fl_simu import config, studies
 from fl_simu.assemble import plan
 from fl_simu.cli import main
 from fl_simu.kernel.errors import UserError
@@ -165,7 +165,7 @@ def test_a_run_that_fails_ends_the_command_in_one_line(folder, tmp_path, capsys)
 PATCHED = """
 import sys
 from pathlib import Path
-from fl_simu import studies
+from fl_simu import config, studies
 from fl_simu.cli import main
 if __name__ == "__main__":
     studies.FOLDER = Path(sys.argv[1])
@@ -230,6 +230,13 @@ def test_graded_upload_holds_the_scenes_of_the_notes():
             assert (experiment.protocol["receive_s"], experiment.protocol["wait_s"]) == notes[levels[1]]
         if levels[2].startswith("adaptive"):
             assert experiment.bits["deadline_s"] == notes[levels[1]][0]
+
+
+def test_the_single_run_of_graded_upload_is_one_of_its_quick_size():
+    folder = studies.FOLDER / "graded_upload"
+    study = studies.read_study(folder, quick=True)
+    single = plan(config.parse(config.read(folder / "quick.toml"))).experiment
+    assert single == plan(study.experiments[("iid", "mid", "2 + 2 bits"), 1]).experiment
 
 
 @pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
