@@ -1,6 +1,7 @@
 """fl_simu: a backend and the average alone, or a whole run without evaluation and checkpoints."""
 
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +47,9 @@ def run(job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole
         seconds, params = _backend_alone(planned, job, arrays)
         settings = f"{told}; send, train, get and the mean"
     # A backend with processes of its own says how many; 0 stands for one a core.
-    return Outcome(seconds, params, getattr(spec, "actors", 1) or os.cpu_count() or 1, settings, {})
+    cores = getattr(spec, "actors", 1) or os.cpu_count() or 1
+    versions = {"ray of fl_simu": sys.modules["ray"].__version__} if "ray" in sys.modules else {}
+    return Outcome(seconds, params, cores, settings, versions)
 
 
 def experiment(job: Job, rounds: int, **parts: Any) -> Dict[str, Any]:

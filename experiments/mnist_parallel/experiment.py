@@ -143,7 +143,7 @@ class Site:
         self.training = LocalTraining(
             lambda: MODEL.build((1, 28, 28), data.classes), MODEL.loss, optimizer, batch_size=batch_size
         )
-        self.backend = BACKENDS["torch"](self.training)
+        self.backend = BACKENDS["torch"]().build(self.training)
         halves = Iid().split(data.train.labels.numpy(), 2, stream(SEED, "partition"))
         self.samples = [len(half) for half in halves]
         for ue, half in zip((ALICE, BOB), halves):

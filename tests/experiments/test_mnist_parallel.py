@@ -20,7 +20,7 @@ name = "fedavg"
 seed = 1
 rounds = 2
 ues = 2
-backend = "torch"
+backend = { name = "torch", exact = true }
 data = { name = "digits", train_samples = 100, test_samples = 50 }
 model = { name = "mnist_cnn" }
 optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }
