@@ -7,7 +7,6 @@ import threading
 from functools import partial
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -42,9 +41,9 @@ def placed(spec, local):
     return backend
 
 
-def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None):
+def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, epochs=1):
     """Digests of all models of two rounds, and of an optimiser; `meanwhile` the UEs train in the second one."""
-    local = local_training(spec)
+    local = local_training(spec, epochs=epochs)
     backend, params, digests = placed(spec, local), initial_params(local.make_module, SEED), []
     for round in range(2):
         backend.send(range(UES), params)
@@ -74,13 +73,14 @@ def test_neither_the_number_of_actors_nor_the_order_matters(one_thread, running_
 
 
 def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):
-    wanted = two_rounds(Torch(exact=True))
+    # Long enough for the actor not to be done before it is dead.
+    wanted = two_rounds(Torch(exact=True), epochs=4)
 
     def kill(backend):
         running_ray.kill(backend._hands[0]._actor, no_restart=True)
 
     with caplog.at_level(logging.WARNING):
-        assert two_rounds(Ray(actors=2, exact=True), meanwhile=kill) == wanted
+        assert two_rounds(Ray(actors=2, exact=True), meanwhile=kill, epochs=4) == wanted
     (told,) = [record.getMessage() for record in caplog.records if record.name == ray_actors.__name__]
     assert "an actor was lost, UE " in told
     assert len(told.splitlines()) == 1
@@ -211,8 +211,8 @@ def test_a_ray_of_its_own_listens_on_loopback_only_and_leaves_nothing(running_ra
     assert running_ray.is_initialized()
 
 
-def test_an_unused_backend_starts_nothing(running_ray):
-    before = set(psutil.Process().children(recursive=True))
+def test_an_unused_backend_starts_nothing(monkeypatch):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    monkeypatch.setattr(ray_actors, "Cluster", None)
     spec = Ray()
     spec.build(local_training(spec)).close()
-    assert set(psutil.Process().children(recursive=True)) <= before
