@@ -44,8 +44,9 @@ def test_the_local_worker(sy, hook):
 
 
 def test_a_second_hook(sy, hook):
+    first = sy.hook
     second = sy.TorchHook(torch)
-    assert second.local_worker is sy.local_worker and sy.hook is hook
+    assert second.local_worker is sy.local_worker and sy.hook is first is not second
     worker = sy.VirtualWorker(second, id="of the second")
     assert torch.tensor([1.0]).send(worker).get().tolist() == [1]
     assert sy.TorchHook(torch, is_client=False).local_worker is sy.local_worker
