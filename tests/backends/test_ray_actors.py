@@ -192,12 +192,16 @@ backend.send((0,), initial_params(local.make_module, 1))
 backend.train([Key(1, 0, 0)])
 backend.get(0)
 folder, children = backend._cluster._folder, psutil.Process().children(recursive=True)
-listening = [
-    connection.laddr.ip
-    for child in children
-    for connection in getattr(child, "net_connections", child.connections)()
-    if connection.status == psutil.CONN_LISTEN
-]
+
+def listening_at(process):
+    try:
+        connections = getattr(process, "net_connections", process.connections)()
+    except psutil.NoSuchProcess:
+        # Ray starts some processes for a moment only.
+        return []
+    return [one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN]
+
+listening = [address for child in children for address in listening_at(child)]
 print(sorted({address.replace("::ffff:", "") for address in listening}), os.path.isdir(folder), len(children) > 2)
 backend.close()
 print(psutil.wait_procs(children, timeout=20)[1], os.path.exists(folder))
