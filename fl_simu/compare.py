@@ -1,6 +1,5 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
-import json
 import math
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.figures import write_figures
-from fl_simu.results.files import make_folder, write_json, write_text
+from fl_simu.results.files import make_folder, read_json, write_json, write_text
 from fl_simu.runs import RunFolder
 
 Say = Callable[[str], None]
@@ -140,7 +139,7 @@ def _resident_mb(process: psutil.Process) -> float:
 
 
 def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
-    summary = json.loads(run.summary.read_text())
+    summary = read_json(run.summary)
     return {
         "backend": summary["backend"],
         "final_accuracy": summary["final_accuracy"],

@@ -14,14 +14,14 @@ import torch
 from fl_simu import config
 from fl_simu.assemble import build_part, complete_part, versions
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
-from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, require_scikit_image
+from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.pool import run_all
-from fl_simu.results.files import make_folder, told_in_one_line, write_atomically, write_json
+from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
 from fl_simu.ue.datasets import DATASETS
 from fl_simu.ue.models import MODELS
 from fl_simu.ue.optimizers import Sgd
@@ -167,10 +167,8 @@ class Trials:
 
 
 def _read_json(path: Path) -> Dict[str, Any]:
-    with told_in_one_line(path, "read"):
-        text = path.read_text(encoding="utf-8")
     try:
-        return json.loads(text)
+        return read_json(path)
     except ValueError:
         raise UserError(f"{path} is damaged: remove it, and it is made again") from None
 
@@ -191,7 +189,8 @@ def run_trials(
         UserError: the data set has too few images, is missing, or a file cannot be written.
     """
     require(jobs >= 1, "--jobs", jobs, "at least 1")
-    require_scikit_image()
+    # Missing is told now, not after the first trial.
+    scikit_image_ssim()
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)
     trials.prepare()
     todo = [trial for trial in wanted if not trials.file(trial).exists()]

@@ -1,6 +1,5 @@
 """One page on one or several runs: what they came to, in what they differ, their figures."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from fl_simu import config
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.figures import png_bytes
-from fl_simu.results.files import make_folder, told_in_one_line, write_text
+from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
 from fl_simu.results.records import readable_bits
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure
@@ -64,9 +63,8 @@ def _summary(run: RunFolder) -> Dict[str, Any]:
     with told_in_one_line(run.summary, "read"):
         if not run.summary.exists():
             raise UserError(f"{run.path} holds no run that has ended: it has no summary.json")
-        text = run.summary.read_text(encoding="utf-8")
     try:
-        return json.loads(text)
+        return read_json(run.summary)
     except ValueError:
         raise UserError(f"{run.summary} is damaged") from None
 

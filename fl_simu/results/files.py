@@ -78,6 +78,18 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(finite_or_none(value), indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: PathLike) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        UserError: the file cannot be read.
+        ValueError: it holds no JSON.
+    """
+    with told_in_one_line(path, "read"):
+        text = Path(path).read_text(encoding="utf-8")
+    return json.loads(text)
+
+
 def append_durably(path: PathLike, data: bytes) -> None:
     """Append bytes and bring them to the disk; what a failed attempt has added is cut off again.
 

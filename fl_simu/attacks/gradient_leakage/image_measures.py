@@ -1,7 +1,7 @@
 """How near reconstructed images are to the true ones."""
 
 import math
-from typing import NamedTuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -29,22 +29,27 @@ def squared_errors(truth: Tensor, images: Tensor) -> np.ndarray:
     return (true - made.transpose(0, 1)).pow(2).mean(dim=2).numpy()
 
 
-def best_order(truth: Tensor, images: Tensor) -> np.ndarray:
-    """Which image stands for each true one, so that the mean squared error of all is the smallest.
+def best_match(truth: Tensor, images: Tensor) -> Tuple[np.ndarray, float]:
+    """Which image stands for each true one, so that the mean squared error of all is the smallest; and that error.
 
     A gradient does not tell the order of the images in a batch.
     """
-    if len(truth) == 1:
-        return np.zeros(1, dtype=np.int64)
-    from scipy.optimize import linear_sum_assignment
+    errors, order = squared_errors(truth, images), np.zeros(1, dtype=np.int64)
+    if len(truth) > 1:
+        from scipy.optimize import linear_sum_assignment
 
-    return linear_sum_assignment(squared_errors(truth, images))[1]
+        order = linear_sum_assignment(errors)[1]
+    return order, float(errors[np.arange(len(order)), order].mean())
+
+
+def best_order(truth: Tensor, images: Tensor) -> np.ndarray:
+    """Which image stands for each true one."""
+    return best_match(truth, images)[0]
 
 
 def mean_squared_error(truth: Tensor, images: Tensor) -> float:
     """Mean squared error of all images in their best order."""
-    errors, order = squared_errors(truth, images), best_order(truth, images)
-    return float(errors[np.arange(len(order)), order].mean())
+    return best_match(truth, images)[1]
 
 
 def likeness(truth: Tensor, images: Tensor) -> Likeness:
@@ -55,8 +60,7 @@ def likeness(truth: Tensor, images: Tensor) -> Likeness:
     Raises:
         UserError: scikit-image is missing, or an image is smaller than the 7x7 window of SSIM.
     """
-    order = best_order(truth, images)
-    mse = mean_squared_error(truth, images)
+    order, mse = best_match(truth, images)
     psnr_db = -10 * math.log10(mse) if mse else math.inf
     pairs = zip(truth.double().numpy(), images[order].detach().double().numpy())
     return Likeness(mse, psnr_db, float(np.mean([structural_similarity(true, made) for true, made in pairs])))
@@ -67,22 +71,25 @@ def structural_similarity(true: np.ndarray, made: np.ndarray) -> float:
 
     Reference: Wang, Bovik, Sheikh, Simoncelli 2004.
     """
-    require_scikit_image()
-    from skimage.metrics import structural_similarity as similarity
-
+    similarity = scikit_image_ssim()
     if min(true.shape[1:]) < 7:
         raise UserError(f"images of {true.shape[1]}x{true.shape[2]} are too small for SSIM: at least 7x7")
     with np.errstate(over="ignore", invalid="ignore"):
         return float(similarity(true, made, data_range=1.0, channel_axis=0))
 
 
-def require_scikit_image() -> None:
-    """Raise a UserError of one line where scikit-image is missing."""
+def scikit_image_ssim() -> Callable[..., Any]:
+    """scikit-image's structural similarity.
+
+    Raises:
+        UserError: scikit-image is missing.
+    """
     try:
-        import skimage.metrics  # noqa: F401
+        from skimage.metrics import structural_similarity as similarity
     except ImportError as error:
         told = "scikit-image is missing, which measures SSIM: python -m pip install 'fl_simu[attacks]'"
         raise UserError(told) from error
+    return similarity
 
 
 def found_labels(truth: Tensor, labels: Tensor, images: Tensor, targets: Tensor) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, difference, params_of, structure_of
+from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import LocalTraining
 from fl_simu.uplink.codecs.base import Codec
 
@@ -161,13 +162,16 @@ def observe(
 
     Raises:
         BadField: more layers than the codec has.
+        TypeError: another optimiser.
     """
+    if not isinstance(training.optimizer, Sgd):
+        raise TypeError(f"what {training.optimizer} did cannot be simulated: it must be Sgd")
+    lr = training.optimizer.lr
     sent = upload(training, module, images, labels)
     encoded = codec.encode(sent, draws)
     many = len(encoded) if layers is None else layers
     require(1 <= many <= len(encoded), "layers", many, f"1 to {len(encoded)}, all that the codec has")
     decoded = codec.decode(encoded[:many], structure_of(sent))
-    lr = training.optimizer.lr  # type: ignore[attr-defined]
     scale = 1.0 if training.epochs == 1 else -1.0 / lr
     gradient = tuple(decoded[name] * scale for name in sent)
     shape = images.shape[1], images.shape[2], images.shape[3]
