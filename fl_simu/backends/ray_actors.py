@@ -13,22 +13,19 @@ import shutil
 import socket
 import tempfile
 import threading
-import time
-import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fl_simu.backends.actor import Actor, Errand
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
-from fl_simu.backends.devices import CPU
-from fl_simu.backends.trainer import Trainer
+from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import BadField, UserError, require
-from fl_simu.kernel.machine import prepare
-from fl_simu.kernel.parameters import Params, Structure, from_arrays, params_of, structure_of, to_arrays
+from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 LOCAL, AUTO = "", "auto"
@@ -39,85 +36,6 @@ TRIES = 3
 KEPT_BYTES = 2**28
 # Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
 STORE_BYTES = 2**27
-
-
-class Flat(NamedTuple):
-    """Named tensors as one contiguous array a dtype, in the order of their structure."""
-
-    structure: Structure
-    arrays: Dict[torch.dtype, np.ndarray]
-
-
-def pack(params: Params) -> Flat:
-    """One array a dtype of named tensors."""
-    parts: Dict[torch.dtype, List[np.ndarray]] = {}
-    for name, array in to_arrays(params).items():
-        parts.setdefault(params[name].dtype, []).append(array.reshape(-1))
-    return Flat(structure_of(params), {dtype: np.concatenate(arrays) for dtype, arrays in parts.items()})
-
-
-def unpack(flat: Flat) -> Params:
-    """The inverse of `pack`: tensors that own their memory.
-
-    >>> unpack(pack({"w": torch.ones(2, 1), "n": torch.tensor(3)}))["n"]
-    tensor(3)
-    """
-    views, starts = {}, dict.fromkeys(flat.arrays, 0)
-    for spec in flat.structure:
-        start = starts[spec.dtype]
-        starts[spec.dtype] = start + spec.elements
-        views[spec.name] = flat.arrays[spec.dtype][start : start + spec.elements].reshape(spec.shape)
-    return from_arrays(views)
-
-
-class Errand(NamedTuple):
-    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, its optimiser."""
-
-    key: Key
-    arrays: int
-    rows: np.ndarray
-    optimizer: Optional[Flat]
-
-
-class Actor:
-    """One process of one thread, with one resident module.
-
-    Args:
-        training: what every UE does in a round.
-        torch_version: of the process that asks.
-    """
-
-    def __init__(self, training: LocalTraining, torch_version: str) -> None:
-        if torch.__version__ != torch_version:
-            raise RuntimeError(f"torch {torch.__version__} on {socket.gethostname()}, {torch_version} here")
-        prepare(1)
-        self._trainer = Trainer(training, CPU)
-        self._arrays: List[Tuple[Tensor, Tensor]] = []
-
-    def ready(self) -> None:
-        """Answer, as soon as there is somebody to do so."""
-
-    def hold(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
-        self._arrays.append((_view(images), _view(labels)))
-
-    def train(self, model: Flat, errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
-        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
-        started_s = time.perf_counter()
-        params, trained = unpack(model), []
-        for key, number, rows, optimizer in errands:
-            shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
-            state = unpack(optimizer) if optimizer else {}
-            own, kept = self._trainer.train(key, params, shard, state)
-            trained.append((pack(own), pack(kept)))
-        return trained, time.perf_counter() - started_s
-
-
-def _view(array: np.ndarray) -> Tensor:
-    """A tensor on an array that nobody may write to, and nobody does: a training set is only ever picked from."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
-        return torch.from_numpy(array)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,11 @@ class TorchLoop(Backend):
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            self._train_for_its_state(ue)
+            if self.training.keep_optimizer_state:
+                # A round whose model nobody fetches still moves an optimiser that remembers.
+                self._train_if_due(ue)
+            else:
+                self._untrained.pop(ue, None)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -85,13 +89,6 @@ class TorchLoop(Backend):
     def close(self) -> None:
         for held in (self._shards, self._models, self._untrained, self._optimizers):
             held.clear()
-
-    def _train_for_its_state(self, ue: int) -> None:
-        """A round whose model nobody fetches still moves an optimiser that remembers."""
-        if self.training.keep_optimizer_state:
-            self._train_if_due(ue)
-        else:
-            self._untrained.pop(ue, None)
 
     def _train_if_due(self, ue: int) -> None:
         key = self._untrained.pop(ue, None)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fl_simu.backends import ray_actors
-from fl_simu.backends.ray_actors import Ray, pack, unpack
+from fl_simu.backends.flat import pack, unpack
+from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.cli import main
 from fl_simu.kernel.errors import UserError

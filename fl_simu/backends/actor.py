@@ -1,0 +1,66 @@
+"""What trains UEs in a process of its own; how it is told to, and what it answers, is the same whoever runs it."""
+
+import socket
+import time
+import warnings
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fl_simu.backends.devices import CPU
+from fl_simu.backends.flat import Flat, pack, unpack
+from fl_simu.backends.trainer import Trainer
+from fl_simu.kernel.machine import prepare
+from fl_simu.ue.training import Key, LocalTraining, Shard
+
+
+class Errand(NamedTuple):
+    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, its optimiser."""
+
+    key: Key
+    arrays: int
+    rows: np.ndarray
+    optimizer: Optional[Flat]
+
+
+class Actor:
+    """One process of one thread, with one resident module.
+
+    Args:
+        training: what every UE does in a round.
+        torch_version: of the process that asks.
+    """
+
+    def __init__(self, training: LocalTraining, torch_version: str) -> None:
+        if torch.__version__ != torch_version:
+            raise RuntimeError(f"torch {torch.__version__} on {socket.gethostname()}, {torch_version} here")
+        prepare(1)
+        self._trainer = Trainer(training, CPU)
+        self._arrays: List[Tuple[Tensor, Tensor]] = []
+
+    def ready(self) -> None:
+        """Answer, as soon as there is somebody to do so."""
+
+    def hold(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
+        self._arrays.append((_view(images), _view(labels)))
+
+    def train(self, model: Flat, errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
+        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
+        started_s = time.perf_counter()
+        params, trained = unpack(model), []
+        for key, number, rows, optimizer in errands:
+            shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
+            state = unpack(optimizer) if optimizer else {}
+            own, kept = self._trainer.train(key, params, shard, state)
+            trained.append((pack(own), pack(kept)))
+        return trained, time.perf_counter() - started_s
+
+
+def _view(array: np.ndarray) -> Tensor:
+    """A tensor on an array that nobody may write to, and nobody does: a training set is only ever picked from."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(array)
