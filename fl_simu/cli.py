@@ -107,7 +107,7 @@ def run(
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def exec_command(strict: bool, data_dir: Optional[Path], script: Path, arguments: Tuple[str, ...]) -> None:
     """Run a SCRIPT written against PySyft 0.2, as it is."""
-    from fl_simu.exec_script import exec_script
+    from fl_simu.old_scripts.execution import exec_script
 
     raise SystemExit(exec_script(script, arguments, strict, data_dir))
 

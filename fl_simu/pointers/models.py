@@ -12,39 +12,39 @@ from fl_simu.pointers.pointers import Wrapper
 class ModuleMethods:
     """A module's side of PySyft's API: its parameters travel, and the buffers of batch norm."""
 
-    def send(self, *dest: Any, force_send: bool = False, **options: Any) -> Any:
+    def send(self: Any, *dest: Any, force_send: bool = False, **options: Any) -> Any:
         """Make every parameter a pointer to a copy of itself at a worker; missing gradients become zeros."""
         _fill_gradients(self)
         for tensor in _travellers(self):
             tensor.send_(*dest, **options)
         return self
 
-    def get(self) -> Any:
+    def get(self: Any) -> Any:
         """Bring every parameter back."""
-        for parameter in self.parameters():  # type: ignore[attr-defined]
+        for parameter in self.parameters():
             parameter.get_()
-        for buffer in self.buffers():  # type: ignore[attr-defined]
+        for buffer in self.buffers():
             if isinstance(buffer, Wrapper):
                 buffer.get_()
         return self
 
     send_, get_ = send, get
 
-    def move(self, destination: Any) -> None:
+    def move(self: Any, destination: Any) -> None:
         """Let the worker that has the parameters hand them to another one."""
         for tensor in list(_travellers(self)):
             tensor.move(destination)
 
-    def copy(self) -> Any:
+    def copy(self: Any) -> Any:
         return copy.deepcopy(self)
 
     @property
-    def owner(self) -> Any:
-        return next((tensor.owner for tensor in self.parameters()), None)  # type: ignore[attr-defined]
+    def owner(self: Any) -> Any:
+        return next((tensor.owner for tensor in self.parameters()), None)
 
     @property
-    def location(self) -> Any:
-        return next((tensor.location for tensor in self.parameters()), None)  # type: ignore[attr-defined]
+    def location(self: Any) -> Any:
+        return next((tensor.location for tensor in self.parameters()), None)
 
 
 def _travellers(module: Any) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from fl_simu.pointers.exceptions import (
     TensorsNotCollocatedException,
 )
 from fl_simu.pointers.ids import ID_PROVIDER, label_of
+from fl_simu.pointers.kinds import BATCH_NORM, IN_PLACE, INDEX, PLAIN, RECURRENT, SETTER, kind_of
 
 NO_ITEM = (
     'Error, Please consider calling ".get" method instead of ".item" method, '
@@ -138,7 +139,7 @@ class PointerTensor:
 
     def run(self, func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
         """Do there what was to be done here; see the module's docstring."""
-        kind = KINDS.get(func) or _kind(func)
+        kind = kind_of(func)
         if kind is not PLAIN:
             special = SPECIAL.get(kind)
             answer = None if special is None else special(self, args, kwargs)
@@ -252,11 +253,10 @@ class Wrapper(torch.Tensor):
         raise RuntimeError(NO_ITEM)
 
     def size(self, dim: Optional[int] = None) -> Any:  # type: ignore[override]
-        empty = torch.empty(0)
-        size = empty.size if quirks.is_strict("size") else self.child.shape.__getitem__
-        if dim is None:
-            return empty.size() if size == empty.size else self.child.shape
-        return size(dim)
+        if quirks.is_strict("size"):
+            empty = torch.empty(0)
+            return empty.size() if dim is None else empty.size(dim)
+        return self.child.shape if dim is None else self.child.shape[dim]
 
     def clone(self, *args: Any, **kwargs: Any) -> "Wrapper":  # type: ignore[override]
         """A second pointer to the same tensor, as in 0.2.4; `copy` makes a second tensor."""
@@ -417,35 +417,6 @@ def copied(tensor: Any) -> Any:
     label.id, label.description = old.id, old.description
     label.tags = copying.copy(old.tags)
     return new
-
-
-# What a function is to a pointer, found out once for each.
-PLAIN, IN_PLACE, SETTER, RECURRENT, BATCH_NORM, INDEX = "plain", "in place", "setter", "recurrent", "bn", "index"
-KINDS: Dict[Any, str] = {}
-RECURRENT_NAMES = {
-    "lstm",
-    "gru",
-    "rnn_tanh",
-    "rnn_relu",
-    "lstm_cell",
-    "gru_cell",
-    "rnn_tanh_cell",
-    "rnn_relu_cell",
-}
-NAMED = {"__set__": SETTER, "batch_norm": BATCH_NORM, "__getitem__": INDEX}
-
-
-def _kind(func: Any) -> str:
-    name = getattr(func, "__name__", "")
-    kind = NAMED.get(name, RECURRENT if name in RECURRENT_NAMES else PLAIN)
-    if (name.endswith("_") and not name.startswith("_")) or (name.startswith("__i") and name[3:-2] in OPERATORS):
-        kind = IN_PLACE
-    KINDS[func] = kind
-    return kind
-
-
-OPERATORS = {"add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"}
-OPERATORS |= {"lshift", "rshift"}
 
 
 def _skipped_batch_norm(pointer: PointerTensor, args: Any, kwargs: Dict[str, Any]) -> Any:

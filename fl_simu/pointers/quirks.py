@@ -1,7 +1,6 @@
 """Where 0.2.4 is wrong: the right thing, told once on stderr; or, after `strict()`, 0.2.4 to the letter."""
 
-import sys
-from typing import Set
+from fl_simu.kernel.notices import tell_once
 
 RIGHT = {
     "batch_norm": "batch norm works at the worker, and buffers travel with the model; 0.2.4 skips both",
@@ -14,7 +13,6 @@ RIGHT = {
 }
 
 _strict = False
-_told: Set[str] = set()
 
 
 def strict(on: bool = True) -> None:
@@ -26,12 +24,5 @@ def strict(on: bool = True) -> None:
 def is_strict(quirk: str) -> bool:
     """Whether 0.2.4's way shall be gone; if not, what is done instead is told the first time."""
     if not _strict:
-        tell(RIGHT[quirk])
+        tell_once("fl_simu.pointers: " + RIGHT[quirk])
     return _strict
-
-
-def tell(line: str) -> None:
-    """Print a line on stderr, once a process."""
-    if line not in _told:
-        _told.add(line)
-        print("fl_simu.pointers: " + line, file=sys.stderr, flush=True)

@@ -22,16 +22,13 @@ import numpy as np
 import torch
 from torch.utils.data import dataloader
 
-from fl_simu import torchvision_parts
-
-_told: Set[str] = set()
+from fl_simu.kernel.notices import tell_once
+from fl_simu.old_scripts import torchvision_parts
 
 
 def tell(line: str) -> None:
-    """Print a line on stderr, once a process."""
-    if line not in _told:
-        _told.add(line)
-        print("fl_simu: " + line, file=sys.stderr, flush=True)
+    """Say what a habit was met with."""
+    tell_once("fl_simu: " + line)
 
 
 # Module -> name that is gone -> what it was.

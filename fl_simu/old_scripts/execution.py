@@ -29,20 +29,20 @@ def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: 
     with told_in_one_line(script, "read"):
         source = script.read_bytes()
     # Only now, so that a mistyped name is told at once.
-    from fl_simu import old_habits
+    from fl_simu.old_scripts import habits
 
     if importlib.util.find_spec("syft") is None:
         from fl_simu.pointers import install, quirks
 
         install()
         quirks.strict(strict)
-    old_habits.meet(data_dir)
+    habits.meet(data_dir)
     main = sys.modules["__main__"] = ModuleType("__main__")
     vars(main).update(__file__=str(script), __builtins__=__builtins__)
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     try:
-        exec(old_habits.compiled(source, str(script)), vars(main))
+        exec(habits.compiled(source, str(script)), vars(main))
     except SystemExit:
         raise
     except BaseException as error:

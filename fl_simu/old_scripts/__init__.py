@@ -1,0 +1,1 @@
+"""Scripts written against PySyft 0.2, run as they are."""
