@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type
 import pydantic
 import torch
 
+from fl_simu import __version__
 from fl_simu import config as configuration
 from fl_simu.attacks.model_poisoning import ATTACKS
 from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
@@ -24,7 +25,7 @@ from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
-from fl_simu.kernel.machine import MODERN, prepare
+from fl_simu.kernel.machine import MODERN, prepare, syft_installed
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
@@ -234,15 +235,10 @@ def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
 
 
 def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The backend's table, with a name for "auto": syft where it is installed, and torch elsewhere."""
+    """The backend's table, with a name for "auto": syft where real syft is installed, and torch elsewhere."""
     if backend["name"] != "auto":
         return backend
     return dict(backend, name="syft" if syft_installed() else "torch")
-
-
-def syft_installed() -> bool:
-    """Whether real syft is here; nothing is imported."""
-    return not BACKENDS["syft"].missing()
 
 
 def stack() -> str:
@@ -251,11 +247,12 @@ def stack() -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Versions of what decides the numbers."""
+    """Versions of what decides the numbers; of syft, or what stands in for it, where this process uses it."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
-    syft = sys.modules.get("syft")
-    if syft is not None:
-        found["syft"] = syft.version.__version__
+    if "fl_simu.pointers" in sys.modules:
+        found["fl_simu.pointers"] = __version__
+    elif "syft" in sys.modules:
+        found["syft"] = sys.modules["syft"].version.__version__
     return found
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config, runs
-from fl_simu.assemble import load_data, plan, syft_installed
+from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import syft_installed, whose_syft
 from fl_simu.progress import progress
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
@@ -125,6 +126,7 @@ def _announce(experiment: Experiment, source: str, folder: RunFolder, say: Say) 
     """Say what is about to run; return what shows its progress."""
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
     model, backend, data = (part["name"] for part in (experiment.model, experiment.backend, experiment.data))
+    backend += f" of {whose_syft()}" if backend == "syft" else ""
     say(
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
         f"({threads}), data: {data} ({source}), in {folder.path}"
@@ -143,7 +145,7 @@ def _next_steps(ended: Ended) -> List[List[object]]:
     config_file = ended.folder.config
     return [
         ["run", config_file, "--set", "channel.mean_mbps=25"],
-        ["compare", config_file, "--backends", "syft,torch" if syft_installed() else "torch", "--rounds", 2],
+        ["compare", config_file, "--backends", "syft,torch", "--rounds", 2],
         ["list", "codecs"],
     ]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from fl_simu import scripts, studies
-from fl_simu.assemble import REGISTRIES, stack, syft_installed
+from fl_simu.assemble import REGISTRIES, stack
 from fl_simu.config import nearest
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import syft_installed, whose_syft
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
@@ -70,8 +71,8 @@ def _experiments() -> List[Tuple[str, str]]:
     """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
     found = {name: _leading_comment(studies.FOLDER / name / studies.FILE) for name in studies.names()}
     for name in scripts.names():
-        lacks = scripts.needs_syft(name) and not syft_installed()
-        found[name] = scripts.title(name) + _lack("not on this stack" if lacks else "")
+        lacks = scripts.needs_syft(name) and not whose_syft()
+        found[name] = scripts.title(name) + _lack("needs syft" if lacks else "")
     return sorted(found.items())
 
 
@@ -111,8 +112,8 @@ def diagnosis() -> str:
         lines.append("{:<12} {}".format(package, "here" if found else "missing"))
     if not syft_installed():
         lines.append(
-            "backend syft needs the legacy stack (Python 3.7): `conda env create -f environment.yml`, "
-            "or `make setup` where a Python 3.7 is installed"
+            f"backend syft runs on {whose_syft() or 'nothing'} here; real syft needs the legacy stack (Python "
+            "3.7): `conda env create -f environment.yml`, or `make setup` where a Python 3.7 is installed"
         )
     lines.append("data")
     lines += ["  " + line for line in data_listing(None).splitlines()]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from fl_simu import config, runs, scripts, studies
-from fl_simu.assemble import load_data, plan, syft_installed, versions
+from fl_simu.assemble import load_data, plan, versions
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import whose_syft
 from fl_simu.pool import run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
@@ -76,14 +77,14 @@ def reproduce(
 
 
 def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
-    """The names to reproduce; "all" leaves out, with a line, what needs syft where syft is not."""
+    """The names to reproduce; "all" leaves out, with a line, what needs syft where nothing can stand in for it."""
     wanted = list(known) if list(names) == ["all"] else list(names)
     for name in wanted:
         if name not in known:
             raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
     lacking = [name for name in wanted if name in scripts.names() and scripts.needs_syft(name)]
-    if lacking and not syft_installed():
-        need = "needs syft 0.2.4, which only the legacy stack has (Python 3.7); see `python -m fl_simu doctor`"
+    if lacking and not whose_syft():
+        need = "needs syft 0.2.4, or torch 2; see `python -m fl_simu doctor`"
         if list(names) != ["all"]:
             raise UserError(f"{lacking[0]} {need}")
         for name in lacking:

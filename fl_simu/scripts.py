@@ -1,8 +1,8 @@
 """Experiments that a config cannot describe: a script of their own, in experiments/<name>/experiment.py.
 
 The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say, and the
-line NEEDS_SYFT = True where it needs syft. It runs in a process of its own, so that what it hooks or seeds touches
-nothing else.
+line NEEDS_SYFT = True where it imports syft, which is fl_simu.pointers where real syft is not installed. It runs
+in a process of its own, so that what it hooks or seeds touches nothing else.
 """
 
 import ast
@@ -17,6 +17,7 @@ from typing import Any, Callable, List, Optional
 
 from fl_simu import studies
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import syft_installed
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
 from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
 
@@ -51,17 +52,24 @@ def names() -> List[str]:
 
 def title(name: str) -> str:
     """The first line of a script's docstring, which is read without running it."""
-    return (ast.get_docstring(_tree(name)) or "").partition("\n")[0]
+    return (ast.get_docstring(_tree(_file(name))) or "").partition("\n")[0]
 
 
 def needs_syft(name: str) -> bool:
     """Whether a script holds the line NEEDS_SYFT = True."""
+    return _needs_syft(_file(name))
+
+
+def _needs_syft(file: Path) -> bool:
     line = ast.dump(ast.parse("NEEDS_SYFT = True").body[0])
-    return any(ast.dump(statement) == line for statement in _tree(name).body)
+    return any(ast.dump(statement) == line for statement in _tree(file).body)
 
 
-def _tree(name: str) -> ast.Module:
-    file = studies.FOLDER / name / FILE
+def _file(name: str) -> Path:
+    return studies.FOLDER / name / FILE
+
+
+def _tree(file: Path) -> ast.Module:
     with told_in_one_line(file, "read"):
         text = file.read_text(encoding="utf-8", errors="replace")
     try:
@@ -80,7 +88,7 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
         (make_folder(setup.out) / TRACEBACK).unlink()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(there, studies.FOLDER / name / FILE, replace(setup, say=print)))
+    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print)))
     process.start()
     there.close()
     try:
@@ -117,15 +125,21 @@ def _work(pipe: Any, file: Path, setup: Setup) -> None:
         except (Exception, SystemExit) as error:
             write_text(setup.out / TRACEBACK, traceback.format_exc())
             pipe.send(("failed", f"{error!r}; {setup.out / TRACEBACK} tells where"))
+        # The process that waits need not wait for the end of this one, which shall come without a word.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(file: Path, setup: Setup) -> List[Any]:
+    if _needs_syft(file) and not syft_installed():
+        from fl_simu.pointers import install
+
+        install()
     return [one.as_dict() for one in _module(file).reproduce(setup)]
 
 
 def load(name: str) -> Any:
     """The module of a script, in this process."""
-    return _module(studies.FOLDER / name / FILE)
+    return _module(_file(name))
 
 
 def _module(file: Path) -> Any:

@@ -23,7 +23,7 @@ seed = 3
 rounds = 2
 ues = 4
 ues_per_round = 3
-backend = "torch"
+backend = { name = "torch", exact = true }
 codec = { name = "affine", base_bits = 2, enhancement_bits = [2] }
 channel = { name = "normal", mean_mbps = 2.0, std_mbps = 1.0 }
 protocol = { name = "base_then_enhancement", receive_s = 0.08, wait_s = 0.06 }

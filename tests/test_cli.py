@@ -5,10 +5,11 @@ import psutil
 import pytest
 
 from fl_simu import config, inventory
-from fl_simu.assemble import REGISTRIES, plan, syft_installed
+from fl_simu.assemble import REGISTRIES, plan
+from fl_simu.backends import syft_workers
 from fl_simu.cli import main
 from fl_simu.defaults import POISONING
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.machine import MODERN, syft_installed
 from fl_simu.ue.datasets import DATASETS
 
 # Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
@@ -59,7 +60,9 @@ def test_list_says_what_this_installation_lacks(ran, monkeypatch):
     def backends():
         return {line.split()[0]: line for line in ran("list", "backends").splitlines()[1:]}
 
-    assert ("(not on this stack)" in backends()["syft"]) == (not syft_installed())
+    assert "(" not in backends()["syft"]
+    monkeypatch.setattr(syft_workers, "whose_syft", lambda: "")
+    assert "(needs syft 0.2.4, or torch 2)" in backends()["syft"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "(ray is not installed: pip install 'fl_simu[ray]')" in backends()["ray"]
     assert "(" not in backends()["torch"]
@@ -142,13 +145,11 @@ def test_without_out_each_run_has_its_own_folder(small, ran, tmp_path, monkeypat
 
 
 def test_compare(small, tmp_path, fl_simu_process):
-    backends = "syft,torch" if syft_installed() else "torch"
-
-    done = fl_simu_process("compare", small, "--backends", backends, "--out", "out")
+    done = fl_simu_process("compare", small, "--backends", "syft,torch", "--out", "out")
 
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads((tmp_path / "out" / "compare.json").read_text())
-    assert [row["backend"] for row in rows] == backends.split(",")
+    assert [row["backend"] for row in rows] == ["syft", "torch"]
     assert len({row["model_sha256"] for row in rows}) == 1
     assert [row["largest_difference"] for row in rows] == [0.0] * len(rows)
     for row in rows:
@@ -156,13 +157,15 @@ def test_compare(small, tmp_path, fl_simu_process):
         summary = json.loads((tmp_path / "out" / row["backend"] / "summary.json").read_text())
         assert len(row["rounds_wall_s"]) == summary["rounds"]
         assert sum(row["rounds_wall_s"]) == pytest.approx(summary["wall_time_s"], rel=0.5)
+        used = {"syft": "syft" if syft_installed() else "fl_simu.pointers", "torch": "torch"}[row["backend"]]
+        assert list(summary["versions"])[-1] == used
         # Python with torch in it takes 100 MB at least; the test's own machine sets the bound above.
         assert 100 < row["peak_memory_mb"] < psutil.virtual_memory().total / 1e6
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_default_command_without_data_and_network(small, tmp_path, fl_simu_process):
-    text = small.read_text().replace('"torch"', '"auto"')
+    text = small.read_text().replace('{ name = "torch", exact = true }', '"auto"')
     small.write_text(text)
     (tmp_path / "mnist.toml").write_text(
         text.replace('{ name = "digits", train_samples = 400, test_samples = 100 }', '"mnist"')

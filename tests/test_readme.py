@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fl_simu import config
-from fl_simu.assemble import REGISTRIES, plan, syft_installed
+from fl_simu.assemble import REGISTRIES, plan
 from fl_simu.config import PARTS, Experiment, Training
 from fl_simu.defaults import DIGITS
 from fl_simu.results.records import RoundRecord, UeOutcome
@@ -35,10 +35,6 @@ REPLACED = {
     # Minutes on MNIST; tests/test_studies.py runs a small study.
     "python -m fl_simu reproduce graded_upload --quick": "python -m fl_simu list experiments",
 }
-if not syft_installed():
-    REPLACED["python -m fl_simu compare mine.toml --backends syft,torch"] = (
-        "python -m fl_simu compare mine.toml --backends torch"
-    )
 
 # Set-up commands: they take minutes and a network, and are the set-up that these tests run in.
 NOT_RUN = ("make ", "conda ", "python3 -m venv ", ". .venv/", "python -m pip install ")

@@ -14,7 +14,6 @@ from typing import NamedTuple, Tuple
 import pytest
 
 from fl_simu import config
-from fl_simu.assemble import syft_installed
 from fl_simu.backends.syft_workers import SyftWorkers
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.cli import main
@@ -45,8 +44,8 @@ OPTIMIZERS = {
     "momentum": 'optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }\n',
     "adam": 'optimizer = { name = "adam", lr = 0.002 }\n',
 }
-NEEDS_SYFT = pytest.mark.skipif(not syft_installed(), reason="syft needs the legacy stack")
-BACKENDS = ["torch", pytest.param("syft", marks=NEEDS_SYFT)]
+# Exact, so that on one stack every backend gives the same bits and one reference serves all.
+BACKENDS = {"torch": ["--set", 'backend={ name = "torch", exact = true }'], "syft": ["--backend", "syft"]}
 
 
 class Outcome(NamedTuple):
@@ -131,14 +130,13 @@ def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
     # Each time at least one round further, and at the latest in the middle of the run.
     moments = [(rounds, draw.uniform(0.0, 0.25)) for rounds in sorted(draw.sample(range(1, 5), kills))]
 
-    running = start("run", experiment, "--backend", backend, "--out", killed, "--realtime", 4)
+    running = start("run", experiment, *BACKENDS[backend], "--out", killed, "--realtime", 4)
     for rounds, pause_s in moments:
         assert running.stop(killed, rounds, pause_s, signal.SIGKILL) == -signal.SIGKILL
         running = start("run", "--resume", killed, "--realtime", 4)
     assert "going on after round" in running.end()
 
-    # On one stack every backend gives the same bits, so that one reference serves all.
-    assert main(["run", str(experiment), "--backend", "torch", "--out", str(whole)]) == 0
+    assert main(["run", str(experiment), *BACKENDS["torch"], "--out", str(whole)]) == 0
     assert outcome(killed)[:2] == outcome(whole)[:2]
     accepted = [ue["accepted"] for line in outcome(whole).records for ue in json.loads(line)["ues"]]
     assert set(accepted) == {"full", "base", "none"}
@@ -147,7 +145,7 @@ def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_kill_9_before_the_first_checkpoint(backend, start, small, tmp_path):
     folder = tmp_path / "run"
-    running = start("run", small, "--backend", backend, "--out", folder, "--realtime", 0.001)
+    running = start("run", small, *BACKENDS[backend], "--out", folder, "--realtime", 0.001)
     while not (folder / "rounds.jsonl").exists():
         assert running.process.poll() is None, running.output.read_text()
         time.sleep(0.005)
@@ -391,9 +389,8 @@ def test_the_same_on_every_backend_and_after_a_break_in_the_middle_of_a_round(ro
     experiment = tmp_path / "experiment.toml"
     experiment.write_text(f"protocol = {row.protocol}\n{row.more}{EVERYWHERE}")
     outcomes = {}
-    breaks = {"torch": (5, 10), "syft": (7,)} if syft_installed() else {"torch": (5, 10)}
-    for backend, calls in breaks.items():
-        run = ["run", str(experiment), "--backend", backend]
+    for backend, calls in {"torch": (5, 10), "syft": (7,)}.items():
+        run = ["run", str(experiment), *BACKENDS[backend]]
         assert main([*run, "--out", str(tmp_path / backend)]) == 0
         outcomes[backend] = outcome(tmp_path / backend)[:2]
         for call in calls:

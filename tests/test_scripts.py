@@ -263,11 +263,11 @@ def test_what_is_no_python_is_one_line(folder, capsys):
 
 def test_what_needs_syft_is_skipped_or_refused_without_it(folder, tmp_path, capsys, monkeypatch):
     put(folder, "pointers", '"""Needs syft."""\n\nNEEDS_SYFT = True\n\nimport nothing_that_is_here')
-    monkeypatch.setattr(reproducing, "syft_installed", lambda: False)
+    monkeypatch.setattr(reproducing, "whose_syft", lambda: "")
     assert main(["reproduce", "good", "pointers", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     (line,) = said.err.splitlines()
-    assert "pointers needs syft 0.2.4, which only the legacy stack has" in line and not said.out
+    assert "pointers needs syft 0.2.4, or torch 2" in line and not said.out
     assert main(["reproduce", "all", "--out", str(tmp_path / "out")]) == 0
     assert "pointers is skipped: it needs syft 0.2.4" in capsys.readouterr().out
     assert (tmp_path / "out" / "good" / "table.md").exists()

@@ -36,11 +36,18 @@ def load_state(
 ) -> None:
     """The inverse of `flatten_state`, into an optimiser that was just built.
 
-    A step count goes back as the kind that this torch keeps: a plain number on torch 1.4, a tensor on torch 2.
+    A step count goes back as the kind that this torch keeps: a plain number on torch 1.4; on torch 2 a tensor,
+    which stays here unless the optimiser is fused.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    owners = [(parameter, group) for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in flat.items():
         index, name = key.split("/")
-        is_count = name == "step" and not tensor.dtype.is_floating_point
-        value: Any = int(tensor) if is_count else place(tensor)
-        optimizer.state[parameters[int(index)]][name] = value
+        parameter, group = owners[int(index)]
+        value: Any
+        if name == "step" and not tensor.dtype.is_floating_point:
+            value = int(tensor)
+        elif name != "step" or group.get("fused"):
+            value = place(tensor)
+        else:
+            value = tensor.clone()
+        optimizer.state[parameter][name] = value

@@ -1,12 +1,12 @@
-"""PySyft 0.2.4: every UE is a VirtualWorker, the BS is the local worker, models travel as pointers.
+"""PySyft 0.2: every UE is a VirtualWorker, the BS is the local worker, models travel as pointers.
 
 The workflow is that of the notes: data sent to its worker once; `model.send(worker)`; forward, backward and the
-optimiser's step on pointers; `model.get()`; `load_state_dict` and `send` again. This is the one file that imports
-syft, and only when the backend is made: hooking replaces hundreds of attributes of torch for the whole process.
+optimiser's step on pointers; `model.get()`; `load_state_dict` and `send` again. It runs on real PySyft 0.2.4 where
+that is installed, and on fl_simu.pointers elsewhere. This is the one file that imports real syft, and only when
+the backend is made: hooking replaces hundreds of attributes of torch for the whole process.
 """
 
 import functools
-import importlib.util
 import logging
 import warnings
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import syft_installed, whose_syft
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.optimizers import Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -29,7 +30,7 @@ UNSUPPORTED_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.RNNCellBas
 
 @functools.lru_cache(maxsize=None)
 def _hooked_syft() -> Any:
-    """The syft module, with torch hooked once for this process and a local worker that saves needless work."""
+    """Real syft, with torch hooked once for this process and a local worker that saves needless work."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -39,10 +40,7 @@ def _hooked_syft() -> Any:
             from syft.serde import compression
             from syft.serde.msgpack import serde
     except ImportError as error:
-        raise UserError(
-            "backend = 'syft' is not allowed here: syft 0.2.4 needs the legacy stack (Python 3.7, torch 1.4.0); "
-            f"use backend = 'torch', or see `python -m fl_simu doctor` ({error})"
-        ) from error
+        raise UserError(f"backend = 'syft' is not allowed here: syft cannot be imported ({error})") from error
 
     class BaseStation(syft.VirtualWorker):
         """The local worker, which knows that the others live in its process and saves what that makes needless.
@@ -69,6 +67,16 @@ def _hooked_syft() -> Any:
     return syft
 
 
+@functools.lru_cache(maxsize=None)
+def _pointers() -> Any:
+    """fl_simu.pointers, with its methods on torch's classes from now on."""
+    from fl_simu import pointers
+
+    if pointers.hook is None:
+        pointers.TorchHook(torch)
+    return pointers
+
+
 class _Ue:
     """One UE: its worker, its data there, its model, which is here or there."""
 
@@ -93,13 +101,18 @@ class _Ue:
 
 @dataclass(frozen=True)
 class Syft(BackendSpec):
-    """The reference: every UE a VirtualWorker of real PySyft 0.2.4, models as pointers (legacy stack)."""
+    """The reference: every UE a VirtualWorker, models as pointers; of PySyft 0.2.4, or of fl_simu.pointers."""
 
     @classmethod
     def missing(cls) -> str:
-        return "" if importlib.util.find_spec("syft") is not None else "not on this stack"
+        return "" if whose_syft() else "needs syft 0.2.4, or torch 2"
 
     def build(self, training: LocalTraining) -> "SyftWorkers":
+        if self.missing():
+            raise UserError(
+                f"backend = 'syft' is not allowed here: it {self.missing()}; use backend = 'torch', or see "
+                "`python -m fl_simu doctor`"
+            )
         return SyftWorkers(training)
 
 
@@ -107,13 +120,15 @@ class SyftWorkers(Backend):
     """Every UE a VirtualWorker, models as pointers.
 
     Raises:
-        UserError: syft is not installed, or the model or the optimiser is one that 0.2.4 gets wrong on pointers.
+        UserError: the model or the optimiser is one that real 0.2.4 gets wrong on pointers.
     """
 
     def __init__(self, training: LocalTraining) -> None:
         super().__init__(training)
-        _refuse_what_syft_gets_wrong(training)
-        self._syft = _hooked_syft()
+        real = syft_installed()
+        if real:
+            _refuse_what_syft_gets_wrong(training)
+        self._syft = _hooked_syft() if real else _pointers()
         self._ues: Dict[int, _Ue] = {}
 
     def place(self, ue: int, shard: Shard) -> None:

@@ -4,12 +4,12 @@ On the legacy stack it has real syft; elsewhere `import syft` means fl_simu.poin
 `python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status and tracebacks.
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Optional, Sequence
 
+from fl_simu.kernel.machine import syft_installed
 from fl_simu.results.files import told_in_one_line
 
 
@@ -31,7 +31,7 @@ def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: 
     # Only now, so that a mistyped name is told at once.
     from fl_simu.old_scripts import habits
 
-    if importlib.util.find_spec("syft") is None:
+    if not syft_installed():
         from fl_simu.pointers import install, quirks
 
         install()

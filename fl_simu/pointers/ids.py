@@ -17,6 +17,8 @@ class IdProvider:
         self.given_ids = list(given_ids or ())
         self.recorded_ids: List[int] = []
         self.record_ids = False
+        # 0.2.4 keeps every id that it ever gave here.
+        self.generated: Set[int] = set()
         # A generator of its own: the script's draws from `random` stay its own.
         self._last = random.Random().randrange(MODULUS)
 

@@ -72,7 +72,9 @@ def _add_methods() -> None:
         for name in names:
             setattr(owner, name, refusing_method(f"{owner.__name__}.{name}"))
     Dataset.federate = dataset_federate  # type: ignore[attr-defined]
-    sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(_bring_adagrad_along)
+    optimizers = sys.modules["torch.optim.optimizer"]
+    optimizers.register_optimizer_step_pre_hook(_bring_adagrad_along)
+    optimizers.register_optimizer_step_post_hook(_part_momentum_from_gradient)
 
 
 def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -88,3 +90,16 @@ def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
             if isinstance(total, Wrapper):
                 total = total.get()
             state["sum"] = total if there is None else total.send(there)
+
+
+def _part_momentum_from_gradient(optimizer: Any, args: Any, kwargs: Any) -> None:
+    """SGD's momentum begins as a clone, which for a pointer is the same tensor again, and belongs to neither."""
+    if not isinstance(optimizer, optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            state = optimizer.state[parameter]
+            momentum = state.get("momentum_buffer")
+            if isinstance(momentum, Wrapper) and not momentum.child.garbage_collect_data:
+                state["momentum_buffer"] = momentum.copy()
+                momentum.child.garbage_collect_data = True

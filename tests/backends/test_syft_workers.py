@@ -1,25 +1,31 @@
-"""What is special about the syft backend: nothing of 0.2.4 leaks, and what it gets wrong is refused."""
+"""What is special about the syft backend: nothing leaks, and what real 0.2.4 gets wrong is refused there."""
 
 import gc
 import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 
-pytest.importorskip("syft", reason="needs syft 0.2.4 (legacy stack)")
-
-import psutil
-
 from fl_simu.backends.syft_workers import SyftWorkers
+from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.parameters import params_of
+from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.parameters import params_of, sha256
 from fl_simu.ue.models import Mlp, RowLstm
 from fl_simu.ue.optimizers import Adagrad, Adam, Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
 
 SHAPE, CLASSES = (1, 28, 28), 10
+real_only = pytest.mark.skipif(not syft_installed(), reason="fl_simu.pointers gets it right")
+WRONG = [
+    ({"model": Mlp(batch_norm=True)}, "BatchNorm1d"),
+    ({"model": RowLstm()}, "LSTM"),
+    ({"optimizer": Adagrad()}, "Adagrad"),
+    ({"optimizer": Adam(amsgrad=True)}, "amsgrad=True"),
+]
 
 
 def local_training(model=None, optimizer=None, **options):
@@ -67,15 +73,8 @@ def test_workers_of_a_closed_backend_are_gone():
         assert "ue0" not in known
 
 
-@pytest.mark.parametrize(
-    "wrong, named",
-    [
-        ({"model": Mlp(batch_norm=True)}, "BatchNorm1d"),
-        ({"model": RowLstm()}, "LSTM"),
-        ({"optimizer": Adagrad()}, "Adagrad"),
-        ({"optimizer": Adam(amsgrad=True)}, "amsgrad=True"),
-    ],
-)
+@real_only
+@pytest.mark.parametrize("wrong, named", WRONG)
 def test_what_syft_gets_wrong_is_refused_in_one_line(wrong, named):
     with pytest.raises(UserError, match=named) as refusal:
         SyftWorkers(local_training(**wrong))
@@ -83,6 +82,23 @@ def test_what_syft_gets_wrong_is_refused_in_one_line(wrong, named):
     assert "use backend = 'torch'" in str(refusal.value)
 
 
+@pytest.mark.skipif(syft_installed(), reason="refused, as above")
+@pytest.mark.parametrize("wrong, named", WRONG)
+def test_what_syft_gets_wrong_is_right_on_our_pointers(wrong, named):
+    local, data = local_training(**wrong), Shard(torch.randn(64, *SHAPE), torch.randint(0, CLASSES, (64,)), None)
+    trained = []
+    for backend in (SyftWorkers(local), TorchLoop(local)):
+        for ue in (0, 1):
+            backend.place(ue, data._replace(indices=torch.arange(32) + 32 * ue))
+        params = initial_params(local.make_module, 1)
+        for round in range(2):
+            params = one_round(backend, params, round)[1]
+        trained.append(sha256(params))
+        backend.close()
+    assert trained[0] == trained[1], named
+
+
+@real_only
 def test_syft_itself_loses_the_running_maximum_of_amsgrad():
     """The reason for one of the refusals: pointers and tensors part ways."""
     code = (
@@ -112,7 +128,5 @@ def test_a_module_built_after_hooking_starts_from_the_same_weights():
         "import torch, sys; from fl_simu.ue.models import Mlp; from fl_simu.kernel.parameters import *\n"
         "torch.manual_seed(3); sys.stdout.write(sha256(params_of(Mlp((32,)).build((1, 28, 28), 10))))"
     )
-    from fl_simu.kernel.parameters import sha256
-
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert done.stdout.decode() == sha256(here)

@@ -1,11 +1,9 @@
 """Four points: from the initial weights that the script finds, torch and syft print the notes' numbers."""
 
 import numpy as np
-import pytest
 import torch
 from torch import nn, optim
 
-from fl_simu.assemble import syft_installed
 from fl_simu.scripts import Setup, load, run_script
 
 script = load("four_points")
@@ -78,7 +76,6 @@ def test_the_parallel_form_is_the_closed_form():
     assert len(losses) == 20
 
 
-@pytest.mark.skipif(not syft_installed(), reason="needs syft 0.2.4 (legacy stack)")
 def test_syft_prints_every_number_of_the_notes(tmp_path):
     comparisons = run_script("four_points", Setup(True, tmp_path))
     of_notes = [one.verdict for one in comparisons if one.notes is not None]

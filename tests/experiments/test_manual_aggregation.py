@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from fl_simu.assemble import syft_installed
 from fl_simu.scripts import Setup, load, run_script
 from fl_simu.ue.datasets import Mnist, Samples, presence
 
@@ -47,7 +46,6 @@ def test_the_notes_test_loop_prints_before_it_ends_and_divides_too_often():
     assert loss == pytest.approx(16 / size, rel=1e-2)
 
 
-@pytest.mark.skipif(not syft_installed(), reason="needs syft 0.2.4 (legacy stack)")
 def test_the_users_of_the_notes_are_one_user(tmp_path):
     if not any(row.name == Mnist.name and row.present for row in presence()):
         pytest.skip("needs MNIST; FL_SIMU_DATA may say where it is")

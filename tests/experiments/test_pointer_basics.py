@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from fl_simu.assemble import syft_installed
 from fl_simu.scripts import Setup, load, run_script
 
 
@@ -22,7 +21,6 @@ def test_only_ids_are_left_out(text, words):
     assert load("pointer_basics").without_ids(text).endswith(words)
 
 
-@pytest.mark.skipif(not syft_installed(), reason="needs syft 0.2.4 (legacy stack)")
 def test_syft_prints_the_notes_lines(tmp_path):
     comparisons = {one.what: one for one in run_script("pointer_basics", Setup(True, tmp_path))}
     of_notes = [one for one in comparisons.values() if one.notes is not None]

@@ -1,6 +1,5 @@
 """What every backend must do: the same as the loop written out below, bit for bit or within what it states."""
 
-import importlib.util
 from functools import partial
 
 import pytest
@@ -53,8 +52,6 @@ TOLERANCES = {(Vectorized, "rmsprop kept"): 1e-4}
 
 @pytest.fixture(params=sorted(SPECS))
 def spec(request):
-    if request.param == "syft" and importlib.util.find_spec("syft") is None:
-        pytest.skip("syft 0.2.4 needs the legacy stack")
     if request.param == "ray":
         request.getfixturevalue("running_ray")
     if request.param == "vectorized" and not MODERN:

@@ -151,6 +151,25 @@ def test_optimizer(name, when, resident, bob):
         assert torch.allclose(found, parameter, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("zeroed", [True, False], ids=["gradients set to 0", "gradients that add up"])
+def test_momentum_is_no_part_of_the_gradient(zeroed, bob):
+    trained = []
+    for remote in (False, True):
+        model, (inputs, labels) = network(), data()
+        optimizer = OPTIMIZERS["sgd_momentum"](model.parameters())
+        if remote:
+            model.send(bob)
+            inputs, labels = inputs.send(bob), labels.send(bob)
+        for _ in range(3):
+            for parameter in model.parameters() if zeroed else ():
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
+            F.cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+        trained.append(list((model.get() if remote else model).parameters()))
+    assert all(torch.allclose(*pair, rtol=1e-5, atol=1e-7) for pair in zip(*trained))
+
+
 @pytest.mark.parametrize("name", ["sgd_momentum", "adam"])
 @pytest.mark.parametrize("resident", [True, False], ids=["resident", "fetched each step"])
 def test_objects_are_constant_over_steps(name, resident, bob):
@@ -170,13 +189,15 @@ def test_objects_are_constant_over_steps(name, resident, bob):
     del loss
 
 
-def test_everything_leaves_with_the_model(bob):
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_everything_leaves_with_the_model_and_its_optimizer(name, bob):
     inputs, labels = (tensor.send(bob) for tensor in data())
     model = network()
-    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    optimizer = OPTIMIZERS[name](model.parameters())
     model.send(bob)
     steps(model, optimizer, [(inputs, labels)] * 3)
     model.get()
+    del optimizer
     assert count(bob) == 2
     del inputs, labels
     assert count(bob) == 0

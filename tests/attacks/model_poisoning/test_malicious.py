@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from fl_simu.assemble import syft_installed
 from fl_simu.attacks.model_poisoning.base import Hostile, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
 from fl_simu.backends.torch_loop import TorchLoop
@@ -176,7 +175,6 @@ def left(out):
     return records, json.loads((out / "summary.json").read_text())["model_sha256"]
 
 
-@pytest.mark.skipif(not syft_installed(), reason="syft needs the legacy stack")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_syft_and_torch_tell_the_same(attack, small, tmp_path):
     file = run_file(small, attack)
