@@ -1,12 +1,14 @@
 """Child processes, each fresh, with one thread, and with glibc's malloc set alike for all of them."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Union
 
+PathLike = Union[str, Path]
 HERE = Path(__file__).resolve().parent
 # By default glibc gives big blocks back to the system and asks for them again, at the cost of a fault a page.
 # Which of two programs that slows more is chance, so neither does it.
@@ -45,11 +47,17 @@ def figures_of(script: str, *arguments: str, **changes: Optional[str]) -> Dict[s
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-class Rounds:
-    """A child that makes a round of one backend whenever it is told to."""
+class Turns:
+    """A child that does a piece of work whenever it is told to: so several can take turns.
 
-    def __init__(self, backend: str, *arguments: str) -> None:
-        command = [sys.executable, str(HERE / "backend_rounds.py"), backend, *arguments]
+    Args:
+        script: of this folder; it works for each line that it reads and answers with a line of JSON.
+        arguments: its own.
+        python: of the environment that it runs in.
+    """
+
+    def __init__(self, script: str, *arguments: object, python: PathLike = sys.executable) -> None:
+        command = [str(python), str(HERE / script), *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -59,15 +67,24 @@ class Rounds:
             text=True,
         )
 
-    def __enter__(self) -> "Rounds":
+    def __enter__(self) -> "Turns":
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.process.communicate()
 
-    def round(self) -> Dict[str, float]:
-        """Seconds of one round, on the wall clock and of this process's own computing."""
+    def take(self) -> Dict[str, float]:
+        """Let it work once; what it answers.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(" ".join(map(str, self.process.args)) + " has ended")
+        return json.loads(answer)

@@ -3,7 +3,7 @@
 from statistics import median
 
 import pytest
-from children import Rounds, figures_of
+from children import Turns, figures_of
 
 from fl_simu.kernel.machine import syft_installed
 
@@ -16,12 +16,13 @@ SETTINGS = {64: (3, "1.15"), 4: (2, "1.50")}
 @pytest.mark.parametrize("batch_size", SETTINGS)
 def test_syft_against_torch(batch_size, report):
     ues, goal = SETTINGS[batch_size]
-    arguments = ("--batch-size", str(batch_size), "--ues", str(ues))
+    arguments = ("--batch-size", batch_size, "--ues", ues)
     pairs = []
     for _ in range(REPEATS):
-        with Rounds("torch", *arguments) as torch_rounds, Rounds("syft", *arguments) as syft_rounds:
+        plain, hooked = (Turns("backend_rounds.py", backend, *arguments) for backend in ("torch", "syft"))
+        with plain, hooked:
             # The first of each is not like the others: caches, and memory not yet asked for.
-            turns = [(torch_rounds.round(), syft_rounds.round()) for _ in range(1 + ROUNDS)]
+            turns = [(plain.take(), hooked.take()) for _ in range(1 + ROUNDS)]
         pairs += turns[1:]
     for clock, name in (("wall_s", "wall clock"), ("cpu_s", "CPU time")):
         torch_s, syft_s = ([pair[side][clock] for pair in pairs] for side in (0, 1))

@@ -1,6 +1,7 @@
 """`python -m benchmarks.peers`: every job on every framework, then docs/benchmarks.json and docs/benchmarks.md."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 import torch
 
-from benchmarks.children import environment, figures_of
+from benchmarks.children import Turns, environment, figures_of
 from benchmarks.peers import data, machine, page
 from benchmarks.peers.jobs import JOBS, QUICK, Arrays, Job, write
 from fl_simu.assemble import stack
@@ -27,8 +28,11 @@ from fl_simu.results.files import write_text
 from fl_simu.ue.datasets import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("overhead", "startup", "many_ues")
+EXTRAS = ("overhead", "startup", "many_ues", "pointers")
 STARTS = 3
+# Model and batch size -> steps of a turn: about half a second of real syft's.
+POINTER_STEPS = {("cnn", 64): 4, ("cnn", 4): 20, ("cnn", 1): 30, ("linear", 4): 100}
+TURNS = 12
 Figures = Dict[str, Any]
 
 
@@ -157,14 +161,17 @@ class Run:
         for table in self.backends:
             told = ", ".join(f"{key} = {value}" for key, value in table.items() if key != "name")
             label = f"fl_simu, backend {table['name']}" + (f" ({told})" if told else "")
-            mine.append((self.child("fl_simu", path, "fl_simu", label, backend=table), table, label))
+            # One process does all; a product over a stack of models is long enough for several threads.
+            for threads in [1, several] if table["name"] == "vectorized" and several > 1 else [1]:
+                label += f", {threads} threads" if threads > 1 else ""
+                options = {"backend": table, "threads": threads}
+                mine.append((self.child("fl_simu", path, "fl_simu", label, threads, **options), options, label))
         rows += [row for row, _, _ in mine]
-        ran = [(median(row["seconds"][1:]), table, label) for row, table, label in mine if "seconds" in row]
+        ran = [(median(row["seconds"][1:]), options, label) for row, options, label in mine if "seconds" in row]
         if ran:
-            _, table, label = min(ran, key=lambda one: one[0])
-            rows.append(
-                self.child("fl_simu", path, "fl_simu/whole", f"{label}, whole run", backend=table, whole=True)
-            )
+            _, options, label = min(ran, key=lambda one: one[0])
+            threads, label = options["threads"], f"{label}, whole run"
+            rows.append(self.child("fl_simu", path, "fl_simu/whole", label, threads, whole=True, **options))
         rows.append(self.child("flower", path, "flower", "Flower", file=str(path), cores=several))
         rows.append(self.child("fedlab", path, "fedlab", "FedLab"))
         rows.append(self.child("pfl", path, "pfl/1", "pfl-research, 1 thread", threads=1))
@@ -243,6 +250,31 @@ class Run:
                 say(f"start-up, {name} stack, {table['name']}: {row.get('failed') or row['seconds']}")
                 rows.append(row)
         return rows
+
+    def pointers(self) -> List[Figures]:
+        """Milliseconds of a training step on plain tensors and on pointers of real syft and of ours."""
+        stacks = {"syft 0.2.4": self.given.legacy_python, "fl_simu.pointers": Path(sys.executable)}
+        hows, rows = ("plain", "resident", "fetched"), []
+        for (model, batch_size), steps in POINTER_STEPS.items():
+            for name, python in stacks.items():
+                row: Figures = {"model": model, "batch_size": batch_size, "whose": name}
+                if python.exists():
+                    row.update(self._steps_in_turns(python, hows, (model, batch_size, steps)))
+                else:
+                    row["failed"] = f"not installed: {python} is missing"
+                say(f"pointers: {row}")
+                rows.append(row)
+        return rows
+
+    def _steps_in_turns(self, python: Path, hows: Sequence[str], arguments: Sequence[object]) -> Figures:
+        turns = 2 if self.given.quick else 1 + TURNS
+        with contextlib.ExitStack() as stack:
+            children = [
+                stack.enter_context(Turns("pointer_steps.py", how, *arguments, python=python)) for how in hows
+            ]
+            taken = [[child.take()["ms"] for child in children] for _ in range(turns)]
+        # The first turn of each is not like the others.
+        return {how: list(one) for how, one in zip(hows, zip(*taken[1:]))}
 
     def many_ues(self) -> Figures:
         """A run that knows many UEs and draws a few."""

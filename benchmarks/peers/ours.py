@@ -29,14 +29,17 @@ from fl_simu.ue.partition import Partition
 from fl_simu.ue.training import Key, Shard
 
 
-def run(job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole: bool = False) -> Outcome:
+def run(
+    job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole: bool = False, threads: int = 1
+) -> Outcome:
     """The job on one backend.
 
     Args:
         backend: the part's table, `{"name": ...}` and arguments.
         whole: whether coordinator, protocol, link and records run too, or the backend and the mean alone.
+        threads: of torch, in this process.
     """
-    planned = plan(config.parse(experiment(job, rounds, backend=dict(backend))))
+    planned = plan(config.parse(experiment(job, rounds, backend=dict(backend), threads=threads)))
     spec = planned.parts["backend"]
     table = complete_part("backend", spec)
     told = ", ".join(f"{key} = {value!r}" for key, value in table.items() if key != "name")
@@ -47,7 +50,7 @@ def run(job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole
         seconds, params = _backend_alone(planned, job, arrays)
         settings = f"{told}; send, train, get and the mean"
     # A backend with processes of its own says how many; 0 stands for one a core.
-    cores = getattr(spec, "actors", 1) or os.cpu_count() or 1
+    cores = getattr(spec, "actors", threads) or os.cpu_count() or 1
     versions = {"ray of fl_simu": sys.modules["ray"].__version__} if "ray" in sys.modules else {}
     return Outcome(seconds, params, cores, settings, versions)
 
@@ -71,7 +74,7 @@ def experiment(job: Job, rounds: int, **parts: Any) -> Dict[str, Any]:
 
 def _backend_alone(planned: Plan, job: Job, arrays: Arrays) -> Any:
     backend = planned.backend
-    prepare(1)
+    prepare(planned.experiment.threads)
     for ue, rows in enumerate(arrays.rows):
         backend.place(ue, Shard(arrays.images, arrays.labels, rows))
     model, rule = [arrays.initial], Mean()

@@ -123,7 +123,34 @@ def goals(figures: Figures) -> List[Goal]:
         starts = [row for row in figures.get("startup", ()) if row["backend"] == backend and "failed" not in row]
         slowest = max((median(row["seconds"]) for row in starts), default=None)
         rows.append(Goal(f"start-up of backend {backend}, s, on its slower stack", slowest, goal, False, "{:.1f}"))
+    for how, told in _POINTER_WAYS.items():
+        shares = [share for (_, _, way), share in pointer_shares(figures).items() if way == how]
+        what = f"overhead of a step on pointers, {told}: ours / real syft's, the worst of four models and batches"
+        rows.append(Goal(what, max(shares, default=None), 0.25, False))
     return rows
+
+
+_POINTER_WAYS = {"resident": "the model stays at its worker", "fetched": "it is sent and fetched each step"}
+
+
+def pointer_overheads(figures: Figures) -> Dict[Tuple[str, int, str, str], float]:
+    """(model, batch size, way, whose pointers) -> milliseconds that a step takes longer than on plain tensors."""
+    rows = [row for row in figures.get("pointers", ()) if "failed" not in row]
+    return {
+        (row["model"], row["batch_size"], how, row["whose"]): median(row[how]) - median(row["plain"])
+        for row in rows
+        for how in _POINTER_WAYS
+    }
+
+
+def pointer_shares(figures: Figures) -> Dict[Tuple[str, int, str], float]:
+    """(model, batch size, way) -> what our pointers cost, over what real syft's cost."""
+    found = pointer_overheads(figures)
+    return {
+        (model, batch_size, how): ours / found[model, batch_size, how, "syft 0.2.4"]
+        for (model, batch_size, how, whose), ours in found.items()
+        if whose != "syft 0.2.4" and (model, batch_size, how, "syft 0.2.4") in found
+    }
 
 
 def render(figures: Figures) -> str:
@@ -258,4 +285,31 @@ def _beside(figures: Figures) -> str:
             f"images are {many['data_mb']:.0f} MB. "
             '`make benchmark ARGS="--jobs many_ues"`\n'
         )
+    if figures.get("pointers"):
+        parts.append(_pointers(figures))
     return "\n".join(parts)
+
+
+def _pointers(figures: Figures) -> str:
+    overheads, shares = pointer_overheads(figures), pointer_shares(figures)
+    rows = [["model, batch", "pointers of", "plain, ms", "resident, ms", "overhead", "fetched, ms", "overhead"]]
+    for row in figures["pointers"]:
+        name, whose = f"{row['model']}, {row['batch_size']}", row["whose"]
+        if "failed" in row:
+            rows.append([name, whose, row["failed"], *[NOTHING] * 4])
+            continue
+        cells = [name, whose, f"{median(row['plain']):.2f}"]
+        for how in _POINTER_WAYS:
+            key = (row["model"], row["batch_size"], how)
+            over = f"{overheads[(*key, whose)]:.2f}"
+            ours = whose != "syft 0.2.4" and key in shares
+            cells += [f"{median(row[how]):.2f}", f"{over} ({shares[key]:.2f} of syft's)" if ours else over]
+        rows.append(cells)
+    return (
+        "## What pointers cost\n\n"
+        "Milliseconds of a training step of the MNIST CNN and of `Linear(2, 1)`, forward, backward and SGD, on "
+        "plain tensors, on pointers with the model at its worker (resident), and with `model.send` before and "
+        "`model.get` after each step (fetched). Real syft 0.2.4 runs on torch 1.4, fl_simu.pointers on today's; "
+        "each is compared with plain torch of its own stack, in processes that take turns. "
+        '`make benchmark ARGS="--jobs pointers"`\n\n' + markdown_table(rows)
+    )

@@ -316,30 +316,39 @@ class _Hand(threading.Thread):
         self._actor, self._held = remote.remote(self._training, torch.__version__), 0
         self._ray.get(self._actor.ready.remote())
 
-    def _hand_arrays_over(self) -> None:
-        waiting = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
-        self._held += len(waiting)
-        self._ray.get(waiting)
-
     def _serve(self) -> None:
-        """Let the actor work until it is lost, or until there is no more to do."""
-        errors, call = self._ray.exceptions, self._queue.take()
-        while call:
+        """Let the actor work until it is lost, or until there is no more to do.
+
+        While it is at one call it has the next one already, and goes on while this thread unpacks what came back.
+        """
+        errors, begun = self._ray.exceptions, self._begin(self._queue.take())
+        while begun:
+            call, result = begun
+            following = self._begin(self._queue.take(ahead=True))
             try:
-                self._hand_arrays_over()
-                errands = [job.content for job in call]
-                trained, seconds = self._ray.get(self._actor.train.remote(call[0].shared, errands))
+                trained, seconds = self._ray.get(result)
                 outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
             except errors.RayTaskError as error:
                 self._queue.failed(call, getattr(error, "cause", None) or error)
             except errors.RayError as error:
+                if following:
+                    self._queue.again(following[0])
                 self._lost(call, error)
                 return
             except Exception as error:
                 self._queue.failed(call, error)
             else:
                 self._queue.done(call, outcomes, seconds)
-            call = self._queue.take()
+            begun = following or self._begin(self._queue.take())
+
+    def _begin(self, call: List[Job]) -> Optional[Tuple[List[Job], Any]]:
+        """Hand a call to the actor; what it will answer. None for no call."""
+        if not call:
+            return None
+        while self._held < len(self._arrays):
+            self._actor.hold.remote(*self._arrays[self._held])
+            self._held += 1
+        return call, self._actor.train.remote(call[0].shared, [job.content for job in call])
 
     def _lost(self, call: List[Job], error: Exception) -> None:
         if self._queue.closed:

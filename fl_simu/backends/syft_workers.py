@@ -10,7 +10,7 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Sequence
+from typing import Any, Callable, Dict, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -78,16 +78,23 @@ def _pointers() -> Any:
 
 
 class _Ue:
-    """One UE: its worker, its data there, its model, which is here or there."""
+    """One UE: its worker, its data there, its model, which is here or there and is made when it is first drawn."""
 
-    def __init__(self, syft: Any, name: str, module: Any) -> None:
+    def __init__(self, syft: Any, name: str, make_module: Callable[[], nn.Module]) -> None:
         self.worker = syft.VirtualWorker(syft.hook, id=name)
-        self.module = module
+        self._make_module = make_module
+        self._module: Any = None
         self.optimizer: Any = None
         self.images: Any = None
         self.labels: Any = None
         self.samples = 0
         self.away = False
+
+    @property
+    def module(self) -> Any:
+        if self._module is None:
+            self._module = self._make_module()
+        return self._module
 
     def bring_home(self) -> None:
         if self.away:
@@ -132,7 +139,7 @@ class SyftWorkers(Backend):
         self._ues: Dict[int, _Ue] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
-        place = self._ues[ue] = _Ue(self._syft, f"ue{ue}", self.training.make_module())
+        place = self._ues[ue] = _Ue(self._syft, f"ue{ue}", self.training.make_module)
         place.images = _send(shard.images.index_select(0, shard.indices), place.worker)
         place.labels = _send(shard.labels.index_select(0, shard.indices), place.worker)
         place.samples = len(shard.indices)

@@ -19,8 +19,8 @@ class Torch(BackendSpec):
     Args:
         device: "cpu", "cuda" or "cuda:<index>".
         exact: whether every sum is made as the plain loop makes it. Otherwise torch 2 lays convolutions out
-            channels-last and takes an optimiser's step in one call: a third faster, and the weights agree within
-            1e-5 relative after a round.
+            channels-last and takes an optimiser's step in one call: up to a third faster, and the weights agree
+            within 1e-5 relative after a round.
     """
 
     device: str = "cpu"

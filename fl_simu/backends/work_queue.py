@@ -95,9 +95,16 @@ class WorkQueue:
         with self._changed:
             self._forget(job)
 
-    def take(self) -> List[Job]:
-        """The jobs of a hand's next call, as soon as there are any; empty when the queue is closed."""
+    def take(self, ahead: bool = False) -> List[Job]:
+        """The jobs of a hand's next call, as soon as there are any; empty when the queue is closed.
+
+        Args:
+            ahead: for a hand that is busy, and does not wait: empty as well where too little is left to be taken
+                from those who are not.
+        """
         with self._changed:
+            if ahead and (len(self._waiting) <= self._hands or not self._may_begin()):
+                return []
             self._changed.wait_for(lambda: self.closed or self._may_begin())
             if self.closed:
                 return []

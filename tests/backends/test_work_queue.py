@@ -61,6 +61,22 @@ def test_short_jobs_share_calls_that_get_shorter_towards_the_end(hands):
     assert len(lengths) < 1000 * 0.001 / CALL_S + 12 * hands
 
 
+def test_a_busy_hand_takes_ahead_only_what_nobody_idle_could_have():
+    queue = WorkQueue(hands=2, room=10)
+    queue.add(jobs(1, 1, 1, 1))
+    assert len(queue.take()) == len(queue.take(ahead=True)) == 1
+    assert queue.take(ahead=True) == []
+    assert len(queue.take()) == len(queue.take()) == 1
+    assert queue.take(ahead=True) == []
+
+
+def test_nobody_takes_ahead_what_there_is_no_room_for():
+    queue = WorkQueue(hands=1, room=1)
+    queue.add(jobs(1, 1, 1))
+    assert len(queue.take()) == 1
+    assert queue.take(ahead=True) == []
+
+
 def test_a_call_holds_jobs_of_one_model_only():
     queue = WorkQueue(hands=1, room=100)
     queue.add(jobs(1))
