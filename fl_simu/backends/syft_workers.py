@@ -93,7 +93,9 @@ class _Ue:
     @property
     def module(self) -> Any:
         if self._module is None:
-            self._module = self._make_module()
+            # Its initial numbers are overwritten; torch's own draws are left alone.
+            with torch.random.fork_rng(devices=[]):
+                self._module = self._make_module()
         return self._module
 
     def bring_home(self) -> None:
