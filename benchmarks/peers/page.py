@@ -1,5 +1,6 @@
 """docs/benchmarks.md from the figures, and nothing else: no figure is made here but medians, ratios and shares."""
 
+from operator import sub
 from pathlib import Path
 from statistics import median
 from string import Template
@@ -134,10 +135,13 @@ _POINTER_WAYS = {"resident": "the model stays at its worker", "fetched": "it is 
 
 
 def pointer_overheads(figures: Figures) -> Dict[Tuple[str, int, str, str], float]:
-    """(model, batch size, way, whose pointers) -> milliseconds that a step takes longer than on plain tensors."""
+    """(model, batch size, way, whose pointers) -> milliseconds that a step takes longer than on plain tensors.
+
+    The median over the turns, in each of which all ways were tried one after the other.
+    """
     rows = [row for row in figures.get("pointers", ()) if "failed" not in row]
     return {
-        (row["model"], row["batch_size"], how, row["whose"]): median(row[how]) - median(row["plain"])
+        (row["model"], row["batch_size"], how, row["whose"]): median(map(sub, row[how], row["plain"]))
         for row in rows
         for how in _POINTER_WAYS
     }
@@ -310,6 +314,7 @@ def _pointers(figures: Figures) -> str:
         "Milliseconds of a training step of the MNIST CNN and of `Linear(2, 1)`, forward, backward and SGD, on "
         "plain tensors, on pointers with the model at its worker (resident), and with `model.send` before and "
         "`model.get` after each step (fetched). Real syft 0.2.4 runs on torch 1.4, fl_simu.pointers on today's; "
-        "each is compared with plain torch of its own stack, in processes that take turns. "
+        "each is compared with plain torch of its own stack, in processes that take turns; the overhead is the "
+        "median of the turns' differences. "
         '`make benchmark ARGS="--jobs pointers"`\n\n' + markdown_table(rows)
     )

@@ -95,8 +95,13 @@ class LocalTraining:
         return np.argsort(draws, axis=2, kind="stable")
 
     def seed_torch(self, key: Key) -> None:
-        """Set torch's generator, from which dropout draws, to this UE's and round's place."""
-        torch.manual_seed(torch_seed(key.seed, "training", key.ue, key.round))
+        """Set torch's generators, from which dropout draws, to this UE's and round's place."""
+        seed = torch_seed(key.seed, "training", key.ue, key.round)
+        if torch.cuda.is_initialized():
+            torch.manual_seed(seed)
+        else:
+            # The same for the processor. Of devices that nobody uses torch would note who asked, in a millisecond.
+            torch.default_generator.manual_seed(seed)
 
     def trainee(self) -> nn.Module:
         """A module to train in this process, laid out for it."""
