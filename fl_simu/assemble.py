@@ -249,10 +249,11 @@ def stack() -> str:
 def versions() -> Dict[str, str]:
     """Versions of what decides the numbers; of syft, or what stands in for it, where this process uses it."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
-    if "fl_simu.pointers" in sys.modules:
+    if syft_installed():
+        if "syft" in sys.modules:
+            found["syft"] = sys.modules["syft"].version.__version__
+    elif "fl_simu.pointers" in sys.modules:
         found["fl_simu.pointers"] = __version__
-    elif "syft" in sys.modules:
-        found["syft"] = sys.modules["syft"].version.__version__
     return found
 
 

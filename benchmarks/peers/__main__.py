@@ -28,7 +28,7 @@ from fl_simu.results.files import write_text
 from fl_simu.ue.datasets import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("overhead", "startup", "many_ues", "pointers")
+EXTRAS = ("where_time_goes", "overhead", "startup", "many_ues", "pointers")
 STARTS = 3
 # Model and batch size -> steps of a turn: about half a second of real syft's.
 POINTER_STEPS = {("cnn", 64): 4, ("cnn", 4): 20, ("cnn", 1): 30, ("linear", 4): 100}
@@ -218,16 +218,28 @@ class Run:
         say(f"  {label}: {median(told['seconds'][1:]):.3f} s a round")
         return {**row, **told}
 
+    def dealt(self, name: str, rounds: int) -> str:
+        """The file of a job with so many rounds."""
+        job = (QUICK if self.given.quick else JOBS)[name]
+        path = self.folder / f"{name}-{rounds}.npz"
+        write(path, job, data.deal(job, DATASETS[job.data]().load(), rounds))
+        return str(path)
+
+    def where_time_goes(self) -> List[Figures]:
+        """Seconds of each operator of torch, of two rounds of each job on backend torch."""
+        rows = []
+        for name, job in JOBS.items():
+            say(f"where the time goes: {name}")
+            told = figures_of_module("benchmarks.peers.where_time_goes", self.dealt(name, 2))
+            rows.append({"name": name, "title": job.title, **told})
+        return rows
+
     def overhead(self) -> Figures:
         """What a round of the first job costs beside training."""
-        job, rounds = (QUICK if self.given.quick else JOBS)["notes"], 8
-        dataset = DATASETS[job.data]().load()
-        arrays = data.deal(job, dataset, rounds)
-        path = self.folder / "overhead.npz"
-        write(path, job, arrays)
+        path = self.dealt("notes", 8)
         say("the coordinator alone")
         return {
-            name: figures_of_module("benchmarks.peers.overhead", str(path), flag)["seconds"]
+            name: figures_of_module("benchmarks.peers.overhead", path, flag)["seconds"]
             for name, flag in (("seconds", "--records"), ("checkpoint_seconds", "--checkpoints"))
         }
 

@@ -249,8 +249,27 @@ def _row(job: Figures, row: Figures, machine: Figures, mine: Optional[float]) ->
     ]
 
 
+def _where_time_goes(rows: Sequence[Figures]) -> str:
+    cells = [["job", "operators of torch, percent of the rounds", "the rest"]]
+    for row in rows:
+        shares = {name: 100 * taken / row["rounds_s"] for name, taken in row["operators_s"].items()}
+        # The other names are ranges around operators, which torch's own Python marks.
+        operators = {name: share for name, share in shares.items() if name.startswith("aten::")}
+        largest = sorted(operators.items(), key=lambda one: -one[1])[:9]
+        told = ", ".join(f"`{name[len('aten::') :]}` {share:.0f}" for name, share in largest)
+        cells.append([row["name"], told, f"{100 - sum(share for _, share in largest):.0f}"])
+    return (
+        "## Where the time goes\n\n"
+        "Two rounds of each job on backend torch, one thread, under torch's profiler, the first one included. The "
+        "rest is smaller operators, Python, and the profiler's own work. "
+        '`make benchmark ARGS="--jobs where_time_goes"`\n\n' + markdown_table(cells)
+    )
+
+
 def _beside(figures: Figures) -> str:
     parts = []
+    if figures.get("where_time_goes"):
+        parts.append(_where_time_goes(figures["where_time_goes"]))
     alone = figures.get("overhead")
     if alone:
         record, checkpoint = (median(alone[key][1:]) for key in ("seconds", "checkpoint_seconds"))

@@ -326,7 +326,9 @@ class _Hand(threading.Thread):
             call, result = begun
             following = self._begin(self._queue.take(ahead=True))
             try:
-                trained, seconds = self._ray.get(result)
+                if isinstance(result, Exception):
+                    raise result
+                *_, (trained, seconds) = self._ray.get(result)
                 outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
             except errors.RayTaskError as error:
                 self._queue.failed(call, getattr(error, "cause", None) or error)
@@ -342,13 +344,17 @@ class _Hand(threading.Thread):
             begun = following or self._begin(self._queue.take())
 
     def _begin(self, call: List[Job]) -> Optional[Tuple[List[Job], Any]]:
-        """Hand a call to the actor; what it will answer. None for no call."""
+        """Hand a call to the actor, after the arrays that it has not seen; what will be answered, the call's last,
+        or why it cannot be handed over. None for no call."""
         if not call:
             return None
-        while self._held < len(self._arrays):
-            self._actor.hold.remote(*self._arrays[self._held])
-            self._held += 1
-        return call, self._actor.train.remote(call[0].shared, [job.content for job in call])
+        try:
+            answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
+            self._held += len(answers)
+            answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
+        except Exception as error:
+            return call, error
+        return call, answers
 
     def _lost(self, call: List[Job], error: Exception) -> None:
         if self._queue.closed:
