@@ -280,7 +280,6 @@ CONFIG = [
         "--address auto",
         "none of torch joins a cluster",
     ),
-    sets("syft without syft", "backend=syft", "backend = 'syft'", "legacy stack", stack="no syft"),
     sets("stacks without torch 2", "backend=vectorized", "backend = 'vectorized'", "modern stack", stack="syft"),
     sets("stack with dropout", "backend=vectorized model.dropout=0.5", "random numbers", stack="no syft"),
     sets("stack with batch norm", "backend=vectorized model.batch_norm=true", "batch norm", stack="no syft"),

@@ -9,6 +9,7 @@ import psutil
 import pytest
 import torch
 
+from fl_simu.backends import syft_workers
 from fl_simu.backends.syft_workers import SyftWorkers
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.errors import UserError
@@ -71,6 +72,13 @@ def test_workers_of_a_closed_backend_are_gone():
         assert "ue0" in known
         backend.close()
         assert "ue0" not in known
+
+
+def test_where_nobody_has_syft_it_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(syft_workers, "whose_syft", lambda: "")
+    with pytest.raises(UserError, match=r"needs syft 0\.2\.4, or torch 2; use backend = 'torch'") as refusal:
+        syft_workers.Syft().build(local_training())
+    assert "\n" not in str(refusal.value)
 
 
 @real_only
