@@ -89,12 +89,12 @@ class Arrays:
 
     def of(self, ue: int, round: int) -> Tuple[Tensor, Tensor]:
         """A client's images and labels in the order of a round."""
-        rows = self.rows[ue][self.orders[round, ue]]
+        rows = self.rows[ue].index_select(0, self.orders[round][ue])
         return self.images.index_select(0, rows), self.labels.index_select(0, rows)
 
     def batches(self, ue: int, round: int, batch_size: int) -> Iterator[Tuple[Tensor, Tensor]]:
         """The batches of a client's epoch, each gathered when it is due."""
-        for rows in self.rows[ue][self.orders[round, ue]].split(batch_size):
+        for rows in self.rows[ue].index_select(0, self.orders[round][ue]).split(batch_size):
             yield self.images.index_select(0, rows), self.labels.index_select(0, rows)
 
     def ues(self, round: int) -> List[int]:
