@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 import pytest
 import torch
 
-from fl_simu.assemble import stack
+from fl_simu.kernel.installation import stack
 
 
 class Report:

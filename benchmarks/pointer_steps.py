@@ -12,7 +12,7 @@ from typing import Any, Callable, Tuple
 import torch
 from torch import nn
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.ue.models import MnistCnn
 
 

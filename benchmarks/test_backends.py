@@ -5,7 +5,7 @@ from statistics import median
 import pytest
 from children import Turns, figures_of
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 
 REPEATS, ROUNDS = 2, 8
 # Batch size: number of UEs, and the goal. About a second a round.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from children import figures_of
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 
 MALLOC_AS_IT_COMES = {"MALLOC_MMAP_THRESHOLD_": None, "MALLOC_TRIM_THRESHOLD_": None}
 DEFAULT = Path(__file__).resolve().parents[1] / "fl_simu" / "defaults" / "mnist.toml"

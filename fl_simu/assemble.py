@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import platform
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +11,6 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type
 import pydantic
 import torch
 
-from fl_simu import __version__
 from fl_simu import config as configuration
 from fl_simu.attacks.model_poisoning import ATTACKS
 from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
@@ -25,7 +22,8 @@ from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, require
-from fl_simu.kernel.machine import MODERN, prepare, syft_installed
+from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
@@ -239,22 +237,6 @@ def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
     if backend["name"] != "auto":
         return backend
     return dict(backend, name="syft" if syft_installed() else "torch")
-
-
-def stack() -> str:
-    """Which of the two stacks this process runs on."""
-    return "modern" if MODERN else "legacy"
-
-
-def versions() -> Dict[str, str]:
-    """Versions of what decides the numbers; of syft, or what stands in for it, where this process uses it."""
-    found = {"python": platform.python_version(), "torch": torch.__version__}
-    if syft_installed():
-        if "syft" in sys.modules:
-            found["syft"] = sys.modules["syft"].version.__version__
-    elif "fl_simu.pointers" in sys.modules:
-        found["fl_simu.pointers"] = __version__
-    return found
 
 
 def digest(experiment: Experiment) -> str:

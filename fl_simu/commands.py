@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config, runs
-from fl_simu.assemble import load_data, plan
+from fl_simu.assemble import Plan, load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import syft_installed, whose_syft
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.progress import progress
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
@@ -32,7 +32,7 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
         planned = plan(config.parse(config.read(DIGITS)))
         dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
-    observers = _announce(planned.experiment, dataset.source, folder, say)
+    observers = _announce(planned, dataset.source, folder, say)
     with _resumable(folder, say):
         ended = runs.begin(planned, dataset, folder, observers)
     _close(ended, say)
@@ -72,7 +72,7 @@ def run_experiment(
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
-    observers = _announce(planned.experiment, dataset.source, folder, say)
+    observers = _announce(planned, dataset.source, folder, say)
     with _resumable(folder, say):
         ended = runs.begin(planned, dataset, folder, observers, realtime)
     _close(ended, say)
@@ -96,7 +96,7 @@ def go_on(
     wanted = read_experiment(file or folder.config, changes) if file or changes else stored
     planned = runs.plan_resumed(folder, wanted, stored)
     dataset = load_data(planned, data_dir)
-    observers = _announce(planned.experiment, dataset.source, folder, say)
+    observers = _announce(planned, dataset.source, folder, say)
     with _resumable(folder, say):
         ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
     _close(ended, say)
@@ -122,11 +122,12 @@ class _resumable:
             self.say("\nstopped; go on with\n  " + command_line("run", "--resume", self.folder.path))
 
 
-def _announce(experiment: Experiment, source: str, folder: RunFolder, say: Say) -> List[Observer]:
+def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
     """Say what is about to run; return what shows its progress."""
+    experiment, whose = planned.experiment, planned.parts["backend"].whose()
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
     model, backend, data = (part["name"] for part in (experiment.model, experiment.backend, experiment.data))
-    backend += f" of {whose_syft()}" if backend == "syft" else ""
+    backend += f" of {whose}" if whose else ""
     say(
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
         f"({threads}), data: {data} ({source}), in {folder.path}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from fl_simu import scripts, studies
-from fl_simu.assemble import REGISTRIES, stack
+from fl_simu.assemble import REGISTRIES
 from fl_simu.config import nearest
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import syft_installed, whose_syft
+from fl_simu.kernel.installation import stack, syft_installed, whose_syft
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
@@ -71,8 +71,7 @@ def _experiments() -> List[Tuple[str, str]]:
     """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
     found = {name: _leading_comment(studies.FOLDER / name / studies.FILE) for name in studies.names()}
     for name in scripts.names():
-        lacks = scripts.needs_syft(name) and not whose_syft()
-        found[name] = scripts.title(name) + _lack("needs syft" if lacks else "")
+        found[name] = scripts.title(name) + _lack(scripts.missing(name))
     return sorted(found.items())
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from fl_simu import config
-from fl_simu.assemble import build_part, complete_part, versions
+from fl_simu.assemble import build_part, complete_part
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.installation import versions
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.pool import run_all

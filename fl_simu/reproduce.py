@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from fl_simu import config, runs, scripts, studies
-from fl_simu.assemble import load_data, plan, versions
+from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import whose_syft
+from fl_simu.kernel.installation import versions
 from fl_simu.pool import run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
@@ -82,14 +82,13 @@ def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
     for name in wanted:
         if name not in known:
             raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
-    lacking = [name for name in wanted if name in scripts.names() and scripts.needs_syft(name)]
-    if lacking and not whose_syft():
-        need = "needs syft 0.2.4, or torch 2; see `python -m fl_simu doctor`"
+    lacks = {name: scripts.missing(name) for name in wanted if name in scripts.names()}
+    for name in filter(lacks.get, lacks):
+        told = f"{lacks[name]}; see `python -m fl_simu doctor`"
         if list(names) != ["all"]:
-            raise UserError(f"{lacking[0]} {need}")
-        for name in lacking:
-            say(f"{name} is skipped: it {need}")
-            wanted.remove(name)
+            raise UserError(f"{name} {told}")
+        say(f"{name} is skipped: it {told}")
+        wanted.remove(name)
     return wanted
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config
-from fl_simu.assemble import Plan, assemble, digest, plan, stack, versions
+from fl_simu.assemble import Plan, assemble, digest, plan
 from fl_simu.config import Experiment
 from fl_simu.coordinator import Observer
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import sha256, to_arrays
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
 from fl_simu.results.files import make_folder, told_in_one_line, write_text

@@ -17,7 +17,7 @@ from typing import Any, Callable, List, Optional
 
 from fl_simu import studies
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import lacks_syft, syft_installed
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
 from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
 
@@ -55,12 +55,13 @@ def title(name: str) -> str:
     return (ast.get_docstring(_tree(_file(name))) or "").partition("\n")[0]
 
 
-def needs_syft(name: str) -> bool:
-    """Whether a script holds the line NEEDS_SYFT = True."""
-    return _needs_syft(_file(name))
+def missing(name: str) -> str:
+    """What this installation lacks for a script, in a few words; empty where it lacks nothing."""
+    return lacks_syft() if _needs_syft(_file(name)) else ""
 
 
 def _needs_syft(file: Path) -> bool:
+    """Whether a script holds the line NEEDS_SYFT = True."""
     line = ast.dump(ast.parse("NEEDS_SYFT = True").body[0])
     return any(ast.dump(statement) == line for statement in _tree(file).body)
 

@@ -10,7 +10,7 @@ from benchmarks.peers import bare, data, ours, page
 from benchmarks.peers.__main__ import backend_table, main
 from benchmarks.peers.jobs import JOBS, Job, read, write
 from benchmarks.peers.machine import gflop_of_round
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import largest_difference
 from fl_simu.ue.datasets import Digits
 

@@ -6,10 +6,10 @@ import pytest
 
 from fl_simu import config, inventory
 from fl_simu.assemble import REGISTRIES, plan
-from fl_simu.backends import syft_workers
 from fl_simu.cli import main
 from fl_simu.defaults import POISONING
-from fl_simu.kernel.machine import MODERN, syft_installed
+from fl_simu.kernel import installation
+from fl_simu.kernel.installation import MODERN, syft_installed
 from fl_simu.ue.datasets import DATASETS
 
 # Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
@@ -61,7 +61,7 @@ def test_list_says_what_this_installation_lacks(ran, monkeypatch):
         return {line.split()[0]: line for line in ran("list", "backends").splitlines()[1:]}
 
     assert "(" not in backends()["syft"]
-    monkeypatch.setattr(syft_workers, "whose_syft", lambda: "")
+    monkeypatch.setattr(installation, "whose_syft", lambda: "")
     assert "(needs syft 0.2.4, or torch 2)" in backends()["syft"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "(ray is not installed: pip install 'fl_simu[ray]')" in backends()["ray"]

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fl_simu import reproduce as reproducing
 from fl_simu import scripts, studies
 from fl_simu.cli import main
+from fl_simu.kernel import installation
 
 GOOD = '''"""Two numbers & a word.
 
@@ -263,7 +263,7 @@ def test_what_is_no_python_is_one_line(folder, capsys):
 
 def test_what_needs_syft_is_skipped_or_refused_without_it(folder, tmp_path, capsys, monkeypatch):
     put(folder, "pointers", '"""Needs syft."""\n\nNEEDS_SYFT = True\n\nimport nothing_that_is_here')
-    monkeypatch.setattr(reproducing, "whose_syft", lambda: "")
+    monkeypatch.setattr(installation, "whose_syft", lambda: "")
     assert main(["reproduce", "good", "pointers", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     (line,) = said.err.splitlines()

@@ -19,10 +19,10 @@ import torch
 from benchmarks.children import Turns, environment, figures_of
 from benchmarks.peers import data, machine, page
 from benchmarks.peers.jobs import JOBS, QUICK, Arrays, Job, write
-from fl_simu.assemble import stack
 from fl_simu.backends import BACKENDS
 from fl_simu.config import tomllib
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.installation import stack
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.results.files import write_text
 from fl_simu.ue.datasets import DATASETS

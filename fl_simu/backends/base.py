@@ -86,6 +86,11 @@ class BackendSpec(ABC):
         """What this installation lacks for it, in a few words; empty where it lacks nothing."""
         return ""
 
+    @classmethod
+    def whose(cls) -> str:
+        """Whose implementation it runs on here, where there are several; empty where there is one."""
+        return ""
+
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:
         """The backend, with no UE yet.

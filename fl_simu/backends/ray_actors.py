@@ -321,14 +321,12 @@ class _Hand(threading.Thread):
 
         While it is at one call it has the next one already, and goes on while this thread unpacks what came back.
         """
-        errors, begun = self._ray.exceptions, self._begin(self._queue.take())
+        errors, begun = self._ray.exceptions, self._begin()
         while begun:
-            call, result = begun
-            following = self._begin(self._queue.take(ahead=True))
+            call, answers = begun
+            following = self._begin(ahead=True)
             try:
-                if isinstance(result, Exception):
-                    raise result
-                *_, (trained, seconds) = self._ray.get(result)
+                *_, (trained, seconds) = self._ray.get(answers)
                 outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
             except errors.RayTaskError as error:
                 self._queue.failed(call, getattr(error, "cause", None) or error)
@@ -341,20 +339,26 @@ class _Hand(threading.Thread):
                 self._queue.failed(call, error)
             else:
                 self._queue.done(call, outcomes, seconds)
-            begun = following or self._begin(self._queue.take())
+            begun = following or self._begin()
 
-    def _begin(self, call: List[Job]) -> Optional[Tuple[List[Job], Any]]:
-        """Hand a call to the actor, after the arrays that it has not seen; what will be answered, the call's last,
-        or why it cannot be handed over. None for no call."""
-        if not call:
-            return None
-        try:
-            answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
-            self._held += len(answers)
-            answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
-        except Exception as error:
-            return call, error
-        return call, answers
+    def _begin(self, ahead: bool = False) -> Optional[Tuple[List[Job], List[Any]]]:
+        """Take a call from the queue and hand it to the actor, after the arrays that it has not seen.
+
+        Returns:
+            The call and what will be answered, the call's answer last; None where there is no call to take.
+        """
+        while True:
+            call = self._queue.take(ahead)
+            if not call:
+                return None
+            try:
+                answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
+                self._held += len(answers)
+                answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
+            except Exception as error:
+                self._queue.failed(call, error)
+            else:
+                return call, answers
 
     def _lost(self, call: List[Job], error: Exception) -> None:
         if self._queue.closed:

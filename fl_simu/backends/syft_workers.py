@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import syft_installed, whose_syft
+from fl_simu.kernel.installation import lacks_syft, syft_installed, whose_syft
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.optimizers import Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -114,7 +114,11 @@ class Syft(BackendSpec):
 
     @classmethod
     def missing(cls) -> str:
-        return "" if whose_syft() else "needs syft 0.2.4, or torch 2"
+        return lacks_syft()
+
+    @classmethod
+    def whose(cls) -> str:
+        return whose_syft()
 
     def build(self, training: LocalTraining) -> "SyftWorkers":
         if self.missing():

@@ -12,7 +12,7 @@ from fl_simu.backends.devices import open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
 from fl_simu.kernel.errors import UserError, require
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import Key, LocalTraining, Shard
 

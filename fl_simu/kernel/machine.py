@@ -1,25 +1,12 @@
-"""What this installation is, and what a process is told of the machine before it computes."""
+"""What a process is told of the machine before it computes: threads, and freed memory."""
 
 import ctypes
 import sys
-from importlib.machinery import PathFinder
 
 import torch
 
-MODERN = not torch.__version__.startswith("1.")
-
 # Numbers of parameters in glibc's malloc.h, and the largest int.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST = -1, -3, 2**31 - 1
-
-
-def syft_installed() -> bool:
-    """Whether real PySyft is here, whatever `import syft` means in this process; nothing is imported."""
-    return PathFinder.find_spec("syft") is not None
-
-
-def whose_syft() -> str:
-    """Whose implementation of PySyft 0.2's API runs here: "PySyft", "fl_simu.pointers", or "" for nobody's."""
-    return "PySyft" if syft_installed() else "fl_simu.pointers" if MODERN else ""
 
 
 def prepare(threads: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Optional, Sequence
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.results.files import told_in_one_line
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
 from fl_simu.ue.optimizers import Optimizer

@@ -9,11 +9,11 @@ import psutil
 import pytest
 import torch
 
-from fl_simu.backends import syft_workers
-from fl_simu.backends.syft_workers import SyftWorkers
+from fl_simu.backends.syft_workers import Syft, SyftWorkers
 from fl_simu.backends.torch_loop import TorchLoop
+from fl_simu.kernel import installation
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.parameters import params_of, sha256
 from fl_simu.ue.models import Mlp, RowLstm
 from fl_simu.ue.optimizers import Adagrad, Adam, Sgd
@@ -75,9 +75,9 @@ def test_workers_of_a_closed_backend_are_gone():
 
 
 def test_where_nobody_has_syft_it_is_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr(syft_workers, "whose_syft", lambda: "")
+    monkeypatch.setattr(installation, "whose_syft", lambda: "")
     with pytest.raises(UserError, match=r"needs syft 0\.2\.4, or torch 2; use backend = 'torch'") as refusal:
-        syft_workers.Syft().build(local_training())
+        Syft().build(local_training())
     assert "\n" not in str(refusal.value)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import distance
 from fl_simu.ue.models import DlgLeNet, LogisticRegression, Mlp, RowLstm
 from fl_simu.ue.models.base import cross_entropy

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fl_simu import scripts
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.parameters import sha256
 from fl_simu.pointers import install
 from fl_simu.ue.datasets import Digits

@@ -11,7 +11,7 @@ from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.machine import MODERN
+from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import distance, params_of, sha256
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
 from fl_simu.ue.models import LogisticRegression, Mlp, MnistCnn

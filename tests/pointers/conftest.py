@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 
 
 def import_syft():

@@ -10,7 +10,7 @@ from pointer_suite import count, printed
 from torch import nn
 
 import fl_simu.pointers
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 
 ours_only = pytest.mark.skipif(syft_installed(), reason="fl_simu.pointers runs on torch 2.5 or newer")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pointer_suite import printed
 
-from fl_simu.kernel.machine import syft_installed
+from fl_simu.kernel.installation import syft_installed
 
 PROGRAMS = Path(__file__).parent / "programs"
 SEEDED = "import torch; torch.manual_seed(0)\n"
