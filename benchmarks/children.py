@@ -3,13 +3,15 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 PathLike = Union[str, Path]
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 # By default glibc gives big blocks back to the system and asks for them again, at the cost of a fault a page.
 # Which of two programs that slows more is chance, so neither does it.
 NEVER = str(2**32)
@@ -24,27 +26,53 @@ SETTINGS = {
 
 def environment(**changes: Optional[str]) -> Dict[str, str]:
     """The environment of a child; a change to None takes a variable away."""
-    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     wanted = {**os.environ, **SETTINGS, "PYTHONPATH": path, **changes}
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def figures_of(script: str, *arguments: str, **changes: Optional[str]) -> Dict[str, Any]:
-    """Run a script of this folder and read the JSON of its last line.
+class ChildFailed(RuntimeError):
+    """A child gave no figures; the message is what it said last, or that it took too long."""
+
+
+def answer_of(
+    command: Sequence[str], timeout_s: float = 600, threads: int = 1, **changes: Optional[str]
+) -> Dict[str, Any]:
+    """The JSON of a child's last line; what the child started ends with it.
+
+    Args:
+        threads: of OpenMP and MKL.
+        changes: of its environment.
 
     Raises:
-        RuntimeError: it failed; the message is what it said last.
+        ChildFailed: there is none.
     """
-    command = [sys.executable, str(HERE / script), *arguments]
-    ended = subprocess.run(
-        command,
-        capture_output=True,
-        env=environment(**changes),
-        text=True,
-    )
-    if ended.returncode:
-        raise RuntimeError((ended.stderr or ended.stdout).strip().splitlines()[-1])
-    return json.loads(ended.stdout.splitlines()[-1])
+    env = environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), **changes)
+    pipes: Dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=str(ROOT), env=env, text=True, start_new_session=True, **pipes)
+    try:
+        said, complained = process.communicate(timeout=timeout_s)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise ChildFailed(f"did not end within {timeout_s:.0f} s") from None
+        raise
+    lines = [line for line in said.splitlines() if line.startswith("{")]
+    if process.returncode or not lines:
+        last = [line for line in complained.splitlines() if line.strip() and not line.startswith(" ")]
+        raise ChildFailed(last[-1].strip() if last else f"ended with status {process.returncode}")
+    return json.loads(lines[-1])
+
+
+def answer_of_script(script: str, *arguments: str, **changes: Optional[str]) -> Dict[str, Any]:
+    """What a script of this folder answers."""
+    return answer_of([sys.executable, str(HERE / script), *arguments], **changes)
+
+
+def answer_of_module(module: str, *arguments: str) -> Dict[str, Any]:
+    """What a module answers that is run as a program."""
+    return answer_of([sys.executable, "-m", module, *arguments])
 
 
 class Turns:
@@ -88,3 +116,8 @@ class Turns:
         if not answer:
             raise RuntimeError(" ".join(map(str, self.process.args)) + " has ended")
         return json.loads(answer)
+
+
+def say(line: str) -> None:
+    """Tell how far a benchmark is; stdout is for its figures."""
+    print(line, file=sys.stderr, flush=True)

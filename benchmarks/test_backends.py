@@ -3,7 +3,7 @@
 from statistics import median
 
 import pytest
-from children import Turns, figures_of
+from children import Turns, answer_of_script
 
 from fl_simu.kernel.installation import syft_installed
 
@@ -39,7 +39,7 @@ def test_syft_against_torch(batch_size, report):
 
 
 def test_nothing_but_the_bs(report):
-    seconds = figures_of("bs_overhead.py")["seconds"]
+    seconds = answer_of_script("bs_overhead.py")["seconds"]
     report.add(
         "the BS alone, 16 UEs at 2 + 2 bits, a round",
         f"{median(seconds):.3f} s (least {min(seconds):.3f}, most {max(seconds):.3f})",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from children import figures_of
+from children import answer_of_script
 
 from fl_simu.kernel.installation import syft_installed
 
@@ -17,7 +17,7 @@ def test_default_run(backend, report, tmp_path):
         pytest.skip("syft 0.2.4 is on the legacy stack only")
     arguments = ["--backend", backend, "--rounds", "2", "--out", str(tmp_path / "out")]
     try:
-        figures = figures_of(
+        figures = answer_of_script(
             "peak_memory.py", "-m", "fl_simu", "run", str(DEFAULT), *arguments, **MALLOC_AS_IT_COMES
         )
     except RuntimeError as error:
@@ -26,10 +26,10 @@ def test_default_run(backend, report, tmp_path):
 
 
 def test_a_thousand_ues(report):
-    few = figures_of("many_ues.py", "--ues", "16", "--drawn", "16", **MALLOC_AS_IT_COMES)
+    few = answer_of_script("many_ues.py", "--ues", "16", "--drawn", "16", **MALLOC_AS_IT_COMES)
     report.add("peak memory, 16 UEs, all drawn, torch", f"{few['peak_mb']:.0f} MB", **few)
     for drawn in (16, 1000):
-        many = figures_of("many_ues.py", "--ues", "1000", "--drawn", str(drawn), **MALLOC_AS_IT_COMES)
+        many = answer_of_script("many_ues.py", "--ues", "1000", "--drawn", str(drawn), **MALLOC_AS_IT_COMES)
         allowed = few["peak_mb"] + many["data_mb"]
         report.add(
             f"peak memory, 1000 UEs, {drawn} drawn, torch",

@@ -6,13 +6,13 @@ out. Its one module runs on one thread; the stack on `--threads`.
 
 import argparse
 import json
-import time
 from functools import partial
 from statistics import median
-from typing import Callable, List
+from typing import List
 
 import torch
 from peak_memory import peak_mb
+from timing import timed
 
 from fl_simu.assemble import REGISTRIES
 from fl_simu.backends.vectorized import Vectorized, VectorizedUes
@@ -49,10 +49,11 @@ def main() -> None:
     backend = Vectorized(memory_mb=options.memory_mb).build(training)
     for ue, shard in enumerate(shards):
         backend.place(ue, shard)
-    stacked_s = seconds(partial(stacked_round, backend, params, options.ues), options.rounds)
+    # The first of each is not like the others.
+    stacked_s = timed(1 + options.rounds, partial(stacked_round, backend, params, options.ues))[1:]
     after_mb = peak_mb()
     torch.set_num_threads(1)
-    bare_s = seconds(partial(bare_round, training, params, shards), options.rounds)
+    bare_s = timed(1 + options.rounds, partial(bare_round, training, params, shards))[1:]
     figures = {
         "stacked_s": stacked_s,
         "bare_s": bare_s,
@@ -62,16 +63,6 @@ def main() -> None:
         "estimate_of_a_ue_mb": backend.footprint.of(min(options.batch_size, options.samples)) / 1e6,
     }
     print(json.dumps(figures))
-
-
-def seconds(one_round: Callable[[int], None], rounds: int) -> List[float]:
-    """Of each round after one that does not count."""
-    taken = []
-    for round in range(1 + rounds):
-        began = time.perf_counter()
-        one_round(round)
-        taken.append(time.perf_counter() - began)
-    return taken[1:]
 
 
 def stacked_round(backend: VectorizedUes, params: Params, ues: int, round: int) -> None:

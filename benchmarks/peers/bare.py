@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.peers.jobs import Arrays, Job, Outcome
-from benchmarks.peers.timing import timed
+from benchmarks.timing import timed
 from fl_simu.kernel.parameters import params_of
 
 

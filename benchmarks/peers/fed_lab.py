@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.peers.jobs import Arrays, Job, Outcome
-from benchmarks.peers.timing import timed
+from benchmarks.timing import timed
 from fl_simu.kernel.parameters import params_of
 
 STAND_IN = Path(__file__).resolve().parent / "stand_in"

@@ -11,7 +11,7 @@ from typing import Any, Tuple
 import torch
 
 from benchmarks.peers.jobs import Arrays, Job, Outcome, read
-from benchmarks.peers.timing import Stopwatch
+from benchmarks.timing import Stopwatch
 
 FILE = "FL_SIMU_BENCHMARK_JOB"
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from benchmarks.idle import Standstill
+from benchmarks.laps import Laps
 from benchmarks.peers.data import SEED
 from benchmarks.peers.jobs import CLASSES, Arrays, Job, Outcome
-from benchmarks.peers.timing import Stopwatch, timed
+from benchmarks.timing import timed
 from fl_simu import config
 from fl_simu.assemble import Plan, assemble, complete_part, plan
 from fl_simu.coordinator import Coordinator, Observer
@@ -127,13 +128,6 @@ class _Records(Observer):
         self.log.append(record)
 
 
-class _Laps(Observer, Stopwatch):
-    """Times each round; told of it last of all."""
-
-    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
-        self.lap()
-
-
 @dataclass(frozen=True)
 class _Dealt(Partition):
     """The clients' images as they were dealt."""
@@ -149,7 +143,7 @@ def _coordinator(planned: Plan, arrays: Arrays, observers: Sequence[Observer]) -
     planned = replace(planned, parts={**planned.parts, "partition": _Dealt(arrays.rows)})
     train = Samples(arrays.images, arrays.labels)
     test = Samples(arrays.images[:1], arrays.labels[:1])
-    watch = _Laps()
+    watch = Laps()
     dataset = Dataset(planned.experiment.data["name"], train, test, CLASSES, arrays.source)
     coordinator = assemble(planned, dataset, [*observers, watch])
     coordinator.setting = replace(coordinator.setting, evaluate=lambda params: Evaluation(0.0, 0.0))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers.jobs import Arrays, Job, Outcome
-from benchmarks.peers.timing import Stopwatch
+from benchmarks.timing import Stopwatch
 from fl_simu.kernel.parameters import params_of
 
 

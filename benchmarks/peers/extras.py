@@ -1,0 +1,113 @@
+"""What is measured of fl_simu beside the jobs: where the time goes, the BS alone, start-up, many UEs, pointers."""
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from benchmarks.children import ChildFailed, Turns, answer_of, answer_of_module, answer_of_script, say
+from benchmarks.peers import data
+from benchmarks.peers.jobs import JOBS, QUICK, write
+from fl_simu.kernel.installation import stack
+from fl_simu.ue.datasets import DATASETS
+
+EXTRAS = ("where_time_goes", "overhead", "startup", "many_ues", "pointers")
+STARTS = 3
+# Model and batch size -> steps of a turn: about half a second of real syft's.
+POINTER_STEPS = {("cnn", 64): 4, ("cnn", 4): 20, ("cnn", 1): 30, ("linear", 4): 100}
+TURNS = 12
+Figures = Dict[str, Any]
+
+
+class Extras:
+    """One method for each of `EXTRAS`.
+
+    Args:
+        given: the options of the command line.
+        folder: for the jobs' files.
+    """
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.folder = given, folder
+
+    def dealt(self, name: str, rounds: int) -> str:
+        """The file of a job with so many rounds."""
+        job = (QUICK if self.given.quick else JOBS)[name]
+        path = self.folder / f"{name}-{rounds}.npz"
+        write(path, job, data.deal(job, DATASETS[job.data]().load(), rounds))
+        return str(path)
+
+    def where_time_goes(self) -> List[Figures]:
+        """Seconds of each operator of torch, of two rounds of each job on backend torch."""
+        rows = []
+        for name, job in JOBS.items():
+            say(f"where the time goes: {name}")
+            told = answer_of_module("benchmarks.peers.where_time_goes", self.dealt(name, 2))
+            rows.append({"name": name, "title": job.title, **told})
+        return rows
+
+    def overhead(self) -> Figures:
+        """What a round of the first job costs beside training."""
+        path = self.dealt("notes", 8)
+        say("the coordinator alone")
+        return {
+            name: answer_of_module("benchmarks.peers.overhead", path, flag)["seconds"]
+            for name, flag in (("seconds", "--records"), ("checkpoint_seconds", "--checkpoints"))
+        }
+
+    def startup(self) -> List[Figures]:
+        """Seconds from the command to the first trained model, for each backend of each stack that is here."""
+        rows = []
+        for name, python in ((stack(), Path(sys.executable)), ("legacy", self.given.legacy_python)):
+            for table in self.given.backends if python.exists() else ():
+                if name == "legacy" and python == Path(sys.executable):
+                    continue
+                row: Figures = {"stack": name, "backend": table["name"], "seconds": []}
+                for _ in range(1 if self.given.quick else STARTS):
+                    began = time.time()
+                    command = [str(python), "-m", "benchmarks.peers.startup", json.dumps(table)]
+                    try:
+                        row["seconds"].append(answer_of(command, self.given.timeout)["at_s"] - began)
+                    except ChildFailed as error:
+                        row["failed"] = str(error)
+                        break
+                say(f"start-up, {name} stack, {table['name']}: {row.get('failed') or row['seconds']}")
+                rows.append(row)
+        return rows
+
+    def pointers(self) -> List[Figures]:
+        """Milliseconds of a training step on plain tensors and on pointers of real syft and of ours."""
+        stacks = {"syft 0.2.4": self.given.legacy_python, "fl_simu.pointers": Path(sys.executable)}
+        hows, rows = ("plain", "resident", "fetched"), []
+        for (model, batch_size), steps in POINTER_STEPS.items():
+            for name, python in stacks.items():
+                row: Figures = {"model": model, "batch_size": batch_size, "whose": name}
+                if python.exists():
+                    row.update(self._steps_in_turns(python, hows, (model, batch_size, steps)))
+                else:
+                    row["failed"] = f"not installed: {python} is missing"
+                say(f"pointers: {row}")
+                rows.append(row)
+        return rows
+
+    def _steps_in_turns(self, python: Path, hows: Sequence[str], arguments: Sequence[object]) -> Figures:
+        turns = 2 if self.given.quick else 1 + TURNS
+        with contextlib.ExitStack() as stack:
+            children = [
+                stack.enter_context(Turns("pointer_steps.py", how, *arguments, python=python)) for how in hows
+            ]
+            taken = [[child.take()["ms"] for child in children] for _ in range(turns)]
+        # The first turn of each is not like the others.
+        return {how: list(one) for how, one in zip(hows, zip(*taken[1:]))}
+
+    def many_ues(self) -> Figures:
+        """A run that knows many UEs and draws a few."""
+        ues, drawn, samples, rounds = (2_000 if self.given.quick else 100_000), 100, 2, 2
+        size = ("--ues", str(ues), "--drawn", str(drawn), "--samples", str(samples), "--rounds", str(rounds))
+        say(f"{ues:,} UEs known")
+        keep = {"MALLOC_MMAP_THRESHOLD_": None, "MALLOC_TRIM_THRESHOLD_": None}
+        told = answer_of_script("many_ues.py", *size, **keep)
+        return {"ues": ues, "drawn": drawn, "samples": samples, "rounds": rounds, **told}
