@@ -13,7 +13,8 @@ Row = Dict[str, Any]
 # What a row holds beside its levels and its number of runs.
 VALUES = (
     "accuracy_mean", "accuracy_deviation", "time_s", "bits", "target_accuracy", "reached", "target_time_s",
-    "target_bits", *ACCEPTED, "confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio",
+    "target_bits", *ACCEPTED, "late_accuracy", "confidence", "late_confidence", "hits", "surely_hit",
+    "rounds_to_hit", "distance_ratio",
 )  # fmt: skip
 
 # A target is surely hit once the confidence in its wrong class is above this.
@@ -33,10 +34,12 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
         round, 0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs;
         `target_accuracy`; `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those
         runs (None where there are none); and the shares `full`, `base`, `none` of all uploads. Where any of them
-        is under an attack, also, None without one: `confidence` in the targets' wrong classes after the last
-        round; `hits`, the share of targets hit, over all rounds; `surely_hit`, the runs whose confidence was ever
-        above 0.9, and `rounds_to_hit`, the first such round, a mean over those runs; `distance_ratio`, how far
-        malicious updates were from the benign mean, over the benign spread, a mean over all rounds.
+        is under an attack, also `late_accuracy`, over the second half of the rounds, since an attack may let it
+        swing; and, None without one: `confidence` in the targets' wrong classes after the last round, and
+        `late_confidence` over the second half; `hits`, the share of targets hit, over all rounds; `surely_hit`,
+        the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first such round, a mean over those
+        runs; `distance_ratio`, how far malicious updates were from the benign mean, over the benign spread, a mean
+        over all rounds.
     """
     attacked = any(record.attack is not None for line in lines for run in line.runs for record in run)
     return [
@@ -50,20 +53,33 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
 
 
 def _attack_numbers(line: Line) -> Row:
-    row: Row = {"confidence": None, "hits": None, "surely_hit": None, "rounds_to_hit": None}
+    row: Row = {
+        "confidence": None,
+        "late_confidence": None,
+        "hits": None,
+        "surely_hit": None,
+        "rounds_to_hit": None,
+    }
     if line.is_targeted:
         sure = [[confidence(measures) for measures in _measures(run)] for run in line.runs]
         first = [next((at for at, one in enumerate(run, start=1) if one > SURE), None) for run in sure]
         found = [at for at in first if at is not None]
         row = {
             "confidence": mean(run[-1] for run in sure),
+            "late_confidence": mean(mean(_second_half(run)) for run in sure),
             "hits": mean(mean(hit(measures) for measures in _measures(run)) for run in line.runs),
             "surely_hit": len(found),
             "rounds_to_hit": mean(found) if found else None,
         }
     ratios = [ratio(measures) for run in line.runs for measures in _measures(run)]
     known = [one for one in ratios if one is not None]
-    return {**row, "distance_ratio": mean(known) if known else None}
+    late = mean(mean(record.accuracy for record in _second_half(run)) for run in line.runs)
+    return {"late_accuracy": late, **row, "distance_ratio": mean(known) if known else None}
+
+
+def _second_half(rounds: Sequence[Any]) -> Sequence[Any]:
+    """Of an odd number with the one in the middle."""
+    return rounds[len(rounds) // 2 :]
 
 
 def _measures(run: Sequence[RoundRecord]) -> List[Measures]:
@@ -98,6 +114,16 @@ def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, floa
     return None
 
 
+ATTACK_HEAD = [
+    "accuracy, second half [%]",
+    "confidence [%]",
+    "confidence, second half [%]",
+    "targets hit [%]",
+    "rounds to 90 %",
+    "distance / benign",
+]
+
+
 def cells(table: Sequence[Row]) -> Cells:
     """The rows as texts, with a head."""
     target = f"{100 * table[0]['target_accuracy']:g} %"
@@ -111,7 +137,7 @@ def cells(table: Sequence[Row]) -> Cells:
     ]
     head += ["full [%]", "base [%]", "none [%]"]
     attacked = "confidence" in table[0]
-    head += ["confidence [%]", "targets hit [%]", "rounds to 90 %", "distance / benign"] if attacked else []
+    head += ATTACK_HEAD if attacked else []
     return [head] + [
         [*row["levels"].values(), *_cells(row), *(_attack_cells(row) if attacked else [])] for row in table
     ]
@@ -119,13 +145,15 @@ def cells(table: Sequence[Row]) -> Cells:
 
 def _attack_cells(row: Row) -> List[str]:
     far = "" if row["distance_ratio"] is None else f"{row['distance_ratio']:.2f}"
+    late = f"{100 * row['late_accuracy']:.1f}"
     if row["confidence"] is None:
-        return ["", "", "", far]
+        return [late, "", "", "", "", far]
     rounds = "never"
     if row["surely_hit"]:
         some = "" if row["surely_hit"] == row["runs"] else f" ({row['surely_hit']} of {row['runs']})"
         rounds = f"{row['rounds_to_hit']:.1f}{some}"
-    return [f"{100 * row['confidence']:.1f}", f"{100 * row['hits']:.0f}", rounds, far]
+    sure, late_sure = (f"{100 * row[name]:.1f}" for name in ("confidence", "late_confidence"))
+    return [late, sure, late_sure, f"{100 * row['hits']:.0f}", rounds, far]
 
 
 def _cells(row: Row) -> List[str]:

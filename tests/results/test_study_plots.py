@@ -90,17 +90,22 @@ ATTACKED = [
 
 def test_a_table_tells_what_an_attack_came_to():
     table = rows(("attack", "rule"), ATTACKED, 0.5)
-    names = ("confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio")
+    names = ("confidence", "late_confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio")
     told = [tuple(row[name] for name in names) for row in table]
-    nothing = (None,) * 5
+    nothing = (None,) * 6
     # The second run is never surer than 0.9.
-    assert told == [nothing, (0.7, 1.0, 1, 2, 2.0), (0.3, 0.0, 0, None, 2.0), nothing]
-    texts = [row[-4:] for row in cells(table)]
+    assert told[::3] == [nothing, nothing]
+    np.testing.assert_allclose(told[1], (0.7, 0.8125, 1.0, 1, 2, 2.0))
+    assert told[2][3:] == (0, None, 2.0)
+    np.testing.assert_allclose(told[2][:3], (0.3, 0.25, 0.0))
+    # Of three rounds the last two are the second half.
+    np.testing.assert_allclose([row["late_accuracy"] for row in table], 0.6)
+    texts = [row[-6:] for row in cells(table)]
     assert texts[1:] == [
-        ["", "", "", ""],
-        ["70.0", "100", "2.0 (1 of 2)", "2.00"],
-        ["30.0", "0", "never", "2.00"],
-        [""] * 4,
+        ["60.0", "", "", "", "", ""],
+        ["60.0", "70.0", "81.2", "100", "2.0 (1 of 2)", "2.00"],
+        ["60.0", "30.0", "25.0", "0", "never", "2.00"],
+        ["60.0", "", "", "", "", ""],
     ]
     assert "confidence" not in rows(("a", "b", "c"), LINES, 0.5)[0]
 
