@@ -65,7 +65,7 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
     if context.invoked_subcommand is not None and (data_dir or out):
         raise click.UsageError("--data-dir and --out belong after the command")
     if context.invoked_subcommand is None:
-        from fl_simu.commands import run_default
+        from fl_simu.commands.run import run_default
 
         run_default(data_dir, out, click.echo)
 
@@ -90,7 +90,7 @@ def run(
     realtime: Optional[float],
 ) -> None:
     """Run the experiment of a TOML file."""
-    from fl_simu.commands import go_on, run_file
+    from fl_simu.commands.run import go_on, run_file
 
     changes = _assignments(backend, rounds, seed, assignments)
     changes += () if address is None else (f"backend.address={json.dumps(address)}",)
@@ -116,7 +116,7 @@ def exec_command(strict: bool, data_dir: Optional[Path], script: Path, arguments
 @click.argument("kind", required=False)
 def list_parts(kind: Optional[str]) -> None:
     """What is here, of one KIND or of all: experiments, backends, codecs, channels, protocols, ..."""
-    from fl_simu.inventory import listing
+    from fl_simu.commands.inventory import listing
 
     click.echo(listing(kind))
 
@@ -137,8 +137,8 @@ def compare(
     out: Optional[Path],
 ) -> None:
     """One experiment on several backends, each in a process of its own; the default one without FILE."""
-    from fl_simu.commands import read_experiment
-    from fl_simu.compare import compare_backends
+    from fl_simu.commands.compare import compare_backends
+    from fl_simu.commands.run import read_experiment
     from fl_simu.defaults import MNIST
 
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
@@ -155,7 +155,7 @@ def reproduce(
     names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
 ) -> None:
     """Experiments below experiments/, by NAME or all: theirs beside ours, figures, one page on everything."""
-    from fl_simu.reproduce import reproduce as reproduce_studies
+    from fl_simu.commands.reproduce import reproduce as reproduce_studies
 
     reproduce_studies(names, quick, jobs, data_dir, out, click.echo)
 
@@ -165,7 +165,7 @@ def reproduce(
 @click.option("--out", type=_Path(), help="File; report.html in DIR, or runs/report-<time>.html of several.")
 def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
     """One self-contained HTML page on the runs in DIR..."""
-    from fl_simu.report import report as write_report
+    from fl_simu.commands.report import report as write_report
 
     write_report(folders, out, click.echo)
 
@@ -194,8 +194,8 @@ def channel(
     animate: Optional[Path],
 ) -> None:
     """Rates, delays and pass rates of the experiment's channel, and the threshold for a pass rate."""
-    from fl_simu.channel_report import study_channel
-    from fl_simu.commands import read_experiment
+    from fl_simu.commands.channel import study_channel
+    from fl_simu.commands.run import read_experiment
 
     experiment = read_experiment(file, assignments)
     study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, click.echo)
@@ -241,7 +241,7 @@ def leakage(
     out: Optional[Path],
 ) -> None:
     """Images out of uploads: DLG, iDLG, inverting gradients."""
-    from fl_simu.leakage_report import attack_leakage
+    from fl_simu.commands.leakage import attack_leakage
     from fl_simu.leakage_study import make_setting
 
     changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
@@ -268,7 +268,7 @@ def poisoning(
     out: Optional[Path],
 ) -> None:
     """Malicious UEs among benign ones: one on Fashion-MNIST without FILE. A run as any other."""
-    from fl_simu.commands import read_experiment, run_experiment
+    from fl_simu.commands.run import read_experiment, run_experiment
     from fl_simu.defaults import POISONING
 
     parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
@@ -289,7 +289,7 @@ def data(context: click.Context) -> None:
 @data_dir_option
 def data_list(data_dir: Optional[Path]) -> None:
     """Which data sets are on this machine, and where."""
-    from fl_simu.inventory import data_listing
+    from fl_simu.commands.inventory import data_listing
 
     click.echo(data_listing(data_dir))
 
@@ -308,7 +308,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 @cli.command()
 def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
-    from fl_simu.inventory import diagnosis
+    from fl_simu.commands.inventory import diagnosis
 
     click.echo(diagnosis())
 

@@ -4,9 +4,10 @@ import json
 import psutil
 import pytest
 
-from fl_simu import config, inventory
+from fl_simu import config
 from fl_simu.assemble import REGISTRIES, plan
 from fl_simu.cli import main
+from fl_simu.commands import inventory
 from fl_simu.defaults import POISONING
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
@@ -16,11 +17,11 @@ from fl_simu.ue.datasets import DATASETS
 DEFAULT_COMMAND = """
 import sys
 from pathlib import Path
-from fl_simu import commands
+from fl_simu.commands import run
 from fl_simu.cli import main
 from fl_simu.defaults import POISONING
 from fl_simu.ue import downloads
-commands.MNIST, commands.DIGITS = Path("mnist.toml"), Path("small.toml")
+run.MNIST, run.DIGITS = Path("mnist.toml"), Path("small.toml")
 downloads._mirrors = lambda files: ["http://127.0.0.1:9/"]
 sys.exit(main(["--out", "out"]))
 """

@@ -14,18 +14,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fl_simu"
 FLOORS = (
     ("__main__",),
     ("cli",),
+    ("commands",),
     (
-        "commands",
-        "reproduce",
         "studies",
         "scripts",
         "old_scripts",
-        "inventory",
-        "compare",
-        "report",
-        "channel_report",
         "channel_study",
-        "leakage_report",
         "leakage_study",
         "pool",
         "runs",
@@ -42,7 +36,7 @@ FLOORS = (
     ("ue", "uplink", "station", "results", "pointers"),
     ("kernel",),
 )
-SHARED = FLOORS[2]
+SHARED = FLOORS[3]
 FLOOR = {name: height for height, floor in enumerate(reversed(FLOORS)) for name in floor}
 
 # Each hooks or starts much; only the backend that needs it may, and only when it is used.

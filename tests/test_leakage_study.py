@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
 from fl_simu import cli, leakage_study
-from fl_simu.leakage_report import described, percent, quarters, summary
+from fl_simu.commands.leakage import described, percent, quarters, summary
 from fl_simu.leakage_study import Setting, Trial, Trials, make_setting, run_trials
 from fl_simu.results.intervals import wilson
 

@@ -14,9 +14,9 @@ import pytest
 from fl_simu import config, studies
 from fl_simu.assemble import plan
 from fl_simu.cli import main
+from fl_simu.commands.reproduce import reproduce, reproduce_study
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
-from fl_simu.reproduce import reproduce, reproduce_study
 
 TINY = """
 title = "Bits against averaging"

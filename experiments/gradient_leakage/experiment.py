@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.leakage_report import FIRST, Record, first_pictures, percent, quarters, row, shown, summary
+from fl_simu.commands.leakage import FIRST, Record, first_pictures, percent, quarters, row, shown, summary
 from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures

@@ -1,4 +1,4 @@
-"""What the commands that run an experiment do, and what they print."""
+"""The commands that run one experiment: the default, `run`, `attack poisoning`."""
 
 import math
 import shlex
