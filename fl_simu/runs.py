@@ -8,12 +8,12 @@ from typing import Callable, List, Optional, Sequence
 from fl_simu import config
 from fl_simu.assemble import Plan, assemble, digest, plan
 from fl_simu.config import Experiment
-from fl_simu.coordinator import Observer
+from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import sha256, to_arrays
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
-from fl_simu.results.files import make_folder, told_in_one_line, write_text
+from fl_simu.results.files import alone_in, make_folder, told_in_one_line, write_text
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundLog, Summary, summarise
 from fl_simu.resume import Keeper, restore
@@ -105,7 +105,7 @@ def begin(
     """Run an experiment from its first round to its last.
 
     Raises:
-        UserError: the data do not suffice, or the folder cannot be written to.
+        UserError: the data do not suffice, or the folder cannot be written to or is in use.
     """
     return _run(planned, dataset, folder, None, observers, realtime)
 
@@ -155,7 +155,8 @@ def go_on(
     """Go on with a run from its newest whole checkpoint, or from its start if it has none.
 
     Raises:
-        UserError: the checkpoint is of another experiment or another torch, or has more rounds than wanted.
+        UserError: the checkpoint is of another experiment or another torch, or has more rounds than wanted; or the
+            folder is in use.
     """
     checkpoint, passed_over = folder.checkpoints.newest()
     for line in passed_over:
@@ -192,11 +193,17 @@ def _run(
             restore(coordinator, checkpoint)
         # Nothing is written before everything fits together: a mistake leaves no folder behind.
         make_folder(folder.path)
-        write_text(folder.config, config.to_toml(planned.experiment))
-        folder.log.truncate(checkpoint.round if checkpoint else 0)
-        coordinator.run()
+        with alone_in(folder.path):
+            write_text(folder.config, config.to_toml(planned.experiment))
+            folder.log.truncate(checkpoint.round if checkpoint else 0)
+            coordinator.run()
+            return _end(planned, dataset, folder, coordinator)
     finally:
         planned.backend.close()
+
+
+def _end(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:
+    """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
     experiment, records = planned.experiment, folder.log.read()
     write_tensors(folder.model, to_arrays(coordinator.model))
     figures = draw_figures(records, folder.figures, planned.parts["protocol"].thresholds_s(), experiment.name)

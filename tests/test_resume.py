@@ -142,6 +142,24 @@ def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
     assert set(accepted) == {"full", "base", "none"}
 
 
+def test_a_run_that_goes_on_elsewhere_is_left_alone(start, small, tmp_path, capsys):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    assert main(["run", str(small), "--out", str(whole)]) == 0
+    running = start("run", small, "--out", folder, "--realtime", 1)
+    while not rounds_done(folder):
+        assert running.process.poll() is None, running.output.read_text()
+        time.sleep(0.005)
+    # However long this takes, the other does not end meanwhile.
+    running.process.send_signal(signal.SIGSTOP)
+    capsys.readouterr()
+    assert main(["run", "--resume", str(folder)]) == 2
+    running.process.send_signal(signal.SIGCONT)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder} is in use by another process" in line
+    running.end()
+    assert outcome(folder) == outcome(whole)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_kill_9_before_the_first_checkpoint(backend, start, small, tmp_path):
     folder = tmp_path / "run"

@@ -42,6 +42,43 @@ def make_folder(path: PathLike) -> Path:
     return folder
 
 
+@contextmanager
+def alone_in(path: PathLike) -> Iterator[None]:
+    """Keep other processes out of a folder: what two write side by side would be mixed.
+
+    The system lets go of the folder when the process ends, however it ends. Where it has no such locks, which is
+    on Windows and on some network drives, nobody is kept out.
+
+    Args:
+        path: a folder that exists; only those are kept out who ask likewise.
+
+    Raises:
+        UserError: another process is in it.
+    """
+    with told_in_one_line(path, "open"):
+        folder = os.open(os.fspath(path), os.O_RDONLY)
+    try:
+        with told_in_one_line(path, "lock"):
+            _lock(folder, path)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, path: PathLike) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path} is in use by another process: wait until it has ended") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+
+
 def write_atomically(path: PathLike, data: bytes) -> None:
     """Replace a file's content in one step, so that a reader or a crash sees the old bytes or the new ones.
 

@@ -2,11 +2,23 @@ import builtins
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from fl_simu.kernel.errors import UserError
 from fl_simu.results import files
+
+HOLD = """
+import sys, time
+from fl_simu.results.files import alone_in
+with alone_in(sys.argv[1]):
+    print("in", flush=True)
+    time.sleep(60)
+"""
 
 OLD, NEW = b"what was there before", b"n" * 1000
 
@@ -144,3 +156,25 @@ def test_json_is_valid_whatever_the_numbers(tmp_path):
 
     back = json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
     assert back == {"loss": None, "deep": [{"delay_s": None}, 0.1], "name": "Zürich", "none": None}
+
+
+def test_one_process_at_a_time_in_a_folder(tmp_path):
+    refused = pytest.raises(UserError, match="is in use by another process")
+    with files.alone_in(tmp_path), refused, files.alone_in(tmp_path):
+        pass
+    with files.alone_in(tmp_path):
+        pass
+    with pytest.raises(UserError, match="cannot open"), files.alone_in(tmp_path / "missing"):
+        pass
+
+
+def test_a_killed_process_holds_no_folder(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=path), stdout=subprocess.PIPE) as holding:
+        assert holding.stdout.readline() == b"in\n"
+        with pytest.raises(UserError, match="is in use"), files.alone_in(tmp_path):
+            pass
+        holding.send_signal(signal.SIGKILL)
+    with files.alone_in(tmp_path):
+        pass
