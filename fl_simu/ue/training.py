@@ -106,8 +106,12 @@ class LocalTraining:
     def trainee(self) -> nn.Module:
         """A module to train in this process, laid out for it."""
         module: Any = self.make_module()
-        convolves = any(parameter.dim() == 4 for parameter in module.parameters())
-        return module.to(memory_format=torch.channels_last) if self._fast and convolves else module
+        if not (self._fast and any(parameter.dim() == 4 for parameter in module.parameters())):
+            return module
+        for layer in module.modules():
+            if isinstance(layer, nn.MaxPool2d):
+                layer.register_forward_hook(_keep_gradient_channels_last)
+        return module.to(memory_format=torch.channels_last)
 
     def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of a trainee."""
@@ -128,6 +132,12 @@ class LocalTraining:
         optimizer.zero_grad()
         self.loss(module(images), labels).backward()
         optimizer.step()
+
+
+def _keep_gradient_channels_last(pool: nn.Module, inputs: Any, output: Tensor) -> None:
+    """For a gradient in torch's usual layout, as flattening hands it back, a pool copies all that it holds."""
+    if output.requires_grad and output.dim() == 4:
+        output.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
 
 
 def initial_params(make_module: Callable[[], nn.Module], seed: int) -> Params:

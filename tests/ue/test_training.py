@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.installation import MODERN
 from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
-from fl_simu.ue.models import LogisticRegression
+from fl_simu.ue.models import LeNet, LogisticRegression, MnistCnn
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
 
@@ -68,3 +69,30 @@ def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
     assert share == pytest.approx(1 / 9, abs=4 * math.sqrt(8 / 81 / len(tail)))
     with pytest.raises(BadField, match="high_s"):
         UniformCompute(2.0, 1.0)
+
+
+@pytest.mark.skipif(not MODERN, reason="torch 1.4 trains in the usual layout")
+@pytest.mark.parametrize("model", [MnistCnn(), LeNet()])
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_pool_copies_nothing_for_its_layout(model, fast):
+    """By torch's profiler: nothing of a pool's backward pass, which would be all that it holds."""
+    training = LocalTraining(lambda: model.build(model.shape, 10), model.loss, Sgd(), fast=fast)
+    module = training.trainee()
+    optimizer = training.build_optimizer(module)
+    images, labels = torch.rand(8, *model.shape), torch.zeros(8, dtype=torch.int64)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        training.step(module, optimizer, images, labels)
+    of_pools = [
+        event
+        for event in profiler.events()
+        if event.name == "aten::copy_" and "max_pool2d" in " ".join(parent.name for parent in above(event))
+    ]
+    assert not of_pools
+    *_, last = (one for one in module.parameters() if one.dim() == 4)
+    assert last.is_contiguous(memory_format=torch.channels_last) == fast
+
+
+def above(event):
+    while event.cpu_parent is not None:
+        event = event.cpu_parent
+        yield event

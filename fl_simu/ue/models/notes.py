@@ -13,12 +13,12 @@ from fl_simu.ue.models.base import Model, Shape, nll, require_rate
 class _MnistCnnModule(nn.Module):
     def __init__(self, classes: int, dropout: float) -> None:
         super().__init__()
-        self.conv = nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU())
+        self.conv = nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
         self.fc = nn.Sequential(nn.Linear(64 * 12 * 12, 128), nn.ReLU(), nn.Linear(128, classes))
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(self.conv(x), 2)
+        x = self.conv(x)
         if self.dropout:
             x = F.dropout2d(x, self.dropout, self.training)
         return F.log_softmax(self.fc(x.reshape(-1, 64 * 12 * 12)), dim=1)
@@ -52,13 +52,14 @@ class _LeNetModule(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 6, 5)
         self.conv2 = nn.Conv2d(6, 16, 5)
+        self.pool = nn.MaxPool2d(2)
         self.fc = nn.Sequential(
             nn.Linear(16 * 5 * 5, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, outputs)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = self.pool(F.relu(self.conv1(x)))
+        x = self.pool(F.relu(self.conv2(x)))
         return self.fc(x.reshape(-1, 16 * 5 * 5))
 
 
