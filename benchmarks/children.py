@@ -105,7 +105,7 @@ class Turns:
         """Let it work once; what it answers.
 
         Raises:
-            RuntimeError: it has ended.
+            ChildFailed: it has ended.
         """
         assert self.process.stdin and self.process.stdout
         answer = ""
@@ -114,7 +114,7 @@ class Turns:
             self.process.stdin.flush()
             answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(" ".join(map(str, self.process.args)) + " has ended")
+            raise ChildFailed(" ".join(map(str, self.process.args)) + " has ended")
         return json.loads(answer)
 
 
