@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.children import ChildFailed
 from benchmarks.peers import bare, data, ours, page
 from benchmarks.peers.__main__ import backend_table, main
+from benchmarks.peers.extras import Extras
 from benchmarks.peers.jobs import JOBS, Job, read, write
 from benchmarks.peers.machine import gflop_of_round
 from fl_simu.kernel.installation import MODERN
@@ -158,6 +160,21 @@ def test_the_page_says_what_did_not_run():
     assert cells(text, "`many`: Flower / fl_simu") == ["-", "-", "≥ 20.00", "not measured"]
     assert cells(text, "start-up of backend syft, s, on its slower stack")[-1] == "not measured"
     assert cells(text, "modern | syft")[-1] == "needs the legacy stack"
+    assert "## Not run" not in text
+
+
+def test_what_fails_beside_the_jobs_leaves_the_rest(monkeypatch, tmp_path):
+    def fails(extras):
+        raise ChildFailed("MemoryError")
+
+    monkeypatch.setattr(Extras, "overhead", fails)
+    monkeypatch.setattr(Extras, "startup", lambda extras: FIGURES["startup"])
+    peaks = {"sgemm_gflops": 100.0, "sgemm_gflops_all": 190.0}
+    monkeypatch.setattr("benchmarks.peers.__main__.answer_of_module", lambda module: peaks)
+    main(["--jobs", "overhead", "startup", "--out", str(tmp_path)])
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "\n## Not run\n\n- overhead: MemoryError\n" in text
+    assert cells(text, "modern | torch")[1] == "2.5"
 
 
 def test_the_page_of_a_part_of_the_figures():

@@ -196,6 +196,22 @@ def test_syft_and_torchvision_stay_out(command, fl_simu_process):
     assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["run small.toml --rounds 1", "attack leakage --images 1 --seeds 1 --iterations 1 --set data.name=digits"],
+)
+def test_nothing_is_compiled(command, small, fl_simu_process):
+    """Importing torch's compiler takes a second."""
+    script = (
+        "import sys\n"
+        "from fl_simu.cli import main\n"
+        f"assert main({command.split()}) == 0\n"
+        "print('imported', [name for name in ('torch._dynamo', 'torch._inductor') if name in sys.modules])\n"
+    )
+    done = fl_simu_process(python=("-c", script))
+    assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
+
+
 def test_attack_poisoning_is_a_run_under_an_attack(ran, small, tmp_path):
     said = ran(
         *(

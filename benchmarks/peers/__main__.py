@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Dict, Optional, Sequence
 
-from benchmarks.children import ROOT, answer_of_module
+from benchmarks.children import ROOT, ChildFailed, answer_of_module, say
 from benchmarks.peers import machine, page
 from benchmarks.peers.extras import EXTRAS, Extras
 from benchmarks.peers.jobs import JOBS, QUICK
@@ -68,7 +68,14 @@ def measure(given: argparse.Namespace, folder: Path) -> Figures:
     side_by_side, extras = SideBySide(given, folder), Extras(given, folder)
     peaks = [answer_of_module("benchmarks.peers.machine")]
     jobs = [side_by_side.job(job) for job in (QUICK if given.quick else JOBS).values() if job.name in wanted]
-    found = {name: getattr(extras, name)() for name in EXTRAS if name in wanted}
+    found, failed = {}, {}
+    for name in EXTRAS:
+        if name in wanted:
+            try:
+                found[name] = getattr(extras, name)()
+            except ChildFailed as error:
+                say(f"{name}: {error}")
+                failed[name] = str(error)
     # Before and after, because what else the machine does only takes away.
     peaks.append(answer_of_module("benchmarks.peers.machine"))
     return {
@@ -77,6 +84,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Figures:
         "quick": given.quick,
         "jobs": jobs,
         **found,
+        "failed": failed,
         "machine": {**machine.describe(), **{key: max(one[key] for one in peaks) for key in peaks[0]}},
         "versions": side_by_side.versions,
         "minutes": (time.perf_counter() - began) / 60,

@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
@@ -22,16 +23,17 @@ TURNS = 12
 Figures = Dict[str, Any]
 
 
+@dataclass(frozen=True)
 class Extras:
-    """One method for each of `EXTRAS`.
+    """One method for each of `EXTRAS`; each raises `ChildFailed` where nothing came of it.
 
     Args:
         given: the options of the command line.
         folder: for the jobs' files.
     """
 
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.given, self.folder = given, folder
+    given: argparse.Namespace
+    folder: Path
 
     def dealt(self, name: str, rounds: int) -> str:
         """The file of a job with so many rounds."""

@@ -310,6 +310,9 @@ def _beside(figures: Figures) -> str:
         )
     if figures.get("pointers"):
         parts.append(_pointers(figures))
+    failed = figures.get("failed", {})
+    if failed:
+        parts.append("## Not run\n\n" + "".join(f"- {name}: {why}\n" for name, why in failed.items()))
     return "\n".join(parts)
 
 

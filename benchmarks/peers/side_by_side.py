@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Dict, List
@@ -20,18 +21,19 @@ from fl_simu.ue.datasets import DATASETS
 Figures = Dict[str, Any]
 
 
+@dataclass(frozen=True)
 class SideBySide:
     """One child after the other.
 
     Args:
         given: the options of the command line.
         folder: for the jobs' files.
+        versions: of the packages, as the children tell them.
     """
 
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.given, self.folder = given, folder
-        self.cores = machine.cores()
-        self.versions: Dict[str, str] = {}
+    given: argparse.Namespace
+    folder: Path
+    versions: Dict[str, str] = field(default_factory=dict)
 
     def job(self, job: Job) -> Figures:
         """One job on every framework."""
@@ -64,7 +66,7 @@ class SideBySide:
 
     def rows(self, job: Job, path: Path) -> List[Figures]:
         """A row for every way to run the job; the bare loop first."""
-        several = self.cores
+        several = machine.cores()
         rows = [self.child("bare", path, "bare/1", "bare torch loop, 1 thread", threads=1)]
         if several > 1:
             label = f"bare torch loop, {several} threads"

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+from functools import reduce
+from operator import mul
 from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
@@ -22,7 +24,7 @@ class TensorSpec(NamedTuple):
     @property
     def elements(self) -> int:
         """Number of elements; 1 for a 0-dim tensor, 0 for an empty one."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return reduce(mul, self.shape, 1)
 
 
 Structure = Tuple[TensorSpec, ...]
@@ -54,7 +56,7 @@ def all_finite(params: Params) -> bool:
     A sum is finite only if every summand is, and quickly made; one that overflows needs the closer look.
     """
     return all(
-        bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()) for tensor in params.values()
+        math.isfinite(tensor.sum().item()) or bool(torch.isfinite(tensor).all()) for tensor in params.values()
     )
 
 

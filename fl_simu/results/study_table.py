@@ -10,11 +10,12 @@ from fl_simu.results.tables import Cells
 
 Row = Dict[str, Any]
 
+# Of a row these are None without an attack that has targets.
+OF_TARGETS = ("confidence", "late_confidence", "hits", "surely_hit", "rounds_to_hit")
 # What a row holds beside its levels and its number of runs.
 VALUES = (
     "accuracy_mean", "accuracy_deviation", "time_s", "bits", "target_accuracy", "reached", "target_time_s",
-    "target_bits", *ACCEPTED, "late_accuracy", "confidence", "late_confidence", "hits", "surely_hit",
-    "rounds_to_hit", "distance_ratio",
+    "target_bits", *ACCEPTED, "late_accuracy", *OF_TARGETS, "distance_ratio",
 )  # fmt: skip
 
 # A target is surely hit once the confidence in its wrong class is above this.
@@ -53,28 +54,26 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
 
 
 def _attack_numbers(line: Line) -> Row:
-    row: Row = {
-        "confidence": None,
-        "late_confidence": None,
-        "hits": None,
-        "surely_hit": None,
-        "rounds_to_hit": None,
-    }
-    if line.is_targeted:
-        sure = [[confidence(measures) for measures in _measures(run)] for run in line.runs]
-        first = [next((at for at, one in enumerate(run, start=1) if one > SURE), None) for run in sure]
-        found = [at for at in first if at is not None]
-        row = {
-            "confidence": mean(run[-1] for run in sure),
-            "late_confidence": mean(mean(_second_half(run)) for run in sure),
-            "hits": mean(mean(hit(measures) for measures in _measures(run)) for run in line.runs),
-            "surely_hit": len(found),
-            "rounds_to_hit": mean(found) if found else None,
-        }
     ratios = [ratio(measures) for run in line.runs for measures in _measures(run)]
     known = [one for one in ratios if one is not None]
-    late = mean(mean(record.accuracy for record in _second_half(run)) for run in line.runs)
-    return {"late_accuracy": late, **row, "distance_ratio": mean(known) if known else None}
+    return {
+        "late_accuracy": mean(mean(record.accuracy for record in _second_half(run)) for run in line.runs),
+        **(_target_numbers(line) if line.is_targeted else dict.fromkeys(OF_TARGETS)),
+        "distance_ratio": mean(known) if known else None,
+    }
+
+
+def _target_numbers(line: Line) -> Row:
+    sure = [[confidence(measures) for measures in _measures(run)] for run in line.runs]
+    first = [next((at for at, one in enumerate(run, start=1) if one > SURE), None) for run in sure]
+    found = [at for at in first if at is not None]
+    return {
+        "confidence": mean(run[-1] for run in sure),
+        "late_confidence": mean(mean(_second_half(run)) for run in sure),
+        "hits": mean(mean(hit(measures) for measures in _measures(run)) for run in line.runs),
+        "surely_hit": len(found),
+        "rounds_to_hit": mean(found) if found else None,
+    }
 
 
 def _second_half(rounds: Sequence[Any]) -> Sequence[Any]:

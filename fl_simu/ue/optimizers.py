@@ -1,12 +1,32 @@
 """Optimisers of a UE's local training: torch's own, described. One class each, one row in the registry below."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterable, Type
+from typing import Any, Dict, Iterable, Type, TypeVar
 
 import torch
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.installation import MODERN
+
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
+_UNCOMPILED: Dict[type, Any] = {}
+
+
+def uncompiled(torch_class: Type[Kind]) -> Type[Kind]:
+    """A class of torch.optim without what torch 2 wraps around its methods for `torch.compile`.
+
+    It does the same. But the wrappers import the compiler when the first optimiser is made, which takes a second.
+    """
+    if not MODERN:
+        return torch_class
+    if torch_class not in _UNCOMPILED:
+        methods = {name: inspect.unwrap(getattr(torch_class, name)) for name in WRAPPED}
+        methods["step"] = torch.no_grad()(methods["step"])
+        _UNCOMPILED[torch_class] = type(torch_class.__name__, (torch_class,), methods)
+    return _UNCOMPILED[torch_class]
 
 
 @dataclass(frozen=True)
@@ -26,7 +46,7 @@ class Optimizer(ABC):
             fast: whether a step may be one fused call where torch 2 has one; sums may then be rounded otherwise.
         """
         fused: Dict[str, Any] = {"fused": True} if fast and self.torch_class in FUSED else {}
-        return self.torch_class(parameters, **asdict(self), **fused)
+        return uncompiled(self.torch_class)(parameters, **asdict(self), **fused)
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -13,7 +13,7 @@ from typing import Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import Layered
@@ -94,7 +94,7 @@ class Link:
 
     def encode(self, upload: Upload, content: Params) -> Tuple[bytes, ...]:
         """Step 1, at the UE: the layers that it sends of its content, base first."""
-        return self.codec_at(upload.bits).encode(content, stream(self.seed, "codec", upload.ue, upload.version))
+        return self.codec_at(upload.bits).encode(content, briefly(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here.

@@ -1,11 +1,14 @@
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.parameters import params_of
 from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.models import LeNet, LogisticRegression, MnistCnn
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
@@ -46,9 +49,23 @@ def test_many_ues_are_shuffled_at_once_as_each_is_by_itself():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_is_torchs_own_and_checks_its_rate(name):
-    built = OPTIMIZERS[name](lr=0.25).build([torch.zeros(2, requires_grad=True)])
-    assert type(built) is OPTIMIZERS[name].torch_class
-    assert built.defaults["lr"] == 0.25
+    def trained(build):
+        torch.manual_seed(3)
+        module = nn.Linear(4, 3)
+        optimizer = build(module.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            module(torch.randn(5, 4)).pow(2).sum().backward()
+            optimizer.step()
+        return optimizer, params_of(module)
+
+    described = OPTIMIZERS[name](lr=0.25)
+    ours, weights = trained(described.build)
+    theirs, expected = trained(lambda parameters: described.torch_class(parameters, **asdict(described)))
+    assert isinstance(ours, described.torch_class) and ours.defaults == theirs.defaults
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+    one, other = ([list(held) for held in each.state_dict()["state"].values()] for each in (ours, theirs))
+    assert one == other
     for rate in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(BadField, match="lr"):
             OPTIMIZERS[name](lr=rate)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fl_simu.attacks.gradient_leakage.observation import Guess, Observation, Start, label_of
 from fl_simu.kernel.errors import require
+from fl_simu.ue.optimizers import uncompiled
 
 MOST = 1_000_000
 
@@ -116,7 +117,7 @@ class InvertingGradients(Method):
     def guesses(self, seen: Observation, start: Start) -> Iterator[Guess]:
         targets = one_hot(label_of(seen), seen.classes)
         images = start.images.clamp(0, 1).requires_grad_()
-        optimizer = torch.optim.Adam([images], lr=self.lr)
+        optimizer = uncompiled(torch.optim.Adam)([images], lr=self.lr)
         for iteration in range(self.iterations + 1):
             loss = cosine_distance(seen, images, targets) + self.total_variation * total_variation(images)
             yield Guess(loss.item(), images.detach().clone(), targets)
@@ -158,7 +159,7 @@ def _lbfgs(
     seen: Observation, images: Tensor, targets: Callable[[], Tensor], variables: tuple, iterations: int
 ) -> Iterator[Guess]:
     """L-BFGS on the squared gradient distance, over the variables of which images and targets are made."""
-    optimizer = torch.optim.LBFGS(variables)
+    optimizer = uncompiled(torch.optim.LBFGS)(variables)
 
     def closure() -> Tensor:
         loss = seen.squared_distance(images, targets())

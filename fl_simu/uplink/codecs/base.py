@@ -5,19 +5,20 @@ from itertools import accumulate
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
+import torch
 
 from fl_simu.kernel.parameters import Params, Structure, TensorSpec, from_arrays, structure_of, to_arrays
 
-NUMPY_DTYPE: Dict[str, str] = {
-    "torch.float64": "<f8",
-    "torch.float32": "<f4",
-    "torch.float16": "<f2",
-    "torch.int64": "<i8",
-    "torch.int32": "<i4",
-    "torch.int16": "<i2",
-    "torch.int8": "<i1",
-    "torch.uint8": "<u1",
-    "torch.bool": "|b1",
+LITTLE_ENDIAN: Dict[torch.dtype, np.dtype] = {
+    torch.float64: np.dtype("<f8"),
+    torch.float32: np.dtype("<f4"),
+    torch.float16: np.dtype("<f2"),
+    torch.int64: np.dtype("<i8"),
+    torch.int32: np.dtype("<i4"),
+    torch.int16: np.dtype("<i2"),
+    torch.int8: np.dtype("i1"),
+    torch.uint8: np.dtype("u1"),
+    torch.bool: np.dtype("?"),
 }
 
 
@@ -44,7 +45,7 @@ class Codec(ABC):
 
         Args:
             params: what to encode; every floating-point number must be finite.
-            draws: keyed to this upload, for codecs that round at random.
+            draws: keyed to this upload, for codecs that round at random; not to be kept.
         """
 
     @abstractmethod
@@ -54,7 +55,7 @@ class Codec(ABC):
 
 def numpy_dtype(spec: TensorSpec) -> np.dtype:
     """The little-endian numpy dtype of a tensor."""
-    return np.dtype(NUMPY_DTYPE[str(spec.dtype)])
+    return LITTLE_ENDIAN[spec.dtype]
 
 
 def split(structure: Structure) -> Tuple[List[TensorSpec], List[TensorSpec]]:
@@ -66,7 +67,7 @@ def split(structure: Structure) -> Tuple[List[TensorSpec], List[TensorSpec]]:
 def raw_bytes(params: Params, specs: Sequence[TensorSpec]) -> bytes:
     """The tensors as they are in memory, little-endian, one after the other."""
     arrays = to_arrays({spec.name: params[spec.name] for spec in specs})
-    return b"".join(arrays[spec.name].astype(numpy_dtype(spec), copy=False).tobytes() for spec in specs)
+    return b"".join(arrays[spec.name].astype(numpy_dtype(spec), copy=False).data for spec in specs)
 
 
 def raw_length(specs: Sequence[TensorSpec]) -> int:
@@ -80,7 +81,7 @@ def read_raw(data: bytes, specs: Sequence[TensorSpec]) -> Params:
     for spec in specs:
         dtype = numpy_dtype(spec)
         flat = np.frombuffer(data, dtype, count=spec.elements, offset=offset)
-        arrays[spec.name] = flat.astype(dtype.newbyteorder("=")).reshape(spec.shape)
+        arrays[spec.name] = flat.astype(dtype.newbyteorder("="), copy=False).reshape(spec.shape)
         offset += spec.elements * dtype.itemsize
     return from_arrays(arrays)
 

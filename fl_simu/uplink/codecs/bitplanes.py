@@ -8,6 +8,9 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
+# A byte of a plane -> its eight bits, each in the lowest bit of a byte of a word.
+_SPREAD = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).view(np.uint64)[:, 0]
+
 
 def plane_bytes(count: int) -> int:
     """Length in bytes of one plane of `count` codes."""
@@ -27,18 +30,20 @@ def pack(codes: np.ndarray, first: int, last: int) -> bytes:
     """
     planes = []
     for bit in range(first, last - 1, -1):
-        planes.append(np.packbits((codes & codes.dtype.type(1 << bit)).view().astype(bool)).tobytes())
+        planes.append(np.packbits((codes & codes.dtype.type(1 << bit)).astype(bool)).tobytes())
     return b"".join(planes)
 
 
 def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
     """Set bits `first` down to `last` of `codes`, in place, from what `pack` gave for them."""
     width = plane_bytes(len(codes))
-    for place, bit in enumerate(range(first, last - 1, -1)):
-        packed = np.frombuffer(data, np.uint8, count=width, offset=place * width)
-        plane = np.unpackbits(packed)[: len(codes)].astype(codes.dtype, copy=False)
-        plane <<= codes.dtype.type(bit)
-        codes |= plane
+    for byte in range(last // 8, first // 8 + 1):
+        words = np.zeros(width, np.uint64)
+        for bit in range(max(last, 8 * byte), min(first, 8 * byte + 7) + 1):
+            plane = np.frombuffer(data, np.uint8, count=width, offset=(first - bit) * width)
+            words |= (_SPREAD << np.uint64(bit - 8 * byte)).take(plane)
+        bits = words.view(np.uint8)[: len(codes)].astype(codes.dtype, copy=False)
+        codes |= bits << codes.dtype.type(8 * byte) if byte else bits
 
 
 def bit_ranges(layer_bits: Sequence[int]) -> List[Tuple[int, int]]:

@@ -101,17 +101,19 @@ def test_boosting_multiplies_what_the_targets_teach(boosted, factors):
 
 def test_boosting_ends_where_the_loss_is_below_a_millionth():
     """From a model that knows the target already it makes the least number of steps, and no more."""
-    sure = {"1.weight": torch.zeros(CLASSES, 3), "1.bias": torch.tensor([30.0, 0.0, 0.0, 0.0])}
-    one = Targets(shape_images(TARGETS[1:]), torch.tensor([0]))
-    sent = Boosting(least_steps=0).poison(knowledge(params=sure, targets=one))
+    target = 5 * TARGETS[1:]
+
+    def sent_by(attack, bias):
+        params = {"1.weight": torch.zeros(CLASSES, 3), "1.bias": torch.tensor([bias, 0.0, 0.0, 0.0])}
+        known = knowledge(params=params, targets=Targets(shape_images(target), torch.tensor([0])))
+        return params, attack.poison(known)
+
+    sure, sent = sent_by(Boosting(least_steps=0), 30.0)
     assert all(torch.equal(sent[name], sure[name]) for name in sure)
-    # From scratch it goes on until then: the loss of what it was before the boost tells.
-    sent = Boosting(boost=1.0, least_steps=1, most_steps=10**6).poison(
-        knowledge(targets=Targets(shape_images(5 * TARGETS[1:]), torch.tensor([0])))
-    )
-    scores = (
-        5 * TARGETS[1].astype(np.float64) @ sent["1.weight"].double().numpy().T + sent["1.bias"].double().numpy()
-    )
+    # From a loss of 1.5 millionths it goes on until then.
+    _, sent = sent_by(Boosting(boost=1.0, least_steps=1, most_steps=10**6), 14.5)
+    weight, bias = (sent[name].double().numpy() for name in ("1.weight", "1.bias"))
+    scores = target[0].astype(np.float64) @ weight.T + bias
     assert np.log(np.exp(scores).sum()) - scores[0] == pytest.approx(1e-6, rel=0.2)
 
 
