@@ -56,7 +56,7 @@ class Size:
     steps: Sequence[int] = STEPS
 
 
-QUICK = Size("digits", 30, 8, 1, 3, 4, 2, ("float32", "8 bits", "base of 2 bits"), (1, 4))
+QUICK = Size("digits", 20, 8, 1, 3, 4, 2, ("float32", "8 bits", "base of 2 bits"), (1, 4))
 
 Arm = Tuple[Trials, List[Trial], List[Record]]
 
