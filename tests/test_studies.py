@@ -182,7 +182,8 @@ def group_lives(group):
 
 
 def test_ctrl_c_leaves_no_process_and_nothing_lost(folder, environment, tmp_path):
-    (folder / "study.toml").write_text(TINY.replace("rounds = 3", "rounds = 40").replace("seeds = [1, 2]", "seeds = [1]"))
+    longer = TINY.replace("rounds = 3", "rounds = 40").replace("seeds = [1, 2]", "seeds = [1]")
+    (folder / "study.toml").write_text(longer)
     script, out = tmp_path / "main.py", tmp_path / "out"
     script.write_text(PATCHED)
     command = [
