@@ -196,19 +196,24 @@ def test_syft_and_torchvision_stay_out(command, fl_simu_process):
     assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["run small.toml --rounds 1", "attack leakage --images 1 --seeds 1 --iterations 1 --set data.name=digits"],
-)
-def test_nothing_is_compiled(command, small, fl_simu_process):
+# A run, and in place of `attack leakage` what its processes do.
+TRAINS = {
+    "run": "from fl_simu.cli import main\nassert main(['run', 'small.toml', '--rounds', '1']) == 0",
+    **{
+        method: "from pathlib import Path\n"
+        "from fl_simu.leakage_study import Attacker, Setting, Trial, Trials, pixels\n"
+        f"setting = Setting(method={{'name': '{method}', 'iterations': 1}}, data='digits')\n"
+        "Attacker(Trials(Path('out'), setting), *pixels(setting, 1, None)).attempt(Trial(0, 0))"
+        for method in ("dlg", "inverting_gradients")
+    },
+}
+
+
+@pytest.mark.parametrize("script", TRAINS.values(), ids=TRAINS)
+def test_nothing_is_compiled(script, small, fl_simu_process):
     """Importing torch's compiler takes a second."""
-    script = (
-        "import sys\n"
-        "from fl_simu.cli import main\n"
-        f"assert main({command.split()}) == 0\n"
-        "print('imported', [name for name in ('torch._dynamo', 'torch._inductor') if name in sys.modules])\n"
-    )
-    done = fl_simu_process(python=("-c", script))
+    told = "\nimport sys; print('imported', sorted({'torch._dynamo', 'torch._inductor'} & set(sys.modules)))"
+    done = fl_simu_process(python=("-c", script + told))
     assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
 
 
