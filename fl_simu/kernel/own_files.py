@@ -1,0 +1,125 @@
+"""Python files of a user's own, imported by their path.
+
+Such a file becomes a module below this one, whose name says where the file is. So what it defines can be pickled,
+and a process of the same machine that is handed it imports the file by itself.
+"""
+
+import base64
+import hashlib
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, List, Optional, Sequence
+
+from fl_simu.kernel.errors import UserError
+
+# A module with a path may have modules below it; they are in no folder, and the finder below makes them.
+__path__: List[str] = []
+_PREFIX = "file_"
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file that was imported: where it was, and what it said then."""
+
+    path: Path
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the text, as UTF-8."""
+        return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
+
+
+def read_own(path: Path) -> OwnFile:
+    """The file as it is now.
+
+    Raises:
+        UserError: it cannot be read, or is no text.
+    """
+    try:
+        return OwnFile(path.resolve(), path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is no Python file (it is not UTF-8)") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def import_own(file: OwnFile) -> ModuleType:
+    """The module of a file, which is run once in a process for each text that it has.
+
+    Raises:
+        UserError: it is no Python, or fails while it is imported; the line names file, line and error.
+    """
+    name = _module_name(file.path)
+    module = sys.modules.get(name)
+    if module is not None and getattr(module, "__fl_simu_sha256__", None) == file.sha256:
+        return module
+    sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise UserError(f"{file.path}{_place(error, file.path)}: {_told(error)}") from error
+
+
+def file_of(module_name: str) -> Optional[Path]:
+    """The file behind the name of a module; None for modules of other kinds."""
+    start = f"{__name__}.{_PREFIX}"
+    if not module_name.startswith(start):
+        return None
+    coded = module_name[len(start) :].upper()
+    return Path(base64.b32decode(coded + "=" * (-len(coded) % 8)).decode("utf-8"))
+
+
+def _module_name(path: Path) -> str:
+    coded = base64.b32encode(str(path).encode("utf-8")).decode("ascii").rstrip("=").lower()
+    return f"{__name__}.{_PREFIX}{coded}"
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Makes the modules; no compiled copy is written beside the user's file."""
+
+    def find_spec(
+        self, fullname: str, path: Optional[Sequence[Any]], target: Optional[ModuleType] = None
+    ) -> Optional[ModuleSpec]:
+        file = file_of(fullname)
+        return file and importlib.util.spec_from_file_location(fullname, str(file), loader=self)
+
+    def get_filename(self, fullname: str) -> str:
+        return str(file_of(fullname))
+
+    def get_data(self, path: Any) -> bytes:
+        return Path(path).read_bytes()
+
+    def exec_module(self, module: ModuleType) -> None:
+        file = read_own(Path(self.get_filename(module.__name__)))
+        module.__dict__["__fl_simu_sha256__"] = file.sha256
+        exec(compile(file.text, str(file.path), "exec", dont_inherit=True), module.__dict__)
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """The last line of the file that the error came through, as ", line N"."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg}"
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+sys.meta_path.append(_Finder())
