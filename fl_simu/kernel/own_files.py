@@ -82,23 +82,20 @@ def _module_name(path: Path) -> str:
     return f"{__name__}.{_PREFIX}{coded}"
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Makes the modules; no compiled copy is written beside the user's file."""
 
     def find_spec(
         self, fullname: str, path: Optional[Sequence[Any]], target: Optional[ModuleType] = None
     ) -> Optional[ModuleSpec]:
         file = file_of(fullname)
-        return file and importlib.util.spec_from_file_location(fullname, str(file), loader=self)
+        return importlib.util.spec_from_file_location(fullname, str(file), loader=self) if file else None
 
-    def get_filename(self, fullname: str) -> str:
-        return str(file_of(fullname))
-
-    def get_data(self, path: Any) -> bytes:
-        return Path(path).read_bytes()
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
-        file = read_own(Path(self.get_filename(module.__name__)))
+        file = read_own(Path(str(file_of(module.__name__))))
         module.__dict__["__fl_simu_sha256__"] = file.sha256
         exec(compile(file.text, str(file.path), "exec", dont_inherit=True), module.__dict__)
 
