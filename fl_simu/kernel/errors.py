@@ -1,6 +1,7 @@
 """What a user did wrong, in one line."""
 
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Mapping
 
 # Characters of a value in a message.
 LONGEST = 60
@@ -43,14 +44,29 @@ def shown(value: Any) -> str:
     # Python writes out no longer number since 3.7.14, and takes long for it before.
     if isinstance(value, int) and value.bit_length() > 13_300:
         return "a {}number of over 4,000 digits".format("negative " if value < 0 else "")
-    if isinstance(value, float) and value != value:
-        return "nan"
+    if isinstance(value, PurePath):  # of which a part is of no use
+        return brief(repr(str(value)), 255)
     try:
         return brief(repr(value))
     except (RecursionError, ValueError):  # nested too deep, or such a number inside
         return f"a {type(value).__name__}, too long or too deep to show"
 
 
-def brief(text: str) -> str:
-    """A text shortened to 60 characters, its middle left out."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 21] + " ... " + text[-16:]
+def brief(text: str, longest: int = LONGEST) -> str:
+    """A text shortened to so many characters, its middle left out."""
+    return text if len(text) <= longest else text[: longest - 21] + " ... " + text[-16:]
+
+
+def one_line(text: str) -> str:
+    """A text as one line of printable characters, the others escaped.
+
+    >>> one_line("no such file:  a\\n b\\0")
+    'no such file: a b\\\\x00'
+    """
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def name_in(registry: Mapping[str, type], part: Any) -> str:
+    """What a config calls a part: its name in the registry, or that of its class where it stands in none."""
+    return next((name for name, cls in registry.items() if cls is type(part)), type(part).__name__)
