@@ -249,18 +249,8 @@ class Evil:
         ),
     ],
     ids=[
-        *(
-            "evil",
-            "truncated",
-            "empty",
-            "list",
-            "count",
-            "width",
-            "label",
-            "nested labels",
-            "NaN label",
-            "NaN labels",
-        ),
+        *("evil", "truncated", "empty", "list", "count", "width", "label"),
+        *("nested labels", "NaN label", "NaN labels"),
         *("vast label", "no pixels", "vast bytes", "vast memo", "vast array"),
     ],
 )
@@ -349,7 +339,7 @@ def test_what_unpacks_to_more_than_the_format_allows_is_not_read_to_its_end(tmp_
 def test_a_fault_of_the_reader_or_of_the_disk_is_not_told_as_damage(tmp_path):
     with pytest.raises(AttributeError), told_as_damage(tmp_path):
         raise AttributeError("a bug")
-    with pytest.raises(UserError, match="cannot read .*: Input/output error"), told_as_damage(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*: Input/output error"), told_as_damage(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
