@@ -13,8 +13,9 @@ from idle import Standstill
 from laps import Laps
 from many_ues import random_images
 
-from fl_simu import config, runs
+from fl_simu import runs
 from fl_simu.assemble import plan
+from fl_simu.experiment import Experiment
 
 ROUNDS = 11
 
@@ -28,7 +29,7 @@ def main() -> None:
         "codec": {"name": "affine", "base_bits": 2, "enhancement_bits": [2]},
         "protocol": {"name": "base_then_enhancement"},
     }
-    planned = plan(config.parse(values))
+    planned = plan(Experiment.parse(values))
     planned = replace(planned, backend=Standstill(planned.training))
     watch = Laps()
     with TemporaryDirectory() as folder:

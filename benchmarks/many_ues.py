@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import torch
 from peak_memory import peak_mb
 
-from fl_simu import config, runs
+from fl_simu import runs
 from fl_simu.assemble import plan
+from fl_simu.experiment import Experiment
 from fl_simu.ue.datasets import Dataset, Samples
 
 
@@ -30,7 +31,7 @@ def main() -> None:
         "training": {"batch_size": options.samples},
         "codec": {"name": "affine", "base_bits": 4},
     }
-    planned = plan(config.parse(values))
+    planned = plan(Experiment.parse(values))
     dataset = random_images(options.samples * options.ues)
     with TemporaryDirectory() as folder:
         before_mb, began = peak_mb(), time.perf_counter()

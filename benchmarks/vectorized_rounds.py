@@ -14,10 +14,10 @@ import torch
 from peak_memory import peak_mb
 from timing import timed
 
-from fl_simu.assemble import REGISTRIES
 from fl_simu.backends.vectorized import Vectorized, VectorizedUes
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.parts import KINDS
 from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
 
 SHAPE, CLASSES = (1, 28, 28), 10
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
 
-    model, optimizer = REGISTRIES["model"][options.model](), REGISTRIES["optimizer"][options.optimizer]()
+    model, optimizer = KINDS["model"].rows[options.model](), KINDS["optimizer"].rows[options.optimizer]()
     make = partial(model.build, SHAPE, CLASSES)
     training = LocalTraining(make, model.loss, optimizer, batch_size=options.batch_size, fast=True, shape=SHAPE)
     torch.manual_seed(1)

@@ -1,69 +1,31 @@
-"""Config to objects: the only room that knows every part's name."""
+"""An experiment to a coordinator: its parts checked against each other, then put together with the data."""
 
-import dataclasses
 import hashlib
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type, get_type_hints
+from typing import Optional, Sequence, Tuple
 
-import pydantic
 import torch
 
-from fl_simu import config as configuration
-from fl_simu.attacks.model_poisoning import ATTACKS
 from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
-from fl_simu.backends import BACKENDS
 from fl_simu.backends.base import Backend
-from fl_simu.config import Experiment
 from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.experiment import Experiment
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
-from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
-from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.parts import KINDS, told_of
 from fl_simu.setting import Setting
-from fl_simu.station.aggregation import AGGREGATIONS
 from fl_simu.station.evaluation import evaluate
-from fl_simu.station.protocols import PROTOCOLS
-from fl_simu.ue.compute import COMPUTES
-from fl_simu.ue.datasets import DATASETS, Dataset
-from fl_simu.ue.faults import FAULTS, NoFaults
-from fl_simu.ue.models import MODELS
-from fl_simu.ue.optimizers import OPTIMIZERS
-from fl_simu.ue.partition import PARTITIONS
+from fl_simu.ue.datasets import Dataset
+from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
-from fl_simu.uplink.bits import BITS
-from fl_simu.uplink.channels import CHANNELS
-from fl_simu.uplink.codecs import CODECS
-from fl_simu.uplink.delays import DELAYS
-from fl_simu.uplink.downlink import DOWNLINKS, downlink
+from fl_simu.uplink.downlink import downlink
 from fl_simu.uplink.link import Link
-from fl_simu.uplink.sizes import SIZE_RULES
-
-Registry = Mapping[str, Type[Any]]
-
-REGISTRIES: Dict[str, Registry] = {
-    "backend": BACKENDS,
-    "data": DATASETS,
-    "partition": PARTITIONS,
-    "model": MODELS,
-    "optimizer": OPTIMIZERS,
-    "compute": COMPUTES,
-    "faults": FAULTS,
-    "codec": CODECS,
-    "bits": BITS,
-    "size": SIZE_RULES,
-    "channel": CHANNELS,
-    "delay": DELAYS,
-    "downlink": DOWNLINKS,
-    "protocol": PROTOCOLS,
-    "aggregation": AGGREGATIONS,
-    "attack": ATTACKS,
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +33,7 @@ class Plan:
     """An experiment whose every part is built and checked, before any data is read.
 
     Args:
-        experiment: complete: every argument of every part is written out.
-        parts: the built part of each table.
+        experiment: on a backend that this installation has.
         link: codec, channel, size rule and delay rule together.
         downlink: the link of the global model to the UEs; None where it is free.
         training: local training.
@@ -80,7 +41,6 @@ class Plan:
     """
 
     experiment: Experiment
-    parts: Mapping[str, Any]
     link: Link
     downlink: Optional[Link]
     training: LocalTraining
@@ -88,41 +48,43 @@ class Plan:
 
 
 def plan(experiment: Experiment) -> Plan:
-    """Check an experiment and build its parts.
+    """Check that the parts of an experiment fit each other, and that this installation can run it.
 
     Raises:
-        UserError: an unknown name, an argument out of range, parts that do not fit each other, or a backend that
-            cannot run this here.
+        UserError: parts that do not fit each other, or a backend that cannot run this here.
     """
-    experiment = experiment.model_copy(update={"backend": _chosen(experiment.backend)})
-    parts = {table: build_part(table, getattr(experiment, table)) for table in configuration.PARTS}
-    _require_fit(experiment, parts)
-    data, model = parts["data"], parts["model"]
+    experiment = experiment.with_(backend=experiment.backend.chosen())
+    _require_fit(experiment)
+    data, model = experiment.data, experiment.model
     link = Link(
-        parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
+        experiment.codec,
+        experiment.channel,
+        experiment.size,
+        experiment.payload,
+        experiment.seed,
+        experiment.delay,
     )
-    with _told_of("model", model):
+    with told_of("model.", model):
         try:
             model.build(data.shape, data.classes)
         except (MemoryError, RuntimeError, TypeError) as error:
+            described = shown(KINDS["model"].describe(model))
             reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {shown(experiment.model)} cannot be built: {brief(reason, 120)}") from error
+            raise UserError(f"model = {described} cannot be built: {brief(reason, 120)}") from error
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
-        parts["optimizer"],
-        **experiment.training.model_dump(),
-        fast=parts["backend"].fast,
+        experiment.optimizer,
+        **asdict(experiment.training),
+        fast=experiment.backend.fast,
         shape=data.shape,
     )
-    with _told_of("backend", parts["backend"]):
-        backend = parts["backend"].build(training)
-    complete = {table: complete_part(table, parts[table]) for table in configuration.PARTS}
-    experiment = experiment.model_copy(update=complete)
-    return Plan(experiment, parts, link, downlink(parts["downlink"], link), training, backend)
+    with told_of("backend.", experiment.backend):
+        backend = experiment.backend.build(training)
+    return Plan(experiment, link, downlink(experiment.downlink, link), training, backend)
 
 
-def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
+def _require_fit(experiment: Experiment) -> None:
     """Raise UserError unless the parts fit each other and the numbers of UEs."""
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
@@ -130,37 +92,41 @@ def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
         experiment.ues_per_round,
         f"at most the {experiment.ues} ues",
     )
-    rule = parts["aggregation"]
+    fewest = experiment.aggregation.fewest()
     require(
-        rule.fewest() <= experiment.drawn,
+        fewest <= experiment.drawn,
         "aggregation.name",
-        experiment.aggregation["name"],
-        f"it needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
+        _name(experiment, "aggregation"),
+        f"it needs {fewest} updates, and a round draws {experiment.drawn} UEs",
     )
     require(
-        parts["attack"].malicious < experiment.ues,
+        experiment.attack.malicious < experiment.ues,
         "attack.malicious",
-        parts["attack"].malicious,
+        experiment.attack.malicious,
         f"fewer than the {experiment.ues} ues",
     )
-    data, model = parts["data"], parts["model"]
+    data, model = experiment.data, experiment.model
     require(
         model.shape in (None, data.shape),
         "model.name",
-        experiment.model["name"],
-        "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
+        _name(experiment, "model"),
+        "it takes images of {}, and {} has {}".format(model.shape, _name(experiment, "data"), data.shape),
     )
-    silent = not isinstance(parts["faults"], NoFaults)
+    silent = not isinstance(experiment.faults, NoFaults)
     require(
-        parts["protocol"].bears_silence() or not silent,
+        experiment.protocol.bears_silence() or not silent,
         "faults.name",
-        experiment.faults["name"],
-        f"protocol {experiment.protocol['name']} would wait for ever for a UE that fails; take deadline, "
+        _name(experiment, "faults"),
+        f"protocol {_name(experiment, 'protocol')} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
     fits = experiment.payload == "update" or not experiment.error_feedback
     require(fits, "error_feedback", experiment.error_feedback, 'payload = "weights" has no update; say "update"')
-    parts["bits"].check(parts["codec"])
+    experiment.bits.check(experiment.codec)
+
+
+def _name(experiment: Experiment, table: str) -> str:
+    return KINDS[table].name_of(getattr(experiment, table))
 
 
 def assemble(
@@ -171,13 +137,13 @@ def assemble(
     Raises:
         UserError: the data do not suffice for that many UEs.
     """
-    experiment, parts = planned.experiment, planned.parts
+    experiment = planned.experiment
     malicious = _malicious(planned, dataset)
     backend = malicious or planned.backend
     prepare(experiment.threads)
     train, ues = dataset.train, experiment.ues
-    with _told_of("partition", parts["partition"]):
-        shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
+    with told_of("partition.", experiment.partition):
+        shards = experiment.partition.split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
     for ue, indices in enumerate(shards):
         backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
@@ -187,22 +153,22 @@ def assemble(
         rounds=experiment.rounds,
         backend=backend,
         link=planned.link,
-        protocol=parts["protocol"],
-        aggregation=parts["aggregation"],
+        protocol=experiment.protocol,
+        aggregation=experiment.aggregation,
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
         draw=lambda version: _draw(experiment, version),
-        compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
-        works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
+        compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),
+        works=lambda ue, version: experiment.faults.works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
         measures=malicious.measures if malicious else lambda params: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(
         planned.link,
-        parts["bits"],
+        experiment.bits,
         planned.downlink,
-        threshold=parts["protocol"].movement_threshold(),
-        repeats=parts["protocol"].repeats(),
+        threshold=experiment.protocol.movement_threshold(),
+        repeats=experiment.protocol.repeats(),
         error_feedback=experiment.error_feedback,
     )
     return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
@@ -210,16 +176,16 @@ def assemble(
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
     """The experiment's data set; see `fl_simu.ue.datasets`."""
-    with _told_of("data", planned.parts["data"]):
-        return planned.parts["data"].load(data_dir)
+    with told_of("data.", planned.experiment.data):
+        return planned.experiment.data.load(data_dir)
 
 
 def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
     """The backend with malicious UEs among the others; None where every UE is benign."""
-    experiment, attack, test = planned.experiment, planned.parts["attack"], dataset.test
+    experiment, attack, test = planned.experiment, planned.experiment.attack, dataset.test
     if isinstance(attack, NoAttack):
         return None
-    with _told_of("attack", attack):
+    with told_of("attack.", attack):
         targets = draw_targets(experiment.seed, attack.targets, test.images, test.labels, dataset.classes)
     return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
 
@@ -232,76 +198,7 @@ def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
     return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
 
 
-def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The backend's table, with a name for "auto": syft where real syft is installed, and torch elsewhere."""
-    if backend["name"] != "auto":
-        return backend
-    return dict(backend, name="syft" if syft_installed() else "torch")
-
-
 def digest(experiment: Experiment) -> str:
     """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
-    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1}))
+    text = experiment.with_(rounds=1).to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def build_part(table: str, options: Mapping[str, Any], registry: Optional[Registry] = None) -> Any:
-    """One part from its table, its arguments checked by type (pydantic) and by value (the part itself).
-
-    Args:
-        table: its name, for messages, and for the registry where that is not given.
-        options: the part's name and arguments.
-        registry: name -> class.
-
-    Raises:
-        UserError: an unknown name or argument, or a value that is not allowed.
-    """
-    registry, name = registry or REGISTRIES[table], options["name"]
-    if name not in registry:
-        raise UserError(f"{table}.name = {shown(name)} is not known: {configuration.nearest(name, registry)}")
-    cls = registry[name]
-    arguments = {key: _tuples(value) for key, value in options.items() if key != "name"}
-    schema = _schema(cls)
-    try:
-        checked = schema.model_validate(arguments)
-    except pydantic.ValidationError as error:
-        raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
-    with _told_of(table, cls):
-        return cls(**{key: getattr(checked, key) for key in schema.model_fields})
-
-
-@contextmanager
-def _told_of(table: str, part: Any) -> Iterator[None]:
-    """Name the table too when what is inside complains of one of the part's fields."""
-    try:
-        yield
-    except BadField as error:
-        if error.field not in {field.name for field in dataclasses.fields(part)}:
-            raise
-        raise BadField(f"{table}.{error.field}", error.value, error.allowed) from None
-
-
-def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:
-    """A strict pydantic model with the fields of a part's class."""
-    hints = get_type_hints(cls)
-    fields: Dict[str, Any] = {
-        field.name: (hints[field.name], ... if field.default is dataclasses.MISSING else field.default)
-        for field in dataclasses.fields(cls)
-    }
-    strict = pydantic.ConfigDict(extra="forbid", strict=True)
-    return pydantic.create_model(cls.__name__, __config__=strict, **fields)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def arguments(table: str, name: str) -> Tuple[str, ...]:
-    """Names of a part's arguments; none of a part that is not known."""
-    cls = REGISTRIES[table].get(name)
-    return tuple(field.name for field in dataclasses.fields(cls)) if cls else ()
-
-
-def complete_part(table: str, part: Any, registry: Optional[Registry] = None) -> Dict[str, Any]:
-    """A part's table with every argument written out."""
-    return {"name": name_in(registry or REGISTRIES[table], part), **dataclasses.asdict(part)}

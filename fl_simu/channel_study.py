@@ -10,6 +10,7 @@ import numpy as np
 from fl_simu.assemble import Plan
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.parts import KINDS
 from fl_simu.results.intervals import Z95, wilson
 from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
@@ -284,7 +285,7 @@ def numbers(study: Study, thresholds_s: Mapping[str, float], pass_rate: Optional
     found: Dict[str, Any] = {
         "name": experiment.name,
         "seed": experiment.seed,
-        "channel": dict(experiment.channel),
+        "channel": KINDS["channel"].describe(experiment.channel),
         "draws": scope.draws,
         "ues": scope.ues,
         "seconds": scope.seconds,

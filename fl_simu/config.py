@@ -1,18 +1,8 @@
-"""One experiment, described and checked: what a TOML file says, before any part is built.
+"""The values of a config: TOML read and checked for size, `--set` carried out. What they mean, `experiment` knows."""
 
-A part (codec, channel, ...) is a table with a `name` and the arguments of the class behind that name; a string
-alone is short for a table with only the name, and a table without a name keeps the default one. What the names
-mean is known to `assemble`.
-"""
-
-import difflib
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional
-
-import pydantic
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Dict, Iterable, List, Mapping
 
 from fl_simu.kernel.errors import UserError, brief, shown
 
@@ -21,106 +11,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Part = Dict[str, Any]
-
 # More than any experiment needs. A parser takes as long as the square of the parts of a dotted key.
 MOST_BYTES, MOST_DOTS, DEEPEST = 2**20, 200, 20
-
-# What a signed 64-bit integer holds, which is what TOML promises.
-LARGEST_SEED = 2**63 - 1
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Training(_Table):
-    """Local training of every UE.
-
-    Fields:
-        epochs: passes over a UE's samples in a round.
-        batch_size: samples a step.
-        keep_optimizer_state: whether momentum and moments outlive a round.
-    """
-
-    epochs: int = Field(1, ge=1, le=10**6)
-    batch_size: int = Field(64, ge=1, le=2**31)
-    keep_optimizer_state: bool = False
-
-
-class Experiment(_Table):
-    """Everything that decides the result of a run.
-
-    Fields:
-        name: of the run; part of its folder's name.
-        seed: of every draw.
-        rounds: number of aggregations.
-        ues: number of UEs.
-        ues_per_round: UEs drawn for each round; all of them where it is not given.
-        threads: threads of torch. Sums of another number of threads may differ in the last bit.
-        payload: what is encoded, the "weights" or the "update" (weights minus the global model).
-        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
-        training: local training.
-        backend ... attack: one part each.
-    """
-
-    name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    seed: int = Field(1, ge=0, le=LARGEST_SEED)
-    rounds: int = Field(10, ge=1, le=10**9)
-    ues: int = Field(16, ge=1, le=10**7)
-    ues_per_round: Optional[int] = Field(None, ge=1)
-    # A number of threads that the system cannot start ends torch with a segmentation fault.
-    threads: int = Field(1, ge=1, le=256)
-    payload: str = "weights"
-    error_feedback: bool = False
-    training: Training = Training()
-    backend: Part = {"name": "auto"}
-    data: Part = {"name": "mnist"}
-    partition: Part = {"name": "iid"}
-    model: Part = {"name": "mnist_cnn"}
-    optimizer: Part = {"name": "sgd"}
-    compute: Part = {"name": "constant"}
-    faults: Part = {"name": "none"}
-    codec: Part = {"name": "float32"}
-    bits: Part = {"name": "fixed"}
-    size: Part = {"name": "bytes"}
-    channel: Part = {"name": "normal"}
-    delay: Part = {"name": "integrated"}
-    downlink: Part = {"name": "free"}
-    protocol: Part = {"name": "wait_for_all"}
-    aggregation: Part = {"name": "mean"}
-    attack: Part = {"name": "none"}
-
-    @property
-    def drawn(self) -> int:
-        """Number of UEs that a round draws."""
-        return self.ues_per_round or self.ues
-
-
-PARTS = tuple(name for name, info in Experiment.model_fields.items() if info.annotation == Part)
-
-
-def parse(values: Mapping[str, Any]) -> Experiment:
-    """The experiment that a TOML document describes.
-
-    Raises:
-        UserError: an unknown key, a wrong type, or a number out of range; one line that names it.
-    """
-    try:
-        return Experiment.model_validate({key: _as_part(key, value) for key, value in values.items()})
-    except pydantic.ValidationError as error:
-        raise UserError(explain(error, "", Experiment.model_fields)) from None
-
-
-def _as_part(key: str, value: Any) -> Any:
-    if key not in PARTS:
-        return value
-    if isinstance(value, str):
-        return {"name": value}
-    part = dict(Experiment.model_fields[key].default, **value) if isinstance(value, dict) else None
-    if part is None or not isinstance(part["name"], str):
-        raise UserError(f"{key} = {shown(value)} is not allowed: a name, or a table with a name")
-    return part
 
 
 def read(path: Path) -> Dict[str, Any]:
@@ -211,48 +103,6 @@ def _toml_value(text: str) -> Any:
         raise UserError(f"--set VALUE = {shown(text)} is not allowed: {brief(str(error))}") from None
 
 
-def to_plain(experiment: Experiment) -> Dict[str, Any]:
-    """The experiment as TOML values, without the fields that are not given."""
-    return _plain(experiment.model_dump())
-
-
-def to_toml(experiment: Experiment) -> str:
-    """The experiment as a TOML document; parsing it gives the same experiment."""
-    return tomli_w.dumps(to_plain(experiment))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def differences(one: Experiment, other: Experiment) -> List[str]:
-    """Names of the fields in which two experiments differ."""
-    left, right = to_plain(one), to_plain(other)
-    return [key for key in sorted(set(left) | set(right)) if left.get(key) != right.get(key)]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A phrase that helps with an unknown name: the nearest known one, or all of them.
-
-    >>> nearest("affin", ["affine", "float32"])
-    "did you mean 'affine'?"
-    """
-    names = sorted(known)
-    close = difflib.get_close_matches(str(name)[:100], names, n=1)
-    return f"did you mean {close[0]!r}?" if close else "known are " + (", ".join(names) or "none")
-
-
-def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
-    """The first complaint of pydantic in one line: field, value, what is allowed."""
-    first = error.errors(include_url=False)[0]
-    field = prefix + brief(".".join(brief(str(step)) for step in first["loc"]))
-    if first["type"] == "extra_forbidden":
-        names = Training.model_fields if first["loc"][0] == "training" else known
-        return f"{field} is no known key: {nearest(str(first['loc'][-1]), names)}"
-    if first["type"] == "model_type":
-        return f"{field} = {shown(first['input'])} is not allowed: a table"
-    # TOML has lists where the parts have tuples.
-    allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
-    return f"{field} = {shown(first['input'])} is not allowed: {allowed}"
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> List[str]:
+    """The keys in which the values of two configs differ."""
+    return [key for key in sorted(set(one) | set(other)) if one.get(key) != other.get(key)]

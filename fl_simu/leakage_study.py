@@ -12,26 +12,22 @@ import numpy as np
 import torch
 
 from fl_simu import config
-from fl_simu.assemble import build_part, complete_part
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
-from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
-from fl_simu.kernel.errors import UserError, require, shown
+from fl_simu.kernel.errors import UserError, nearest, require, shown
 from fl_simu.kernel.installation import versions
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
+from fl_simu.parts import KINDS
 from fl_simu.pool import run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
-from fl_simu.ue.datasets import DATASETS
-from fl_simu.ue.models import MODELS
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import LocalTraining
-from fl_simu.uplink.codecs import CODECS
 
 Say = Callable[[str], None]
 
-TABLES: Dict[str, Mapping[str, Any]] = {"method": METHODS, "codec": CODECS, "model": MODELS, "data": DATASETS}
+TABLES = ("method", "codec", "model", "data")
 MOST = 1_000_000
 
 
@@ -66,9 +62,9 @@ class Setting:
     parts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = {name: build_part(name, self._table(name), registry) for name, registry in TABLES.items()}
-        for name, registry in TABLES.items():
-            object.__setattr__(self, name, complete_part(name, parts[name], registry))
+        parts = {name: KINDS[name].build(self._table(name)) for name in TABLES}
+        for name in TABLES:
+            object.__setattr__(self, name, KINDS[name].describe(parts[name]))
         object.__setattr__(self, "parts", parts)
         for name in ("local_steps", "batch_size"):
             value = getattr(self, name)
@@ -108,7 +104,7 @@ def make_setting(assignments: Iterable[str] = (), **given: Any) -> Setting:
     values = config.override({**defaults, **given}, assignments)
     for name in values:
         if name not in known:
-            raise UserError(f"{name} is no known key: {config.nearest(name, known)}")
+            raise UserError(f"{name} is no known key: {nearest(name, known)}")
     return Setting(**values)
 
 

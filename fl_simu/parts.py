@@ -3,20 +3,26 @@
 A part is a frozen dataclass that subclasses the contract of its kind; its fields are its arguments. A config names
 it in one of three ways:
 
-    "affine"                    a row of the kind's own list, or what an installed package offers
+    "affine"                    a row of the kind's registry, or what an installed package offers
     "my_lab.codecs:Sparse"      a class of a module that can be imported
     "codecs.py:Sparse"          a class of a file, whose path is relative to the config's folder
+
+This module stands below the rooms that hold the parts: it names them, and imports one when a part of it is wanted.
 """
 
 import dataclasses
+import functools
 import importlib
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Type
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Type
 
-from fl_simu.config import nearest
-from fl_simu.kernel.errors import UserError
+import pydantic
+from typing_extensions import get_type_hints
+
+from fl_simu.kernel.errors import BadField, UserError, brief, nearest, shown
 from fl_simu.kernel.own_files import OwnFile, file_of, import_own, read_own
 
 if sys.version_info >= (3, 10):
@@ -34,13 +40,18 @@ class Kind:
 
     Args:
         table: the table of the config that holds such a part, and its name in messages.
-        contract: what every part of this kind subclasses.
-        rows: the parts that come with fl_simu, by name.
+        contract: "module:Class", what every part of this kind subclasses.
+        registry: "module:NAME", the parts that come with fl_simu: a dict from name to class.
     """
 
     table: str
-    contract: type
-    rows: Mapping[str, Type[Any]]
+    contract: str
+    registry: str
+
+    @property
+    def rows(self) -> Mapping[str, Type[Any]]:
+        """The parts that come with fl_simu, by name."""
+        return _imported(self.registry)
 
     def find(self, reference: str, folder: Optional[Path] = None) -> Type[Any]:
         """The class of a part.
@@ -55,9 +66,6 @@ class Kind:
         if reference in self.rows:
             return self.rows[reference]
         found = self._found(reference, folder or Path())
-        if found is None:
-            known = [*self.rows, *self.offered()]
-            raise UserError(f"{self.table}.name = {reference!r} is not known: {nearest(reference, known)}")
         self._check(reference, found)
         return found
 
@@ -65,53 +73,168 @@ class Kind:
         """Names of the parts of this kind that installed packages offer; nothing is imported."""
         return sorted(_entries(self.table))
 
-    def name_of(self, part: Any, folder: Optional[Path] = None) -> str:
-        """How a config names a part's class; the inverse of `find`."""
+    def holds(self, part: Any) -> bool:
+        """Whether something is a part of this kind."""
+        return isinstance(part, (_imported(self.contract), *self.rows.values()))
+
+    def name_of(self, part: Any) -> str:
+        """How a config names a part; the inverse of `find`."""
         cls = type(part)
         for name, row in self.rows.items():
             if row is cls:
                 return name
-        file = file_of(cls.__module__)
-        return f"{file or cls.__module__}:{cls.__qualname__}"
+        return f"{file_of(cls.__module__) or cls.__module__}:{cls.__qualname__}"
 
-    def _found(self, reference: str, folder: Path) -> Optional[Any]:
-        place, colon, attribute = reference.rpartition(":")
+    def build(self, options: Mapping[str, Any], folder: Optional[Path] = None) -> Any:
+        """One part from its table of a config.
+
+        Args:
+            options: its name and its arguments.
+            folder: that files are relative to.
+
+        Raises:
+            UserError: an unknown name or argument, or a value that is not allowed.
+        """
+        cls = self.find(options["name"], folder)
+        return make(cls, {key: value for key, value in options.items() if key != "name"}, self.table + ".")
+
+    def describe(self, part: Any) -> Dict[str, Any]:
+        """A part's table with every argument written out; the inverse of `build`."""
+        return {"name": self.name_of(part), **plain(part)}
+
+    def _found(self, reference: str, folder: Path) -> Any:
+        place, _, attribute = reference.rpartition(":")
         entry = _entries(self.table).get(reference)
+        if not entry and not place:
+            raise self._wrong(reference, "known", nearest(reference, [*self.rows, *self.offered()]))
         try:
             if entry:
                 return entry.load()
-            if not colon or not place:
-                return None
             module = own_module(place, folder) if is_file(place) else importlib.import_module(place)
         except UserError:
             raise
         except Exception as error:
             said = (str(error).splitlines() or [""])[0]
-            raise UserError(
-                f"{self.table}.name = {reference!r} cannot be imported: {type(error).__name__}: {said}"
-            ) from error
-        return self._attribute(reference, module, attribute)
-
-    def _attribute(self, reference: str, module: Any, attribute: str) -> Any:
-        found = module
-        for name in attribute.split("."):
-            if not hasattr(found, name):
-                raise UserError(
-                    f"{self.table}.name = {reference!r} is not known: {nearest(attribute, _classes(module))}"
-                )
-            found = getattr(found, name)
-        return found
+            what = f"it cannot be imported ({type(error).__name__}: {brief(said, 120)})"
+            raise self._wrong(reference, "allowed", what) from error
+        if not hasattr(module, attribute):
+            raise self._wrong(reference, "known", nearest(attribute, _classes(module)))
+        return getattr(module, attribute)
 
     def _check(self, reference: str, found: Any) -> None:
-        wanted = f"a frozen dataclass that subclasses {self.contract.__module__}.{self.contract.__name__}"
-        parameters = getattr(found, "__dataclass_params__", None)
-        if not (isinstance(found, type) and issubclass(found, self.contract)):
-            raise UserError(f"{self.table}.name = {reference!r} is not allowed: it is not {wanted}")
-        if not dataclasses.is_dataclass(found) or not getattr(parameters, "frozen", False):
-            raise UserError(f"{self.table}.name = {reference!r} is not allowed: it is not frozen; write {wanted}")
+        contract = _imported(self.contract)
+        wanted = f"a frozen dataclass that subclasses {contract.__module__}.{contract.__name__}"
+        if not (isinstance(found, type) and issubclass(found, contract)):
+            raise self._wrong(reference, "allowed", f"it is not {wanted}")
+        if not _is_frozen(found):
+            raise self._wrong(reference, "allowed", f"it is not frozen; write {wanted}")
         left = sorted(getattr(found, "__abstractmethods__", ()))
         if left:
-            raise UserError(f"{self.table}.name = {reference!r} is not allowed: it lacks {', '.join(left)}")
+            raise self._wrong(reference, "allowed", f"it lacks {', '.join(left)}")
+
+    def _wrong(self, reference: str, what: str, why: str) -> UserError:
+        return UserError(f"{self.table}.name = {shown(reference)} is not {what}: {why}")
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.table: kind
+    for kind in (
+        Kind("backend", "fl_simu.backends.base:BackendSpec", "fl_simu.backends:BACKENDS"),
+        Kind("data", "fl_simu.ue.datasets:ImageSet", "fl_simu.ue.datasets:DATASETS"),
+        Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
+        Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS"),
+        Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
+        Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
+        Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS"),
+        Kind("codec", "fl_simu.uplink.codecs.base:Codec", "fl_simu.uplink.codecs:CODECS"),
+        Kind("bits", "fl_simu.uplink.bits:BitRule", "fl_simu.uplink.bits:BITS"),
+        Kind("size", "fl_simu.uplink.sizes:SizeRule", "fl_simu.uplink.sizes:SIZE_RULES"),
+        Kind("channel", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.channels:CHANNELS"),
+        Kind("delay", "fl_simu.uplink.delays:DelayRule", "fl_simu.uplink.delays:DELAYS"),
+        Kind("downlink", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.downlink:DOWNLINKS"),
+        Kind("protocol", "fl_simu.station.protocols.base:Protocol", "fl_simu.station.protocols:PROTOCOLS"),
+        Kind(
+            "aggregation",
+            "fl_simu.station.aggregation.base:Aggregation",
+            "fl_simu.station.aggregation:AGGREGATIONS",
+        ),
+        Kind("attack", "fl_simu.attacks.model_poisoning.base:Attack", "fl_simu.attacks.model_poisoning:ATTACKS"),
+        Kind(
+            "method",
+            "fl_simu.attacks.gradient_leakage.methods:Method",
+            "fl_simu.attacks.gradient_leakage.methods:METHODS",
+        ),
+    )
+}
+
+
+def make(cls: Type[Any], arguments: Mapping[str, Any], prefix: str) -> Any:
+    """An instance of a frozen dataclass from plain values, checked by type (pydantic) and by value (the class).
+
+    Args:
+        cls: the dataclass.
+        arguments: its fields, as TOML has them.
+        prefix: of the fields' names in messages.
+
+    Raises:
+        UserError: an unknown field, or a value that is not allowed.
+    """
+    schema = _schema(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    parts = {key: arguments[key] for key in arguments if key in names and key not in schema.model_fields}
+    values = {key: _tuples(value) for key, value in arguments.items() if key not in parts}
+    try:
+        checked = schema.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, prefix, names)) from None
+    with told_of(prefix, cls):
+        return cls(**{key: getattr(checked, key) for key in schema.model_fields}, **parts)
+
+
+def check(instance: Any, prefix: str = "") -> None:
+    """Check the types and bounds of a dataclass's fields, parts in it aside.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+    schema = _schema(type(instance))
+    try:
+        schema.model_validate({name: getattr(instance, name) for name in schema.model_fields})
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, prefix, schema.model_fields)) from None
+
+
+def plain(part: Any) -> Dict[str, Any]:
+    """The fields of a frozen dataclass as TOML has them: lists for tuples, nothing for None."""
+    return {
+        field.name: _lists(getattr(part, field.name))
+        for field in dataclasses.fields(part)
+        if getattr(part, field.name) is not None
+    }
+
+
+@contextmanager
+def told_of(prefix: str, part: Any) -> Iterator[None]:
+    """Name the table too when what is inside complains of one of the part's fields."""
+    try:
+        yield
+    except BadField as error:
+        if error.field not in {field.name for field in dataclasses.fields(part)}:
+            raise
+        raise BadField(prefix + error.field, error.value, error.allowed) from None
+
+
+def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
+    """The first complaint of pydantic in one line: field, value, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    field = prefix + brief(".".join(brief(str(step)) for step in first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{field} is no known key: {nearest(str(first['loc'][-1]), known)}"
+    if first["type"] == "model_type":
+        return f"{field} = {shown(first['input'])} is not allowed: a table"
+    # TOML has lists where the parts have tuples.
+    allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
+    return f"{field} = {shown(first['input'])} is not allowed: {allowed}"
 
 
 def is_file(place: str) -> bool:
@@ -124,16 +247,50 @@ def own_module(place: str, folder: Path) -> Any:
     return import_own(read_own(folder / Path(place).expanduser()))
 
 
-def own_files(references: List[str], folder: Path) -> List[OwnFile]:
+def own_files(references: Iterable[str], folder: Path) -> List[OwnFile]:
     """The files, as they are now, that these names of parts stand for; nothing is imported."""
     places = dict.fromkeys(reference.rpartition(":")[0] for reference in references)
     return [read_own(folder / Path(place).expanduser()) for place in places if is_file(place)]
+
+
+def _imported(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _classes(module: Any) -> List[str]:
     return [name for name, value in vars(module).items() if isinstance(value, type)]
 
 
+def _is_frozen(cls: type) -> bool:
+    return dataclasses.is_dataclass(cls) and getattr(cls, "__dataclass_params__").frozen  # noqa: B009
+
+
 def _entries(table: str) -> Dict[str, EntryPoint]:
     start = table + "."
-    return {entry.name[len(start) :]: entry for entry in entry_points(group=GROUP) if entry.name.startswith(start)}
+    offers = entry_points(group=GROUP)
+    return {entry.name[len(start) :]: entry for entry in offers if entry.name.startswith(start)}
+
+
+@functools.lru_cache(maxsize=None)
+def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:
+    """A strict pydantic model with the fields of a dataclass, those aside that hold parts."""
+    own = [field for field in dataclasses.fields(cls) if field.init and "part" not in field.metadata]
+    written_out = {field.name: field.type for field in own}
+    hints = get_type_hints(cls, include_extras=True) if str in map(type, written_out.values()) else written_out
+    fields: Dict[str, Any] = {
+        field.name: (hints[field.name], ... if field.default is dataclasses.MISSING else field.default)
+        for field in own
+    }
+    strict = pydantic.ConfigDict(extra="forbid", strict=True)
+    return pydantic.create_model(cls.__name__, __config__=strict, **fields)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items() if item is not None}
+    return [_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -7,11 +7,12 @@ from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config
 from fl_simu.assemble import Plan, assemble, digest, plan
-from fl_simu.config import Experiment
 from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.kernel.errors import UserError
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import sha256, to_arrays
+from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
 from fl_simu.results.files import alone_in, make_folder, told_in_one_line, write_text
 from fl_simu.results.plots import draw_figures
@@ -120,7 +121,7 @@ def read_stored(folder: RunFolder) -> Experiment:
         there = folder.config.exists()
     if not there:
         raise UserError(f"--resume {folder.path} is not allowed: no run is there (it has no config.toml)")
-    return config.parse(config.read(folder.config))
+    return Experiment.read(folder.config)
 
 
 def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> Plan:
@@ -135,11 +136,11 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
         UserError: the two differ in more than the rounds.
     """
     planned = plan(wanted)
-    differing = [key for key in config.differences(planned.experiment, stored) if key != "rounds"]
+    here, there = planned.experiment.to_plain(), stored.to_plain()
+    differing = [key for key in config.differences(here, there) if key != "rounds"]
     if differing:
-        here, there = (config.to_plain(one).get(differing[0]) for one in (planned.experiment, stored))
         raise UserError(
-            f"{differing[0]} = {here!r} is not allowed with --resume {folder.path}: that run has {there!r}"
+            f"{differing[0]} = {shown(here.get(differing[0]))} is not allowed with --resume {folder.path}: that run has {shown(there.get(differing[0]))}"
         )
     return planned
 
@@ -194,7 +195,7 @@ def _run(
         # Nothing is written before everything fits together: a mistake leaves no folder behind.
         make_folder(folder.path)
         with alone_in(folder.path):
-            write_text(folder.config, config.to_toml(planned.experiment))
+            write_text(folder.config, planned.experiment.to_toml())
             folder.log.truncate(checkpoint.round if checkpoint else 0)
             coordinator.run()
             return _end(planned, dataset, folder, coordinator)
@@ -206,11 +207,11 @@ def _end(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordi
     """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
     experiment, records = planned.experiment, folder.log.read()
     write_tensors(folder.model, to_arrays(coordinator.model))
-    figures = draw_figures(records, folder.figures, planned.parts["protocol"].thresholds_s(), experiment.name)
+    figures = draw_figures(records, folder.figures, experiment.protocol.thresholds_s(), experiment.name)
     summary = summarise(
         records,
         experiment.name,
-        experiment.backend["name"],
+        KINDS["backend"].name_of(experiment.backend),
         stack(),
         experiment.seed,
         experiment.ues,

@@ -14,8 +14,9 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu import config
-from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError, brief, require, shown
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError, brief, nearest, require, shown
+from fl_simu.parts import explain
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.study_table import VALUES, Row
 
@@ -119,7 +120,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     try:
         file = _File.model_validate(values)
     except pydantic.ValidationError as error:
-        raise UserError(config.explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
+        raise UserError(explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
     for note in file.notes + file.quick.notes:
         _check(note, file.axes)
     base = merge(file.experiment, file.quick.experiment) if quick else file.experiment
@@ -132,7 +133,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
         merged = base
         for levels, name in zip(file.axes.values(), names):
             merged = merge(merged, levels[name])
-        experiments[names, seed] = config.parse({**resolve(merged), "name": folder.name, "seed": seed})
+        experiments[names, seed] = Experiment.parse({**resolve(merged), "name": folder.name, "seed": seed}, folder)
     axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
     notes = file.quick.notes if quick else file.notes
     return Study(folder.name, file.title, axes, tuple(seeds), target, experiments, tuple(notes))
@@ -142,7 +143,7 @@ def _check(note: Note, axes: Mapping[str, Table]) -> None:
     """Raise UserError for a value of the notes that no row will have."""
     note.comparison(0.0)
     if note.value not in VALUES:
-        raise UserError(f"notes.value = {shown(note.value)} is not known: {config.nearest(note.value, VALUES)}")
+        raise UserError(f"notes.value = {shown(note.value)} is not known: {nearest(note.value, VALUES)}")
     fits = len(note.levels) == len(axes) and all(one in levels for one, levels in zip(note.levels, axes.values()))
     require(fits, "notes.levels", note.levels, "a level of each axis, in the order of the axes")
 

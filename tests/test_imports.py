@@ -27,6 +27,7 @@ FLOORS = (
         "progress",
         "assemble",
         "config",
+        "experiment",
         "defaults",
     ),
     ("coordinator",),
@@ -34,6 +35,7 @@ FLOORS = (
     ("attacks",),
     ("backends",),
     ("ue", "uplink", "station", "results", "pointers"),
+    ("parts",),
     ("kernel",),
 )
 SHARED = FLOORS[3]

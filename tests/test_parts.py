@@ -7,11 +7,10 @@ import textwrap
 import pytest
 
 from fl_simu.kernel.errors import UserError
-from fl_simu.parts import Kind, own_files
-from fl_simu.uplink.codecs import CODECS
+from fl_simu.parts import KINDS, own_files
 from fl_simu.uplink.codecs.base import Codec
 
-KIND = Kind("codec", Codec, CODECS)
+KIND = KINDS["codec"]
 
 MINE = """
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def test_what_is_kept_of_files_is_their_text_and_nothing_is_imported(folder):
         ("codecs.py:Melting", "it is not frozen"),
         ("fl_simu.uplink.codecs.base:Codec", "it is not frozen"),
         ("missing.py:Mine", "missing.py: No such file or directory"),
-        ("no_such_module:Mine", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("no_such_module:Mine", "it cannot be imported (ModuleNotFoundError: No module named 'no_such_module')"),
         ("broken.py:Mine", "broken.py, line 3: ZeroDivisionError: division by zero"),
         ("wrong.py:Mine", "wrong.py, line 2: SyntaxError: invalid syntax"),
     ],

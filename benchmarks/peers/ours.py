@@ -15,11 +15,12 @@ from benchmarks.laps import Laps
 from benchmarks.peers.data import SEED
 from benchmarks.peers.jobs import CLASSES, Arrays, Job, Outcome
 from benchmarks.timing import timed
-from fl_simu import config
-from fl_simu.assemble import Plan, assemble, complete_part, plan
+from fl_simu.assemble import Plan, assemble, plan
 from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.messages import Update
+from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
 from fl_simu.resume import Keeper
@@ -40,9 +41,9 @@ def run(
         whole: whether coordinator, protocol, link and records run too, or the backend and the mean alone.
         threads: of torch, in this process.
     """
-    planned = plan(config.parse(experiment(job, rounds, backend=dict(backend), threads=threads)))
-    spec = planned.parts["backend"]
-    table = complete_part("backend", spec)
+    planned = plan(Experiment.parse(experiment(job, rounds, backend=dict(backend), threads=threads)))
+    spec = planned.experiment.backend
+    table = KINDS["backend"].describe(spec)
     told = ", ".join(f"{key} = {value!r}" for key, value in table.items() if key != "name")
     if whole:
         seconds, params = _whole(planned, arrays)
@@ -108,7 +109,7 @@ def overhead(job: Job, arrays: Arrays, rounds: int, checkpoints: bool) -> List[f
         checkpoints: whether each round ends with a checkpoint too, as in a run.
     """
     parts = {"payload": "update", "codec": {"name": "affine", "base_bits": 4}, "backend": "torch"}
-    planned = plan(config.parse(experiment(job, rounds, **parts)))
+    planned = plan(Experiment.parse(experiment(job, rounds, **parts)))
     planned = replace(planned, backend=Standstill(planned.training))
     with TemporaryDirectory() as folder:
         log = RoundLog(Path(folder) / "rounds.jsonl")
@@ -140,11 +141,11 @@ class _Dealt(Partition):
 
 def _coordinator(planned: Plan, arrays: Arrays, observers: Sequence[Observer]) -> Any:
     """A run's coordinator that evaluates nothing, and the watch that times its rounds from now on."""
-    planned = replace(planned, parts={**planned.parts, "partition": _Dealt(arrays.rows)})
+    planned = replace(planned, experiment=planned.experiment.with_(partition=_Dealt(arrays.rows)))
     train = Samples(arrays.images, arrays.labels)
     test = Samples(arrays.images[:1], arrays.labels[:1])
     watch = Laps()
-    dataset = Dataset(planned.experiment.data["name"], train, test, CLASSES, arrays.source)
+    dataset = Dataset(planned.experiment.data.name, train, test, CLASSES, arrays.source)
     coordinator = assemble(planned, dataset, [*observers, watch])
     coordinator.setting = replace(coordinator.setting, evaluate=lambda params: Evaluation(0.0, 0.0))
     watch.start()

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 
 def main() -> None:
-    from fl_simu import config, runs
+    from fl_simu import runs
     from fl_simu.assemble import load_data, plan
     from fl_simu.coordinator import Observer
+    from fl_simu.experiment import Experiment
     from fl_simu.kernel.errors import UserError
 
     class FirstModel(Observer):
@@ -32,7 +33,7 @@ def main() -> None:
         "partition": {"name": "iid", "samples_per_ue": 64},
     }
     try:
-        planned = plan(config.parse(values))
+        planned = plan(Experiment.parse(values))
         with TemporaryDirectory() as folder:
             runs.begin(planned, load_data(planned), runs.RunFolder(Path(folder)), [FirstModel()])
     except UserError as error:

@@ -13,8 +13,8 @@ from statistics import mean, stdev
 from typing import Any, Dict, List, Sequence, Tuple
 
 from fl_simu.assemble import assemble, load_data, plan
-from fl_simu.config import parse
 from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.experiment import Experiment
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
@@ -58,7 +58,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     """Measure; 5 rounds 5 times on MNIST, or 3 rounds 3 times on scikit-learn's digits."""
     repetitions, rounds = (3, 3) if setup.quick else (5, 5)
     data = {"name": "digits"} if setup.quick else {"name": "mnist", "train_samples": 8000, "test_samples": 2000}
-    dataset = load_data(plan(parse({"data": data, "model": "logistic_regression"})), setup.data_dir)
+    dataset = load_data(plan(Experiment.parse({"data": data, "model": "logistic_regression"})), setup.data_dir)
     times = {}
     for ratio in RATIOS:
         for codec in CODECS:
@@ -88,7 +88,7 @@ def run(ratio: float, codec: str, rounds: int, data: Dict[str, Any], dataset: Da
         "codec": CODECS[codec],
     }
     collector = Collector()
-    assemble(plan(parse(values)), dataset, [collector]).run()
+    assemble(plan(Experiment.parse(values)), dataset, [collector]).run()
     return collector.records
 
 

@@ -2,10 +2,17 @@
 
 from typing import Dict, Type
 
+from fl_simu.backends.auto import Auto
 from fl_simu.backends.base import BackendSpec
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 
-BACKENDS: Dict[str, Type[BackendSpec]] = {"syft": Syft, "torch": Torch, "ray": Ray, "vectorized": Vectorized}
+BACKENDS: Dict[str, Type[BackendSpec]] = {
+    "auto": Auto,
+    "syft": Syft,
+    "torch": Torch,
+    "ray": Ray,
+    "vectorized": Vectorized,
+}

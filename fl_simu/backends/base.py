@@ -76,6 +76,10 @@ class Backend(ABC):
 class BackendSpec(ABC):
     """Which backend, and how it is to run: a part of the config like any other."""
 
+    def chosen(self) -> "BackendSpec":
+        """What is run here: itself, unless it leaves the choice to this installation."""
+        return self
+
     @property
     def fast(self) -> bool:
         """Whether it may round otherwise than the plain loop does; see `LocalTraining`."""

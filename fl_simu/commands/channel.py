@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.assemble import plan
 from fl_simu.channel_study import PERCENTILES, Study, draw, numbers, rate_courses
-from fl_simu.config import Experiment
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.channel_plots import draw_channel_figures, write_animation
 from fl_simu.results.files import make_folder, write_json
@@ -45,8 +45,8 @@ def study_channel(
         UserError: a number out of range, or a file that cannot be written.
     """
     _check(pass_rate, thresholds_s, animation)
-    study = draw(plan(experiment.model_copy(update={"backend": {"name": "torch"}})), draws, ues, seconds)
-    limits = dict(study.planned.parts["protocol"].thresholds_s())
+    study = draw(plan(experiment.with_(backend="torch")), draws, ues, seconds)
+    limits = dict(study.planned.experiment.protocol.thresholds_s())
     limits.update({f"threshold {k + 1}": limit_s for k, limit_s in enumerate(thresholds_s)})
     found = numbers(study, limits, pass_rate)
     courses = rate_courses(study, UES_DRAWN)

@@ -1,5 +1,6 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import psutil
 
-from fl_simu import config
-from fl_simu.assemble import arguments, plan
-from fl_simu.config import Experiment
+from fl_simu.assemble import plan
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
+from fl_simu.parts import KINDS
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.figures import write_figures
@@ -57,7 +58,7 @@ def compare_backends(
     if address is not None and not any(_joins(name) for name in names):
         raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
     checked = [plan(_on(experiment, name, address)).experiment for name in names]
-    names = [one.backend["name"] for one in checked]
+    names = [_name(one) for one in checked]
     if len(set(names)) != len(names):
         raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
     folder = make_folder(out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S"))
@@ -77,22 +78,28 @@ def compare_backends(
     return rows
 
 
+def _name(experiment: Experiment) -> str:
+    return KINDS["backend"].name_of(experiment.backend)
+
+
 def _joins(backend: str) -> bool:
-    return "address" in arguments("backend", backend)
+    rows = KINDS["backend"].rows
+    return backend in rows and "address" in {field.name for field in dataclasses.fields(rows[backend])}
 
 
 def _on(experiment: Experiment, backend: str, address: Optional[str]) -> Experiment:
     """The experiment on a backend, with its options where they are given."""
-    part = experiment.backend if experiment.backend["name"] == backend else {"name": backend}
+    part = KINDS["backend"].describe(experiment.backend)
+    part = part if part["name"] == backend else {"name": backend}
     if address is not None and _joins(backend):
         part = dict(part, address=address)
-    return experiment.model_copy(update={"backend": part})
+    return experiment.with_(backend=part)
 
 
 def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
     """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
     file = folder.path.with_suffix(".toml")
-    write_text(file, config.to_toml(experiment))
+    write_text(file, experiment.to_toml())
     command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder.path)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -102,7 +109,7 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
         memory.join()
     if process.returncode:
         said = ((errors or out).strip().splitlines() or ["no word"])[-1].replace("fl_simu: ", "", 1)
-        raise UserError("the run on backend {} failed: {}".format(experiment.backend["name"], said))
+        raise UserError(f"the run on backend {_name(experiment)} failed: {said}")
     return memory.peak_mb
 
 

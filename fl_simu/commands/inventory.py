@@ -4,33 +4,33 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+from typing import Any, List, Optional, Tuple, Type
 
 from fl_simu import scripts, studies
-from fl_simu.assemble import REGISTRIES
-from fl_simu.config import nearest
-from fl_simu.kernel.errors import UserError, shown
+from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.kernel.installation import stack, syft_installed, whose_syft
+from fl_simu.parts import KINDS
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
-KINDS: Dict[str, Mapping[str, Type[Any]]] = {
-    "backends": REGISTRIES["backend"],
-    "codecs": REGISTRIES["codec"],
-    "bits": REGISTRIES["bits"],
-    "sizes": REGISTRIES["size"],
-    "channels": REGISTRIES["channel"],
-    "delays": REGISTRIES["delay"],
-    "downlinks": REGISTRIES["downlink"],
-    "protocols": REGISTRIES["protocol"],
-    "aggregations": REGISTRIES["aggregation"],
-    "attacks": REGISTRIES["attack"],
-    "models": REGISTRIES["model"],
-    "optimizers": REGISTRIES["optimizer"],
-    "computes": REGISTRIES["compute"],
-    "faults": REGISTRIES["faults"],
-    "datasets": REGISTRIES["data"],
-    "partitions": REGISTRIES["partition"],
+# What `list` calls a kind, and its table.
+PLURALS = {
+    "backends": "backend",
+    "codecs": "codec",
+    "bits": "bits",
+    "sizes": "size",
+    "channels": "channel",
+    "delays": "delay",
+    "downlinks": "downlink",
+    "protocols": "protocol",
+    "aggregations": "aggregation",
+    "attacks": "attack",
+    "models": "model",
+    "optimizers": "optimizer",
+    "computes": "compute",
+    "faults": "faults",
+    "datasets": "data",
+    "partitions": "partition",
 }
 
 
@@ -40,7 +40,7 @@ def listing(kind: Optional[str]) -> str:
     Raises:
         UserError: no such kind.
     """
-    kinds = [*KINDS, "experiments"]
+    kinds = [*PLURALS, "experiments"]
     if kind is not None and kind not in kinds:
         raise UserError(f"KIND = {shown(kind)} is not known: {nearest(kind, kinds)}")
     return "\n\n".join(_section(name) for name in ([kind] if kind else kinds))
@@ -52,7 +52,7 @@ def _section(kind: str) -> str:
         if kind == "experiments"
         else [
             (name, _first_line(cls) + _lack(cls.missing() if kind == "backends" else ""))
-            for name, cls in KINDS[kind].items()
+            for name, cls in KINDS[PLURALS[kind]].rows.items()
         ]
     )
     width = max([len(name) for name, _ in rows], default=0)

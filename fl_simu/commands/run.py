@@ -7,11 +7,12 @@ from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config, runs
 from fl_simu.assemble import Plan, load_data, plan
-from fl_simu.config import Experiment
 from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.parts import KINDS
 from fl_simu.progress import progress
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
@@ -24,12 +25,12 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
     """The default experiment, end to end, then where to look and what to try next."""
     if not syft_installed():
         say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
-    planned = plan(config.parse(config.read(MNIST)))
+    planned = plan(Experiment.read(MNIST))
     try:
         dataset = load_data(planned, data_dir)
     except DataUnavailable as error:
         say(f"{error}\nusing scikit-learn's handwritten digits instead of MNIST")
-        planned = plan(config.parse(config.read(DIGITS)))
+        planned = plan(Experiment.read(DIGITS))
         dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
     observers = _announce(planned, dataset.source, folder, say)
@@ -50,7 +51,7 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
     values = config.read(file)
     if not values:
         raise UserError(f"{file} holds no key: an experiment of defaults alone is {MNIST}")
-    return config.parse(config.override(values, changes))
+    return Experiment.parse(config.override(values, changes), file.parent)
 
 
 def run_file(
@@ -131,9 +132,11 @@ class _resumable:
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
     """Say what is about to run; return what shows its progress."""
-    experiment, whose = planned.experiment, planned.parts["backend"].whose()
+    experiment, whose = planned.experiment, planned.experiment.backend.whose()
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
-    model, backend, data = (part["name"] for part in (experiment.model, experiment.backend, experiment.data))
+    model, backend, data = (
+        KINDS[table].name_of(getattr(experiment, table)) for table in ("model", "backend", "data")
+    )
     backend += f" of {whose}" if whose else ""
     say(
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "

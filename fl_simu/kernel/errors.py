@@ -1,7 +1,8 @@
 """What a user did wrong, in one line."""
 
+import difflib
 from pathlib import PurePath
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 # Characters of a value in a message.
 LONGEST = 60
@@ -70,3 +71,14 @@ def one_line(text: str) -> str:
 def name_in(registry: Mapping[str, type], part: Any) -> str:
     """What a config calls a part: its name in the registry, or that of its class where it stands in none."""
     return next((name for name, cls in registry.items() if cls is type(part)), type(part).__name__)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A phrase that helps with an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("affin", ["affine", "float32"])
+    "did you mean 'affine'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name)[:100], names, n=1)
+    return f"did you mean {close[0]!r}?" if close else "known are " + (", ".join(names) or "none")

@@ -10,6 +10,7 @@ import torch
 from fl_simu import config
 from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.coordinator import Observer
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import sha256
 
 STEPS = Path(__file__).with_name("steps.txt")
@@ -196,7 +197,7 @@ def outcome(row: str, backend: str) -> Tuple[str, str, str, float]:
         the final test loss.
     """
     values = config.override(COMMON, [f"backend={backend}", *ROWS[row]])
-    planned = plan(config.parse(values))
+    planned = plan(Experiment.parse(values))
     keep = _Keep()
     try:
         coordinator = assemble(planned, load_data(planned), [keep])

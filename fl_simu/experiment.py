@@ -1,0 +1,182 @@
+"""One experiment: a frozen value whose parts are objects, made in Python or from TOML."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Union
+
+import tomli_w
+from pydantic import Field
+from typing_extensions import Annotated
+
+from fl_simu import config
+from fl_simu.kernel.errors import BadField, UserError, shown
+from fl_simu.parts import KINDS, check, make, plain
+
+if TYPE_CHECKING:
+    from fl_simu.attacks.model_poisoning.base import Attack
+    from fl_simu.backends.base import BackendSpec
+    from fl_simu.station.aggregation.base import Aggregation
+    from fl_simu.station.protocols.base import Protocol
+    from fl_simu.ue.compute import Compute
+    from fl_simu.ue.datasets import ImageSet
+    from fl_simu.ue.faults import Faults
+    from fl_simu.ue.models.base import Model
+    from fl_simu.ue.optimizers import Optimizer
+    from fl_simu.ue.partition import Partition
+    from fl_simu.uplink.bits import BitRule
+    from fl_simu.uplink.channels.base import Channel
+    from fl_simu.uplink.codecs.base import Codec
+    from fl_simu.uplink.delays import DelayRule
+    from fl_simu.uplink.downlink import Free
+    from fl_simu.uplink.sizes import SizeRule
+
+# What a signed 64-bit integer holds, which is what TOML promises.
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """Local training of every UE.
+
+    Args:
+        epochs: passes over a UE's samples in a round.
+        batch_size: samples a step.
+        keep_optimizer_state: whether momentum and moments outlive a round.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10**6)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=2**31)] = 64
+    keep_optimizer_state: bool = False
+
+    def __post_init__(self) -> None:
+        check(self, "training.")
+
+
+def _part(table: str, name: str) -> Any:
+    """A field that holds a part; by default that of this name."""
+    return field(default_factory=lambda: KINDS[table].build({"name": name}), metadata={"part": name})
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the result of a run.
+
+    In the place of a part its name may be given, or its table as TOML has it.
+
+    Args:
+        name: of the run; part of its folder's name.
+        seed: of every draw.
+        rounds: number of aggregations.
+        ues: number of UEs.
+        ues_per_round: UEs drawn for each round; all of them where it is not given.
+        threads: threads of torch. Sums of another number of threads may differ in the last bit.
+        payload: what is encoded, the "weights" or the "update" (weights minus the global model).
+        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
+        training: local training.
+        backend ... attack: one part each.
+
+    Raises:
+        UserError: a value that is not allowed; one line that names it.
+    """
+
+    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "experiment"
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
+    rounds: Annotated[int, Field(ge=1, le=10**9)] = 10
+    ues: Annotated[int, Field(ge=1, le=10**7)] = 16
+    ues_per_round: Annotated[Optional[int], Field(ge=1)] = None
+    # A number of threads that the system cannot start ends torch with a segmentation fault.
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    payload: str = "weights"
+    error_feedback: bool = False
+    training: Training = Training()
+    backend: "BackendSpec" = _part("backend", "auto")
+    data: "ImageSet" = _part("data", "mnist")
+    partition: "Partition" = _part("partition", "iid")
+    model: "Model" = _part("model", "mnist_cnn")
+    optimizer: "Optimizer" = _part("optimizer", "sgd")
+    compute: "Compute" = _part("compute", "constant")
+    faults: "Faults" = _part("faults", "none")
+    codec: "Codec" = _part("codec", "float32")
+    bits: "BitRule" = _part("bits", "fixed")
+    size: "SizeRule" = _part("size", "bytes")
+    channel: "Channel" = _part("channel", "normal")
+    delay: "DelayRule" = _part("delay", "integrated")
+    downlink: "Union[Free, Channel]" = _part("downlink", "free")
+    protocol: "Protocol" = _part("protocol", "wait_for_all")
+    aggregation: "Aggregation" = _part("aggregation", "mean")
+    attack: "Attack" = _part("attack", "none")
+
+    def __post_init__(self) -> None:
+        check(self)
+        for table in PARTS:
+            value = getattr(self, table)
+            if isinstance(value, (str, Mapping)):
+                object.__setattr__(self, table, KINDS[table].build(_table(table, value)))
+            elif not KINDS[table].holds(value):
+                raise BadField(table, value, f"a part; `list` has those of kind {table}")
+
+    @property
+    def drawn(self) -> int:
+        """Number of UEs that a round draws."""
+        return self.ues_per_round or self.ues
+
+    @staticmethod
+    def parse(values: Mapping[str, Any], folder: Optional[Path] = None) -> "Experiment":
+        """The experiment that the values of a TOML document describe.
+
+        Args:
+            values: as TOML has them; what is left out has its default.
+            folder: that files of parts are relative to; the working directory if None.
+
+        Raises:
+            UserError: an unknown key, a wrong type, or a value that is not allowed; one line that names it.
+        """
+        given = dict(values)
+        for key in set(given) & set(PARTS):
+            given[key] = KINDS[key].build(_table(key, given[key]), folder)
+        if "training" in given:
+            given["training"] = _training(given["training"])
+        return make(Experiment, given, "")
+
+    @staticmethod
+    def read(path: Path, changes: Iterable[str] = ()) -> "Experiment":
+        """The experiment of a TOML file, with `--set` assignments carried out.
+
+        Raises:
+            UserError: the file cannot be read, or as for `parse`.
+        """
+        return Experiment.parse(config.override(config.read(path), changes), path.parent)
+
+    def with_(self, **changes: Any) -> "Experiment":
+        """The experiment with other values in some fields."""
+        return dataclasses.replace(self, **changes)
+
+    def to_plain(self) -> Dict[str, Any]:
+        """The experiment as TOML values, complete; without the fields that are not given."""
+        tables = {table: KINDS[table].describe(getattr(self, table)) for table in PARTS}
+        scalars = {name: value for name, value in vars(self).items() if name not in PARTS and value is not None}
+        return {**scalars, "training": plain(self.training), **tables}
+
+    def to_toml(self) -> str:
+        """The experiment as a TOML document; parsing it gives the same experiment."""
+        return tomli_w.dumps(self.to_plain())
+
+
+PARTS = tuple(one.name for one in dataclasses.fields(Experiment) if "part" in one.metadata)
+_DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
+
+
+def _table(key: str, value: Any) -> Dict[str, Any]:
+    """A part's table: a name alone is short for it, and one without a name keeps the default part."""
+    table = {"name": value} if isinstance(value, str) else value
+    table = {"name": _DEFAULTS[key], **table} if isinstance(table, Mapping) else None
+    if table is None or not isinstance(table["name"], str):
+        raise UserError(f"{key} = {shown(value)} is not allowed: a name, or a table with a name")
+    return table
+
+
+def _training(value: Any) -> Training:
+    if not isinstance(value, Mapping):
+        raise BadField("training", value, "a table")
+    return make(Training, value, "training.")
