@@ -21,7 +21,7 @@ from fl_simu.config import Experiment
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
-from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import permutation, stream
@@ -106,7 +106,7 @@ def plan(experiment: Experiment) -> Plan:
             model.build(data.shape, data.classes)
         except (MemoryError, RuntimeError, TypeError) as error:
             reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
+            raise UserError(f"model = {shown(experiment.model)} cannot be built: {brief(reason, 120)}") from error
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -135,7 +135,7 @@ def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
         rule.fewest() <= experiment.drawn,
         "aggregation.name",
         experiment.aggregation["name"],
-        f"{rule} needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
+        f"it needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
     )
     require(
         parts["attack"].malicious < experiment.ues,
@@ -258,12 +258,12 @@ def build_part(table: str, options: Mapping[str, Any], registry: Optional[Regist
     """
     registry, name = registry or REGISTRIES[table], options["name"]
     if name not in registry:
-        raise UserError(f"{table}.name = {name!r} is not known: {configuration.nearest(name, registry)}")
+        raise UserError(f"{table}.name = {shown(name)} is not known: {configuration.nearest(name, registry)}")
     cls = registry[name]
     arguments = {key: _tuples(value) for key, value in options.items() if key != "name"}
     schema = _schema(cls)
     try:
-        checked = schema(**arguments)
+        checked = schema.model_validate(arguments)
     except pydantic.ValidationError as error:
         raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
     with _told_of(table, cls):
@@ -304,5 +304,4 @@ def arguments(table: str, name: str) -> Tuple[str, ...]:
 
 def complete_part(table: str, part: Any, registry: Optional[Registry] = None) -> Dict[str, Any]:
     """A part's table with every argument written out."""
-    names = {cls: name for name, cls in (registry or REGISTRIES[table]).items()}
-    return {"name": names[type(part)], **dataclasses.asdict(part)}
+    return {"name": name_in(registry or REGISTRIES[table], part), **dataclasses.asdict(part)}

@@ -17,7 +17,7 @@ from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.installation import versions
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
@@ -88,7 +88,7 @@ class Setting:
         value = getattr(self, name)
         table = {"name": value} if isinstance(value, str) else value
         if not isinstance(table, dict) or not isinstance(table.get("name"), str):
-            raise UserError(f"{name} = {value!r} is not allowed: a name, or a table with a name")
+            raise UserError(f"{name} = {shown(value)} is not allowed: a name, or a table with a name")
         return table
 
     def plain(self) -> Dict[str, Any]:

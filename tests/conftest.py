@@ -12,9 +12,10 @@ import pytest
 from hypothesis import settings
 
 # On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
-# CI tries the same examples each time; a machine of one's own tries new ones.
-settings.register_profile("fl_simu", deadline=None, derandomize=bool(os.environ.get("CI")))
-settings.load_profile("fl_simu")
+# A run of the suite tries the same examples each time; `make fuzz` tries new ones, and more of them.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("fuzz", deadline=None, max_examples=200)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parent.parent
 FORKING = multiprocessing.get_context("forkserver")
