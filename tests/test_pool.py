@@ -28,7 +28,7 @@ def work(job):
     if job == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "crash":
-        os.kill(os.getpid(), signal.SIGALRM)
+        os.kill(os.getpid(), signal.SIGUSR1)
     if job == "exit":
         os._exit(3)
     return f"done {job}"
@@ -40,7 +40,7 @@ def work(job):
         ("mistake", "lr = 2 is not allowed"),
         ("memory", "out of memory: Unable to allocate 8 TiB"),
         ("kill", "a worker process was killed (out of memory?); the same command goes on"),
-        ("crash", f"a worker process was ended by signal {int(signal.SIGALRM)}; the same command goes on"),
+        ("crash", f"a worker process was ended by signal {int(signal.SIGUSR1)}; the same command goes on"),
         ("exit", "a worker process ended with status 3; the same command goes on"),
     ],
 )
