@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import torch
+from torch import nn
 
 from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
@@ -17,12 +18,14 @@ from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.machine import prepare
-from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.kernel.randomness import stream
 from fl_simu.parts import KINDS, told_of
 from fl_simu.setting import Setting
+from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import evaluate
-from fl_simu.ue.datasets import Dataset
+from fl_simu.ue.datasets import Dataset, ImageSet
 from fl_simu.ue.faults import NoFaults
+from fl_simu.ue.models.base import Model
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
 from fl_simu.uplink.downlink import downlink
 from fl_simu.uplink.link import Link
@@ -64,13 +67,7 @@ def plan(experiment: Experiment) -> Plan:
         experiment.seed,
         experiment.delay,
     )
-    with told_of("model.", model):
-        try:
-            model.build(data.shape, data.classes)
-        except (MemoryError, RuntimeError, TypeError) as error:
-            described = shown(KINDS["model"].describe(model))
-            reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {described} cannot be built: {brief(reason, 120)}") from error
+    build_module(model, data)
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -104,13 +101,6 @@ def _require_fit(experiment: Experiment) -> None:
         "attack.malicious",
         experiment.attack.malicious,
         f"fewer than the {experiment.ues} ues",
-    )
-    data, model = experiment.data, experiment.model
-    require(
-        model.shape in (None, data.shape),
-        "model.name",
-        _name(experiment, "model"),
-        "it takes images of {}, and {} has {}".format(model.shape, _name(experiment, "data"), data.shape),
     )
     silent = not isinstance(experiment.faults, NoFaults)
     require(
@@ -156,7 +146,7 @@ def assemble(
         protocol=experiment.protocol,
         aggregation=experiment.aggregation,
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        draw=lambda version: _draw(experiment, version),
+        draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),
         works=lambda ue, version: experiment.faults.works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
@@ -190,15 +180,26 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
     return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
 
 
-def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
-    """The UEs of a round, ascending."""
-    if experiment.drawn == experiment.ues:
-        return tuple(range(experiment.ues))
-    order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
-    return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
-
-
 def digest(experiment: Experiment) -> str:
     """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
     text = experiment.with_(rounds=1).to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def build_module(model: Model, data: ImageSet) -> nn.Module:
+    """The module of a model for a data set.
+
+    Raises:
+        UserError: it does not fit these images, or this machine.
+    """
+    table = KINDS["model"].describe(model)
+    fits = model.shape in (None, data.shape)
+    require(
+        fits, "model.name", table["name"], f"it takes images of {model.shape}, and {data.name} has {data.shape}"
+    )
+    with told_of("model.", model):
+        try:
+            return model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {shown(table)} cannot be built: {brief(reason, 120)}") from error

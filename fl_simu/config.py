@@ -1,4 +1,4 @@
-"""The values of a config: TOML read and checked for size, `--set` carried out. What they mean, `experiment` knows."""
+"""The values of a config: TOML read, `--set` carried out. What they mean, `experiment` knows."""
 
 import sys
 from pathlib import Path

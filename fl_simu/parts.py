@@ -168,7 +168,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def make(cls: Type[Any], arguments: Mapping[str, Any], prefix: str) -> Any:
+def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
     """An instance of a frozen dataclass from plain values, checked by type (pydantic) and by value (the class).
 
     Args:
@@ -197,7 +197,8 @@ def check(instance: Any, prefix: str = "") -> None:
     Raises:
         UserError: a value that is not allowed.
     """
-    schema = _schema(type(instance))
+    cls: Any = type(instance)
+    schema = _schema(cls)
     try:
         schema.model_validate({name: getattr(instance, name) for name in schema.model_fields})
     except pydantic.ValidationError as error:
@@ -234,7 +235,7 @@ def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) 
         return f"{field} = {shown(first['input'])} is not allowed: a table"
     # TOML has lists where the parts have tuples.
     allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
-    return f"{field} = {shown(first['input'])} is not allowed: {allowed}"
+    return f"{field} = {shown(_lists(first['input']))} is not allowed: {allowed}"
 
 
 def is_file(place: str) -> bool:
@@ -273,7 +274,7 @@ def _entries(table: str) -> Dict[str, EntryPoint]:
 
 
 @functools.lru_cache(maxsize=None)
-def _schema(cls: Type[Any]) -> Type[pydantic.BaseModel]:
+def _schema(cls: Any) -> Type[pydantic.BaseModel]:
     """A strict pydantic model with the fields of a dataclass, those aside that hold parts."""
     own = [field for field in dataclasses.fields(cls) if field.init and "part" not in field.metadata]
     written_out = {field.name: field.type for field in own}

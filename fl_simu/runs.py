@@ -139,9 +139,9 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
     here, there = planned.experiment.to_plain(), stored.to_plain()
     differing = [key for key in config.differences(here, there) if key != "rounds"]
     if differing:
-        raise UserError(
-            f"{differing[0]} = {shown(here.get(differing[0]))} is not allowed with --resume {folder.path}: that run has {shown(there.get(differing[0]))}"
-        )
+        (key, *_), resume = differing, f"--resume {folder.path}"
+        given, kept = shown(here.get(key)), shown(there.get(key))
+        raise UserError(f"{key} = {given} is not allowed with {resume}: that run has {kept}")
     return planned
 
 

@@ -13,6 +13,7 @@ from fl_simu import channel_study, config
 from fl_simu.assemble import plan
 from fl_simu.channel_study import _first_reached, _student95, draw, numbers, wilson
 from fl_simu.cli import main
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.results import channel_plots
 from fl_simu.results.files import finite_or_none
@@ -51,7 +52,7 @@ model = "logistic_regression"
 codec = { name = "affine", base_bits = 2, enhancement_bits = [2] }
 protocol = { name = "base_then_enhancement", receive_s = 0.004, wait_s = 0.006 }
 """
-    return plan(config.parse(config.tomllib.loads(values + channel)))
+    return plan(Experiment.parse(config.tomllib.loads(values + channel)))
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -157,7 +158,7 @@ def test_intervals():
 def test_a_codec_of_one_layer_has_no_base():
     study = draw(planned(CHANNELS[0]), 10)
     assert study.names == ("base layer", "complete upload")
-    whole = plan(study.planned.experiment.model_copy(update={"codec": {"name": "float32"}}))
+    whole = plan(study.planned.experiment.with_(codec="float32"))
     assert draw(whole, 10).names == ("complete upload",)
 
 

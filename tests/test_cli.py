@@ -4,14 +4,17 @@ import json
 import psutil
 import pytest
 
-from fl_simu import config
-from fl_simu.assemble import REGISTRIES, plan
+from fl_simu.assemble import plan
+from fl_simu.attacks.model_poisoning.targeted import Boosting
 from fl_simu.cli import main
 from fl_simu.commands import inventory
 from fl_simu.defaults import POISONING
+from fl_simu.experiment import PARTS, Experiment
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
-from fl_simu.ue.datasets import DATASETS
+from fl_simu.parts import KINDS
+from fl_simu.ue.datasets import DATASETS, FashionMnist
+from fl_simu.ue.optimizers import Adam
 
 # Runs the default command with small experiments in place of the defaults, and with mirrors that nobody serves.
 DEFAULT_COMMAND = """
@@ -38,23 +41,21 @@ def ran(capsys):
     return run
 
 
-@pytest.mark.parametrize("kind", sorted(inventory.KINDS))
+@pytest.mark.parametrize("kind", sorted(inventory.PLURALS))
 def test_list_names_every_part(kind, ran):
     title, *lines = ran("list", kind).splitlines()
     assert title == kind
-    assert [line.split()[0] for line in lines] == list(inventory.KINDS[kind])
+    assert [line.split()[0] for line in lines] == list(KINDS[inventory.PLURALS[kind]].rows)
     assert all(len(line.split()) > 2 for line in lines), "each with a line on what it is"
 
 
 def test_every_registry_can_be_listed():
-    listed = list(inventory.KINDS.values())
-    assert len(listed) == len(REGISTRIES)
-    assert all(registry in listed for registry in REGISTRIES.values())
+    assert sorted(inventory.PLURALS.values()) == sorted(PARTS)
 
 
 def test_list_lists_every_kind(ran):
     said = ran("list").splitlines()
-    assert [line for line in said if line and not line.startswith(" ")] == [*inventory.KINDS, "experiments"]
+    assert [line for line in said if line and not line.startswith(" ")] == [*inventory.PLURALS, "experiments"]
 
 
 def test_list_says_what_this_installation_lacks(ran, monkeypatch):
@@ -102,7 +103,7 @@ def test_doctor(ran):
     said = ran("doctor")
     assert "legacy" in said or "modern" in said
     assert ("make setup" in said) == (not syft_installed())
-    for package in ("syft", "ray", "tensorboard"):
+    for package in ("syft", "ray"):
         here = importlib.util.find_spec(package) is not None
         assert f"\n{package:<12} {'here' if here else 'missing'}\n" in said
     assert all(name in said for name in DATASETS)
@@ -117,6 +118,7 @@ def test_help(arguments, ran):
     assert "Usage: python -m fl_simu" in ran(*arguments, "--help")
 
 
+@pytest.mark.figures
 def test_run_tells_where_to_look(small, ran, tmp_path):
     out = tmp_path / "out"
     said = ran("run", small, "--out", out)
@@ -217,6 +219,7 @@ def test_nothing_is_compiled(script, small, fl_simu_process):
     assert done.stdout.splitlines()[-1:] == ["imported []"], done.stderr
 
 
+@pytest.mark.figures
 def test_attack_poisoning_is_a_run_under_an_attack(ran, small, tmp_path):
     said = ran(
         *(
@@ -246,11 +249,11 @@ def test_attack_poisoning_is_a_run_under_an_attack(ran, small, tmp_path):
 
 
 def test_the_default_poisoning_is_the_papers():
-    planned = plan(config.parse(config.read(POISONING)))
+    planned = plan(Experiment.read(POISONING))
     experiment = planned.experiment
     assert (experiment.ues, experiment.ues_per_round, experiment.payload) == (10, None, "update")
     assert (experiment.training.epochs, experiment.training.batch_size) == (5, 100)
-    assert (experiment.optimizer["name"], experiment.optimizer["lr"]) == ("adam", 0.001)
-    assert (experiment.data["name"], experiment.data["scale"]) == ("fashion_mnist", "unit")
-    assert (experiment.attack["name"], experiment.attack["boost"]) == ("boosting", 10.0)
+    assert experiment.optimizer == Adam(lr=0.001)
+    assert experiment.data == FashionMnist(scale="unit")
+    assert experiment.attack == Boosting(boost=10.0)
     planned.backend.close()

@@ -82,7 +82,7 @@ def test_every_label_of_a_hundred_is_found(tmp_path, capsys):
 def test_settings_from_the_command_line():
     setting = make_setting(["codec.base_bits=2", "codec.enhancement_bits=[2]", "lr=0.5"], codec="affine", layers=1)
     assert setting.parts["codec"].layer_bits() == (2, 2) and setting.lr == 0.5
-    assert described(setting) == "gradient, affine base_bits 2 enhancement_bits (2,), 1 layer"
+    assert described(setting) == "gradient, affine base_bits 2 enhancement_bits [2], 1 layer"
     assert setting == make_setting(["lr=0.5"], codec=dict(setting.codec), layers=1)
     assert setting.plain()["method"] == {"name": "dlg", "iterations": 300, "restarts": 1}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fl_simu import config
-from fl_simu.assemble import REGISTRIES, plan
+from fl_simu.assemble import plan
 from fl_simu.cli import main
-from fl_simu.config import PARTS, Experiment, Training
 from fl_simu.defaults import DIGITS
+from fl_simu.experiment import PARTS, Experiment, Training
+from fl_simu.parts import KINDS
 from fl_simu.results.records import RoundRecord, UeOutcome
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,7 +154,7 @@ EXAMPLES = [(path.name, block) for path in DOCS for block in blocks(path, "toml"
 def test_toml_examples_are_experiments(block, tmp_path):
     file = tmp_path / "example.toml"
     file.write_text(block, encoding="utf-8")
-    planned = plan(config.parse(config.read(file)))
+    planned = plan(Experiment.read(file))
     planned.backend.close()
 
 
@@ -164,8 +164,6 @@ def literal(value):
         return "required"
     if value is None:
         return "not given"
-    if isinstance(value, dict):
-        value = value["name"]
     if isinstance(value, float) and math.isinf(value):
         return f"`{value}`"
     return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
@@ -178,10 +176,12 @@ def described(text):
 
 def test_every_top_level_key_is_described():
     expected = {
-        name: literal(info.default) for name, info in Experiment.model_fields.items() if name != "training"
+        field.name: literal(field.metadata.get("part", field.default))
+        for field in dataclasses.fields(Experiment)
+        if field.name != "training"
     }
     assert described(section(CONFIG, "## Top level")) == dict(expected, training="")
-    expected = {name: literal(info.default) for name, info in Training.model_fields.items()}
+    expected = {field.name: literal(field.default) for field in dataclasses.fields(Training)}
     assert described(section(CONFIG, "## training")) == expected
 
 
@@ -189,8 +189,8 @@ def test_every_top_level_key_is_described():
 def test_every_part_and_argument_is_described(table):
     text = section(CONFIG, "## " + table)
     # A downlink may be any channel, and the channels have their own section.
-    elsewhere = REGISTRIES["channel"] if table == "downlink" else {}
-    parts = {name: part for name, part in REGISTRIES[table].items() if name not in elsewhere}
+    elsewhere = KINDS["channel"].rows if table == "downlink" else {}
+    parts = {name: part for name, part in KINDS[table].rows.items() if name not in elsewhere}
     assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == list(parts)
     for name, part in parts.items():
         expected = {field.name: literal(field.default) for field in dataclasses.fields(part)}

@@ -5,10 +5,14 @@ from statistics import mean
 import pytest
 import scipy.stats
 
-from fl_simu import config, studies
+from fl_simu import studies
 from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.coordinator import Observer
+from fl_simu.experiment import Experiment
 from fl_simu.results.attack_measures import confidence, hit, ratio
+
+# What is run once serves several tests.
+pytestmark = pytest.mark.xdist_group("adversarial_lens")
 
 # The quick size of adversarial_lens on scikit-learn's digits.
 DIGITS = {"data": {"name": "digits", "scale": "unit"}, "training": {"epochs": 5, "batch_size": 20}, "rounds": 5}
@@ -25,8 +29,8 @@ class Kept(Observer):
 def run(level, **changes):
     """The records of the study's quick size on digits, at a level of its axis attack."""
     study = studies.read_study(studies.FOLDER / "adversarial_lens", quick=True)
-    experiment = config.to_plain(study.experiments[(level, "mean"), 1])
-    planned = plan(config.parse({**experiment, **DIGITS, **changes}))
+    experiment = study.experiments[(level, "mean"), 1].to_plain()
+    planned = plan(Experiment.parse({**experiment, **DIGITS, **changes}))
     kept = Kept()
     assemble(planned, load_data(planned, None), [kept]).run()
     planned.backend.close()
@@ -43,6 +47,7 @@ def boosted():
     return run("boosting")
 
 
+@pytest.mark.experiments
 def test_boosting_gets_its_target_at_once_and_at_first_nothing_else(boosted, benign):
     assert confidence(boosted[0].attack) > 0.99
     assert benign[0].accuracy > 0.6
@@ -50,6 +55,7 @@ def test_boosting_gets_its_target_at_once_and_at_first_nothing_else(boosted, ben
     assert boosted[0].accuracy < 0.15
 
 
+@pytest.mark.experiments
 def test_alternating_minimisation_keeps_the_accuracy_and_is_harder_to_tell(boosted, benign):
     records = run("alternating minimisation")
     assert records[-1].accuracy > benign[-1].accuracy - 0.06
@@ -57,6 +63,7 @@ def test_alternating_minimisation_keeps_the_accuracy_and_is_harder_to_tell(boost
     assert 1 < far < farther / 2
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("rule", ["krum", "median"])
 def test_robust_rules_keep_a_boosted_target_away(rule, benign):
     records = run("boosting", aggregation=rule)
@@ -64,6 +71,7 @@ def test_robust_rules_keep_a_boosted_target_away(rule, benign):
     assert records[-1].accuracy > benign[-1].accuracy - 0.06
 
 
+@pytest.mark.experiments
 def test_a_boosted_update_survives_two_bits():
     assert confidence(run("boosting", codec={"name": "affine", "base_bits": 2})[0].attack) > 0.99
 
@@ -72,7 +80,7 @@ def test_the_uplinks_deadline_drops_about_three_uploads_of_ten():
     """By the closed form: float32 of 89,610 parameters within 70 ms at |N(50, 16.67)| Mbit/s."""
     study = studies.read_study(studies.FOLDER / "poisoned_uplink", quick=True)
     planned = plan(study.experiments[("boosting", "float32, deadline"), 1])
-    needed_mbps = 89_610 * 32 / 1e6 / (planned.parts["protocol"].deadline_s - planned.parts["compute"].seconds)
+    needed_mbps = 89_610 * 32 / 1e6 / (planned.experiment.protocol.deadline_s - planned.experiment.compute.seconds)
     rates = scipy.stats.norm(50, 16.67)
     assert rates.sf(needed_mbps) + rates.cdf(-needed_mbps) == pytest.approx(0.7, abs=0.02)
     planned.backend.close()
