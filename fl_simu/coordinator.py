@@ -146,7 +146,7 @@ class Coordinator:
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
         self._push(Ready(now_s, self.version, *setting.draw(self.version)))
-        measures = setting.measures(self.model)
+        measures = setting.measures(self.model, settled)
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)
