@@ -1,5 +1,6 @@
 """The command line: parse, assemble, run, print."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -12,20 +13,34 @@ class _Path(click.ParamType):
     name = "path"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        from fl_simu.kernel.errors import shown
+
+        # What a line of text cannot show is more often a slip than a name, and a null byte is never one.
+        if not str(value).isprintable():
+            self.fail(f"{shown(str(value))} is not allowed: a path of printable characters", param, ctx)
+        try:
+            os.stat(str(value))
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+                self.fail(f"{shown(str(value))} is not allowed: {error.strerror}", param, ctx)
         return Path(value)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run a command; return its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
-    from fl_simu.kernel.errors import UserError
+    from fl_simu.kernel.errors import UserError, brief, one_line
 
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        click.echo("fl_simu: {}".format(" ".join(str(error).splitlines())), err=True)
+        click.echo(f"fl_simu: {one_line(str(error))}", err=True)
         return 2
     except click.ClickException as error:
-        click.echo("fl_simu: {}".format(" ".join(error.format_message().split())), err=True)
+        # What click says is short, unless it repeats what it was given.
+        click.echo(f"fl_simu: {brief(one_line(error.format_message()), 300)}", err=True)
+        return 2
+    except MemoryError as error:
+        click.echo(f"fl_simu: out of memory: {one_line(str(error)) or 'this machine holds less'}", err=True)
         return 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("fl_simu: stopped", err=True)

@@ -88,7 +88,7 @@ CONFIG = [
     sets("string in a list", 'codec.enhancement_bits=["2"]', "codec.enhancement_bits.0 = '2'", "integer"),
     sets("number for a list", "codec.enhancement_bits=2", "codec.enhancement_bits = 2", "list"),
     sets("list for a part", "codec=[1]", "codec = [1]", "a name, or a table with a name"),
-    sets("number for a table", "training=5", "training = 5", "Training"),
+    sets("number for a table", "training=5", "training = 5", "a table"),
     sets("number for a name", "codec.name=5", "codec", "5", "a name, or a table with a name"),
     sets("rounds 0", "rounds=0", "rounds = 0", "greater than or equal to 1"),
     sets("negative seed", "seed=-1", "seed = -1", "greater than or equal to 0"),
@@ -289,7 +289,7 @@ CONFIG = [
     sets("stack on no device", "backend.name=vectorized backend.device=tpu", "backend.device = 'tpu'", '"cpu"'),
     sets("syft with batch norm", "backend=syft model.batch_norm=true", "syft", "BatchNorm1d", stack="syft"),
     sets("syft with an LSTM", "backend=syft model=row_lstm", "syft", "LSTM", stack="syft"),
-    sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "Adagrad", stack="syft"),
+    sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "optimizer adagrad", stack="syft"),
 ]
 
 FILES = [
@@ -435,6 +435,18 @@ COMMANDS = [
     ),
     command(
         "model of another shape", "attack leakage --set model=mnist_cnn", "model.name = 'mnist_cnn'", "(3, 32, 32)"
+    ),
+    command(
+        "batch norm over one image",
+        "attack leakage --set data=digits --set model=lens_g",
+        "batch_size = 1",
+        "at least 2, as lens_g has batch norm",
+    ),
+    command(
+        "attack on a vast model",
+        "attack leakage --set data=digits --set model.name=mlp --set model.hidden=[1000000000000]",
+        "model",
+        "mlp",
     ),
     command(
         "attack without data",

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from fl_simu import config, runs, scripts, studies
 from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import versions
 from fl_simu.pool import run_all
 from fl_simu.results.comparisons import comparison_table
@@ -81,7 +81,7 @@ def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
     wanted = list(known) if list(names) == ["all"] else list(names)
     for name in wanted:
         if name not in known:
-            raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
+            raise UserError(f"NAME = {shown(name)} is not known: {config.nearest(name, [*known, 'all'])}")
     lacks = {name: scripts.missing(name) for name in wanted if name in scripts.names()}
     for name in filter(lacks.get, lacks):
         told = f"{lacks[name]}; see `python -m fl_simu doctor`"
@@ -117,7 +117,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     }
     todo = [job for job in everything.values() if not job.folder.summary.exists()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
-    run_all(todo, jobs, _Runs(data_dir), say)
+    run_all(todo, jobs, _Runs(data_dir), say, folder)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()

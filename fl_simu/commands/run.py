@@ -42,8 +42,15 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
 
 
 def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
-    """The experiment of a TOML file with `--set` assignments carried out."""
-    return config.parse(config.override(config.read(file), changes))
+    """The experiment of a TOML file with `--set` assignments carried out.
+
+    Raises:
+        UserError: the file or a change is wrong, or the file holds no key at all.
+    """
+    values = config.read(file)
+    if not values:
+        raise UserError(f"{file} holds no key: an experiment of defaults alone is {MNIST}")
+    return config.parse(config.override(values, changes))
 
 
 def run_file(

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -64,7 +64,6 @@ def assert_agree(models, wanted):
         assert distance(one, other) <= 1e-5 * distance(other, nought)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     batch_size=st.integers(1, 31),
