@@ -25,9 +25,10 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
-from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.kernel.randomness import stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
+from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import evaluate
 from fl_simu.station.protocols import PROTOCOLS
 from fl_simu.ue.compute import COMPUTES
@@ -180,7 +181,7 @@ def assemble(
         protocol=parts["protocol"],
         aggregation=parts["aggregation"],
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        draw=lambda version: _draw(experiment, version),
+        draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
@@ -212,14 +213,6 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
     with _told_of("attack", attack):
         targets = draw_targets(experiment.seed, attack.targets, test.images, test.labels, dataset.classes)
     return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
-
-
-def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
-    """The UEs of a round, ascending."""
-    if experiment.drawn == experiment.ues:
-        return tuple(range(experiment.ues))
-    order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
-    return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
 
 
 def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ class Setting:
         rounds: number of aggregations.
         backend, link, protocol, aggregation: one part each.
         evaluate: accuracy and loss of a global model.
-        draw: the UEs of the round that starts from a version.
+        draw: the UEs drawn for the round that starts from a version, and all others; see `station.draw`.
         compute_s: virtual time that a UE trains, of (ue, version).
         works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
@@ -35,7 +35,7 @@ class Setting:
     protocol: Protocol
     aggregation: Aggregation
     evaluate: Callable[[Params], Evaluation]
-    draw: Callable[[int], Tuple[int, ...]]
+    draw: Callable[[int], Tuple[Tuple[int, ...], Tuple[int, ...]]]
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]

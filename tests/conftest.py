@@ -1,6 +1,8 @@
 """What several test files share: a small experiment, and `python -m fl_simu` in a process of its own."""
 
 import importlib.util
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
@@ -16,6 +18,7 @@ settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parent.parent
+FORKING = multiprocessing.get_context("forkserver")
 
 # Digits for four UEs, three of them a round; takes a fraction of a second.
 SMALL = """
@@ -46,6 +49,21 @@ def small(tmp_path):
     return path
 
 
+@pytest.fixture(autouse=True)
+def no_figures(request, monkeypatch):
+    """Runs draw no figures, which takes longer than a small run does, unless a test is marked `figures`."""
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All tests that need Ray go to one worker: a Ray that runs takes seconds to start, and 0.3 GB."""
+    for item in items:
+        if "running_ray" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def running_ray():
     """The ray module, in a process that is part of a Ray of two cores; all tests of a process share it."""
@@ -56,6 +74,22 @@ def running_ray():
     cluster = Cluster(LOCAL, cores=2, store_bytes=2**28)
     yield cluster.ray
     cluster.close()
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """A context of multiprocessing whose processes have imported what tests/preloaded.py says."""
+    FORKING.set_forkserver_preload(["preloaded"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), str(ROOT)]))
+        multiprocessing.forkserver.ensure_running()
+    return FORKING
+
+
+@pytest.fixture(autouse=True)
+def no_new_interpreters(request, monkeypatch):
+    """Processes of a pool or a script are forked from a server: a new one takes seconds to import torch."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: request.getfixturevalue("forked"))
 
 
 @pytest.fixture
