@@ -164,13 +164,13 @@ class Experiment:
 
 
 PARTS = tuple(one.name for one in dataclasses.fields(Experiment) if "part" in one.metadata)
-_DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
+DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
 
 
 def _table(key: str, value: Any) -> Dict[str, Any]:
     """A part's table: a name alone is short for it, and one without a name keeps the default part."""
     table = {"name": value} if isinstance(value, str) else value
-    table = {"name": _DEFAULTS[key], **table} if isinstance(table, Mapping) else None
+    table = {"name": DEFAULTS[key], **table} if isinstance(table, Mapping) else None
     if table is None or not isinstance(table["name"], str):
         raise UserError(f"{key} = {shown(value)} is not allowed: a name, or a table with a name")
     return table
