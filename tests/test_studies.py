@@ -18,6 +18,10 @@ from fl_simu.commands.reproduce import reproduce, reproduce_study
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.station.aggregation.means import PlainMean
+from fl_simu.station.protocols import Deadline
+from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.codecs.float32 import Float32
 
 TINY = """
 title = "Bits against averaging"
@@ -71,11 +75,11 @@ def test_levels_are_laid_over_one_another(folder):
     assert study.axes == {"average": ("weighted", "plain"), "bits": ("eight", "exact", "8 again")}
     assert len(study.experiments) == 2 * 3 * 2
     one = study.experiments[("plain", "eight"), 2]
-    assert one.codec == {"name": "affine", "base_bits": 8, "enhancement_bits": [2]}
-    assert (one.aggregation, one.seed, one.rounds) == ({"name": "plain_mean"}, 2, 3)
+    assert one.codec == Affine(8, (2,))
+    assert (one.aggregation, one.seed, one.rounds) == (PlainMean(), 2, 3)
     exact = study.experiments[("weighted", "exact"), 1]
-    assert exact.codec == {"name": "float32"}
-    assert exact.protocol["name"] == "deadline"
+    assert exact.codec == Float32()
+    assert isinstance(exact.protocol, Deadline)
 
     quick = studies.read_study(folder, quick=True)
     assert {(seed, one.rounds) for (_, seed), one in quick.experiments.items()} == {(7, 2)}
@@ -229,9 +233,9 @@ def test_graded_upload_holds_the_scenes_of_the_notes():
     notes = {"good": (2.82, 2.611), "mid": (1.8, 1.88), "bad": (1.41, 1.468)}
     for (levels, _), experiment in study.experiments.items():
         if levels[2] == "2 + 2 bits":
-            assert (experiment.protocol["receive_s"], experiment.protocol["wait_s"]) == notes[levels[1]]
+            assert (experiment.protocol.receive_s, experiment.protocol.wait_s) == notes[levels[1]]
         if levels[2].startswith("adaptive"):
-            assert experiment.bits["deadline_s"] == notes[levels[1]][0]
+            assert experiment.bits.deadline_s == notes[levels[1]][0]
 
 
 def test_the_single_run_of_graded_upload_is_one_of_its_quick_size():
@@ -251,8 +255,8 @@ def test_graded_upload_has_the_delays_of_the_notes(quick):
     channel = planned.experiment.channel
     # Notes: 1,199,882 parameters, 4 + 2 bits each in the base and 2 more in the enhancement, counted ten times.
     notes_s = [10 * bits * 1_199_882 / 2**20 / 50 for bits in (6, 2)]
-    np.testing.assert_allclose(np.divide(loads, channel["mean_mbps"]), notes_s, rtol=1e-5)
-    assert channel["std_mbps"] / channel["mean_mbps"] == pytest.approx(16.67 / 50, rel=1e-5)
+    np.testing.assert_allclose(np.divide(loads, channel.mean_mbps), notes_s, rtol=1e-5)
+    assert channel.std_mbps / channel.mean_mbps == pytest.approx(16.67 / 50, rel=1e-5)
 
 
 def test_without_the_source_there_is_nothing_to_reproduce(tmp_path, monkeypatch):
