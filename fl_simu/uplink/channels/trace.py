@@ -55,6 +55,9 @@ class Trace(Channel):
         course, offset_s = self.course(seed, ue)
         rates = course.rates_mbps if len(course.rates_mbps) else _rates_of_packets(course)
         edges = course.times_s if len(course.rates_mbps) else np.arange(len(rates), dtype=float)
+        if len(rates) == 1:
+            yield float(rates[0]), math.inf
+            return
         ends = np.append(edges[1:], course.length_s)
         place = (start_s + offset_s) % course.length_s
         index = int(np.searchsorted(ends, place, side="right"))
