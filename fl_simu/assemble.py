@@ -169,8 +169,11 @@ def assemble(
     train, ues = dataset.train, experiment.ues
     with _told_of("partition", parts["partition"]):
         shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
-    for ue, indices in enumerate(shards):
-        backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+    samples = {ue: len(indices) for ue, indices in enumerate(shards)}
+    with _told_of("training", planned.training):
+        planned.training.check(samples)
+        for ue, indices in enumerate(shards):
+            backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     setting = Setting(
@@ -184,7 +187,7 @@ def assemble(
         draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
-        samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        samples=samples,
         measures=malicious.measures if malicious else lambda params, settled: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)

@@ -83,7 +83,7 @@ class VectorizedUes(Backend):
 
     def place(self, ue: int, shard: Shard) -> None:
         rows = shard.indices.numpy()
-        steps = -(-len(rows) // self.training.batch_size)
+        steps = self.training.steps(len(rows))
         self._data[ue] = _Data(shard.images, shard.labels, rows, (id(shard.images), id(shard.labels), steps))
 
     def send(self, ues: Iterable[int], params: Params) -> None:

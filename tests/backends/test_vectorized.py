@@ -68,9 +68,10 @@ def assert_agree(models, wanted):
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     batch_size=st.integers(1, 31),
     epochs=st.integers(1, 2),
+    drop_last=st.booleans(),
 )
-def test_shards_of_any_sizes_train_as_each_by_itself(sizes, batch_size, epochs):
-    local, data = local_training(batch_size=batch_size, epochs=epochs), shards(sizes)
+def test_shards_of_any_sizes_train_as_each_by_itself(sizes, **options):
+    local, data = local_training(**options), shards(sizes)
     params, ues = initial_params(local.make_module, SEED), range(len(sizes))
     wanted = trained(plain(local, data), params, ues)
     assert_agree(trained(placed(Vectorized(), local, data), params, ues), wanted)

@@ -66,6 +66,7 @@ class Malicious(Backend):
         if ue in self._malicious:
             self._shards[ue] = shard
             shard = self.attack.own_data(shard, self.targets, self._classes)
+            self.training.check({ue: len(shard.indices)})
         self.inner.place(ue, shard)
 
     def send(self, ues: Iterable[int], params: Params) -> None:
