@@ -104,6 +104,7 @@ class Coordinator:
         if not self.in_flight.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted) and self.in_flight.skips(ue, lambda: self.setting.backend.peek(ue)):
+            self.setting.backend.give_up(ue)
             return UploadSkipped(event.time_s, ue, event.version)
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
@@ -142,6 +143,9 @@ class Coordinator:
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flight.downlink_bits(settled, now_s)
+        for ue in flight.not_fetched():
+            if ue in settled:
+                setting.backend.give_up(ue)
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1

@@ -9,7 +9,7 @@ import torch
 
 from fl_simu.attacks.model_poisoning.base import Attack, Knowledge, Targets, mean_of, others_update, update_of
 from fl_simu.backends.base import Backend, OptimizerState
-from fl_simu.kernel.parameters import Params, distance
+from fl_simu.kernel.parameters import Params, distance, params_of, require_alike
 from fl_simu.ue.training import Key, Shard
 
 PREFIX = "attack/"
@@ -155,6 +155,35 @@ class Malicious(Backend):
 
     def put_back(self, ue: int, params: Params) -> None:
         self._models[ue] = self._sent[ue] = params
+
+    def give_up(self, ue: int) -> None:
+        self._models.pop(ue, None)
+        self.inner.give_up(ue)
+
+    def kept(self, ue: int) -> Optional[Params]:
+        """What a malicious UE sends, and the models that it knew, depend on the others of its broadcast."""
+        return self._models[ue] if ue in self._models else self.inner.kept(ue)
+
+    def together(self, ue: int) -> Sequence[int]:
+        return self.inner.together(ue)
+
+    def train_again(self, keys: Sequence[Key], params: Params) -> None:
+        self.inner.train_again(keys, params)
+
+    def check_memory(self, ue: int, optimizer: OptimizerState) -> None:
+        own = {name[len(PREFIX) :]: tensor for name, tensor in optimizer.items() if name.startswith(PREFIX)}
+        others = {name: tensor for name, tensor in optimizer.items() if not name.startswith(PREFIX)}
+        numbers, model = own.pop("numbers", None), params_of(self._module)
+        if own and numbers is None or numbers is not None and (ue not in self._malicious or numbers.shape != (5,)):
+            raise ValueError(f"the attack's memory of UE {ue} is none")
+        for word in ("params/", "update/"):
+            if self.attack.remembers and numbers is not None:
+                require_alike(_below(word, own), model, f"the attack's memory of UE {ue}")
+        if others:
+            self.inner.check_memory(ue, others)
+
+    def remembers(self) -> bool:
+        return self.inner.remembers()
 
     def optimizer_state(self, ue: int) -> OptimizerState:
         state, memory = dict(self.inner.optimizer_state(ue)), self._memories.get(ue)
