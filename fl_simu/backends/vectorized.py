@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
-from fl_simu.backends.devices import open_device, require_device
+from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, brief, one_line, require
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -154,12 +154,24 @@ class VectorizedUes(Backend):
         if broadcast is None or broadcast.done:
             return
         for jobs in self._chunks(broadcast.jobs):
-            for job, (params, state) in zip(jobs, self._stacked.train(jobs)):
+            for job, (params, state) in zip(jobs, self._train(jobs)):
                 if self._broadcasts.get(job.key.ue) is broadcast:
                     self._models[job.key.ue], self._before[job.key.ue] = params, job.state
                     if state:
                         self._optimizers[job.key.ue] = state
         broadcast.done, broadcast.jobs = True, []
+
+    def _train(self, jobs: List[Job]) -> Iterator[Tuple[Params, OptimizerState]]:
+        try:
+            return self._stacked.train(jobs)
+        except Exception as error:
+            if is_out_of_memory(error):
+                reason = brief(one_line(str(error)), 200)
+                raise UserError(
+                    f"backend vectorized is out of memory with {len(jobs)} UEs at once; a lower backend.memory_mb "
+                    f"trains fewer at a time: {reason}"
+                ) from error
+            raise
 
     def _job(self, key: Key) -> Job:
         images, labels, rows, _ = self._data[key.ue]
