@@ -25,6 +25,7 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
@@ -104,7 +105,7 @@ def plan(experiment: Experiment) -> Plan:
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
     )
-    build_module(experiment.model, model, data)
+    link.check(structure_of(build_module(experiment.model, model, data).state_dict()))
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
