@@ -299,7 +299,7 @@ def test_another_version_of_torch_is_refused(four_rounds, copied, monkeypatch, c
 
     assert resume(copied, "--rounds", "6") == 2
 
-    assert "on torch 9.9.9" in capsys.readouterr().err
+    assert "(here 9.9.9)" in capsys.readouterr().err
     assert (copied / "config.toml").read_text() == before
     assert outcome(copied) == outcome(four_rounds)
 

@@ -171,11 +171,14 @@ class Malicious(Backend):
         own = {name[len(PREFIX) :]: tensor for name, tensor in optimizer.items() if name.startswith(PREFIX)}
         others = {name: tensor for name, tensor in optimizer.items() if not name.startswith(PREFIX)}
         numbers, model = own.pop("numbers", None), params_of(self._module)
-        if own and numbers is None or numbers is not None and (ue not in self._malicious or numbers.shape != (5,)):
-            raise ValueError(f"the attack's memory of UE {ue} is none")
-        for word in ("params/", "update/"):
-            if self.attack.remembers and numbers is not None:
-                require_alike(_below(word, own), model, f"the attack's memory of UE {ue}")
+        what = f"the attack's memory of UE {ue}"
+        if numbers is not None:
+            if ue not in self._malicious or numbers.shape != (5,) or not torch.isfinite(numbers[:3]).all():
+                raise ValueError(f"{what} is none")
+            for word in ("params/", "update/") if self.attack.remembers else ():
+                require_alike(_below(word, own), model, what)
+                own = {name: tensor for name, tensor in own.items() if not name.startswith(word)}
+        require_alike(own, {}, what)
         if others:
             self.inner.check_memory(ue, others)
 
