@@ -2,10 +2,12 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 from multiprocessing.connection import wait
 from typing import Any, Callable, Dict, List, Sequence, cast
 
+from fl_simu.kernel.ending import end_with, stopped_by_signals
 from fl_simu.kernel.errors import UserError
 
 Say = Callable[[str], None]
@@ -29,7 +31,7 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work))
+            workers[here] = context.Process(target=_serve, args=(there, work, os.getpid()))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
@@ -58,11 +60,12 @@ def _answer(pipe: Any) -> str:
     return told
 
 
-def _serve(pipe: Any, work: Callable[[Any], str]) -> None:
+def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
     """Do the jobs that come through a pipe until its other end is gone; answer (what came of it, error)."""
-    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
+    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
+        end_with(parent)
         while True:
             job = pipe.recv()
             try:

@@ -259,7 +259,8 @@ def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, fo
     different = differing(own, checkpoint.identity)
     if different:
         raise UserError(
-            f"--resume {folder.path} is not allowed: its checkpoint was made with {different}; run {folder.config} anew"
+            f"--resume {folder.path} is not allowed: its checkpoint was made with {different}; "
+            f"run {folder.config} anew"
         )
     records = folder.log.read()[: checkpoint.round]
     if len(records) < checkpoint.round or folder.log.digest(checkpoint.round) != checkpoint.records_sha256:
