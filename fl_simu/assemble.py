@@ -227,8 +227,10 @@ def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
-    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1}))
+    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise, and the
+    cluster that it runs on."""
+    backend = {key: value for key, value in experiment.backend.items() if key != "address"}
+    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1, "backend": backend}))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -93,8 +93,6 @@ class VectorizedUes(Backend):
         # Of each UE that holds a model to be fetched, with whom it trains.
         self._broadcasts: Dict[int, _Broadcast] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
-        # Of UEs that have trained a model which nobody has fetched yet, what their optimisers remembered before.
-        self._before: Dict[int, OptimizerState] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         rows = shard.indices.numpy()
@@ -112,7 +110,7 @@ class VectorizedUes(Backend):
 
     def get(self, ue: int) -> Params:
         self._train_if_due(ue)
-        self._forget(ue)
+        self._broadcasts.pop(ue, None)
         return self._models.pop(ue)
 
     def peek(self, ue: int) -> Params:
@@ -123,16 +121,17 @@ class VectorizedUes(Backend):
         if self.training.keep_optimizer_state:
             # A round whose model nobody fetches still moves an optimiser that remembers.
             self._train_if_due(ue)
-        self._forget(ue)
+        self._broadcasts.pop(ue, None)
         self._models.pop(ue, None)
 
     def optimizer_state(self, ue: int) -> OptimizerState:
-        return self._before.get(ue, self._optimizers.get(ue, {}))
+        return self._optimizers.get(ue, {})
 
     def kept(self, ue: int) -> Optional[Params]:
-        """Where optimisers remember, those of a broadcast whose models were fetched have moved on, and it cannot be
-        trained again as a whole."""
-        moved = self.training.keep_optimizer_state and self._broadcasts[ue].done
+        """Where optimisers remember, those of a broadcast that was trained have moved on, and it cannot be trained
+        again as a whole."""
+        broadcast = self._broadcasts.get(ue)
+        moved = broadcast is None or (self.training.keep_optimizer_state and broadcast.done)
         return self._models[ue] if moved else None
 
     def together(self, ue: int) -> Sequence[int]:
@@ -142,12 +141,8 @@ class VectorizedUes(Backend):
         self._optimizers[ue] = optimizer
 
     def close(self) -> None:
-        for held in (self._data, self._models, self._broadcasts, self._optimizers, self._before):
+        for held in (self._data, self._models, self._broadcasts, self._optimizers):
             held.clear()
-
-    def _forget(self, ue: int) -> None:
-        self._broadcasts.pop(ue, None)
-        self._before.pop(ue, None)
 
     def _train_if_due(self, ue: int) -> None:
         broadcast = self._broadcasts.get(ue)
@@ -156,7 +151,7 @@ class VectorizedUes(Backend):
         for jobs in self._chunks(broadcast.jobs):
             for job, (params, state) in zip(jobs, self._train(jobs)):
                 if self._broadcasts.get(job.key.ue) is broadcast:
-                    self._models[job.key.ue], self._before[job.key.ue] = params, job.state
+                    self._models[job.key.ue] = params
                     if state:
                         self._optimizers[job.key.ue] = state
         broadcast.done, broadcast.jobs = True, []
