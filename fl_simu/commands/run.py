@@ -49,7 +49,7 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
     """
     values = config.read(file)
     if not values:
-        raise UserError(f"{file} holds no key: an experiment of defaults alone is {MNIST}")
+        raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
     return config.parse(config.override(values, changes))
 
 
