@@ -57,7 +57,7 @@ TOLERANCES = {(Vectorized, "rmsprop kept"): 1e-4}
 @pytest.fixture(params=sorted(SPECS))
 def spec(request):
     if request.param == "ray":
-        request.getfixturevalue("running_ray")
+        request.getfixturevalue("reused_actors")
     if request.param == "vectorized" and not MODERN:
         pytest.skip("torch.func needs the modern stack")
     return SPECS[request.param]

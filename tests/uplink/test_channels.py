@@ -291,11 +291,3 @@ def test_a_file_of_two_columns_repeats(tmp_path):
     # 1 Mbit in the first second, nothing for two, 4 Mbit/s for two seconds, then from the start.
     assert channel.arrivals_s(1, 0, 0, 0.0, [1.0, 4.0, 4.5]) == (1.0, 4.0, 5.5)
     assert channel.arrivals_s(1, 0, 0, 0.5, [0.5, 1.0]) == (1.0, 3.25)
-
-
-@pytest.mark.parametrize("text", ["", "1\n", "a b\n", "1 2 3\n4 5 6\n", "5\n3\n", "-1\n2\n", "0 0\n1 0\n"])
-def test_what_is_no_trace_is_refused_by_name(tmp_path, text):
-    path = tmp_path / "broken.trace"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"broken\.trace"):
-        Trace(str(path))
