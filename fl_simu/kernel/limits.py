@@ -13,11 +13,11 @@ def require_count(field: str, value: int, least: int = 1, most: int = MOST) -> N
 
 def require_factor(field: str, value: float, or_zero: bool = False) -> None:
     """Raise BadField unless a number is above 0, or at least 0, and float32 can be multiplied by it."""
-    allowed = f"a finite number, {'at least' if or_zero else 'above'} 0 and at most {LARGEST:g}"
+    allowed = "a finite number" + (", at least 0" if or_zero else " above 0") + f", at most {LARGEST:g}"
     require((value >= 1 / LARGEST or (or_zero and value == 0)) and value <= LARGEST, field, value, allowed)
 
 
 def require_time(field: str, value_s: float, or_zero: bool = False) -> None:
     """Raise BadField unless a time in s is above 0, or at least 0, and ends."""
-    allowed = f"a finite number, {'at least' if or_zero else 'above'} 0 and at most {LONGEST_S:g} (s)"
+    allowed = "a finite number" + (", at least 0" if or_zero else " above 0") + f", at most {LONGEST_S:g}"
     require((value_s > 0 or (or_zero and value_s == 0)) and value_s <= LONGEST_S, field, value_s, allowed)

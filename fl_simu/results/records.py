@@ -20,8 +20,6 @@ from fl_simu.results.files import (
     write_atomically,
     write_json,
 )
-
-
 from fl_simu.results.values import count, items, number, text
 
 ACCEPTED = ("full", "base", "none")

@@ -173,7 +173,9 @@ class Malicious(Backend):
         own = {name[len(PREFIX) :]: tensor for name, tensor in optimizer.items() if name.startswith(PREFIX)}
         others = {name: tensor for name, tensor in optimizer.items() if not name.startswith(PREFIX)}
         numbers, model = own.pop("numbers", None), params_of(self._module)
-        if own and numbers is None or numbers is not None and (ue not in self._malicious or numbers.shape != (5,)):
+        if (own and numbers is None) or (
+            numbers is not None and (ue not in self._malicious or numbers.shape != (5,))
+        ):
             raise ValueError(f"the attack's memory of UE {ue} is none")
         for word in ("params/", "update/"):
             if self.attack.remembers and numbers is not None:
