@@ -294,13 +294,14 @@ def leakage(
     out: Optional[Path],
 ) -> None:
     """Images out of uploads: DLG, iDLG, inverting gradients."""
-    from fl_simu.commands.leakage import attack_leakage
+    from fl_simu.commands.leakage import attack_leakage, seeds_of
     from fl_simu.leakage_study import make_setting
 
     changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
+    drawn = seeds_of(seeds, manual)
     setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
-    attack_leakage(setting, images, manual or range(seeds), jobs, data_dir, out, click.echo)
+    attack_leakage(setting, images, drawn, jobs, data_dir, out, click.echo)
 
 
 @attack.command()

@@ -15,7 +15,7 @@ from fl_simu.results.files import make_folder, write_text
 
 Say = Callable[[str], None]
 
-TRACEBACK = "traceback.txt"
+TRACEBACK, MOST_JOBS = "traceback.txt", 1000
 
 
 def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say: Say, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The devices that a backend may train on."""
 
+import re
 from typing import Any, Dict, Tuple
 
 import torch
@@ -17,7 +18,7 @@ def require_device(name: str) -> None:
         name: "cpu", "cuda", or "cuda:<index>".
     """
     kind, _, index = name.partition(":")
-    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or index.isdigit()))
+    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or bool(re.fullmatch("[0-9]{1,3}", index))))
     require(known, "device", name, '"cpu", "cuda" or "cuda:<index>"')
 
 

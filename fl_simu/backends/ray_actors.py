@@ -25,6 +25,7 @@ from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -54,7 +55,7 @@ class Ray(BackendSpec):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        require(0 <= self.actors <= MOST, "actors", self.actors, f"0 or more, at most {MOST}")
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')

@@ -11,8 +11,9 @@ from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
-from fl_simu.kernel.errors import UserError, brief, one_line, require
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -32,7 +33,7 @@ class Vectorized(BackendSpec):
 
     def __post_init__(self) -> None:
         require_device(self.device)
-        require(self.memory_mb >= 1, "memory_mb", self.memory_mb, "at least 1")
+        require_count("memory_mb", self.memory_mb, most=10**9)
 
     @property
     def fast(self) -> bool:

@@ -12,7 +12,7 @@ from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import versions
-from fl_simu.pool import run_all
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
@@ -63,8 +63,8 @@ def reproduce(
         raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
     if not names:
         raise UserError("NAME is missing: {} or all".format(", ".join(known)))
-    if jobs < 1:
-        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise UserError(f"--jobs {shown(jobs)} is not allowed: at least 1, at most {MOST_JOBS}")
     parent, done = out or Path("runs") / "reproduce", []
     for name in _wanted(names, known, say):
         folder = parent / (name + ("-quick" if quick else ""))

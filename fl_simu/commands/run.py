@@ -50,7 +50,7 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
     """
     values = config.read(file)
     if not values:
-        raise UserError(f"{file} holds no key: an experiment of defaults alone is {MNIST}")
+        raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
     backend = values.get("backend")
     address = backend.get("address") if isinstance(backend, dict) else None
     # Whoever joins a cluster computes what it says: a file, which others may have made, does not decide that.
