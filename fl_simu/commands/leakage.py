@@ -11,7 +11,7 @@ import torch
 from fl_simu.attacks.gradient_leakage.image_measures import best_order
 from fl_simu.kernel.errors import require
 from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import write_json, write_text
 from fl_simu.results.intervals import wilson
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure
@@ -56,6 +56,7 @@ def attack_leakage(
     Raises:
         UserError: a number out of range, no data, or a file that cannot be written.
     """
+    require_matplotlib()
     require(images >= 1, "--images", images, "at least 1")
     require(len(seeds) >= 1, "--seeds", len(seeds), "at least 1")
     name = setting.method["name"]
