@@ -362,7 +362,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 @cli.command()
 def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
-    from fl_simu.commands.inventory import diagnosis
+    from fl_simu.commands.doctor import diagnosis
 
     click.echo(diagnosis())
 

@@ -15,6 +15,7 @@ from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.shell import command_line
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 
@@ -47,7 +48,7 @@ class Vectorized(BackendSpec):
         if self.missing():
             raise UserError(
                 "backend = 'vectorized' is not allowed here: it needs the modern stack (Python 3.10 or newer, "
-                "torch 2); use backend = 'torch', or see `python -m fl_simu doctor`"
+                f"torch 2); use backend = 'torch', or see `{command_line('doctor')}`"
             )
         return VectorizedUes(training, open_device(self.device), 1e6 * self.memory_mb)
 

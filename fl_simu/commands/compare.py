@@ -18,7 +18,7 @@ from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.records import Summary
 from fl_simu.runs import RunFolder
@@ -54,6 +54,7 @@ def compare_backends(
         UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
             address, or one of the runs failed.
     """
+    require_matplotlib()
     names = [name.strip() for name in backends]
     if address is not None and not any(_joins(name) for name in names):
         raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")

@@ -12,9 +12,10 @@ from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import versions
+from fl_simu.kernel.shell import command_line
 from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
@@ -58,6 +59,7 @@ def reproduce(
     Raises:
         UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
     """
+    require_matplotlib()
     known = sorted([*studies.names(), *scripts.names()])
     if not known:
         raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
@@ -87,7 +89,7 @@ def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
             raise UserError(f"NAME = {shown(name)} is not known: {config.nearest(name, [*known, 'all'])}")
     lacks = {name: scripts.missing(name) for name in wanted if name in scripts.names()}
     for name in filter(lacks.get, lacks):
-        told = f"{lacks[name]}; see `python -m fl_simu doctor`"
+        told = f"{lacks[name]}; see `{command_line('doctor')}`"
         if list(names) != ["all"]:
             raise UserError(f"{name} {told}")
         say(f"{name} is skipped: it {told}")
