@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type
 
 import pydantic
 import torch
+from torch import nn
 
 from fl_simu import config as configuration
 from fl_simu.attacks.model_poisoning import ATTACKS
@@ -24,15 +25,17 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
-from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.kernel.randomness import stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
+from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import evaluate
 from fl_simu.station.protocols import PROTOCOLS
 from fl_simu.ue.compute import COMPUTES
-from fl_simu.ue.datasets import DATASETS, Dataset
+from fl_simu.ue.datasets import DATASETS, Dataset, ImageSet
 from fl_simu.ue.faults import FAULTS, NoFaults
 from fl_simu.ue.models import MODELS
+from fl_simu.ue.models.base import Model
 from fl_simu.ue.optimizers import OPTIMIZERS
 from fl_simu.ue.partition import PARTITIONS
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
@@ -101,12 +104,7 @@ def plan(experiment: Experiment) -> Plan:
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
     )
-    with _told_of("model", model):
-        try:
-            model.build(data.shape, data.classes)
-        except (MemoryError, RuntimeError, TypeError) as error:
-            reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {shown(experiment.model)} cannot be built: {brief(reason, 120)}") from error
+    build_module(experiment.model, model, data)
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -142,13 +140,6 @@ def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
         "attack.malicious",
         parts["attack"].malicious,
         f"fewer than the {experiment.ues} ues",
-    )
-    data, model = parts["data"], parts["model"]
-    require(
-        model.shape in (None, data.shape),
-        "model.name",
-        experiment.model["name"],
-        "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
     )
     silent = not isinstance(parts["faults"], NoFaults)
     require(
@@ -190,11 +181,11 @@ def assemble(
         protocol=parts["protocol"],
         aggregation=parts["aggregation"],
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        draw=lambda version: _draw(experiment, version),
+        draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
         samples={ue: len(indices) for ue, indices in enumerate(shards)},
-        measures=malicious.measures if malicious else lambda params: None,
+        measures=malicious.measures if malicious else lambda params, settled: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(
@@ -222,14 +213,6 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
     with _told_of("attack", attack):
         targets = draw_targets(experiment.seed, attack.targets, test.images, test.labels, dataset.classes)
     return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
-
-
-def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
-    """The UEs of a round, ascending."""
-    if experiment.drawn == experiment.ues:
-        return tuple(range(experiment.ues))
-    order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
-    return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
 
 
 def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -268,6 +251,24 @@ def build_part(table: str, options: Mapping[str, Any], registry: Optional[Regist
         raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
     with _told_of(table, cls):
         return cls(**{key: getattr(checked, key) for key in schema.model_fields})
+
+
+def build_module(table: Mapping[str, Any], model: Model, data: ImageSet) -> nn.Module:
+    """The module of a model for a data set.
+
+    Raises:
+        UserError: it does not fit these images, or this machine.
+    """
+    fits = model.shape in (None, data.shape)
+    require(
+        fits, "model.name", table["name"], f"it takes images of {model.shape}, and {data.name} has {data.shape}"
+    )
+    with _told_of("model", model):
+        try:
+            return model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {shown(table)} cannot be built: {brief(reason, 120)}") from error
 
 
 @contextmanager

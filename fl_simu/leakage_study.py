@@ -10,9 +10,10 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 import numpy as np
 import torch
+from torch import nn
 
 from fl_simu import config
-from fl_simu.assemble import build_part, complete_part
+from fl_simu.assemble import build_module, build_part, complete_part
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.methods import METHODS
@@ -76,9 +77,11 @@ class Setting:
         fits = self.parts["method"].batches or self.batch_size == 1
         allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
         require(fits, "batch_size", self.batch_size, allowed)
-        shape, wanted = self.parts["data"].shape, self.parts["model"].shape
-        fits = wanted in (None, shape)
-        require(fits, "model.name", self.model["name"], f"it takes images of {wanted}, and these have {shape}")
+        with torch.random.fork_rng(devices=[]):
+            module = build_module(self.model, self.parts["model"], self.parts["data"])
+        alone = self.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in module.modules())
+        allowed = f"at least 2, as {self.model['name']} has batch norm, which takes a mean over the batch"
+        require(not alone, "batch_size", self.batch_size, allowed)
         layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
@@ -196,7 +199,7 @@ def run_trials(
     trials.prepare()
     todo = [trial for trial in wanted if not trials.file(trial).exists()]
     say(f"{len(wanted)} trials, {len(todo)} of them to do, in {trials.path}")
-    run_all(todo, jobs, Attacker(trials, images, labels), say)
+    run_all(todo, jobs, Attacker(trials, images, labels), say, trials.path)
     return [trials.record(trial) for trial in wanted]
 
 

@@ -90,7 +90,7 @@ def test_doctor(ran):
     said = ran("doctor")
     assert "legacy" in said or "modern" in said
     assert ("make setup" in said) == (not syft_installed())
-    for package in ("syft", "ray", "tensorboard"):
+    for package in ("syft", "ray"):
         here = importlib.util.find_spec(package) is not None
         assert f"\n{package:<12} {'here' if here else 'missing'}\n" in said
     assert all(name in said for name in DATASETS)

@@ -437,6 +437,18 @@ COMMANDS = [
         "model of another shape", "attack leakage --set model=mnist_cnn", "model.name = 'mnist_cnn'", "(3, 32, 32)"
     ),
     command(
+        "batch norm over one image",
+        "attack leakage --set data=digits --set model=lens_g",
+        "batch_size = 1",
+        "at least 2, as lens_g has batch norm",
+    ),
+    command(
+        "attack on a vast model",
+        "attack leakage --set data=digits --set model.name=mlp --set model.hidden=[1000000000000]",
+        "model",
+        "mlp",
+    ),
+    command(
         "attack without data",
         "attack leakage --set data=mnist --data-dir {tmp}/no",
         "data_dir = '{tmp}/no'",

@@ -107,6 +107,8 @@ class RayActors(Backend):
         self._models: Dict[int, Params] = {}
         self._jobs: Dict[int, Job] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
+        # Of UEs whose model is here and not fetched yet, what their optimisers remembered before.
+        self._before: Dict[int, OptimizerState] = {}
         self._broadcast: Tuple[Optional[Params], Any] = (None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
@@ -119,11 +121,7 @@ class RayActors(Backend):
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            if self.training.keep_optimizer_state:
-                # A round whose model nobody fetches still moves an optimiser that remembers.
-                self._collect(ue)
-            elif ue in self._jobs:
-                self._queue.drop(self._jobs.pop(ue))
+            self.give_up(ue)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -137,12 +135,24 @@ class RayActors(Backend):
 
     def get(self, ue: int) -> Params:
         self._collect(ue)
+        self._before.pop(ue, None)
         return self._models.pop(ue)
 
-    def optimizer_state(self, ue: int) -> OptimizerState:
+    def peek(self, ue: int) -> Params:
+        self._collect(ue)
+        return self._models[ue]
+
+    def give_up(self, ue: int) -> None:
         if self.training.keep_optimizer_state:
+            # A round whose model nobody fetches still moves an optimiser that remembers.
             self._collect(ue)
-        return self._optimizers.get(ue, {})
+        elif ue in self._jobs:
+            self._queue.drop(self._jobs.pop(ue))
+        self._models.pop(ue, None)
+        self._before.pop(ue, None)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        return self._before.get(ue, self._optimizers.get(ue, {}))
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         self._optimizers[ue] = optimizer
@@ -156,7 +166,7 @@ class RayActors(Backend):
             hand.join()
         for held in (self._arrays, self._numbers, self._hands):
             held.clear()
-        for kept in (self._shards, self._models, self._jobs, self._optimizers):
+        for kept in (self._shards, self._models, self._jobs, self._optimizers, self._before):
             kept.clear()
         self._broadcast = None, None
         if self._cluster:
@@ -195,6 +205,7 @@ class RayActors(Backend):
         job = self._jobs.pop(ue, None)
         if job:
             self._models[ue], state = self._queue.fetch(job)
+            self._before[ue] = self._optimizers.get(ue, {})
             if state:
                 self._optimizers[ue] = state
 

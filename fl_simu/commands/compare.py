@@ -1,6 +1,7 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
 import math
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import psutil
 from fl_simu import config
 from fl_simu.assemble import arguments, plan
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
@@ -101,8 +102,14 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
         out, errors = process.communicate()
         memory.join()
     if process.returncode:
-        said = ((errors or out).strip().splitlines() or ["no word"])[-1].replace("fl_simu: ", "", 1)
-        raise UserError("the run on backend {} failed: {}".format(experiment.backend["name"], said))
+        name, said = experiment.backend["name"], ((errors or out).strip().splitlines() or ["no word"])[-1]
+        if process.returncode == -signal.SIGKILL:
+            raise UserError(f"the run on backend {name} was killed (out of memory?)")
+        if not said.startswith("fl_simu: "):
+            trace = folder.path.with_suffix(".txt")
+            write_text(trace, errors)
+            said = f"{brief(one_line(said), 200)}; {trace} tells where"
+        raise UserError("the run on backend {} failed: {}".format(name, said.replace("fl_simu: ", "", 1)))
     return memory.peak_mb
 
 

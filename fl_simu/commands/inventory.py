@@ -105,7 +105,6 @@ def diagnosis() -> str:
         "matplotlib",
         "safetensors",
         "sklearn",
-        "tensorboard",
     ):
         found = importlib.util.find_spec(package) is not None
         lines.append("{:<12} {}".format(package, "here" if found else "missing"))

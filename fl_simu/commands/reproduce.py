@@ -117,7 +117,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     }
     todo = [job for job in everything.values() if not job.folder.summary.exists()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
-    run_all(todo, jobs, _Runs(data_dir), say)
+    run_all(todo, jobs, _Runs(data_dir), say, folder)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()

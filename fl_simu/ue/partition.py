@@ -36,7 +36,8 @@ class Partition(ABC):
 
 @dataclass(frozen=True)
 class Iid(Partition):
-    """Every UE gets a random part of all samples, none in two parts; sizes differ by one at most.
+    """Every UE gets a random part of all samples, none in two parts; sizes differ by one at most, and the
+    first UEs have the larger parts.
 
     Args:
         samples_per_ue: give each UE exactly so many and leave the rest out; None deals all.

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Sequence, Tuple
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
 from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel
@@ -21,6 +21,8 @@ from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
+# Up to here float64 tells moments apart that lie a millisecond from each other.
+LATEST_S = 1e12
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,15 @@ class Link:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
 
         An upload that never begins (`start_s` infinite) never arrives.
+
+        Raises:
+            UserError: virtual time has gone on for too long.
         """
         sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
         if start_s == math.inf:
             return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
+        if start_s > LATEST_S:
+            raise UserError(f"virtual time has come to {start_s:g} s, and up to {LATEST_S:g} s can be simulated")
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
         arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals, bits)
