@@ -104,6 +104,7 @@ class Coordinator:
         if not self.in_flight.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted) and self.in_flight.skips(ue, lambda: self.setting.backend.peek(ue)):
+            self.setting.backend.give_up(ue)
             return UploadSkipped(event.time_s, ue, event.version)
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
@@ -142,11 +143,14 @@ class Coordinator:
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flight.downlink_bits(settled, now_s)
+        for ue in flight.not_fetched():
+            if ue in settled:
+                setting.backend.give_up(ue)
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
         self._push(Ready(now_s, self.version, *setting.draw(self.version)))
-        measures = setting.measures(self.model)
+        measures = setting.measures(self.model, settled)
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)

@@ -1,7 +1,7 @@
 """What a coordinator works with."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterable, Mapping, Optional, Tuple
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
@@ -24,8 +24,8 @@ class Setting:
         compute_s: virtual time that a UE trains, of (ue, version).
         works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
-        measures: what a global model, and the updates behind it, tell of an attack that the run is under; None
-            where it is under none.
+        measures: what a global model and the uploads of the UEs that were settled with it tell of an attack that
+            the run is under; None where it is under none.
     """
 
     seed: int
@@ -39,4 +39,4 @@ class Setting:
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
-    measures: Callable[[Params], Optional[Mapping[str, Any]]] = lambda params: None
+    measures: Callable[[Params, Iterable[int]], Optional[Mapping[str, Any]]] = lambda params, settled: None

@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from children import command
 from hypothesis import settings
+
+from fl_simu.backends import ray_actors
+from fl_simu.backends.actor import Actor
 
 # On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
 # A run of the suite tries the same examples each time; `make fuzz` tries new ones, and more of them.
@@ -60,7 +65,8 @@ def no_figures(request, monkeypatch):
 def pytest_collection_modifyitems(items):
     """All tests that need Ray go to one worker: a Ray that runs takes seconds to start, and 0.3 GB."""
     for item in items:
-        if "running_ray" in getattr(item, "fixturenames", ()):
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "running_ray" in getattr(item, "fixturenames", ()) or "ray" in map(str, parameters):
             item.add_marker(pytest.mark.xdist_group("ray"))
 
 
@@ -69,11 +75,41 @@ def running_ray():
     """The ray module, in a process that is part of a Ray of two cores; all tests of a process share it."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs the extra ray")
-    from fl_simu.backends.ray_actors import LOCAL, Cluster
-
-    cluster = Cluster(LOCAL, cores=2, store_bytes=2**28)
+    cluster = ray_actors.Cluster(ray_actors.LOCAL, cores=2, store_bytes=2**28)
     yield cluster.ray
     cluster.close()
+
+
+@pytest.fixture(scope="session")
+def idle_actors(running_ray):
+    """Two actors that serve one backend after the other."""
+
+    # Inside a function: actors cannot import this file.
+    class Again(Actor):
+        def __init__(self):
+            pass
+
+        def begin(self, *arguments):
+            Actor.__init__(self, *arguments)
+
+    return [running_ray.remote(Again).options(num_cpus=0).remote() for _ in range(2)]
+
+
+@pytest.fixture
+def reused_actors(running_ray, idle_actors, monkeypatch):
+    """Backends on Ray begin anew with actors that are there: to start one takes seconds."""
+
+    def start(hand):
+        hand._actor, hand._held = idle_actors.pop(), 0
+        running_ray.get(hand._actor.begin.remote(hand._training, torch.__version__))
+
+    def let_go(hand):
+        if hand._actor is not None:
+            idle_actors.append(hand._actor)
+            hand._actor = None
+
+    monkeypatch.setattr(ray_actors._Hand, "_start_actor", start)
+    monkeypatch.setattr(ray_actors._Hand, "let_go", let_go)
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +142,22 @@ def environment(tmp_path):
     )
     changed.pop("FL_SIMU_DATA", None)
     return changed
+
+
+@pytest.fixture
+def fl_simu_forked(tmp_path, tmp_path_factory, environment, forked):
+    """Runs a command of fl_simu in an empty folder and a process of its own, and waits for its end."""
+
+    def start(*arguments):
+        outputs = [tmp_path_factory.mktemp("said") / name for name in ("stdout", "stderr")]
+        given = list(map(str, arguments)), str(tmp_path), environment, *map(str, outputs)
+        process = forked.Process(target=command, args=given)
+        process.start()
+        process.join(240)
+        said = [path.read_text(encoding="utf-8") for path in outputs]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+
+    return start
 
 
 @pytest.fixture

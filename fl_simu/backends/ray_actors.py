@@ -5,7 +5,6 @@ of them. A job takes the UE's indices and its optimiser's memory along, so that 
 lost with it. This is the one file that imports ray, and only when UEs are placed.
 """
 
-import importlib.util
 import logging
 import os
 import secrets
@@ -25,6 +24,8 @@ from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.limits import MOST
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -54,7 +55,7 @@ class Ray(BackendSpec):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        require(0 <= self.actors <= MOST, "actors", self.actors, f"0 or more, at most {MOST}")
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
@@ -65,8 +66,7 @@ class Ray(BackendSpec):
 
     @classmethod
     def missing(cls) -> str:
-        here = importlib.util.find_spec("ray") is not None
-        return "" if here else "ray is not installed: pip install 'fl_simu[ray]'"
+        return "" if installed("ray") else f"ray is not installed: `{install_command('ray')}`"
 
     def build(self, training: LocalTraining) -> "RayActors":
         if self.missing():
@@ -107,6 +107,8 @@ class RayActors(Backend):
         self._models: Dict[int, Params] = {}
         self._jobs: Dict[int, Job] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
+        # Of UEs whose model is here and not fetched yet, what their optimisers remembered before.
+        self._before: Dict[int, OptimizerState] = {}
         self._broadcast: Tuple[Optional[Params], Any] = (None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
@@ -119,11 +121,7 @@ class RayActors(Backend):
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            if self.training.keep_optimizer_state:
-                # A round whose model nobody fetches still moves an optimiser that remembers.
-                self._collect(ue)
-            elif ue in self._jobs:
-                self._queue.drop(self._jobs.pop(ue))
+            self.give_up(ue)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -137,12 +135,24 @@ class RayActors(Backend):
 
     def get(self, ue: int) -> Params:
         self._collect(ue)
+        self._before.pop(ue, None)
         return self._models.pop(ue)
 
-    def optimizer_state(self, ue: int) -> OptimizerState:
+    def peek(self, ue: int) -> Params:
+        self._collect(ue)
+        return self._models[ue]
+
+    def give_up(self, ue: int) -> None:
         if self.training.keep_optimizer_state:
+            # A round whose model nobody fetches still moves an optimiser that remembers.
             self._collect(ue)
-        return self._optimizers.get(ue, {})
+        elif ue in self._jobs:
+            self._queue.drop(self._jobs.pop(ue))
+        self._models.pop(ue, None)
+        self._before.pop(ue, None)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        return self._before.get(ue, self._optimizers.get(ue, {}))
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         self._optimizers[ue] = optimizer
@@ -156,7 +166,7 @@ class RayActors(Backend):
             hand.join()
         for held in (self._arrays, self._numbers, self._hands):
             held.clear()
-        for kept in (self._shards, self._models, self._jobs, self._optimizers):
+        for kept in (self._shards, self._models, self._jobs, self._optimizers, self._before):
             kept.clear()
         self._broadcast = None, None
         if self._cluster:
@@ -195,6 +205,7 @@ class RayActors(Backend):
         job = self._jobs.pop(ue, None)
         if job:
             self._models[ue], state = self._queue.fetch(job)
+            self._before[ue] = self._optimizers.get(ue, {})
             if state:
                 self._optimizers[ue] = state
 

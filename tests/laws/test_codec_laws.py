@@ -56,10 +56,13 @@ def encode(codec, params):
     return codec.encode(params, np.random.Generator(np.random.Philox(1)))
 
 
-def decode_prefixes(codec, params):
+def decoded_prefixes(codec, layers, structure):
     """What each prefix of the layers decodes to, the base alone first."""
-    layers = encode(codec, params)
-    return [codec.decode(layers[:count], structure_of(params)) for count in range(1, len(layers) + 1)]
+    return [codec.decode(layers[:count], structure) for count in range(1, len(layers) + 1)]
+
+
+def decode_prefixes(codec, params):
+    return decoded_prefixes(codec, encode(codec, params), structure_of(params))
 
 
 def largest_errors(codec, tensor):
@@ -78,28 +81,23 @@ def test_every_registered_codec_is_tested_here():
 
 @pytest.mark.parametrize("codec", CASES)
 @given(params=PARAMS)
-def test_every_prefix_decodes_to_the_same_structure(codec, params):
-    decoded = decode_prefixes(codec, params)
-    assert len(decoded) == len(codec.layer_bytes(structure_of(params)))
+def test_what_every_codec_promises_of_any_params(codec, params):
+    structure, before = structure_of(params), {name: tensor.clone() for name, tensor in params.items()}
+    layers = encode(codec, params)
+    assert all(torch.equal(params[name], before[name]) for name in params), "encoding leaves the params alone"
+    assert tuple(map(len, layers)) == codec.layer_bytes(structure), "lengths follow from the structure"
+    decoded = decoded_prefixes(codec, layers, structure)
     for one in decoded:
-        assert structure_of(one) == structure_of(params)
+        assert structure_of(one) == structure
         assert list(one) == list(params)
         assert all(bool(torch.isfinite(tensor).all()) for tensor in one.values())
-
-
-@pytest.mark.parametrize("codec", CASES)
-@given(params=PARAMS)
-def test_the_length_of_every_layer_follows_from_the_structure(codec, params):
-    assert tuple(len(layer) for layer in encode(codec, params)) == codec.layer_bytes(structure_of(params))
-
-
-@pytest.mark.parametrize("codec", CASES)
-@given(params=PARAMS)
-def test_tensors_that_are_not_floating_point_come_back_exactly(codec, params):
-    decoded = decode_prefixes(codec, params)[0]
     for name, tensor in params.items():
         if not tensor.dtype.is_floating_point:
-            assert torch.equal(decoded[name], tensor)
+            assert torch.equal(decoded[0][name], tensor), "what is not floating point comes back exactly"
+        elif not isinstance(codec, Affine):
+            assert all(bool((one[name].double() * tensor.double() >= 0).all()) for one in decoded), (
+                "signs are kept"
+            )
 
 
 EVERY_DTYPE = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64]
@@ -150,28 +148,17 @@ def test_exact_numbers_are_charged_by_their_width(dtype, bits):
 
 @pytest.mark.parametrize("codec", CASES)
 @given(params=PARAMS)
-def test_zero_stays_zero_and_signs_are_kept(codec, params):
-    decoded = decode_prefixes(codec, params)
+def test_zero_stays_zero(codec, params):
     zeros = {name: torch.zeros_like(tensor) for name, tensor in params.items()}
     assert all(torch.equal(one[name], zeros[name]) for one in decode_prefixes(codec, zeros) for name in zeros)
-    for name, tensor in params.items():
-        if tensor.dtype.is_floating_point and not isinstance(codec, Affine):
-            assert all(bool((one[name].double() * tensor.double() >= 0).all()) for one in decoded)
 
 
 @pytest.mark.parametrize("codec", those(Float32, Affine))
 @given(params=PARAMS, value=NUMBERS)
 def test_constant_tensors_come_back_exactly(codec, params, value):
     constant = {name: torch.full(tuple(tensor.shape), value) for name, tensor in params.items()}
-    assert all(torch.equal(decode_prefixes(codec, constant)[0][name], constant[name]) for name in constant)
-
-
-@pytest.mark.parametrize("codec", CASES)
-@given(params=PARAMS)
-def test_encoding_leaves_the_params_alone(codec, params):
-    before = {name: tensor.clone() for name, tensor in params.items()}
-    encode(codec, params)
-    assert all(torch.equal(params[name], before[name]) for name in params)
+    decoded = decode_prefixes(codec, constant)[0]
+    assert all(torch.equal(decoded[name], constant[name]) for name in constant)
 
 
 @pytest.mark.parametrize("codec", [*those(Float32, TextSplit), pytest.param(TopK(1.0), id="all of top_k")])
@@ -191,8 +178,11 @@ def test_more_layers_never_increase_the_largest_error(codec, tensor):
 @pytest.mark.parametrize("codec", those(Layered))
 @given(params=PARAMS)
 def test_all_layers_are_the_codec_of_one_layer(codec, params):
-    single = decode_prefixes(codec.with_bits(codec.total_bits), params)[0]
-    assert all(torch.equal(decode_prefixes(codec, params)[-1][name], single[name]) for name in params)
+    single, whole = (
+        decode_prefixes(codec.with_bits(codec.total_bits), params)[0],
+        decode_prefixes(codec, params)[-1],
+    )
+    assert all(torch.equal(whole[name], single[name]) for name in params)
 
 
 @pytest.mark.parametrize("codec", those(Affine))
