@@ -158,6 +158,12 @@ def test_an_upload_that_is_cut_off_has_sent_the_packets_that_were_carried(tmp_pa
     assert channel.carried_mbit(1, 0, 0, 0.048, 0.05) * 1e6 == pytest.approx(12_000)
 
 
+def test_every_millisecond_of_many_loops_has_its_chances_whatever_floats_make_of_it(tmp_path):
+    channel = packets(tmp_path, "0\n1\n1\n3\n")
+    carried = [channel.carried_mbit(1, 0, 0, 0.0, ms / 1000) / 0.012 for ms in range(1, 3000)]
+    assert carried == pytest.approx([1 + 4 * (ms // 3) + (0, 2, 2)[ms % 3] for ms in range(1, 3000)])
+
+
 def test_the_last_second_of_a_recording_may_be_a_part_of_one(tmp_path):
     # A packet every 2 ms, 6 Mbit/s, for 2.5 s.
     channel = packets(tmp_path, "\n".join(str(2 * number) for number in range(1, 1251)))
