@@ -88,17 +88,37 @@ def open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
-def lost(output: Any) -> Optional[OSError]:
-    """Why nothing can be written to an output any longer, None if it can; what cannot is thrown away then."""
+class OutputLost(Exception):
+    """Nothing can be written to the standard output any longer."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(why.strerror or type(why).__name__)
+        self.errno = why.errno
+
+
+@contextlib.contextmanager
+def output_watched(output: Any) -> Iterator[None]:
+    """Tell what fails inside as `OutputLost`, and throw away what is not written yet.
+
+    Args:
+        output: a stream that is written to inside, and nothing else.
+    """
     try:
-        output.flush()
+        yield
     except OSError as error:
-        # At the exit of the interpreter what is left would be tried again.
+        # At the exit of the interpreter what is left would be tried again, in many lines.
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, output.fileno())
             os.close(nowhere)
-        return error
-    except ValueError:
-        return None
-    return None
+        raise OutputLost(error) from None
+
+
+def flush(output: Any) -> None:
+    """Write what a stream still holds.
+
+    Raises:
+        OutputLost: that is not possible.
+    """
+    with output_watched(output), contextlib.suppress(ValueError):
+        output.flush()
