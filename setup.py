@@ -9,8 +9,19 @@ setup(
     name="fl_simu",
     version="0.1.0",
     description="Federated learning over a simulated radio uplink, on PySyft 0.2.4 and on plain PyTorch",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     packages=find_packages(include=["fl_simu", "fl_simu.*"]),
-    package_data={"fl_simu": ["*.toml", "**/*.toml"]},
+    package_data={"fl_simu": ["py.typed", "*.toml", "**/*.toml"]},
     python_requires=">=3.7, !=3.8.*, !=3.9.*",
     install_requires=[
         "syft==0.2.4; " + LEGACY,
@@ -39,7 +50,6 @@ setup(
         "typing_extensions",
     ],
     extras_require={
-        "tensorboard": ["tensorboard"],
         "attacks": ["scikit-image>=0.19", "scipy"],
         # 2.7 is the last that runs on Python 3.7.
         "ray": ["ray>=2.7,<2.8; " + LEGACY, "ray>=2.7; " + MODERN],

@@ -19,6 +19,16 @@ class _Path(click.ParamType):
     name = "path"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        from fl_simu.kernel.errors import shown
+
+        # What a line of text cannot show is more often a slip than a name, and a null byte is never one.
+        if not str(value).isprintable():
+            self.fail(f"{shown(str(value))} is not allowed: a path of printable characters", param, ctx)
+        try:
+            os.stat(str(value))
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+                self.fail(f"{shown(str(value))} is not allowed: {error.strerror}", param, ctx)
         return Path(value)
 
 
@@ -46,15 +56,19 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def _run(arguments: Optional[Sequence[str]]) -> int:
-    from fl_simu.kernel.errors import UserError
+    from fl_simu.kernel.errors import UserError, brief, one_line
 
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        _tell(" ".join(str(error).splitlines()))
+        _tell(one_line(str(error)))
         return 2
     except click.ClickException as error:
-        _tell(" ".join(error.format_message().split()))
+        # What click says is short, unless it repeats what it was given.
+        _tell(brief(one_line(error.format_message()), 300))
+        return 2
+    except MemoryError as error:
+        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
         return 2
     return 0
 
@@ -292,13 +306,14 @@ def leakage(
     out: Optional[Path],
 ) -> None:
     """Images out of uploads: DLG, iDLG, inverting gradients."""
-    from fl_simu.commands.leakage import attack_leakage
+    from fl_simu.commands.leakage import attack_leakage, seeds_of
     from fl_simu.leakage_study import make_setting
 
     changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
+    drawn = seeds_of(seeds, manual)
     setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
-    attack_leakage(setting, images, manual or range(seeds), jobs, data_dir, out, _say)
+    attack_leakage(setting, images, drawn, jobs, data_dir, out, _say)
 
 
 @attack.command()
@@ -359,7 +374,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 @cli.command()
 def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
-    from fl_simu.commands.inventory import diagnosis
+    from fl_simu.commands.doctor import diagnosis
 
     _say(diagnosis())
 

@@ -155,7 +155,9 @@ def _check_clock(found: Restored, setting: Setting) -> None:
         )
         _require(known, "the UE of an event")
     ready = [event for _, _, _, event in one.events if isinstance(event, Ready)]
-    _require(ready == [Ready(one.now_s, round, setting.draw(round))], "the next round")
+    # Where two aggregations fall on one moment, both of their models are ready.
+    right = [Ready(one.now_s, event.version, *setting.draw(event.version)) for event in ready]
+    _require(ready == right and bool(ready) and ready[-1].version == round, "the next round")
     state, under_way = one.state, {ue: upload.version for ue, upload in one.uploads.items()}
     _require(type(state) is type(setting.protocol.start()), "the protocol's state")
     _require(setting.protocol.settled(state, round, len(setting.samples), under_way), "the protocol's state")

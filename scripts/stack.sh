@@ -126,7 +126,7 @@ setup() {
     install_package "$venv" "$log"
     stamp_of "$stack" >"$venv/complete"
     trap - INT
-    say "the $stack stack is ready ($((SECONDS - start)) s)"
+    say "the $stack stack is ready ($((SECONDS - start)) s); to enter it: . $venv/bin/activate"
 }
 
 # Runs a command in a stack that is set up first; status 3 if the stack has no interpreter.
@@ -145,7 +145,9 @@ with_stack() {
         install_package ".venv/$stack" ".venv/$stack.log"
         touch ".venv/$stack/complete"
     fi
-    VIRTUAL_ENV=$root/.venv/$stack PATH=$root/.venv/$stack/bin:$PATH "$@"
+    # fl_simu prints commands for the user's own shell, and so must know its PATH.
+    FL_SIMU_SHELL_PATH=${FL_SIMU_SHELL_PATH:-$PATH} VIRTUAL_ENV=$root/.venv/$stack \
+        PATH=$root/.venv/$stack/bin:$PATH "$@"
 }
 
 each_stack() {
@@ -196,7 +198,7 @@ lock() {
         say "resolving requirements/$stack.txt"
         # shellcheck disable=SC2086
         quietly "$log" "$tools/bin/uv" pip compile setup.py "requirements/$stack.in" \
-            --extra tensorboard --extra attacks --extra ray $options \
+            --extra attacks --extra ray $options \
             --upgrade --custom-compile-command "make lock" --output-file "$tools/$stack.txt"
         # torch itself names the CUDA parts that its own release needs; a CPU build of the same release does without.
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"

@@ -11,7 +11,7 @@ RECORDED = table.read()
 @pytest.mark.parametrize("row, backend", table.jobs())
 def test_nothing_changes(row, backend, request):
     if backend == "ray":
-        request.getfixturevalue("running_ray")
+        request.getfixturevalue("reused_actors")
     timeline, records, model, loss = outcome(row, backend)
     recorded = RECORDED["results"][f"{row} on {backend}"]
     # Another processor may round a sum otherwise, and with it all that follows; what it sends and when does not,

@@ -131,7 +131,7 @@ def coordinator(
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
-        draw=lambda version: tuple(range(len(rates_mbps))),
+        draw=lambda version: (tuple(range(len(rates_mbps))), ()),
         compute_s=compute_s,
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
@@ -162,6 +162,17 @@ def test_models_are_fetched_when_the_clock_reaches_their_arrival():
     assert [outcome.delays_s for outcome in record.ues] == [(2.0,), (0.5,), (1.0,)]
     assert record.uplink_bits == 3_000_000
     assert record.loss == 2.0
+
+
+def test_measures_of_an_attack_are_asked_for_the_uploads_that_were_settled():
+    running = coordinator(EveryArrival(), (1.0, 2.0, 4.0), rounds=6)
+    running.setting = replace(running.setting, measures=lambda params, settled: {"settled": list(settled)})
+    running.run()
+    records = seen(running).records
+    assert [record.attack["settled"] for record in records] == [
+        [one.ue for one in record.ues] for record in records
+    ]
+    assert {len(record.ues) for record in records} == {1}
 
 
 def test_a_late_model_is_never_fetched_and_its_upload_is_cut_off():

@@ -6,7 +6,6 @@ lost with it. This is the one file that imports ray, and only when UEs are place
 """
 
 import contextlib
-import importlib.util
 import logging
 import os
 import secrets
@@ -14,22 +13,23 @@ import shutil
 import socket
 import tempfile
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from fl_simu.backends.actor import Actor, Errand
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
+from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.ending import handlers_kept
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.limits import MOST
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.results.files import alone_in
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -42,8 +42,6 @@ TRIES = 3
 KEPT_BYTES = 2**28
 # Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
 STORE_BYTES = 2**27
-# Names of Ray's temporary folders; one that nobody holds, and that is so old, is of a process that was killed.
-PREFIX, YOUNG_S = "fl_simu_ray-", 60.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Ray(BackendSpec):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        require(0 <= self.actors <= MOST, "actors", self.actors, f"0 or more, at most {MOST}")
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
@@ -73,8 +71,7 @@ class Ray(BackendSpec):
 
     @classmethod
     def missing(cls) -> str:
-        here = importlib.util.find_spec("ray") is not None
-        return "" if here else "ray is not installed: pip install 'fl_simu[ray]'"
+        return "" if installed("ray") else f"ray is not installed: `{install_command('ray')}`"
 
     def build(self, training: LocalTraining) -> "RayActors":
         if self.missing():
@@ -281,31 +278,6 @@ class Cluster:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._held.close()
-
-
-def remove_dead(parent: Path) -> None:
-    """Remove what is left below a folder of Rays whose processes were killed: their own processes, their files."""
-    for folder in parent.glob(PREFIX + "*"):
-        with contextlib.suppress(OSError, UserError):
-            about = os.lstat(str(folder))
-            new = time.time() - about.st_mtime < YOUNG_S and not any(folder.iterdir())
-            if about.st_uid != os.getuid() or folder.is_symlink() or new:
-                continue
-            # It fails where the process that started that Ray still runs.
-            with alone_in(folder):
-                _kill_processes_of(folder)
-                shutil.rmtree(str(folder), ignore_errors=True)
-
-
-def _kill_processes_of(folder: Path) -> None:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            # Agents rename themselves, but hold their logs open.
-            words = process.cmdline() if process.uids().real == os.getuid() else []
-            if any("ray" in word for word in words) and process.pid != os.getpid():
-                paths = [*words, *(file.path for file in process.open_files())]
-                if any(f"{folder}/" in path for path in paths):
-                    process.kill()
 
 
 def _import_ray(alone: bool) -> Any:

@@ -1,5 +1,6 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -13,11 +14,11 @@ import psutil
 from fl_simu import config
 from fl_simu.assemble import arguments, plan
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.records import Summary
 from fl_simu.runs import RunFolder
@@ -53,6 +54,7 @@ def compare_backends(
         UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
             address, or one of the runs failed.
     """
+    require_matplotlib()
     names = [name.strip() for name in backends]
     if address is not None and not any(_joins(name) for name in names):
         raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
@@ -109,8 +111,14 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
             raise
         memory.join()
     if process.returncode:
-        said = ((errors or out).strip().splitlines() or ["no word"])[-1].replace("fl_simu: ", "", 1)
-        raise UserError("the run on backend {} failed: {}".format(experiment.backend["name"], said))
+        name, said = experiment.backend["name"], ((errors or out).strip().splitlines() or ["no word"])[-1]
+        if process.returncode == -signal.SIGKILL:
+            raise UserError(f"the run on backend {name} was killed (out of memory?)")
+        if not said.startswith("fl_simu: "):
+            trace = folder.path.with_suffix(".txt")
+            write_text(trace, errors)
+            said = f"{brief(one_line(said), 200)}; {trace} tells where"
+        raise UserError("the run on backend {} failed: {}".format(name, said.replace("fl_simu: ", "", 1)))
     return memory.peak_mb
 
 

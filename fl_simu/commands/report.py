@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu import config
 from fl_simu.kernel.errors import UserError
-from fl_simu.results.figures import png_bytes
+from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
 from fl_simu.results.records import Summary, readable_bits
@@ -33,6 +33,7 @@ def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
     Raises:
         UserError: a folder holds no run that has ended, or something cannot be read or written.
     """
+    require_matplotlib()
     runs = {_label(folder, folders): RunFolder(folder) for folder in folders}
     if not runs:
         raise UserError("DIR is missing: give the folders of runs that have ended")

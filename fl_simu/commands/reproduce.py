@@ -10,11 +10,12 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from fl_simu import config, runs, scripts, studies
 from fl_simu.assemble import load_data, plan
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import versions
-from fl_simu.pool import run_all
+from fl_simu.kernel.shell import command_line
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
@@ -58,13 +59,14 @@ def reproduce(
     Raises:
         UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
     """
+    require_matplotlib()
     known = sorted([*studies.names(), *scripts.names()])
     if not known:
         raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
     if not names:
         raise UserError("NAME is missing: {} or all".format(", ".join(known)))
-    if jobs < 1:
-        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise UserError(f"--jobs {shown(jobs)} is not allowed: at least 1, at most {MOST_JOBS}")
     parent, done = out or Path("runs") / "reproduce", []
     for name in _wanted(names, known, say):
         folder = parent / (name + ("-quick" if quick else ""))
@@ -84,10 +86,10 @@ def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
     wanted = list(known) if list(names) == ["all"] else list(names)
     for name in wanted:
         if name not in known:
-            raise UserError(f"NAME = {name!r} is not known: {config.nearest(name, [*known, 'all'])}")
+            raise UserError(f"NAME = {shown(name)} is not known: {config.nearest(name, [*known, 'all'])}")
     lacks = {name: scripts.missing(name) for name in wanted if name in scripts.names()}
     for name in filter(lacks.get, lacks):
-        told = f"{lacks[name]}; see `python -m fl_simu doctor`"
+        told = f"{lacks[name]}; see `{command_line('doctor')}`"
         if list(names) != ["all"]:
             raise UserError(f"{name} {told}")
         say(f"{name} is skipped: it {told}")
@@ -123,7 +125,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     remove_leftovers([folder, folder / "figures"])
     todo = [job for job in everything.values() if not job.folder.ended()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
-    run_all(todo, jobs, _Runs(data_dir), say)
+    run_all(todo, jobs, _Runs(data_dir), say, folder)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()

@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Callable, ClassVar, Dict, NamedTuple, Tuple, Type
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import name_in, require
+from fl_simu.uplink.codecs import CODECS
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import MAX_BITS, Layered
 
@@ -66,8 +67,8 @@ class BitRule(ABC):
 
     def check(self, codec: Codec) -> None:
         """Raise BadField unless the codec can take other bits."""
-        able, name = isinstance(codec, Layered), type(codec).__name__
-        require(able, "bits.name", type(self).__name__, f"codec {name} has no bits to choose; take affine")
+        able, allowed = isinstance(codec, Layered), f"{name_in(CODECS, codec)} has no bits to choose; take affine"
+        require(able, "bits.name", name_in(BITS, self), f"codec {allowed}")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class ChannelAdaptive(BitRule):
 
 @dataclass(frozen=True)
 class LossAdaptive(BitRule):
-    r"""AdaQuantFL: more levels as the loss falls, :math:`s_k = s_0 \sqrt{F(w_1) / F(w_k)}`.
+    """AdaQuantFL: more levels as the loss falls, s_k = s_0 sqrt(F(w_1) / F(w_k)).
 
     s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits; F is the loss of the
     global model on the test set, and w_1 the model after the first round.
@@ -157,7 +158,7 @@ class LossAdaptive(BitRule):
 
 @dataclass(frozen=True)
 class SpreadAdaptive(BitRule):
-    r"""FedDQ: fewer bits as updates shrink, :math:`n = \lceil \log_2(1 + spread / resolution) \rceil`.
+    """FedDQ: fewer bits as updates shrink, n = ceil(log2(1 + spread / resolution)).
 
     The spread is that of the UE's last update, largest minus smallest element, which it knows when it chooses.
 
