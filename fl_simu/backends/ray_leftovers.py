@@ -1,4 +1,4 @@
-"""What is left of a Ray whose process was killed: its folder, and processes that go on; found by the folder's name."""
+"""What is left of a Ray whose process was killed: its folder, and processes that hold files of it open."""
 
 import contextlib
 import os

@@ -80,6 +80,7 @@ def test_what_is_not_written_is_thrown_away():
 
 WORKING = """
 import os, time
+from pathlib import Path
 from fl_simu.pool import run_all
 
 def work(job):
@@ -87,7 +88,7 @@ def work(job):
     time.sleep(60)
 
 if __name__ == "__main__":
-    run_all([1], 1, work, print)
+    run_all([1], 1, work, print, Path("."))
 """
 
 
