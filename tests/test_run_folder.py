@@ -14,6 +14,10 @@ import safetensors.numpy
 
 from fl_simu import __version__
 from fl_simu.cli import main
+from fl_simu.commands.reproduce import Job, _folders, _Runs
+from fl_simu.kernel.errors import UserError
+from fl_simu.runs import RunFolder
+from fl_simu.studies import Study
 
 # UEs of older models go on working while the BS aggregates, and their optimisers remember.
 EXPERIMENT = """
@@ -346,3 +350,26 @@ def test_a_checkpoint_holds_each_start_model_once_and_no_trained_one(folder):
     parameters = sum(array.size for name, array in arrays.items() if name.startswith("model/"))
     kept = {name.split("/")[1] for name in arrays if name.startswith("optimizer/")}
     assert sum(array.size for array in arrays.values()) == parameters * (1 + len(versions) + len(kept))
+
+
+@pytest.mark.parametrize(
+    "change", [None, lambda text: "", lambda text: text[: len(text) // 2]], ids=["gone", "empty", "cut"]
+)
+def test_a_run_of_a_study_whose_records_are_gone_is_not_taken_for_done(change, folder):
+    run, log = RunFolder(folder), folder / "rounds.jsonl"
+    assert run.ended()
+    log.write_text(change(log.read_text())) if change else log.unlink()
+    assert not run.ended()
+    with pytest.raises(UserError) as refusal:
+        _Runs(None)(Job("slow, seed 5", run.experiment(), run))
+    assert "\n" not in str(refusal.value) and str(log) in str(refusal.value)
+    assert str(refusal.value).endswith(f"or remove {folder}, and it is made anew")
+
+
+def test_levels_of_any_length_make_folders_of_their_own(made):
+    experiment = RunFolder(made).experiment()
+    levels = [("a" * 300,), ("a" * 299 + "b",)]
+    others = {((one,), 10**400): experiment.model_copy(update={"ues": 2 + at}) for at, (one,) in enumerate(levels)}
+    study = Study("s", "t", {"axis": tuple(one for (one,) in levels)}, (10**400,), 0.5, others)
+    names = {run.path.name for run in _folders(study, made).values()}
+    assert len(names) == 2 and all(len(name) <= 255 for name in names)
