@@ -5,14 +5,11 @@ import os
 import signal
 import sys
 import threading
-import time
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional
 
 # What batch systems, and terminals that are closed, send.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-# A worker looks so often whether its parent is still there.
-PERIOD_S = 0.5
 
 
 class Stopped(KeyboardInterrupt):
@@ -60,16 +57,16 @@ def handlers_kept() -> Iterator[None]:
                 signal.signal(one, handler)
 
 
-def end_with(parent: int) -> None:
-    """Let SIGTERM end this process as soon as its parent has ended, however that did.
+def end_with(line: Any) -> None:
+    """Let SIGTERM end this process as soon as the one at the other end of a line has ended, however that did.
 
     Args:
-        parent: the number of the process that started this one.
+        line: the reading end of a pipe of multiprocessing, on which nothing is ever sent.
     """
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PERIOD_S)
+        with contextlib.suppress(EOFError, OSError):
+            line.recv_bytes()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
