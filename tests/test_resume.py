@@ -172,11 +172,12 @@ def test_kill_9_before_the_first_checkpoint(backend, start, small, tmp_path):
     assert outcome(folder)[:2] == outcome(tmp_path / "whole")[:2]
 
 
-def test_ctrl_c_says_how_to_go_on(start, small, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_ends_a_run_says_how_to_go_on(how, start, small, tmp_path):
     folder = tmp_path / "a run"
     running = start("run", small, "--rounds", 500, "--out", folder, "--realtime", 4)
 
-    assert running.stop(folder, 1, 0.05, signal.SIGINT) == 130
+    assert running.stop(folder, 1, 0.05, how) == 128 + how
 
     said = running.said()
     assert f"python -m fl_simu run --resume '{folder}'" in said
