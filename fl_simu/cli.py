@@ -33,7 +33,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        click.echo(f"fl_simu: {one_line(str(error))}", err=True)
+        # A path may be as long as the system takes one.
+        words = one_line(str(error)).split(" ")
+        click.echo("fl_simu: " + " ".join(brief(word, 300) for word in words), err=True)
         return 2
     except click.ClickException as error:
         # What click says is short, unless it repeats what it was given.

@@ -1,6 +1,7 @@
 """Try many inputs; print those that end in a traceback, a hang, or more than one line. See `--help`."""
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import re
@@ -20,7 +21,7 @@ from tests.fuzz.inputs import Input, make
 
 SECONDS = 30.0
 MEMORY = 4 * 2**30
-LONGEST = 400
+LONGEST = 500
 
 
 class Verdict(NamedTuple):
@@ -87,11 +88,10 @@ def _status(one: Input, folder: Path) -> int:
 
 def _end_group(leader: int) -> None:
     """End a process and all that it has started."""
-    for end in (lambda: os.killpg(leader, signal.SIGKILL), lambda: os.waitpid(leader, 0)):
-        try:
-            end()
-        except (ProcessLookupError, ChildProcessError):
-            pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(leader, 0)
 
 
 def _become(one: Input, folder: Path) -> None:
@@ -102,7 +102,7 @@ def _become(one: Input, folder: Path) -> None:
         os.chdir(str(folder))
         for number, name in ((1, ".stdout"), (2, ".stderr")):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
-        sys.stdout, sys.stderr = open(1, "w", errors="strict"), open(2, "w", errors="backslashreplace")
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
         resource.setrlimit(resource.RLIMIT_AS, (_held() + MEMORY,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         from fl_simu.cli import main
@@ -151,7 +151,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Try the inputs; 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=3000, metavar="N", help="how many")
-    parser.add_argument("--seed", type=int, default=1, help="of all of them")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of all of them; another one each time")
     parser.add_argument("--only", type=int, nargs="+", metavar="K", help="these numbers alone, in full")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="inputs at a time")
     parser.add_argument("--kind", help="of this kind alone: config, data, trace, ...")
