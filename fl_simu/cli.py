@@ -1,12 +1,17 @@
 """The command line: parse, assemble, run, print."""
 
+import contextlib
 import errno
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import click
+
+from fl_simu.kernel.ending import lost, open_closed_streams, stopped_by_signals
 
 
 class _Path(click.ParamType):
@@ -27,7 +32,30 @@ class _Path(click.ParamType):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run a command; return its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run a command; return its exit status: 0, 2 for a user's mistake or an output that is full, 130 for Ctrl-C,
+    128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer."""
+    open_closed_streams()
+    streams = sys.stdout, sys.stderr
+    with stopped_by_signals() as came:
+        try:
+            status = _run(arguments)
+        except (KeyboardInterrupt, click.Abort):
+            status = 128 + (came[0] if came else signal.SIGINT)
+            _tell("stopped")
+        except (OSError, SystemExit) as error:
+            # click puts its own in their place, and exits, where a pipe is closed.
+            sys.stdout, sys.stderr = streams
+            why = lost(sys.stdout)
+            if came:
+                return 128 + came[0]
+            if why is None:
+                raise
+            return _without_output(why) if isinstance(error, SystemExit) else _without_output(error)
+    why = lost(sys.stdout)
+    return status if why is None or status else _without_output(why)
+
+
+def _run(arguments: Optional[Sequence[str]]) -> int:
     from fl_simu.kernel.errors import UserError, brief, one_line
 
     try:
@@ -35,19 +63,29 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except UserError as error:
         # A path may be as long as the system takes one.
         words = one_line(str(error)).split(" ")
-        click.echo("fl_simu: " + " ".join(brief(word, 300) for word in words), err=True)
+        _tell(" ".join(brief(word, 300) for word in words))
         return 2
     except click.ClickException as error:
         # What click says is short, unless it repeats what it was given.
-        click.echo(f"fl_simu: {brief(one_line(error.format_message()), 300)}", err=True)
+        _tell(brief(one_line(error.format_message()), 300))
         return 2
     except MemoryError as error:
-        click.echo(f"fl_simu: out of memory: {one_line(str(error)) or 'this machine holds less'}", err=True)
+        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
         return 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("fl_simu: stopped", err=True)
-        return 130
     return 0
+
+
+def _tell(text: str) -> None:
+    # Where the terminal is gone there is nobody to tell.
+    with contextlib.suppress(OSError):
+        click.echo(f"fl_simu: {text}", err=True)
+
+
+def _without_output(why: OSError) -> int:
+    if why.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    _tell(f"cannot write to the standard output: {why.strerror}")
+    return 2
 
 
 def _options(*options: Callable) -> Callable:
@@ -326,7 +364,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 @cli.command()
 def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
-    from fl_simu.commands.inventory import diagnosis
+    from fl_simu.commands.doctor import diagnosis
 
     click.echo(diagnosis())
 

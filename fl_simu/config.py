@@ -42,11 +42,13 @@ class Training(_Table):
         epochs: passes over a UE's samples in a round.
         batch_size: samples a step.
         keep_optimizer_state: whether momentum and moments outlive a round.
+        drop_last: whether an epoch leaves out what does not fill a batch.
     """
 
     epochs: int = Field(1, ge=1, le=MOST)
     batch_size: int = Field(64, ge=1, le=2**31)
     keep_optimizer_state: bool = False
+    drop_last: bool = False
 
 
 class Experiment(_Table):

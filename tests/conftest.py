@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import command
 from hypothesis import settings
 
 from fl_simu.backends import ray_actors
@@ -141,6 +142,22 @@ def environment(tmp_path):
     )
     changed.pop("FL_SIMU_DATA", None)
     return changed
+
+
+@pytest.fixture
+def fl_simu_forked(tmp_path, tmp_path_factory, environment, forked):
+    """Runs a command of fl_simu in an empty folder and a process of its own, and waits for its end."""
+
+    def start(*arguments):
+        outputs = [tmp_path_factory.mktemp("said") / name for name in ("stdout", "stderr")]
+        given = list(map(str, arguments)), str(tmp_path), environment, *map(str, outputs)
+        process = forked.Process(target=command, args=given)
+        process.start()
+        process.join(240)
+        said = [path.read_text(encoding="utf-8") for path in outputs]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+
+    return start
 
 
 @pytest.fixture

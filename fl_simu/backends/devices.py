@@ -39,6 +39,13 @@ def open_device(name: str) -> torch.device:
     return device
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a processor or a GPU has no more memory; torch has several for it."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
+    told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return told or isinstance(error, MemoryError)
+
+
 class Residents:
     """Tensors that all UEs share, as their training data, copied to the device the first time only.
 

@@ -13,7 +13,7 @@ from fl_simu.config import LARGEST_SEED
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import MOST
 from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import write_json, write_text
 from fl_simu.results.intervals import wilson
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure
@@ -58,6 +58,7 @@ def attack_leakage(
     Raises:
         UserError: a number out of range, no data, or a file that cannot be written.
     """
+    require_matplotlib()
     require(1 <= images <= MOST // len(seeds), "--images", images, f"at least 1, at most {MOST:,} trials in all")
     name = setting.method["name"]
     folder = out or Path("runs") / time.strftime(f"leakage-{name}-%Y%m%d-%H%M%S")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import ClassVar, Dict, NamedTuple, Tuple
+from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
 
 from fl_simu.kernel.limits import MOST_UES, require_count, require_factor
 from fl_simu.kernel.messages import (
@@ -61,6 +61,10 @@ class Buffered(Protocol):
 
     def start(self) -> Buffer:
         return Buffer(-1, 0, {}, {}, ())
+
+    def settled(self, state: Buffer, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        empty = Buffer(round, state.concurrency, dict(under_way), {}, ())
+        return state == empty and len(under_way) <= state.concurrency <= ues
 
     def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
         if isinstance(event, Ready):
