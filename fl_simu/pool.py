@@ -52,8 +52,9 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
                     workers.pop(pipe).join()
     finally:
         for process in workers.values():
-            process.terminate()
-            process.join()
+            if process.pid is not None:  # it was started
+                process.terminate()
+                process.join()
 
 
 def _answer(pipe: Any, process: Any, folder: Path) -> str:

@@ -68,11 +68,21 @@ def end_with(parent: int) -> None:
     """
 
     def watch() -> None:
-        while os.getppid() == parent:
+        # Where a server forks the processes, it is theirs instead; then the number alone can tell.
+        own = os.getppid() == parent
+        while os.getppid() == parent if own else _runs(parent):
             time.sleep(PERIOD_S)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def open_closed_streams() -> None:

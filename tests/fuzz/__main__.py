@@ -105,6 +105,8 @@ def _become(one: Input, folder: Path) -> None:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
         resource.setrlimit(resource.RLIMIT_AS, (_held() + MEMORY,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Processes of a pool may have none of their own, unless they are no longer known as such.
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         from fl_simu.cli import main
 
         status = main(list(one.arguments))

@@ -219,17 +219,17 @@ def _hurt(path: Path, kind: int, rng: random.Random) -> None:
     elif kind <= 5:
         path.write_bytes(edges.damaged(rng, data))
     elif path.suffix in (".json", ".jsonl"):
-        lines = data.decode().splitlines() if path.suffix == ".jsonl" else [data.decode()]
+        lines = data.splitlines() if path.suffix == ".jsonl" else [data]
         number = rng.randrange(len(lines)) if lines else 0
-        if lines:
-            lines[number] = json.dumps(_changed(rng, json.loads(lines[number])))
-        path.write_text("\n".join(lines) + "\n")
-    elif path.suffix == ".toml":
-        lines = data.decode().splitlines()
-        number = rng.randrange(len(lines))
-        key = lines[number].partition("=")[0]
-        lines[number] = rng.choice((f"{key}= {edges.literal(rng)}", "", "x = 1", "[[a]]"))
-        path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(ValueError, IndexError):
+            lines[number] = json.dumps(_changed(rng, json.loads(lines[number].decode()))).encode()
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    elif path.suffix == ".toml" and data.strip():
+        texts = data.decode(errors="replace").splitlines()
+        number = rng.randrange(len(texts))
+        key = texts[number].partition("=")[0]
+        texts[number] = rng.choice((f"{key}= {edges.literal(rng)}", "", "x = 1", "[[a]]"))
+        path.write_bytes("\n".join(texts).encode("utf-8", "surrogatepass"))
     else:
         path.write_bytes(edges.damaged(rng, data))
 
