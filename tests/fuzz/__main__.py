@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence, Tuple
 
@@ -46,12 +47,13 @@ def check(task: Tuple[int, int]) -> Verdict:
         status = _status(one, folder)
         seconds = time.monotonic() - began
         said = (folder / ".stderr").read_text(errors="replace").replace(str(folder), "")
-        return Verdict(number, one.kind, status, seconds, _wrong(status, said), said)
+        return Verdict(number, one.kind, status, seconds, wrong(status, said), said)
     finally:
         shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def _wrong(status: int, said: str) -> str:
+def wrong(status: int, said: str) -> str:
+    """What is not as it should be of an exit status and what was said on stderr; empty where nothing is."""
     last = (said.strip().splitlines() or [""])[-1][:300]
     if status == -signal.SIGKILL:
         return f"not done in {SECONDS:g} s"
@@ -137,13 +139,16 @@ def _settle() -> None:
     matplotlib.use("Agg")
     import torch
 
-    from fl_simu import runs
+    from fl_simu import pool, runs
     from fl_simu.ue import downloads
 
     torch.set_num_threads(1)
     os.environ.pop("FL_SIMU_DATA", None)
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     downloads._download = _offline  # type: ignore[assignment]
+    # A process that is forked has torch already.
+    forking = multiprocessing.get_context("fork")
+    pool.multiprocessing = types.SimpleNamespace(get_context=lambda kind: forking)  # type: ignore[assignment]
     draw = runs.draw_figures
     # Figures take longer than all else; one run in ten draws them.
     runs.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]
@@ -171,6 +176,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             key = (verdict.kind, verdict.status)
             counts[key] = counts.get(key, 0) + 1
             failed += bool(verdict.wrong)
+            if sum(counts.values()) % 500 == 0:
+                print(f"{sum(counts.values())} of {len(tasks)}, {failed} failed", flush=True)
             if verdict.wrong or given.only or given.verbose:
                 print(_told(given.seed, verdict, given.only or given.verbose), flush=True)
     shutil.rmtree(str(files.base_runs()[0].parent))

@@ -188,18 +188,17 @@ def base_runs() -> Tuple[Path, ...]:
 
 def damaged_run(rng: random.Random) -> Prepare:
     """Puts a whole run folder `whole` and a damaged one `run` into a folder."""
-    base = rng.choice(base_runs())
-    names = sorted(
-        str(path.relative_to(base)) for path in base.rglob("*") if path.is_file() and path.suffix != ".png"
-    )
-    names += [name for name in names if not name.endswith(".safetensors")] * 2
-    hurts = [(rng.choice(names), rng.randrange(12), rng.getrandbits(64)) for _ in range(rng.choice((1, 1, 1, 2)))]
+    number, seed = rng.randrange(len(RUNS)), rng.getrandbits(64)
 
     def prepare(folder: Path) -> None:
+        base, later = base_runs()[number], random.Random(seed)
         shutil.copytree(str(base), str(folder / "whole"))
         shutil.copytree(str(base), str(folder / "run"))
-        for name, kind, seed in hurts:
-            _hurt(folder / "run" / name, kind, random.Random(seed))
+        paths = [path for path in base.rglob("*") if path.is_file() and path.suffix != ".png"]
+        names = sorted(str(path.relative_to(base)) for path in paths)
+        names += [name for name in names if not name.endswith(".safetensors")] * 2
+        for _ in range(later.choice((1, 1, 1, 2))):
+            _hurt(folder / "run" / later.choice(names), later.randrange(12), later)
 
     return prepare
 

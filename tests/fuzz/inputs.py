@@ -119,6 +119,9 @@ def command_lines(rng: random.Random) -> Input:
         **{"--draws": integer, "--ues": integer, "--seconds": number, "--threshold": number},
         **{"--pass-rate": number, "--animate": path, "--set": assignment, "--out": path},
     }
+    small_leak = ("attack", "leakage", "--set", "data=digits")
+    for option in ("--images", "--seeds", "--iterations", "--jobs"):
+        small_leak += (option, "1")
     lines: List[Tuple[Tuple[str, ...], Dict[str, Callable[[], str]]]] = [
         (("run", "x.toml"), {**run, "--realtime": number, "--backend": text, "--address": text}),
         (("run", path()), run),
@@ -127,8 +130,8 @@ def command_lines(rng: random.Random) -> Input:
         (("compare", path(), "--backends", "torch,torch"), run),
         (("channel", "x.toml", "--draws", "50"), channel),
         (("channel", path(), "--draws", "50"), channel),
-        (("attack", "leakage", "--set", "data=digits", "--method", text()), leak),
-        (("attack", "leakage", "--set", "data=digits", "--seeds", "0"), leak),
+        ((*small_leak, "--method", text()), leak),
+        (small_leak, leak),
         (("attack", "poisoning", path()), {**run, "--attack": text, "--rule": text, "--model": text}),
         (("report", path()), {"--out": path}),
         (("reproduce", text()), {"--jobs": integer, "--out": path}),
