@@ -22,6 +22,9 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# A program of its own, see `make fuzz`.
+collect_ignore = ["fuzz"]
+
 ROOT = Path(__file__).resolve().parent.parent
 FORKING = multiprocessing.get_context("forkserver")
 
