@@ -141,12 +141,6 @@ def test_make_run_and_what_it_prints(checkout):
     assert len(list(checkout.root.glob("runs/default-*/summary.json"))) == 2, "the first run and the changed one"
 
 
-def test_make_run_in_an_entered_environment_prints_python(checkout):
-    said = checkout.shell(f"{ENTER}\nmake run ARGS='doctor'", home="bare")
-    assert "`python -m fl_simu data fetch mnist`" in said
-    assert f"looked for in {checkout.root / 'bare' / '.cache' / 'fl_simu'} (FL_SIMU_DATA is not set)" in said
-
-
 MINE = [line for line in commands() if "mine" in line and "attack" not in line]
 
 
