@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern setup lint format benchmark benchmark-suite lock clean
+.PHONY: help run test test-legacy test-modern test-experiments setup lint format benchmark benchmark-suite lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -7,10 +7,11 @@ ARGS ?=
 
 # On two cores, two processes of one thread each are faster and steadier than threads that wait for each other.
 ONE_THREAD := env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-PYTEST := $(ONE_THREAD) python -m pytest -n 2 -p no:benchmark $(ARGS)
+# What shares something that takes long to make is tested in one process (groups, which start first).
+PYTEST := $(ONE_THREAD) python -m pytest -n 2 --dist loadgroup -p no:benchmark $(ARGS)
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run:  ## run the default experiment (legacy stack if there is a Python 3.7, else modern); sets up first
 	@$(STACK) with any python -m fl_simu $(ARGS)
@@ -23,6 +24,9 @@ test-legacy:  ## run the tests on Python 3.7, torch 1.4.0 and syft 0.2.4
 
 test-modern:  ## run the tests on Python 3.10 or newer and torch 2
 	@$(STACK) with modern $(PYTEST)
+
+test-experiments:  ## run the tests of what the experiments found, which take minutes, on both stacks
+	@$(STACK) each $(PYTEST) -m experiments
 
 setup:  ## make or renew .venv/legacy and .venv/modern from requirements/
 	@$(STACK) setup

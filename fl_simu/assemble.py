@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type
 
 import pydantic
 import torch
+from torch import nn
 
 from fl_simu import config as configuration
 from fl_simu.attacks.model_poisoning import ATTACKS
@@ -21,18 +22,21 @@ from fl_simu.config import Experiment
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
-from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
-from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.kernel.parameters import structure_of
+from fl_simu.kernel.randomness import stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
+from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import evaluate
 from fl_simu.station.protocols import PROTOCOLS
 from fl_simu.ue.compute import COMPUTES
-from fl_simu.ue.datasets import DATASETS, Dataset
+from fl_simu.ue.datasets import DATASETS, Dataset, ImageSet
 from fl_simu.ue.faults import FAULTS, NoFaults
 from fl_simu.ue.models import MODELS
+from fl_simu.ue.models.base import Model
 from fl_simu.ue.optimizers import OPTIMIZERS
 from fl_simu.ue.partition import PARTITIONS
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
@@ -101,12 +105,7 @@ def plan(experiment: Experiment) -> Plan:
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
     )
-    with _told_of("model", model):
-        try:
-            model.build(data.shape, data.classes)
-        except (MemoryError, RuntimeError, TypeError) as error:
-            reason = (str(error).splitlines() or ["out of memory"])[0]
-            raise UserError(f"model = {experiment.model} cannot be built: {reason}") from error
+    link.check(structure_of(build_module(experiment.model, model, data).state_dict()))
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -135,20 +134,13 @@ def _require_fit(experiment: Experiment, parts: Mapping[str, Any]) -> None:
         rule.fewest() <= experiment.drawn,
         "aggregation.name",
         experiment.aggregation["name"],
-        f"{rule} needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
+        f"it needs {rule.fewest()} updates, and a round draws {experiment.drawn} UEs",
     )
     require(
         parts["attack"].malicious < experiment.ues,
         "attack.malicious",
         parts["attack"].malicious,
         f"fewer than the {experiment.ues} ues",
-    )
-    data, model = parts["data"], parts["model"]
-    require(
-        model.shape in (None, data.shape),
-        "model.name",
-        experiment.model["name"],
-        "it takes images of {}, and {} has {}".format(model.shape, experiment.data["name"], data.shape),
     )
     silent = not isinstance(parts["faults"], NoFaults)
     require(
@@ -178,8 +170,11 @@ def assemble(
     train, ues = dataset.train, experiment.ues
     with _told_of("partition", parts["partition"]):
         shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
-    for ue, indices in enumerate(shards):
-        backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+    samples = {ue: len(indices) for ue, indices in enumerate(shards)}
+    with _told_of("training", planned.training):
+        planned.training.check(samples)
+        for ue, indices in enumerate(shards):
+            backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     setting = Setting(
@@ -190,11 +185,11 @@ def assemble(
         protocol=parts["protocol"],
         aggregation=parts["aggregation"],
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        draw=lambda version: _draw(experiment, version),
+        draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
-        samples={ue: len(indices) for ue, indices in enumerate(shards)},
-        measures=malicious.measures if malicious else lambda params: None,
+        samples=samples,
+        measures=malicious.measures if malicious else lambda params, settled: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
     in_flight = InFlight(
@@ -224,14 +219,6 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
     return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
 
 
-def _draw(experiment: Experiment, version: int) -> Tuple[int, ...]:
-    """The UEs of a round, ascending."""
-    if experiment.drawn == experiment.ues:
-        return tuple(range(experiment.ues))
-    order = permutation(stream(experiment.seed, "draw", round=version), experiment.ues)
-    return tuple(sorted(int(ue) for ue in order[: experiment.drawn]))
-
-
 def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
     """The backend's table, with a name for "auto": syft where real syft is installed, and torch elsewhere."""
     if backend["name"] != "auto":
@@ -240,8 +227,10 @@ def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
-    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1}))
+    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise, and the
+    cluster that it runs on."""
+    backend = {key: value for key, value in experiment.backend.items() if key != "address"}
+    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1, "backend": backend}))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -258,16 +247,34 @@ def build_part(table: str, options: Mapping[str, Any], registry: Optional[Regist
     """
     registry, name = registry or REGISTRIES[table], options["name"]
     if name not in registry:
-        raise UserError(f"{table}.name = {name!r} is not known: {configuration.nearest(name, registry)}")
+        raise UserError(f"{table}.name = {shown(name)} is not known: {configuration.nearest(name, registry)}")
     cls = registry[name]
     arguments = {key: _tuples(value) for key, value in options.items() if key != "name"}
     schema = _schema(cls)
     try:
-        checked = schema(**arguments)
+        checked = schema.model_validate(arguments)
     except pydantic.ValidationError as error:
         raise UserError(configuration.explain(error, table + ".", schema.model_fields)) from None
     with _told_of(table, cls):
         return cls(**{key: getattr(checked, key) for key in schema.model_fields})
+
+
+def build_module(table: Mapping[str, Any], model: Model, data: ImageSet) -> nn.Module:
+    """The module of a model for a data set.
+
+    Raises:
+        UserError: it does not fit these images, or this machine.
+    """
+    fits = model.shape in (None, data.shape)
+    require(
+        fits, "model.name", table["name"], f"it takes images of {model.shape}, and {data.name} has {data.shape}"
+    )
+    with _told_of("model", model):
+        try:
+            return model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {shown(table)} cannot be built: {brief(reason, 120)}") from error
 
 
 @contextmanager
@@ -304,5 +311,4 @@ def arguments(table: str, name: str) -> Tuple[str, ...]:
 
 def complete_part(table: str, part: Any, registry: Optional[Registry] = None) -> Dict[str, Any]:
     """A part's table with every argument written out."""
-    names = {cls: name for name, cls in (registry or REGISTRIES[table]).items()}
-    return {"name": names[type(part)], **dataclasses.asdict(part)}
+    return {"name": name_in(registry or REGISTRIES[table], part), **dataclasses.asdict(part)}

@@ -8,9 +8,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 
 from fl_simu.assemble import Plan
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
+from fl_simu.kernel.limits import LONGEST_S, MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.results.intervals import Z95, wilson
+from fl_simu.uplink.channels.base import NEGLIGIBLE
 from fl_simu.uplink.channels.fading import Fading
 from fl_simu.uplink.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
 from fl_simu.uplink.closed_forms import rate_passed, rate_survival, rayleigh_outage
@@ -18,6 +20,7 @@ from fl_simu.uplink.delays import Integrated
 
 DEFAULT_SECONDS = 60.0
 MAX_UES = 1000
+MOST_DRAWS = 10**7
 MAX_PIECES = 100_000
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
@@ -137,9 +140,10 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
         UserError: a number out of range.
     """
     experiment, link = planned.experiment, planned.link
-    _require(draws >= 1, f"--draws {draws}", "at least 1")
-    _require(ues is None or ues >= 1, f"--ues {ues}", "at least 1")
-    _require(seconds is None or 0 < seconds < math.inf, f"--seconds {seconds}", "a finite number above 0")
+    _require(1 <= draws <= MOST_DRAWS, f"--draws {shown(draws)}", f"at least 1, at most {MOST_DRAWS:,}")
+    _require(ues is None or 1 <= ues <= MOST_UES, f"--ues {shown(ues)}", f"at least 1, at most {MOST_UES:,}")
+    short = seconds is None or 0 < seconds <= LONGEST_S
+    _require(short, f"--seconds {seconds}", f"a finite number above 0, at most {LONGEST_S:g}")
     structure = structure_of(params_of(planned.training.make_module()))
     layers = link.size.layer_bits(link.codec, structure)
     sizes = (layers[0], sum(layers))[-len(layers) :]
@@ -195,19 +199,24 @@ def _ticked_delays_s(channel: Ticked, seed: int, ue: int, starts: np.ndarray, se
     total = np.concatenate(carried)
     edges = np.arange(len(total)) * channel.tick_s
     targets = np.interp(starts, edges, total)[:, None] + sent
-    arrivals = _first_reached(edges, total, targets)
+    arrivals = _first_reached(edges, total, targets, NEGLIGIBLE * sent)
     given_up_s = (first[:, None] + MAX_BLOCKS) * BLOCK * channel.tick_s
     return np.where(arrivals <= given_up_s, np.maximum(arrivals - starts[:, None], 0.0), math.inf)
 
 
-def _first_reached(edges: np.ndarray, total: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The first moments at which a rising, piecewise linear total reaches the targets; infinity for never."""
-    place = np.minimum(np.searchsorted(total, targets), len(total) - 1)
+def _first_reached(
+    edges: np.ndarray, total: np.ndarray, targets: np.ndarray, negligible: np.ndarray
+) -> np.ndarray:
+    """The first moments at which a rising, piecewise linear total reaches the targets; infinity for never.
+
+    At an edge a target counts as reached where less than `negligible` is left.
+    """
+    place = np.minimum(np.searchsorted(total, targets - negligible), len(total) - 1)
     before = np.maximum(place - 1, 0)
     step = total[place] - total[before]
     share = np.divide(targets - total[before], step, out=np.zeros_like(targets), where=step > 0)
     moments = edges[before] + np.minimum(share, 1.0) * (edges[place] - edges[before])
-    return np.where(targets <= total[-1], moments, math.inf)
+    return np.where(targets - negligible <= total[-1], moments, math.inf)
 
 
 def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:

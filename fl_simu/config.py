@@ -6,7 +6,6 @@ mean is known to `assemble`.
 """
 
 import difflib
-import math
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
@@ -15,7 +14,8 @@ import pydantic
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, shown
+from fl_simu.kernel.limits import MOST, MOST_UES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +23,12 @@ else:
     import tomli as tomllib
 
 Part = Dict[str, Any]
+
+# More than any experiment needs. A parser takes as long as the square of the parts of a dotted key.
+MOST_BYTES, MOST_DOTS, DEEPEST = 2**20, 200, 20
+
+# What a signed 64-bit integer holds, which is what TOML promises.
+LARGEST_SEED = 2**63 - 1
 
 
 class _Table(BaseModel):
@@ -36,11 +42,13 @@ class Training(_Table):
         epochs: passes over a UE's samples in a round.
         batch_size: samples a step.
         keep_optimizer_state: whether momentum and moments outlive a round.
+        drop_last: whether an epoch leaves out what does not fill a batch.
     """
 
-    epochs: int = Field(1, ge=1)
+    epochs: int = Field(1, ge=1, le=MOST)
     batch_size: int = Field(64, ge=1, le=2**31)
     keep_optimizer_state: bool = False
+    drop_last: bool = False
 
 
 class Experiment(_Table):
@@ -60,9 +68,9 @@ class Experiment(_Table):
     """
 
     name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    seed: int = Field(1, ge=0)
-    rounds: int = Field(10, ge=1)
-    ues: int = Field(16, ge=1)
+    seed: int = Field(1, ge=0, le=LARGEST_SEED)
+    rounds: int = Field(10, ge=1, le=10**9)
+    ues: int = Field(16, ge=1, le=MOST_UES)
     ues_per_round: Optional[int] = Field(None, ge=1)
     # A number of threads that the system cannot start ends torch with a segmentation fault.
     threads: int = Field(1, ge=1, le=256)
@@ -102,7 +110,7 @@ def parse(values: Mapping[str, Any]) -> Experiment:
         UserError: an unknown key, a wrong type, or a number out of range; one line that names it.
     """
     try:
-        return Experiment(**{key: _as_part(key, value) for key, value in values.items()})
+        return Experiment.model_validate({key: _as_part(key, value) for key, value in values.items()})
     except pydantic.ValidationError as error:
         raise UserError(explain(error, "", Experiment.model_fields)) from None
 
@@ -114,7 +122,7 @@ def _as_part(key: str, value: Any) -> Any:
         return {"name": value}
     part = dict(Experiment.model_fields[key].default, **value) if isinstance(value, dict) else None
     if part is None or not isinstance(part["name"], str):
-        raise UserError(f"{key} = {value!r} is not allowed: a name, or a table with a name")
+        raise UserError(f"{key} = {shown(value)} is not allowed: a name, or a table with a name")
     return part
 
 
@@ -122,15 +130,51 @@ def read(path: Path) -> Dict[str, Any]:
     """The values of a TOML file.
 
     Raises:
-        UserError: the file is missing or is no TOML.
+        UserError: the file is missing, is no TOML, or holds more than any experiment needs.
     """
     try:
         with open(str(path), "rb") as file:
-            return tomllib.load(file)
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid TOML: {error}") from None
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{path} is no config: it holds over {MOST_BYTES:,} bytes")
+    try:
+        return _loads(data.decode())
+    except ValueError as error:
+        raise UserError(f"{path} is no valid TOML: {brief(str(error), 120)}") from None
+
+
+def _loads(text: str) -> Dict[str, Any]:
+    """The values of a TOML document.
+
+    Raises:
+        ValueError: it is none, or holds what no experiment needs.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
+            raise ValueError(f"over {MOST_DOTS} dots (at line {number})")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except ValueError:  # of Python, which reads no longer number
+        raise ValueError("a number of over 4,300 digits") from None
+    _require_shallow(values)
+    return values
+
+
+def _require_shallow(values: Any) -> None:
+    """Raise ValueError for tables and lists that are nested too deep, without going in deep oneself."""
+    level, depth = [values], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError("nested too deep")
+        tables = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for table in tables for item in table if isinstance(item, (dict, list))]
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str, Any]:
@@ -141,10 +185,12 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
     """
     result = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     for assignment in assignments:
+        if any("\ud800" <= letter <= "\udfff" for letter in assignment):
+            raise UserError(f"--set {shown(assignment)} is not allowed: it is no UTF-8")
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys) or len(keys) > 2:
-            raise UserError(f"--set {assignment} is not allowed: write KEY=VALUE or TABLE.KEY=VALUE")
+            raise UserError(f"--set {brief(assignment)} is not allowed: write KEY=VALUE or TABLE.KEY=VALUE")
         value = _toml_value(text.strip())
         if len(keys) == 1:
             result[keys[0]] = value
@@ -152,7 +198,7 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
         table = result.get(keys[0], {})
         table = {"name": table} if isinstance(table, str) else table
         if not isinstance(table, dict):
-            raise UserError(f"--set {assignment} is not allowed: {keys[0]} is no table")
+            raise UserError(f"--set {brief(assignment)} is not allowed: {keys[0]} is no table")
         # Another part has other arguments: those of the part that stood here before do not carry over.
         kept = {} if keys[1] == "name" and table.get("name") != value else table
         result[keys[0]] = {**kept, keys[1]: value}
@@ -161,9 +207,11 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads("value = " + text)["value"]
+        return _loads("value = " + text)["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise UserError(f"--set VALUE = {shown(text)} is not allowed: {brief(str(error))}") from None
 
 
 def to_plain(experiment: Experiment) -> Dict[str, Any]:
@@ -195,19 +243,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'affine'?"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
+    close = difflib.get_close_matches(str(name)[:100], names, n=1)
     return f"did you mean {close[0]!r}?" if close else "known are " + (", ".join(names) or "none")
 
 
 def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
     """The first complaint of pydantic in one line: field, value, what is allowed."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(step) for step in first["loc"])
+    field = prefix + brief(".".join(brief(str(step)) for step in first["loc"]))
     if first["type"] == "extra_forbidden":
         names = Training.model_fields if first["loc"][0] == "training" else known
-        return "{}{} is no known key: {}".format(prefix, field, nearest(str(first["loc"][-1]), names))
+        return f"{field} is no known key: {nearest(str(first['loc'][-1]), names)}"
+    if first["type"] == "missing":
+        return f"{field} is missing, and has no default"
+    if first["type"] == "model_type":
+        return f"{field} = {shown(first['input'])} is not allowed: a table"
     # TOML has lists where the parts have tuples.
     allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
-    value = first["input"]
-    shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
-    return f"{prefix}{field} = {shown} is not allowed: {allowed}"
+    return f"{field} = {shown(first['input'])} is not allowed: {allowed}"

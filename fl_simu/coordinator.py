@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
@@ -26,6 +26,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.results.records import RoundRecord
 from fl_simu.setting import Setting
 from fl_simu.ue.training import Key
+from fl_simu.uplink.link import Upload
 
 
 class Observer:
@@ -64,7 +65,7 @@ class Coordinator:
         """Go on until the last round has ended."""
         if self.state is None:
             self.state = self.setting.protocol.start()
-            self._push(Ready(0.0, 0, self.setting.draw(0)))
+            self._push(Ready(0.0, 0, *self.setting.draw(0)))
         self._round_began = time.perf_counter()
         while self.version < self.setting.rounds:
             # 1. Go to the next event.
@@ -103,6 +104,7 @@ class Coordinator:
         if not self.in_flight.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted) and self.in_flight.skips(ue, lambda: self.setting.backend.peek(ue)):
+            self.setting.backend.give_up(ue)
             return UploadSkipped(event.time_s, ue, event.version)
         if isinstance(event, LayerArrived) and ue not in self.in_flight.layers:
             params = self.setting.backend.get(ue)
@@ -116,17 +118,17 @@ class Coordinator:
         """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
         reaches, nothing comes."""
         setting, version = self.setting, self.version
-        uploads = []
-        for ue in ues:
+        uploads: Dict[int, Upload] = {}
+        for ue in sorted(ues):
             compute_s, works = setting.compute_s(ue, version), setting.works(ue, version)
             upload = self.in_flight.begin(ue, version, self.clock.now_s, compute_s, works, self.model)
             if upload.start_s < math.inf:
-                uploads.append(upload)
-        working = tuple(upload.ue for upload in uploads)
+                uploads[ue] = upload
+        working = tuple(uploads)
         setting.backend.send(working, self.model)
         setting.backend.train([Key(setting.seed, ue, version) for ue in working])
-        for upload in uploads:
-            ue = upload.ue
+        for ue in (ue for ue in ues if ue in uploads):
+            upload = uploads[ue]
             self._push(UploadStarted(upload.start_s, ue, version))
             for layer, arrival_s in enumerate(upload.arrivals_s):
                 if arrival_s < math.inf:
@@ -141,11 +143,14 @@ class Coordinator:
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flight.downlink_bits(settled, now_s)
+        for ue in flight.not_fetched():
+            if ue in settled:
+                setting.backend.give_up(ue)
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
-        self._push(Ready(now_s, self.version, setting.draw(self.version)))
-        measures = setting.measures(self.model)
+        self._push(Ready(now_s, self.version, *setting.draw(self.version)))
+        measures = setting.measures(self.model, settled)
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s
         bits = sum(outcome.bits for outcome in outcomes)

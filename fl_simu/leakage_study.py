@@ -10,18 +10,20 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 import numpy as np
 import torch
+from torch import nn
 
 from fl_simu import config
-from fl_simu.assemble import build_part, complete_part
+from fl_simu.assemble import build_module, build_part, complete_part
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.installation import versions
+from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
-from fl_simu.pool import run_all
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
 from fl_simu.ue.datasets import DATASETS
 from fl_simu.ue.models import MODELS
@@ -32,7 +34,6 @@ from fl_simu.uplink.codecs import CODECS
 Say = Callable[[str], None]
 
 TABLES: Dict[str, Mapping[str, Any]] = {"method": METHODS, "codec": CODECS, "model": MODELS, "data": DATASETS}
-MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,29 @@ class Setting:
         for name, registry in TABLES.items():
             object.__setattr__(self, name, complete_part(name, parts[name], registry))
         object.__setattr__(self, "parts", parts)
+        for name, kind, told in (
+            ("layers", int, "a whole number"),
+            ("lr", float, "a number"),
+            ("manual", bool, "a boolean"),
+        ):
+            value = getattr(self, name)
+            fits = (
+                type(value) is kind
+                or (kind is float and type(value) is int)
+                or (name == "layers" and value is None)
+            )
+            require(fits, name, value, told)
         for name in ("local_steps", "batch_size"):
             value = getattr(self, name)
             require(isinstance(value, int) and 1 <= value <= MOST, name, value, f"a whole number, 1 to {MOST}")
         fits = self.parts["method"].batches or self.batch_size == 1
         allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
         require(fits, "batch_size", self.batch_size, allowed)
-        shape, wanted = self.parts["data"].shape, self.parts["model"].shape
-        fits = wanted in (None, shape)
-        require(fits, "model.name", self.model["name"], f"it takes images of {wanted}, and these have {shape}")
+        with torch.random.fork_rng(devices=[]):
+            module = build_module(self.model, self.parts["model"], self.parts["data"])
+        alone = self.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in module.modules())
+        allowed = f"at least 2, as {self.model['name']} has batch norm, which takes a mean over the batch"
+        require(not alone, "batch_size", self.batch_size, allowed)
         layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
@@ -88,7 +103,7 @@ class Setting:
         value = getattr(self, name)
         table = {"name": value} if isinstance(value, str) else value
         if not isinstance(table, dict) or not isinstance(table.get("name"), str):
-            raise UserError(f"{name} = {value!r} is not allowed: a name, or a table with a name")
+            raise UserError(f"{name} = {shown(value)} is not allowed: a name, or a table with a name")
         return table
 
     def plain(self) -> Dict[str, Any]:
@@ -189,14 +204,14 @@ def run_trials(
     Raises:
         UserError: the data set has too few images, is missing, or a file cannot be written.
     """
-    require(jobs >= 1, "--jobs", jobs, "at least 1")
+    require(1 <= jobs <= MOST_JOBS, "--jobs", jobs, f"at least 1, at most {MOST_JOBS}")
     # Missing is told now, not after the first trial.
     scikit_image_ssim()
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)
     trials.prepare()
     todo = [trial for trial in wanted if not trials.file(trial).exists()]
     say(f"{len(wanted)} trials, {len(todo)} of them to do, in {trials.path}")
-    run_all(todo, jobs, Attacker(trials, images, labels), say)
+    run_all(todo, jobs, Attacker(trials, images, labels), say, trials.path)
     return [trials.record(trial) for trial in wanted]
 
 

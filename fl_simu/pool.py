@@ -2,16 +2,23 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import traceback
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, cast
 
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.ending import end_with, stopped_by_signals
+from fl_simu.kernel.errors import UserError, brief, one_line
+from fl_simu.results.files import make_folder, write_text
 
 Say = Callable[[str], None]
 
+TRACEBACK, MOST_JOBS = "traceback.txt", 1000
 
-def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say: Say) -> None:
+
+def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say: Say, folder: Path) -> None:
     """Share jobs out to worker processes; however this ends, none of the processes is left.
 
     Args:
@@ -20,23 +27,24 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
         work: does one job and tells in a line what came of it. Must pickle; each process has a copy of its own,
             which may keep something from job to job. What a job leaves behind it writes itself.
         say: prints a line.
+        folder: where the traceback goes of a job that failed for a bug.
 
     Raises:
-        UserError: a job raised one, or a process was killed.
+        UserError: a job failed, or a process was killed.
     """
     context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
     workers: Dict[Any, Any] = {}
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work))
+            workers[here] = context.Process(target=_serve, args=(there, work, os.getpid()))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
         while workers:
             for pipe in cast(List[Any], wait(list(workers))):
                 ended += 1
-                say(f"[{ended} of {len(todo)}] {_answer(pipe)}")
+                say(f"[{ended} of {len(todo)}] {_answer(pipe, workers[pipe], folder)}")
                 if waiting:
                     pipe.send(waiting.pop(0))
                 else:
@@ -48,25 +56,44 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
             process.join()
 
 
-def _answer(pipe: Any) -> str:
+def _answer(pipe: Any, process: Any, folder: Path) -> str:
     try:
-        told, error = pipe.recv()
-    except EOFError:
-        raise UserError("a worker process was killed (out of memory?); the same command goes on") from None
+        told, error, trace = pipe.recv()
+    except (EOFError, ConnectionResetError):
+        process.join()
+        raise UserError(f"a worker process {_end(process.exitcode)}; the same command goes on") from None
+    if trace:
+        write_text(make_folder(folder) / TRACEBACK, trace)
+        raise UserError(f"a job failed: {error}; {folder / TRACEBACK} tells where")
     if error:
         raise UserError(error)
     return told
 
 
-def _serve(pipe: Any, work: Callable[[Any], str]) -> None:
-    """Do the jobs that come through a pipe until its other end is gone; answer (what came of it, error)."""
-    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
+def _end(status: int) -> str:
+    """What became of a process that ended without an answer."""
+    if status == -signal.SIGKILL:
+        return "was killed (out of memory?)"
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
+    """Do the jobs that come through a pipe until its other end is gone.
+
+    Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
+    """
+    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
+        end_with(parent)
         while True:
             job = pipe.recv()
             try:
-                answer = work(job), ""
+                answer = work(job), "", ""
             except UserError as error:
-                answer = "", str(error)
+                answer = "", str(error), ""
+            except MemoryError as error:
+                answer = "", brief(one_line(f"out of memory: {error}"), 200), ""
+            except Exception as error:
+                answer = "", brief(one_line(f"{type(error).__name__}: {error}"), 200), traceback.format_exc()
             pipe.send(answer)

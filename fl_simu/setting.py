@@ -1,7 +1,7 @@
 """What a coordinator works with."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterable, Mapping, Optional, Tuple
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
@@ -20,12 +20,12 @@ class Setting:
         rounds: number of aggregations.
         backend, link, protocol, aggregation: one part each.
         evaluate: accuracy and loss of a global model.
-        draw: the UEs of the round that starts from a version.
+        draw: the UEs drawn for the round that starts from a version, and all others; see `station.draw`.
         compute_s: virtual time that a UE trains, of (ue, version).
         works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
-        measures: what a global model, and the updates behind it, tell of an attack that the run is under; None
-            where it is under none.
+        measures: what a global model and the uploads of the UEs that were settled with it tell of an attack that
+            the run is under; None where it is under none.
     """
 
     seed: int
@@ -35,8 +35,8 @@ class Setting:
     protocol: Protocol
     aggregation: Aggregation
     evaluate: Callable[[Params], Evaluation]
-    draw: Callable[[int], Tuple[int, ...]]
+    draw: Callable[[int], Tuple[Tuple[int, ...], Tuple[int, ...]]]
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
-    measures: Callable[[Params], Optional[Mapping[str, Any]]] = lambda params: None
+    measures: Callable[[Params, Iterable[int]], Optional[Mapping[str, Any]]] = lambda params, settled: None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu import config
 from fl_simu.config import Experiment
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.study_table import VALUES, Row
 
@@ -117,7 +117,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     """
     values = config.read(folder / FILE)
     try:
-        file = _File(**values)
+        file = _File.model_validate(values)
     except pydantic.ValidationError as error:
         raise UserError(config.explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
     for note in file.notes + file.quick.notes:
@@ -142,7 +142,7 @@ def _check(note: Note, axes: Mapping[str, Table]) -> None:
     """Raise UserError for a value of the notes that no row will have."""
     note.comparison(0.0)
     if note.value not in VALUES:
-        raise UserError(f"notes.value = {note.value!r} is not known: {config.nearest(note.value, VALUES)}")
+        raise UserError(f"notes.value = {shown(note.value)} is not known: {config.nearest(note.value, VALUES)}")
     fits = len(note.levels) == len(axes) and all(one in levels for one, levels in zip(note.levels, axes.values()))
     require(fits, "notes.levels", note.levels, "a level of each axis, in the order of the axes")
 
@@ -179,7 +179,7 @@ def resolve(values: Table) -> Dict[str, Any]:
         place: Any = values
         for key in value[2:].split("."):
             if not isinstance(place, dict) or key not in place:
-                raise UserError(f"{value!r} is not allowed: {value[2:]} is not there")
+                raise UserError(f"{shown(value)} is not allowed: {brief(value[2:])} is not there")
             place = place[key]
         return place
 

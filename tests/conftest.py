@@ -1,20 +1,29 @@
 """What several test files share: a small experiment, and `python -m fl_simu` in a process of its own."""
 
 import importlib.util
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from children import command
 from hypothesis import settings
 
+from fl_simu.backends import ray_actors
+from fl_simu.backends.actor import Actor
+
 # On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
-# CI tries the same examples each time; a machine of one's own tries new ones.
-settings.register_profile("fl_simu", deadline=None, derandomize=bool(os.environ.get("CI")))
-settings.load_profile("fl_simu")
+# A run of the suite tries the same examples each time; `make fuzz` tries new ones, and more of them.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("fuzz", deadline=None, max_examples=200)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parent.parent
+FORKING = multiprocessing.get_context("forkserver")
 
 # Digits for four UEs, three of them a round; takes a fraction of a second.
 SMALL = """
@@ -45,16 +54,78 @@ def small(tmp_path):
     return path
 
 
+@pytest.fixture(autouse=True)
+def no_figures(request, monkeypatch):
+    """Runs draw no figures, which takes longer than a small run does, unless a test is marked `figures`."""
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All tests that need Ray go to one worker: a Ray that runs takes seconds to start, and 0.3 GB."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "running_ray" in getattr(item, "fixturenames", ()) or "ray" in map(str, parameters):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def running_ray():
     """The ray module, in a process that is part of a Ray of two cores; all tests of a process share it."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs the extra ray")
-    from fl_simu.backends.ray_actors import LOCAL, Cluster
-
-    cluster = Cluster(LOCAL, cores=2, store_bytes=2**28)
+    cluster = ray_actors.Cluster(ray_actors.LOCAL, cores=2, store_bytes=2**28)
     yield cluster.ray
     cluster.close()
+
+
+@pytest.fixture(scope="session")
+def idle_actors(running_ray):
+    """Two actors that serve one backend after the other."""
+
+    # Inside a function: actors cannot import this file.
+    class Again(Actor):
+        def __init__(self):
+            pass
+
+        def begin(self, *arguments):
+            Actor.__init__(self, *arguments)
+
+    return [running_ray.remote(Again).options(num_cpus=0).remote() for _ in range(2)]
+
+
+@pytest.fixture
+def reused_actors(running_ray, idle_actors, monkeypatch):
+    """Backends on Ray begin anew with actors that are there: to start one takes seconds."""
+
+    def start(hand):
+        hand._actor, hand._held = idle_actors.pop(), 0
+        running_ray.get(hand._actor.begin.remote(hand._training, torch.__version__))
+
+    def let_go(hand):
+        if hand._actor is not None:
+            idle_actors.append(hand._actor)
+            hand._actor = None
+
+    monkeypatch.setattr(ray_actors._Hand, "_start_actor", start)
+    monkeypatch.setattr(ray_actors._Hand, "let_go", let_go)
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """A context of multiprocessing whose processes have imported what tests/preloaded.py says."""
+    FORKING.set_forkserver_preload(["preloaded"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), str(ROOT)]))
+        multiprocessing.forkserver.ensure_running()
+    return FORKING
+
+
+@pytest.fixture(autouse=True)
+def no_new_interpreters(request, monkeypatch):
+    """Processes of a pool or a script are forked from a server: a new one takes seconds to import torch."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: request.getfixturevalue("forked"))
 
 
 @pytest.fixture
@@ -71,6 +142,22 @@ def environment(tmp_path):
     )
     changed.pop("FL_SIMU_DATA", None)
     return changed
+
+
+@pytest.fixture
+def fl_simu_forked(tmp_path, tmp_path_factory, environment, forked):
+    """Runs a command of fl_simu in an empty folder and a process of its own, and waits for its end."""
+
+    def start(*arguments):
+        outputs = [tmp_path_factory.mktemp("said") / name for name in ("stdout", "stderr")]
+        given = list(map(str, arguments)), str(tmp_path), environment, *map(str, outputs)
+        process = forked.Process(target=command, args=given)
+        process.start()
+        process.join(240)
+        said = [path.read_text(encoding="utf-8") for path in outputs]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+
+    return start
 
 
 @pytest.fixture

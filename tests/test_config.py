@@ -9,7 +9,7 @@ from fl_simu.assemble import plan
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.kernel.errors import UserError
 
-quickly = settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8).filter(lambda key: key != "name")
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=8)
 VALUES = st.recursive(

@@ -18,7 +18,7 @@ from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
 from fl_simu.station.protocols.base import Protocol
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
@@ -66,6 +66,9 @@ class Adding(Backend):
 
     def restore(self, ue, optimizer):
         pass
+
+    def remembers(self):
+        return False
 
     def close(self):
         pass
@@ -128,7 +131,7 @@ def coordinator(
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
-        draw=lambda version: tuple(range(len(rates_mbps))),
+        draw=lambda version: (tuple(range(len(rates_mbps))), ()),
         compute_s=compute_s,
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),
@@ -159,6 +162,17 @@ def test_models_are_fetched_when_the_clock_reaches_their_arrival():
     assert [outcome.delays_s for outcome in record.ues] == [(2.0,), (0.5,), (1.0,)]
     assert record.uplink_bits == 3_000_000
     assert record.loss == 2.0
+
+
+def test_measures_of_an_attack_are_asked_for_the_uploads_that_were_settled():
+    running = coordinator(EveryArrival(), (1.0, 2.0, 4.0), rounds=6)
+    running.setting = replace(running.setting, measures=lambda params, settled: {"settled": list(settled)})
+    running.run()
+    records = seen(running).records
+    assert [record.attack["settled"] for record in records] == [
+        [one.ue for one in record.ues] for record in records
+    ]
+    assert {len(record.ues) for record in records} == {1}
 
 
 def test_a_late_model_is_never_fetched_and_its_upload_is_cut_off():
@@ -450,6 +464,21 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
     resumed.run()
     kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
     assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
+
+
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_run_goes_on_from_between_two_aggregations_at_one_moment(after):
+    def make():
+        return coordinator(Buffered(2), (1.0,) * 5, rounds=8, backend=Uneven(), codec=Affine(2, (2,)))
+
+    whole, resumed = make(), make()
+    whole.run()
+    records = seen(whole).records
+    assert records[0].time_s == records[1].time_s
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    assert [record.ues for record in seen(resumed).records] == [record.ues for record in records[after:]]
     assert sha256(resumed.model) == sha256(whole.model)
 
 

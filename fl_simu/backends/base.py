@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Iterable, Sequence
+from typing import Dict, Iterable, Optional, Sequence
 
 from torch import Tensor
 
-from fl_simu.kernel.parameters import Params
+from fl_simu.backends.optimizer_state import memory_after_a_step
+from fl_simu.kernel.parameters import Params, require_alike
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 OptimizerState = Dict[str, Tensor]
@@ -26,6 +27,7 @@ class Backend(ABC):
 
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
+        self._trial: Optional[OptimizerState] = None
 
     @abstractmethod
     def place(self, ue: int, shard: Shard) -> None:
@@ -48,8 +50,11 @@ class Backend(ABC):
 
     @abstractmethod
     def optimizer_state(self, ue: int) -> OptimizerState:
-        """What a UE's optimiser remembers after the round it trained last; empty where it remembers nothing.
+        """What a UE's optimiser remembers; empty where it remembers nothing.
 
+        While the UE holds a model that may be fetched, and that `kept` does not tell, it is what it remembered
+        before, even if it has trained already; else what it does after the round it trained last. Nothing is
+        trained for it.
         Names are "<index of the parameter>/<name in torch's optimiser>".
         """
 
@@ -66,6 +71,38 @@ class Backend(ABC):
     def put_back(self, ue: int, params: Params) -> None:
         """Let a UE hold a model as if it had just trained it."""
         self.send((ue,), params)
+
+    def give_up(self, ue: int) -> None:
+        """Nobody will fetch what a UE was sent; an optimiser that remembers moves all the same."""
+        return None
+
+    def kept(self, ue: int) -> Optional[Params]:
+        """The model that a UE holds, where it does not follow from what it was sent, its data, its key and its
+        optimiser, and a checkpoint must hold it; else None."""
+        return None
+
+    def together(self, ue: int) -> Sequence[int]:
+        """The UEs that have to train at once, in this order, for one of them to train the same model again."""
+        return (ue,)
+
+    def train_again(self, keys: Sequence[Key], params: Params) -> None:
+        """Let UEs hold again, after `restore`, what they held when a checkpoint was taken."""
+        self.send([key.ue for key in keys], params)
+        self.train(keys)
+
+    def check_memory(self, ue: int, optimizer: OptimizerState) -> None:
+        """Raise ValueError unless a UE of this backend can have had that optimiser's memory after a round."""
+        remembered = self._remembered()
+        require_alike(optimizer, remembered, f"the optimiser of UE {ue}")
+
+    def remembers(self) -> bool:
+        """Whether every UE that has trained has an optimiser that remembers."""
+        return bool(self._remembered())
+
+    def _remembered(self) -> OptimizerState:
+        if self._trial is None:
+            self._trial = memory_after_a_step(self.training) if self.training.keep_optimizer_state else {}
+        return self._trial
 
     @abstractmethod
     def close(self) -> None:

@@ -5,6 +5,8 @@ from typing import Any, Callable, Dict
 import torch
 from torch import Tensor
 
+from fl_simu.ue.training import LocalTraining
+
 
 def flatten_state(
     optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Tensor] = Tensor.clone
@@ -51,3 +53,14 @@ def load_state(
         else:
             value = tensor.clone()
         optimizer.state[parameter][name] = value
+
+
+def memory_after_a_step(training: LocalTraining) -> Dict[str, Tensor]:
+    """What a UE's optimiser remembers after a first step with gradients of zero: its names, shapes, dtypes."""
+    with torch.random.fork_rng(devices=[]):
+        module = training.make_module()
+    optimizer = training.build_optimizer(module)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    return flatten_state(optimizer)

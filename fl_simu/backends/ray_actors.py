@@ -24,6 +24,7 @@ from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -54,7 +55,7 @@ class Ray(BackendSpec):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        require(0 <= self.actors <= MOST, "actors", self.actors, f"0 or more, at most {MOST}")
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
@@ -106,6 +107,8 @@ class RayActors(Backend):
         self._models: Dict[int, Params] = {}
         self._jobs: Dict[int, Job] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
+        # Of UEs whose model is here and not fetched yet, what their optimisers remembered before.
+        self._before: Dict[int, OptimizerState] = {}
         self._broadcast: Tuple[Optional[Params], Any] = (None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
@@ -118,11 +121,7 @@ class RayActors(Backend):
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            if self.training.keep_optimizer_state:
-                # A round whose model nobody fetches still moves an optimiser that remembers.
-                self._collect(ue)
-            elif ue in self._jobs:
-                self._queue.drop(self._jobs.pop(ue))
+            self.give_up(ue)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -136,12 +135,24 @@ class RayActors(Backend):
 
     def get(self, ue: int) -> Params:
         self._collect(ue)
+        self._before.pop(ue, None)
         return self._models.pop(ue)
 
-    def optimizer_state(self, ue: int) -> OptimizerState:
+    def peek(self, ue: int) -> Params:
+        self._collect(ue)
+        return self._models[ue]
+
+    def give_up(self, ue: int) -> None:
         if self.training.keep_optimizer_state:
+            # A round whose model nobody fetches still moves an optimiser that remembers.
             self._collect(ue)
-        return self._optimizers.get(ue, {})
+        elif ue in self._jobs:
+            self._queue.drop(self._jobs.pop(ue))
+        self._models.pop(ue, None)
+        self._before.pop(ue, None)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        return self._before.get(ue, self._optimizers.get(ue, {}))
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         self._optimizers[ue] = optimizer
@@ -155,7 +166,7 @@ class RayActors(Backend):
             hand.join()
         for held in (self._arrays, self._numbers, self._hands):
             held.clear()
-        for kept in (self._shards, self._models, self._jobs, self._optimizers):
+        for kept in (self._shards, self._models, self._jobs, self._optimizers, self._before):
             kept.clear()
         self._broadcast = None, None
         if self._cluster:
@@ -194,6 +205,7 @@ class RayActors(Backend):
         job = self._jobs.pop(ue, None)
         if job:
             self._models[ue], state = self._queue.fetch(job)
+            self._before[ue] = self._optimizers.get(ue, {})
             if state:
                 self._optimizers[ue] = state
 

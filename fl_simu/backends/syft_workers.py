@@ -10,18 +10,18 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Sequence
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, name_in
 from fl_simu.kernel.installation import lacks_syft, syft_installed, whose_syft
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.shell import command_line
-from fl_simu.ue.optimizers import Adagrad, Adam
+from fl_simu.ue.optimizers import OPTIMIZERS, Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 # What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail, and
@@ -90,6 +90,10 @@ class _Ue:
         self.labels: Any = None
         self.samples = 0
         self.away = False
+        # What the optimiser remembers, if it was asked for since it last moved; what it did before the model that
+        # nobody has fetched yet was trained.
+        self.memory: Optional[OptimizerState] = None
+        self.before: Optional[OptimizerState] = None
 
     @property
     def module(self) -> Any:
@@ -156,6 +160,7 @@ class SyftWorkers(Backend):
         for ue in ues:
             place = self._ues[ue]
             place.bring_home()
+            place.before = None
             place.module.load_state_dict(params)
             if place.optimizer is None or not self.training.keep_optimizer_state:
                 place.optimizer = self._build_optimizer(place.module)
@@ -164,6 +169,7 @@ class SyftWorkers(Backend):
     def train(self, keys: Sequence[Key]) -> None:
         for key in keys:
             place = self._ues[key.ue]
+            place.before, place.memory = self._memory(place), None
             place.module.train()
             with torch.random.fork_rng(devices=[]):
                 self.training.seed_torch(key)
@@ -177,23 +183,39 @@ class SyftWorkers(Backend):
     def get(self, ue: int) -> Params:
         place = self._ues[ue]
         place.bring_home()
+        place.before = None
         return params_of(place.module)
+
+    def peek(self, ue: int) -> Params:
+        place = self._ues[ue]
+        place.bring_home()
+        params = params_of(place.module)
+        place.send_away()
+        return params
+
+    def give_up(self, ue: int) -> None:
+        self._ues[ue].before = None
 
     def optimizer_state(self, ue: int) -> OptimizerState:
         place = self._ues[ue]
+        return self._memory(place) if place.before is None else place.before
+
+    def _memory(self, place: _Ue) -> OptimizerState:
         if place.optimizer is None or not self.training.keep_optimizer_state:
             return {}
-        return flatten_state(place.optimizer, fetch=_copy_here)
+        if place.memory is None:
+            place.memory = flatten_state(place.optimizer, fetch=_copy_here)
+        return place.memory
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         place = self._ues[ue]
-        place.optimizer = self._build_optimizer(place.module)
+        place.optimizer, place.memory = self._build_optimizer(place.module), None
         load_state(place.optimizer, optimizer, place=lambda tensor: _send(tensor, place.worker))
 
     def close(self) -> None:
         for place in self._ues.values():
             place.bring_home()
-            place.optimizer = place.images = place.labels = None
+            place.optimizer = place.images = place.labels = place.memory = place.before = None
             place.worker.clear_objects()
             place.worker.remove_worker_from_local_worker_registry()
         self._ues.clear()
@@ -241,7 +263,8 @@ def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
             )
     optimizer = training.optimizer
     if isinstance(optimizer, Adagrad) or (isinstance(optimizer, Adam) and optimizer.amsgrad):
+        name = name_in(OPTIMIZERS, optimizer) + (" with amsgrad" if isinstance(optimizer, Adam) else "")
         raise UserError(
-            f"backend = 'syft' is not allowed with optimizer {optimizer}, which syft 0.2.4 gets wrong on "
-            "pointers: use backend = 'torch'"
+            f"backend = 'syft' is not allowed with optimizer {name}, which syft 0.2.4 gets wrong on pointers: use "
+            "backend = 'torch'"
         )

@@ -57,17 +57,15 @@ class TorchLoop(Backend):
         self._models: Dict[int, Params] = {}
         self._untrained: Dict[int, Key] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
+        # Of UEs that have trained a model which nobody has fetched yet, what their optimisers remembered before.
+        self._before: Dict[int, OptimizerState] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         self._shards[ue] = shard
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            if self.training.keep_optimizer_state:
-                # A round whose model nobody fetches still moves an optimiser that remembers.
-                self._train_if_due(ue)
-            else:
-                self._untrained.pop(ue, None)
+            self.give_up(ue)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -76,24 +74,34 @@ class TorchLoop(Backend):
 
     def get(self, ue: int) -> Params:
         self._train_if_due(ue)
+        self._before.pop(ue, None)
         return self._models.pop(ue)
 
-    def optimizer_state(self, ue: int) -> OptimizerState:
+    def peek(self, ue: int) -> Params:
+        self._train_if_due(ue)
+        return self._models[ue]
+
+    def give_up(self, ue: int) -> None:
         if self.training.keep_optimizer_state:
+            # A round whose model nobody fetches still moves an optimiser that remembers.
             self._train_if_due(ue)
-        return self._optimizers.get(ue, {})
+        for held in (self._untrained, self._models, self._before):
+            held.pop(ue, None)
+
+    def optimizer_state(self, ue: int) -> OptimizerState:
+        return self._before.get(ue, self._optimizers.get(ue, {}))
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         self._optimizers[ue] = optimizer
 
     def close(self) -> None:
-        for held in (self._shards, self._models, self._untrained, self._optimizers):
+        for held in (self._shards, self._models, self._untrained, self._optimizers, self._before):
             held.clear()
 
     def _train_if_due(self, ue: int) -> None:
         key = self._untrained.pop(ue, None)
         if key is not None:
-            state = self._optimizers.get(ue, {})
+            state = self._before[ue] = self._optimizers.get(ue, {})
             self._models[ue], state = self._trainer.train(key, self._models[ue], self._shards[ue], state)
             if state:
                 self._optimizers[ue] = state

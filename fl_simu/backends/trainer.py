@@ -24,8 +24,6 @@ class Trainer:
         self._training = training
         self._device = device
         self._module = training.trainee().to(device)
-        # The module's own tensors, into which each UE's numbers are copied.
-        self._tensors = self._module.state_dict(keep_vars=True)
         self._residents = Residents(device)
 
     def train(
@@ -43,7 +41,8 @@ class Trainer:
             The trained model, and what the optimiser remembers now; empty where the training keeps none.
         """
         with torch.no_grad():
-            for name, tensor in self._tensors.items():
+            # Asked for anew, since training may put another tensor in a buffer's place, as torch 1.4's batch norm.
+            for name, tensor in self._module.state_dict(keep_vars=True).items():
                 tensor.copy_(params[name])
         self._module.train()
         optimizer = self._training.build_optimizer(self._module)

@@ -1,18 +1,19 @@
 """All UEs of a round in one computation, on torch.func."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
-from fl_simu.backends.devices import open_device, require_device
+from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.shell import command_line
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -33,7 +34,7 @@ class Vectorized(BackendSpec):
 
     def __post_init__(self) -> None:
         require_device(self.device)
-        require(self.memory_mb >= 1, "memory_mb", self.memory_mb, "at least 1")
+        require_count("memory_mb", self.memory_mb, most=10**9)
 
     @property
     def fast(self) -> bool:
@@ -61,8 +62,20 @@ class _Data(NamedTuple):
     kind: Tuple[int, int, int]
 
 
+@dataclass(eq=False)
+class _Broadcast:
+    """UEs that are trained at once, in the order of their keys; their jobs, until that is done."""
+
+    jobs: List[Job]
+    ues: List[int]
+    done: bool = False
+
+
 class VectorizedUes(Backend):
-    """UEs are trained together when the first of their models is fetched: all that are due, chunk by chunk.
+    """The UEs of a broadcast are trained together, chunk by chunk, when the first of their models is fetched.
+
+    Who is in a stack may change the last bits of the others, so that a broadcast stays together: it is trained
+    whole, and anew as a whole after a resume.
 
     The models that come out are slices of their chunk's stack, which lasts as long as the last of them.
 
@@ -79,78 +92,108 @@ class VectorizedUes(Backend):
         self._memory_bytes = memory_bytes
         self._data: Dict[int, _Data] = {}
         self._models: Dict[int, Params] = {}
-        self._due: Dict[int, Key] = {}
+        # Of each UE that holds a model to be fetched, with whom it trains.
+        self._broadcasts: Dict[int, _Broadcast] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         rows = shard.indices.numpy()
-        steps = -(-len(rows) // self.training.batch_size)
+        steps = self.training.steps(len(rows))
         self._data[ue] = _Data(shard.images, shard.labels, rows, (id(shard.images), id(shard.labels), steps))
 
     def send(self, ues: Iterable[int], params: Params) -> None:
         for ue in ues:
-            if ue in self._due:
-                # A round whose model nobody fetches still moves an optimiser that remembers.
-                if self.training.keep_optimizer_state:
-                    self._train_all()
-                else:
-                    del self._due[ue]
+            self.give_up(ue)
             self._models[ue] = params
 
     def train(self, keys: Sequence[Key]) -> None:
-        self._due.update((key.ue, key) for key in keys)
+        broadcast = _Broadcast([self._job(key) for key in keys], [key.ue for key in keys])
+        self._broadcasts.update((key.ue, broadcast) for key in keys)
 
     def get(self, ue: int) -> Params:
-        if ue in self._due:
-            self._train_all()
+        self._train_if_due(ue)
+        self._broadcasts.pop(ue, None)
         return self._models.pop(ue)
 
+    def peek(self, ue: int) -> Params:
+        self._train_if_due(ue)
+        return self._models[ue]
+
+    def give_up(self, ue: int) -> None:
+        if self.training.keep_optimizer_state:
+            # A round whose model nobody fetches still moves an optimiser that remembers.
+            self._train_if_due(ue)
+        self._broadcasts.pop(ue, None)
+        self._models.pop(ue, None)
+
     def optimizer_state(self, ue: int) -> OptimizerState:
-        if self.training.keep_optimizer_state and ue in self._due:
-            self._train_all()
         return self._optimizers.get(ue, {})
+
+    def kept(self, ue: int) -> Optional[Params]:
+        """Where optimisers remember, those of a broadcast that was trained have moved on, and it cannot be trained
+        again as a whole."""
+        broadcast = self._broadcasts.get(ue)
+        moved = broadcast is None or (self.training.keep_optimizer_state and broadcast.done)
+        return self._models[ue] if moved else None
+
+    def together(self, ue: int) -> Sequence[int]:
+        return self._broadcasts[ue].ues
 
     def restore(self, ue: int, optimizer: OptimizerState) -> None:
         self._optimizers[ue] = optimizer
 
     def close(self) -> None:
-        for held in (self._data, self._models, self._due, self._optimizers):
+        for held in (self._data, self._models, self._broadcasts, self._optimizers):
             held.clear()
 
-    def _train_all(self) -> None:
-        due = list(self._due.values())
-        self._due.clear()
-        for keys in self._chunks(due):
-            trained = self._stacked.train([self._job(key) for key in keys])
-            for key, (params, state) in zip(keys, trained):
-                self._models[key.ue] = params
-                if state:
-                    self._optimizers[key.ue] = state
+    def _train_if_due(self, ue: int) -> None:
+        broadcast = self._broadcasts.get(ue)
+        if broadcast is None or broadcast.done:
+            return
+        for jobs in self._chunks(broadcast.jobs):
+            for job, (params, state) in zip(jobs, self._train(jobs)):
+                if self._broadcasts.get(job.key.ue) is broadcast:
+                    self._models[job.key.ue] = params
+                    if state:
+                        self._optimizers[job.key.ue] = state
+        broadcast.done, broadcast.jobs = True, []
+
+    def _train(self, jobs: List[Job]) -> Iterator[Tuple[Params, OptimizerState]]:
+        try:
+            return self._stacked.train(jobs)
+        except Exception as error:
+            if is_out_of_memory(error):
+                reason = brief(one_line(str(error)), 200)
+                raise UserError(
+                    f"backend vectorized is out of memory with {len(jobs)} UEs at once; a lower backend.memory_mb "
+                    f"trains fewer at a time: {reason}"
+                ) from error
+            raise
 
     def _job(self, key: Key) -> Job:
         images, labels, rows, _ = self._data[key.ue]
         return Job(key, self._models[key.ue], images, labels, rows, self._optimizers.get(key.ue, {}))
 
-    def _chunks(self, keys: List[Key]) -> Iterator[List[Key]]:
+    def _chunks(self, jobs: Sequence[Job]) -> Iterator[List[Job]]:
         """UEs that can be stacked, those with about as many samples together, as many as fit into the memory."""
-        kinds: Dict[Any, List[Key]] = {}
-        for key in keys:
-            kinds.setdefault(self._kind(key.ue), []).append(key)
+        kinds: Dict[Any, List[Job]] = {}
+        for job in jobs:
+            kinds.setdefault(self._kind(job), []).append(job)
         for alike in kinds.values():
-            alike.sort(key=lambda key: len(self._data[key.ue].rows))
-            chunk: List[Key] = []
-            for key in alike:
+            alike.sort(key=lambda job: len(job.rows))
+            chunk: List[Job] = []
+            for job in alike:
                 # Ascending: no batch before is larger than this UE's.
-                batch = min(len(self._data[key.ue].rows), self.training.batch_size)
+                batch = min(len(job.rows), self.training.batch_size)
                 if chunk and (len(chunk) + 1) * self.footprint.of(batch) > self._memory_bytes:
                     yield chunk
                     chunk = []
-                chunk.append(key)
+                chunk.append(job)
             yield chunk
 
-    def _kind(self, ue: int) -> Any:
+    def _kind(self, job: Job) -> Any:
         """What UEs of one stack have in common: arrays, number of steps, what their optimisers remember."""
-        state, kind = self._optimizers.get(ue), self._data[ue].kind
+        state, kind = job.state, self._data[job.key.ue].kind
         if not state:
             return kind
         return (*kind, *sorted((name, float(state[name]) if is_count(name) else 0.0) for name in state))

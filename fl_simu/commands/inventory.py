@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 from fl_simu import scripts, studies
 from fl_simu.assemble import REGISTRIES
 from fl_simu.config import nearest
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
@@ -38,7 +38,7 @@ def listing(kind: Optional[str]) -> str:
     """
     kinds = [*KINDS, "experiments"]
     if kind is not None and kind not in kinds:
-        raise UserError(f"KIND = {kind!r} is not known: {nearest(kind, kinds)}")
+        raise UserError(f"KIND = {shown(kind)} is not known: {nearest(kind, kinds)}")
     return "\n\n".join(_section(name) for name in ([kind] if kind else kinds))
 
 

@@ -1,5 +1,6 @@
 """The commands that run one experiment: the default, `run`, `attack poisoning`."""
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -45,8 +46,22 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
 
 
 def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
-    """The experiment of a TOML file with `--set` assignments carried out."""
-    return config.parse(config.override(config.read(file), changes))
+    """The experiment of a TOML file with `--set` assignments carried out.
+
+    Raises:
+        UserError: the file or a change is wrong, the file holds no key at all, or joins a cluster.
+    """
+    values = config.read(file)
+    if not values:
+        raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
+    backend = values.get("backend")
+    address = backend.get("address") if isinstance(backend, dict) else None
+    # Whoever joins a cluster computes what it says: a file, which others may have made, does not decide that.
+    if address and not any(change.startswith(("backend.address=", "backend=")) for change in changes):
+        raise UserError(
+            f"backend.address in {file} is not allowed: only --address on the command line joins a cluster"
+        )
+    return config.parse(config.override(values, changes))
 
 
 def run_file(
@@ -132,7 +147,9 @@ class _resumable:
     def __exit__(self, kind: Optional[type], *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
             words = ["run", "--resume", self.folder.path, *self.data_option]
-            self.say("\nstopped; go on with\n  " + command_line(*words))
+            # A signal may come because the terminal is closed; then there is nobody to tell.
+            with contextlib.suppress(OSError):
+                self.say("\nstopped; go on with\n  " + command_line(*words))
 
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:

@@ -1,6 +1,10 @@
 """What a user did wrong, in one line."""
 
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Mapping
+
+# Characters of a value in a message.
+LONGEST = 60
 
 
 class UserError(ValueError):
@@ -17,7 +21,7 @@ class BadField(UserError):
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
-        super().__init__(f"{field} = {value!r} is not allowed: {allowed}")
+        super().__init__(f"{field} = {shown(value)} is not allowed: {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
@@ -27,3 +31,42 @@ def require(condition: bool, field: str, value: Any, allowed: str) -> None:
     """Raise BadField unless the condition holds. Comparisons with NaN are false, so NaN never passes."""
     if not condition:
         raise BadField(field, value, allowed)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: its repr, shortened.
+
+    >>> shown("x" * 1000)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ... xxxxxxxxxxxxxxx'"
+    >>> shown(-(10**5000))
+    'a negative number of over 4,000 digits'
+    """
+    # Python writes out no longer number since 3.7.14, and takes long for it before.
+    if isinstance(value, int) and value.bit_length() > 13_300:
+        return "a {}number of over 4,000 digits".format("negative " if value < 0 else "")
+    if isinstance(value, PurePath):  # of which a part is of no use
+        return brief(repr(str(value)), 255)
+    try:
+        return brief(repr(value))
+    except (RecursionError, ValueError):  # nested too deep, or such a number inside
+        return f"a {type(value).__name__}, too long or too deep to show"
+
+
+def brief(text: str, longest: int = LONGEST) -> str:
+    """A text shortened to so many characters, its middle left out."""
+    return text if len(text) <= longest else text[: longest - 21] + " ... " + text[-16:]
+
+
+def one_line(text: str) -> str:
+    """A text as one line of printable characters, the others escaped.
+
+    >>> one_line("no such file:  a\\n b\\0")
+    'no such file: a b\\\\x00'
+    """
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def name_in(registry: Mapping[str, type], part: Any) -> str:
+    """What a config calls a part: its name in the registry, or that of its class where it stands in none."""
+    return next((name for name, cls in registry.items() if cls is type(part)), type(part).__name__)

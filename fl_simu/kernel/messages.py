@@ -20,12 +20,14 @@ class Ready(NamedTuple):
     Args:
         time_s: virtual time.
         version: number of aggregations behind that model; 0 is the initial one.
-        ues: the UEs drawn for the next round.
+        ues: the UEs drawn for the next round, in the order in which they were drawn.
+        others: all other UEs, in the order in which they would be drawn after them.
     """
 
     time_s: float
     version: int
     ues: Tuple[int, ...]
+    others: Tuple[int, ...] = ()
 
 
 class UploadStarted(NamedTuple):
@@ -72,7 +74,10 @@ class Woke(NamedTuple):
 
 
 class Broadcast(NamedTuple):
-    """Send the global model to these UEs, let them train, and schedule their uploads."""
+    """Send the global model to these UEs, let them train, and schedule their uploads.
+
+    Of uploads that arrive at the same moment, that of the UE which is named first here arrives first.
+    """
 
     ues: Tuple[int, ...]
 

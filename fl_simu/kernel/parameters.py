@@ -40,14 +40,35 @@ def structure_of(params: Params) -> Structure:
     return tuple(TensorSpec(name, tuple(tensor.shape), tensor.dtype) for name, tensor in params.items())
 
 
+def require_alike(params: Params, wanted: Params, what: str) -> None:
+    """Raise ValueError unless the params have the names, shapes and dtypes that are wanted, and are finite."""
+    missing = [name for name in wanted if name not in params]
+    unknown = [name for name in params if name not in wanted]
+    if missing or unknown:
+        lacks = f"lacks {missing[0]}" if missing else f"has {unknown[0]}"
+        raise ValueError(f"{what} {lacks[:100]}")
+    for name, tensor in wanted.items():
+        if (params[name].shape, params[name].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(f"{name} of {what} has another shape or type")
+    if not all_finite(params):
+        raise ValueError(f"{what} is not finite")
+
+
 def difference(params: Params, reference: Params) -> Params:
-    """params - reference, tensor by tensor."""
-    return {name: tensor - reference[name] for name, tensor in params.items()}
+    """params - reference, tensor by tensor; of booleans whether they differ."""
+    return {name: _less(tensor, reference[name]) for name, tensor in params.items()}
+
+
+def _less(one: Tensor, other: Tensor) -> Tensor:
+    return one ^ other if one.dtype is torch.bool else one - other
 
 
 def total(params: Params, reference: Params) -> Params:
     """reference + params, tensor by tensor: the inverse of `difference` up to rounding."""
-    return {name: reference[name] + tensor for name, tensor in params.items()}
+    return {
+        name: reference[name] ^ tensor if tensor.dtype is torch.bool else reference[name] + tensor
+        for name, tensor in params.items()
+    }
 
 
 def all_finite(params: Params) -> bool:

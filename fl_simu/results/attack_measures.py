@@ -3,7 +3,22 @@
 from statistics import mean
 from typing import Any, Mapping, Optional
 
+from fl_simu.results.values import count, items, number
+
 Measures = Mapping[str, Any]
+
+
+def require_measures(value: Any) -> None:
+    """Raise TypeError or KeyError unless these are measures, as docs/run-folder.md describes them."""
+    number(value["spread"])
+    for distance in items(value["distances"]):
+        number(distance)
+    if {"wanted", "predicted", "confidence"} & set(value):
+        columns = [items(value[name]) for name in ("wanted", "predicted", "confidence")]
+        if not columns[0] or len({len(column) for column in columns}) > 1:
+            raise TypeError("not an entry a target")
+        for wanted, predicted, chance in zip(*columns):
+            count(wanted), count(predicted), number(chance)
 
 
 def is_targeted(measures: Measures) -> bool:

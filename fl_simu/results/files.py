@@ -4,10 +4,12 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Iterable, Iterator, Union
 
 from fl_simu.kernel.errors import UserError
 
@@ -95,7 +97,7 @@ def write_atomically(path: PathLike, data: bytes) -> None:
         # Renaming onto a device such as /dev/null would remove the device.
         if target.exists() and not target.is_file():
             raise OSError(errno.EINVAL, "it is a folder or a device, not a file")
-        temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+        temporary = target.parent / f".{os.getpid()}.{secrets.token_hex(8)}.tmp"
         try:
             _write_durably(temporary, data)
             os.replace(str(temporary), str(target))
@@ -103,6 +105,44 @@ def write_atomically(path: PathLike, data: bytes) -> None:
             _remove_if_there(temporary)
             raise
         _sync_folder(target.parent)
+
+
+def remove_leftovers(folders: Iterable[PathLike]) -> None:
+    """Remove what writers left in these folders, of which some may be missing, when they were killed."""
+    for path in leftovers(folders):
+        _remove_if_there(path)
+
+
+def leftovers(folders: Iterable[PathLike]) -> Iterator[Path]:
+    """The temporary files of writers that are no more."""
+    for folder in map(Path, folders):
+        for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+            name = re.match(r"\.(\d{1,9})\.[0-9a-f]{16}\.tmp$", path.name)
+            if name and not _runs(int(name.group(1))):
+                yield path
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def refuse_links(folder: PathLike) -> None:
+    """A folder that somebody else made must not lead out of itself.
+
+    Raises:
+        UserError: it holds a symbolic link; it cannot be read.
+    """
+    for place, folders, names in os.walk(os.fspath(folder)):
+        for name in [*folders, *names]:
+            path = os.path.join(place, name)
+            if os.path.islink(path):
+                raise UserError(f"{path} is a link: what a run left behind is read and written in its own folder")
 
 
 def write_text(path: PathLike, text: str) -> None:
@@ -115,6 +155,19 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(finite_or_none(value), indent=2, allow_nan=False) + "\n")
 
 
+def read_bytes(path: PathLike) -> bytes:
+    """The content of a file.
+
+    Raises:
+        UserError: it cannot be read, or is a folder or a device.
+    """
+    with told_in_one_line(path, "read"):
+        # Whoever opens a pipe to read waits until somebody writes.
+        if not stat.S_ISREG(os.stat(os.fspath(path)).st_mode):
+            raise OSError(errno.EINVAL, "it is a folder or a device, not a file")
+        return Path(path).read_bytes()
+
+
 def read_json(path: PathLike) -> Any:
     """The value in a JSON file.
 
@@ -122,9 +175,11 @@ def read_json(path: PathLike) -> Any:
         UserError: the file cannot be read.
         ValueError: it holds no JSON.
     """
-    with told_in_one_line(path, "read"):
-        text = Path(path).read_text(encoding="utf-8")
-    return json.loads(text)
+    data = read_bytes(path)
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def append_durably(path: PathLike, data: bytes) -> None:

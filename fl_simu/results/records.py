@@ -1,22 +1,26 @@
 """What a run has to tell: one record a round, a log that survives a crash, and a summary."""
 
+import hashlib
 import json
 import math
 import os
 from dataclasses import dataclass, field, fields
-from operator import index
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import UserError, require
+from fl_simu.results.attack_measures import require_measures
 from fl_simu.results.files import (
     PathLike,
     append_durably,
     finite_or_none,
+    read_bytes,
+    read_json,
     told_in_one_line,
     write_atomically,
     write_json,
 )
+from fl_simu.results.values import count, items, number, text
 
 ACCEPTED = ("full", "base", "none")
 _ONE_OF_THESE = "one of " + ", ".join(ACCEPTED)
@@ -111,14 +115,14 @@ class RoundRecord:
         """
         try:
             value = json.loads(line)
-            for name in ("time_s", "accuracy", "loss", "wall_time_s"):
-                value[name] = _number(value[name])
-            value["round"] = index(value["round"])
-            value["downlink_bits"] = index(value["downlink_bits"])
-            value["ues"] = tuple(_read_outcome(outcome) for outcome in value["ues"])
-            return RoundRecord(**value)
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"not a record of a round: {error!r}") from error
+            numbers = {name: number(value[name]) for name in ("time_s", "accuracy", "loss", "wall_time_s")}
+            counts = {name: count(value[name]) for name in ("round", "uplink_bits", "downlink_bits")}
+            outcomes = tuple(_read_outcome(outcome) for outcome in value["ues"])
+            if "attack" in value:
+                require_measures(value["attack"])
+            return RoundRecord(**{**value, **numbers, **counts, "ues": outcomes})
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a record of a round: {type(error).__name__}") from error
 
 
 def _plain_outcome(outcome: UeOutcome) -> Dict[str, Any]:
@@ -134,14 +138,11 @@ def _plain_outcome(outcome: UeOutcome) -> Dict[str, Any]:
 
 
 def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
-    delays_s = tuple(_number(delay_s) for delay_s in value["delays_s"])
-    whole = {"ue": index(value["ue"]), "bits": index(value["bits"])}
-    times = {name: _number(value[name]) for name in ("compute_s", "download_s")}
-    return UeOutcome(**dict(value, delays_s=delays_s, **times, **whole))
-
-
-def _number(value: Optional[float]) -> float:
-    return math.nan if value is None else float(value)
+    delays_s = tuple(number(delay_s) for delay_s in items(value["delays_s"]))
+    whole = {"ue": count(value["ue"]), "bits": count(value["bits"])}
+    times = {name: number(value[name]) for name in ("compute_s", "download_s")}
+    words = {name: text(value[name]) for name in ("accepted", "reason")}
+    return UeOutcome(**{**value, "delays_s": delays_s, **times, **whole, **words})
 
 
 class RoundLog:
@@ -153,6 +154,7 @@ class RoundLog:
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
+        self._hash: Optional[Any] = None
 
     def append(self, record: RoundRecord) -> None:
         """Add a record and bring it to the disk.
@@ -162,7 +164,11 @@ class RoundLog:
         """
         if not self._ends_whole():
             self.truncate(len(self.read()))
-        append_durably(self.path, record.to_line().encode("ascii") + b"\n")
+        line = record.to_line().encode("ascii") + b"\n"
+        if self._hash is None:
+            self._hash = hashlib.sha256(self._content())
+        append_durably(self.path, line)
+        self._hash.update(line)
 
     def read(self) -> List[RoundRecord]:
         """Return the records in order; none when there is no file. A half-written last line is left out.
@@ -170,7 +176,17 @@ class RoundLog:
         Raises:
             UserError: the file cannot be read, or a line before the last is damaged; it names the line.
         """
-        return [self._parse(line, number) for number, line in enumerate(self._whole_lines(), start=1)]
+        return [self._parse(line, at) for at, line in enumerate(self._whole_lines(), start=1)]
+
+    def digest(self, rounds: Optional[int] = None) -> str:
+        """The SHA-256 of the first `rounds` lines, or of all that this log has appended to.
+
+        Raises:
+            UserError: the file cannot be read, or holds fewer records.
+        """
+        if rounds is None:
+            return (self._hash or hashlib.sha256(self._content())).hexdigest()
+        return hashlib.sha256(b"".join(line + b"\n" for line in self._first(rounds))).hexdigest()
 
     def truncate(self, rounds: int) -> None:
         """Keep the first `rounds` records, byte for byte, and drop the rest and any half-written line.
@@ -178,13 +194,18 @@ class RoundLog:
         Raises:
             UserError: the file holds fewer records, one of those to keep is damaged, or it cannot be written.
         """
+        lines = self._first(rounds)
+        for at, line in enumerate(lines, start=1):
+            self._parse(line, at)
+        write_atomically(self.path, b"".join(line + b"\n" for line in lines))
+        self._hash = None
+
+    def _first(self, rounds: int) -> List[bytes]:
         require(rounds >= 0, "rounds", rounds, "0 or more")
         lines = self._whole_lines()
         if len(lines) < rounds:
             raise UserError(f"{self.path} holds {len(lines)} rounds, fewer than the {rounds} to keep")
-        for number, line in enumerate(lines[:rounds], start=1):
-            self._parse(line, number)
-        write_atomically(self.path, b"".join(line + b"\n" for line in lines[:rounds]))
+        return lines[:rounds]
 
     def _ends_whole(self) -> bool:
         with told_in_one_line(self.path, "read"):
@@ -196,17 +217,25 @@ class RoundLog:
 
     def _content(self) -> bytes:
         with told_in_one_line(self.path, "read"):
-            return self.path.read_bytes() if self.path.exists() else b""
+            there = self.path.exists()
+        return read_bytes(self.path) if there else b""
 
     def _whole_lines(self) -> List[bytes]:
         # The newline is written last, so what follows the last one was cut off.
         return self._content().split(b"\n")[:-1]
 
-    def _parse(self, line: bytes, number: int) -> RoundRecord:
+    def _parse(self, line: bytes, at: int) -> RoundRecord:
         try:
-            return RoundRecord.from_line(line.decode("ascii"))
+            record = RoundRecord.from_line(line.decode("ascii"))
         except ValueError as error:
-            raise UserError(f"{self.path}, line {number}: not a record of a round") from error
+            raise UserError(f"{self.path}, line {at}: not a record of a round") from error
+        if record.round != at:
+            raise UserError(f"{self.path}, line {at}: the record of round {record.round}")
+        return record
+
+
+_COUNTS = ("rounds", "ues", "uplink_bits", "downlink_bits", "accepted_full", "accepted_base", "rejected")
+_NUMBERS = ("final_accuracy", "final_loss", "virtual_time_s", "wall_time_s")
 
 
 @dataclass(frozen=True)
@@ -256,6 +285,29 @@ class Summary:
             UserError: the file cannot be written.
         """
         write_json(path, self.as_dict())
+
+    @staticmethod
+    def read(path: PathLike) -> "Summary":
+        """The summary in a file that `write` wrote.
+
+        Raises:
+            UserError: the file cannot be read, or holds no summary.
+        """
+        try:
+            value = read_json(path)
+            words = {name: text(value[name]) for name in ("name", "backend", "stack", "model_sha256")}
+            counts = {name: count(value[name]) for name in _COUNTS}
+            numbers = {name: number(value[name]) for name in _NUMBERS}
+            seed = value["seed"]
+            if isinstance(seed, bool) or not isinstance(seed, int):
+                raise TypeError("no seed")
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            key = f" at {error}" if isinstance(error, KeyError) else ""
+            raise UserError(f"{path} is damaged{key}: it is not what a run came to") from None
+        own = {**words, **counts, **numbers, "seed": seed}
+        return Summary(**own, facts={name: fact for name, fact in value.items() if name not in own})
 
 
 def summarise(

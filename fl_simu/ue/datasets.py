@@ -15,7 +15,16 @@ import torch.nn.functional as F
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.ue.downloads import FILES, DataUnavailable, FileSet, cache, fetch_files, find
-from fl_simu.ue.image_files import Chunk, batches, check_labels, read_batch, read_idx, told_as_damage
+from fl_simu.ue.image_files import (
+    Chunk,
+    batches,
+    check_labels,
+    plain_labels,
+    read_arrays,
+    read_batch,
+    read_idx,
+    told_as_damage,
+)
 
 __all__ = [
     "DATASETS", "Cifar10", "Cifar100", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
@@ -203,10 +212,12 @@ class _CifarSet(ImageSet):
 
     def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
         names = (*self.train_batches, self.test_batch)
-        chunks = {}
+        chunks, pixels = {}, int(np.prod(self.shape))
+        # Python 3 may write a pixel as two bytes; labels and file names come to less than 300 bytes an image.
+        most = sum(self.sizes) * (2 * pixels + 300)
         with told_as_damage(path):
-            for name, stream in batches(path, names):
-                chunks[name] = read_batch(stream, int(np.prod(self.shape)), self.label_key)
+            for name, stream in batches(path, names, most):
+                chunks[name] = read_batch(stream, pixels, self.label_key)
                 check_labels(path / name, chunks[name][1], self.classes)
             missing = [name for name in names if name not in chunks]
             if missing:
@@ -253,8 +264,9 @@ class Cifar100(_CifarSet):
     def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
         if path.suffix != ".npz":
             return super()._read_parts(path)
-        with told_as_damage(path), np.load(str(path), allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"].astype(np.int64)
+        with told_as_damage(path):
+            arrays = read_arrays(path, most=2 * 1000 * 32 * 32 * 3)
+            images, labels = arrays["images"], plain_labels(arrays["labels"])
             if images.shape != (1000, 32, 32, 3) or images.dtype != np.uint8 or labels.shape != (1000,):
                 raise UserError(f"{path}: not 1000 RGB images of 32x32 bytes with a label each")
         check_labels(path, labels, self.classes)

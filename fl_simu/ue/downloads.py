@@ -126,7 +126,7 @@ def roots(data_dir: Optional[Path] = None) -> List[Path]:
     """
     given = [Path(root).expanduser() for root in (data_dir, os.environ.get("FL_SIMU_DATA"), cache()) if root]
     exists = data_dir is None or os.path.isdir(str(given[0]))
-    require(exists, "data_dir", str(data_dir), "it must be a folder that exists")
+    require(exists, "data_dir", data_dir, "it must be a folder that exists")
     return given
 
 

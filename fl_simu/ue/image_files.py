@@ -7,15 +7,22 @@ import pickle
 import posixpath
 import struct
 import tarfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, Callable, ClassVar, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, one_line
 
 # Pixels, one row an image of C*H*W numbers, and labels (n,).
 Chunk = Tuple[np.ndarray, np.ndarray]
+
+MOST_MEMBERS = 100
+
+# What the readers raise of bytes that are not as they must be.
+DAMAGE = (ValueError, KeyError, EOFError, struct.error, zlib.error, tarfile.TarError, pickle.UnpicklingError)
 
 
 def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> np.ndarray:
@@ -41,30 +48,52 @@ def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> 
         if tuple(held) != shape:
             raise UserError(f"{path}: holds {_by(held)} items, expected {_by(shape)}")
         kept = np.empty((shape[0] if rows is None else rows, *shape[1:]), np.uint8)
-        size, expected = _read_to_end(stream, kept), int(np.prod(shape))
+        expected = int(np.prod(shape))
+        size = _read_to_end(stream, kept, expected)
         if size != expected:
-            raise UserError(f"{path}: {size} bytes of data, expected {expected}")
+            found = f"over {expected}" if size > expected else str(size)
+            raise UserError(f"{path}: {found} bytes of data, expected {expected}")
     return kept
 
 
-def _read_to_end(stream: IO[bytes], kept: np.ndarray) -> int:
+def _read_to_end(stream: IO[bytes], kept: np.ndarray, expected: int) -> int:
+    """Fill what is kept; return how many bytes there are. One too many is enough to know."""
     view, size = kept.data.cast("B"), 0
-    for piece in iter(lambda: stream.read(1 << 20), b""):
+    while size <= expected:
+        piece = stream.read(min(1 << 20, expected + 1 - size))
+        if not piece:
+            break
         head = piece[: max(0, len(view) - size)]
         view[size : size + len(head)] = head
         size += len(piece)
     return size
 
 
-class ArrayUnpickler(pickle.Unpickler):
+def _encoded(text: str, coding: str) -> bytes:
+    """Bytes as Python 3 writes them into a pickle that Python 2 can read."""
+    if coding != "latin1":
+        raise pickle.UnpicklingError(f"bytes written as {coding!r}, and no image file is")
+    return text.encode(coding)
+
+
+# Not the C class: a number in a file must not decide how much memory is taken.
+class ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     """Reads plain data and numpy arrays, and refuses to load any other class or function."""
 
     ALLOWED: ClassVar[Dict[Tuple[str, str], Any]] = {
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
+        # An array is made empty, and gets its shape together with its bytes.
+        **dict.fromkeys(
+            ((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+            lambda cls, shape, code: np.empty(0, np.uint8),
+        ),
+        **dict.fromkeys(
+            ((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+            lambda buffer, dtype, shape, order: np.frombuffer(buffer, dtype).reshape(shape, order=order),
+        ),
+        ("numpy", "ndarray"): None,
         # Old pickles give align and copy as integers, which numpy 2.4 warns of; both are without effect here.
         ("numpy", "dtype"): lambda code, align=False, copy=False: np.dtype(code),
+        ("_codecs", "encode"): _encoded,
     }
 
     def find_class(self, module: str, name: str) -> Any:
@@ -73,45 +102,149 @@ class ArrayUnpickler(pickle.Unpickler):
         return self.ALLOWED[module, name]
 
 
-def read_batch(stream: IO[bytes], pixels: int, label_key: str) -> Chunk:
-    """One pickled CIFAR batch, of Python 2 or 3: uint8 (n, pixels) and int64 labels (n,)."""
-    raw = ArrayUnpickler(stream, encoding="bytes").load()
-    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in raw.items()}
-    images, labels = fields["data"], np.array(fields[label_key], np.int64)
-    if images.dtype != np.uint8 or images.shape != (len(labels), pixels):
-        raise ValueError(f"{_by(images.shape)} {images.dtype} pixels for {len(labels)} labels")
+class Limited:
+    """A stream of at most so many bytes, which refuses to be read further.
+
+    Args:
+        stream: what is read.
+        most: bytes.
+    """
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self._stream, self._left, self._most = stream, most, most
+
+    def read(self, size: int = -1) -> bytes:
+        # Of what is asked for no more than one byte beyond the limit is fetched.
+        wanted = self._left + 1 if size < 0 else min(size, self._left + 1)
+        return self._counted(self._stream.read(wanted))
+
+    def readline(self) -> bytes:
+        return self._counted(self._stream.readline(self._left + 1))
+
+    def _counted(self, piece: bytes) -> bytes:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ValueError(f"over {self._most:,} bytes, more than such a file holds")
+        return piece
+
+
+def read_batch(stream: Any, pixels: int, label_key: str) -> Chunk:
+    """One pickled CIFAR batch, of Python 2 or 3: uint8 (n, pixels) and int64 labels (n,).
+
+    Raises:
+        ValueError: it is none.
+    """
+    raw = _unpickled(stream)
+    if not isinstance(raw, dict):
+        raise ValueError(f"a {type(raw).__name__}, and no table of images and labels")
+    fields = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in raw.items()}
+    missing = [key for key in ("data", label_key) if key not in fields]
+    if missing:
+        raise ValueError("lacks " + " and ".join(missing))
+    images, labels = fields["data"], plain_labels(fields[label_key])
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (len(labels), pixels):
+        shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
+        raise ValueError(f"{_by(shape)} {dtype} pixels for {len(labels)} labels")
     return images, labels
 
 
-def batches(path: Path, names: Sequence[str]) -> Iterator[Tuple[str, IO[bytes]]]:
-    """The named members of a gzipped tar file, or files of a folder, as they come by: (name, open stream)."""
+def _unpickled(stream: Any) -> Any:
+    try:
+        return ArrayUnpickler(stream, encoding="bytes").load()
+    except (OSError, MemoryError, *DAMAGE):
+        raise
+    except Exception as error:  # what bytes make of an unpickler may be anything
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
+
+
+def plain_labels(labels: Any) -> np.ndarray:
+    """Labels as int64, shape (n,).
+
+    Raises:
+        ValueError: they are no plain list of whole numbers.
+    """
+    listed = isinstance(labels, (list, tuple)) and all(type(one) is int and abs(one) < 2**31 for one in labels)
+    if not listed and not (isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"):
+        raise ValueError("the labels are no plain list of whole numbers")
+    return np.array(labels, np.int64)
+
+
+def batches(path: Path, names: Sequence[str], most: int) -> Iterator[Tuple[str, Any]]:
+    """The named members of a gzipped tar file, or files of a folder, as they come by: (name, open stream).
+
+    Args:
+        path: the archive or the folder.
+        names: of the members.
+        most: bytes of all of them together.
+
+    Raises:
+        ValueError: there are more.
+    """
     if path.is_dir():
         for name in (name for name in names if os.path.exists(str(path / name))):
             with open(str(path / name), "rb") as stream:
-                yield name, stream
+                yield name, Limited(stream, most)
         return
-    with gzip.open(str(path)) as unzipped:
+    with gzip.open(str(path)) as whole:
+        unzipped: Any = Limited(whole, most)
         # Members are read in memory as they come by; nothing is extracted to a path.
         with tarfile.open(fileobj=unzipped, mode="r|") as archive:
-            for member in archive:
+            for count, member in enumerate(archive):
+                if count >= MOST_MEMBERS:
+                    raise ValueError(f"over {MOST_MEMBERS} members, more than such a file holds")
                 name = posixpath.basename(member.name)
                 content = archive.extractfile(member) if name in names and member.isfile() else None
                 if content is not None:
-                    yield name, content
+                    # A sparse member may be longer than what stands in the archive.
+                    yield name, Limited(content, most)
         while unzipped.read(1 << 20):  # to the end, where gzip checks its own checksum
             pass
 
 
+def read_arrays(path: Path, most: int) -> Dict[str, np.ndarray]:
+    """The arrays of an NPZ file.
+
+    Args:
+        path: the file.
+        most: bytes of all of them together.
+
+    Raises:
+        ValueError: it is none, or holds more.
+    """
+    with open(str(path), "rb") as file:
+        try:
+            if sum(member.file_size for member in zipfile.ZipFile(file).infolist()) > most:
+                raise ValueError(f"over {most:,} bytes, more than such a file holds")
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except OSError:
+            raise
+        except Exception as error:  # a header decides what numpy tries to make
+            raise ValueError(str(error)) from error
+
+
 @contextlib.contextmanager
 def told_as_damage(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into a UserError of one line that names it."""
+    """Turn what readers raise of bytes that are not as they must be into a UserError that names the file.
+
+    What the system says of a file is told as that; and what is no fault of the file stays what it is.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # zlib, struct, tarfile, pickle and numpy raise almost anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: damaged, or not what its name says: {reason[:200]}") from error
+    except OSError as error:
+        # gzip tells damage as an OSError without a number.
+        if error.errno is not None:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(_damaged(path, error)) from error
+    except DAMAGE as error:
+        raise UserError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = brief(one_line(str(error)), 120) or type(error).__name__
+    return f"{path}: damaged, or not what its name says: {reason}"
 
 
 def check_labels(path: Path, labels: np.ndarray, classes: int) -> None:

@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Callable, ClassVar, Dict, NamedTuple, Tuple, Type
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import name_in, require
+from fl_simu.uplink.codecs import CODECS
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import MAX_BITS, Layered
 
@@ -66,8 +67,8 @@ class BitRule(ABC):
 
     def check(self, codec: Codec) -> None:
         """Raise BadField unless the codec can take other bits."""
-        able, name = isinstance(codec, Layered), type(codec).__name__
-        require(able, "bits.name", type(self).__name__, f"codec {name} has no bits to choose; take affine")
+        able, allowed = isinstance(codec, Layered), f"{name_in(CODECS, codec)} has no bits to choose; take affine"
+        require(able, "bits.name", name_in(BITS, self), f"codec {allowed}")
 
 
 @dataclass(frozen=True)

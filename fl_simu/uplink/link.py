@@ -11,16 +11,19 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Sequence, Tuple
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import UserError, name_in, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
 from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.codecs import CODECS
+from fl_simu.uplink.codecs.base import EXACT, Codec
 from fl_simu.uplink.codecs.layered import Layered
 from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
+# Up to here float64 tells moments apart that lie a millisecond from each other.
+LATEST_S = 1e12
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ class Link:
         self.size.check(self.codec)
         self.delay.check(self.channel)
 
+    def check(self, structure: Structure) -> None:
+        """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
+        for spec in structure:
+            able = (*self.codec.floats, *EXACT)
+            names = ", ".join(map(str, able)).replace("torch.", "")
+            allowed = f"it carries {names}, and the model's tensor {spec.name} is {spec.dtype}"
+            require(spec.dtype in able, "codec.name", name_in(CODECS, self.codec), allowed)
+
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
@@ -100,10 +111,15 @@ class Link:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
 
         An upload that never begins (`start_s` infinite) never arrives.
+
+        Raises:
+            UserError: virtual time has gone on for too long.
         """
         sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
         if start_s == math.inf:
             return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
+        if start_s > LATEST_S:
+            raise UserError(f"virtual time has come to {start_s:g} s, and up to {LATEST_S:g} s can be simulated")
         loads_mbit = [self.size.load_mbit(size) for size in sizes]
         arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
         return Upload(ue, version, start_s, sizes, arrivals, bits)

@@ -17,15 +17,17 @@ from fl_simu.backends.torch_loop import Torch
 from fl_simu.cli import main
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import sha256
-from fl_simu.ue.models import MnistCnn
+from fl_simu.ue.models import Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
 
 SHAPE, CLASSES, UES, SEED = (1, 28, 28), 10, 8, 7
 
 
-def local_training(spec, loss=None, **options):
-    model = MnistCnn(dropout=0.25)
+CNN = MnistCnn(dropout=0.25)
+
+
+def local_training(spec, loss=None, model=CNN, **options):
     make = partial(model.build, SHAPE, CLASSES)
     options = {"batch_size": 16, "keep_optimizer_state": True, **options}
     return LocalTraining(make, loss or model.loss, Adam(), fast=spec.fast, **options)
@@ -42,9 +44,9 @@ def placed(spec, local):
     return backend
 
 
-def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, epochs=1):
+def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, **options):
     """Digests of all models of two rounds, and of an optimiser; `meanwhile` the UEs train in the second one."""
-    local = local_training(spec, epochs=epochs)
+    local = local_training(spec, **options)
     backend, params, digests = placed(spec, local), initial_params(local.make_module, SEED), []
     for round in range(2):
         backend.send(range(UES), params)
@@ -67,10 +69,11 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def test_neither_the_number_of_actors_nor_the_order_matters(one_thread, running_ray):
-    wanted = two_rounds(Torch())
-    assert two_rounds(Ray(actors=1)) == wanted
-    assert two_rounds(Ray(actors=2), order=[5, 0, 7, 1, 6, 2, 4, 3]) == wanted
+@pytest.mark.parametrize("model", [CNN, Mlp((16,), batch_norm=True)], ids=["cnn", "batch norm"])
+def test_neither_the_number_of_actors_nor_the_order_matters(model, one_thread, running_ray):
+    wanted = two_rounds(Torch(), model=model)
+    assert two_rounds(Ray(actors=1), model=model) == wanted
+    assert two_rounds(Ray(actors=2), order=[5, 0, 7, 1, 6, 2, 4, 3], model=model) == wanted
 
 
 def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):

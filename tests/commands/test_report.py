@@ -47,6 +47,7 @@ def two_runs(small, tmp_path):
     return tmp_path / "one", tmp_path / "<two>"
 
 
+@pytest.mark.figures
 def test_a_page_on_two_runs(two_runs, tmp_path):
     file = tmp_path / "sub" / "page.html"
     assert main(["report", *map(str, two_runs), "--out", str(file)]) == 0

@@ -10,6 +10,9 @@ from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.coordinator import Observer
 from fl_simu.results.attack_measures import confidence, hit, ratio
 
+# What is run once serves several tests.
+pytestmark = pytest.mark.xdist_group("adversarial_lens")
+
 # The quick size of adversarial_lens on scikit-learn's digits.
 DIGITS = {"data": {"name": "digits", "scale": "unit"}, "training": {"epochs": 5, "batch_size": 20}, "rounds": 5}
 
@@ -43,6 +46,7 @@ def boosted():
     return run("boosting")
 
 
+@pytest.mark.experiments
 def test_boosting_gets_its_target_at_once_and_at_first_nothing_else(boosted, benign):
     assert confidence(boosted[0].attack) > 0.99
     assert benign[0].accuracy > 0.6
@@ -50,6 +54,7 @@ def test_boosting_gets_its_target_at_once_and_at_first_nothing_else(boosted, ben
     assert boosted[0].accuracy < 0.15
 
 
+@pytest.mark.experiments
 def test_alternating_minimisation_keeps_the_accuracy_and_is_harder_to_tell(boosted, benign):
     records = run("alternating minimisation")
     assert records[-1].accuracy > benign[-1].accuracy - 0.06
@@ -57,6 +62,7 @@ def test_alternating_minimisation_keeps_the_accuracy_and_is_harder_to_tell(boost
     assert 1 < far < farther / 2
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("rule", ["krum", "median"])
 def test_robust_rules_keep_a_boosted_target_away(rule, benign):
     records = run("boosting", aggregation=rule)
@@ -64,6 +70,7 @@ def test_robust_rules_keep_a_boosted_target_away(rule, benign):
     assert records[-1].accuracy > benign[-1].accuracy - 0.06
 
 
+@pytest.mark.experiments
 def test_a_boosted_update_survives_two_bits():
     assert confidence(run("boosting", codec={"name": "affine", "base_bits": 2})[0].attack) > 0.99
 

@@ -9,7 +9,10 @@ from fl_simu import studies
 from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.coordinator import Observer
 
-pytestmark = pytest.mark.skipif(not os.environ.get("FL_SIMU_DATA"), reason="FL_SIMU_DATA names no folder")
+pytestmark = [
+    pytest.mark.experiments,
+    pytest.mark.skipif(not os.environ.get("FL_SIMU_DATA"), reason="FL_SIMU_DATA names no folder"),
+]
 
 
 class Records(list, Observer):

@@ -7,6 +7,7 @@ import pytest
 from fl_simu.scripts import Setup, run_script
 
 pytest.importorskip("skimage")
+pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("gradient_leakage")]
 
 
 @pytest.fixture(scope="module")

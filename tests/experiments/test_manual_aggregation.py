@@ -46,6 +46,7 @@ def test_the_notes_test_loop_prints_before_it_ends_and_divides_too_often():
     assert loss == pytest.approx(16 / size, rel=1e-2)
 
 
+@pytest.mark.experiments
 def test_the_users_of_the_notes_are_one_user(tmp_path):
     if not any(row.name == Mnist.name and row.present for row in presence()):
         pytest.skip("needs MNIST; FL_SIMU_DATA may say where it is")

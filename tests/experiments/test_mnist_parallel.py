@@ -9,6 +9,9 @@ from fl_simu.kernel.parameters import sha256
 from fl_simu.ue.datasets import Digits
 from fl_simu.ue.optimizers import Sgd
 
+# What is found once serves several tests.
+pytestmark = pytest.mark.xdist_group("mnist_parallel")
+
 experiment = scripts.load("mnist_parallel")
 
 ROUNDS = 4
@@ -40,6 +43,7 @@ def findings():
     return experiment.find(experiment.Site(Digits(640, 200).load(), LARGE, 16), ROUNDS, lambda line: None)
 
 
+@pytest.mark.experiments
 def test_the_average_of_two_starts_is_far_below_the_better_and_that_of_fedavg_is_not(findings):
     lost = {}
     for name in (experiment.PUZZLE, experiment.FEDAVG):
@@ -49,6 +53,7 @@ def test_the_average_of_two_starts_is_far_below_the_better_and_that_of_fedavg_is
     assert lost[experiment.FEDAVG] < 0.05
 
 
+@pytest.mark.experiments
 def test_halfway_between_two_orders_of_the_same_units_it_is_as_bad(findings):
     line = findings.between[experiment.REORDERED]
     assert line[0] == line[-1] and line[len(line) // 2] < line[0] - 0.15
@@ -63,6 +68,7 @@ def test_halfway_between_two_orders_of_the_same_units_it_is_as_bad(findings):
     assert torch.allclose(*outputs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.experiments
 def test_arms_share_what_they_have_in_common(findings):
     """Alice never hears of Bob where the average is kept, and all models sent back are one."""
     arms = findings.outcomes

@@ -1,13 +1,9 @@
 """The notes' example on MNIST: what syft's federated loader does with a model, beside plain torch."""
 
-import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+import torch
 
 from fl_simu import scripts
 from fl_simu.kernel.installation import syft_installed
@@ -15,12 +11,15 @@ from fl_simu.kernel.parameters import sha256
 from fl_simu.pointers import install
 from fl_simu.ue.datasets import Digits
 
+pytestmark = pytest.mark.xdist_group("mnist_sequential")
+
 DATA = Digits(700, 50)
 EPOCHS = 2
 
 
-def both_ways():
+def both_ways(pipe):
     """Plain torch before anything is hooked, then the experiment, and the workers that its loader visits."""
+    torch.set_num_threads(1)
     if not syft_installed():
         install()
     module, data, lines = scripts.load("mnist_sequential"), DATA.load(), []
@@ -33,27 +32,19 @@ def both_ways():
     halves = syft.BaseDataset(data.train.images, data.train.labels).federate(workers)
     loader = syft.FederatedDataLoader(halves, batch_size=64, shuffle=True)
     visited = [images.location.id for images, _ in loader]
-    return {
-        "plain": sha256(plain),
-        "syft": sha256(params),
-        "visited": visited,
-        "last": vars(epochs[-1]),
-        "lines": lines,
-    }
+    told = {"plain": sha256(plain), "syft": sha256(params), "visited": visited}
+    pipe.send({**told, "last": vars(epochs[-1]), "lines": lines})
 
 
 @pytest.fixture(scope="module")
-def found():
-    environment = dict(
-        os.environ,
-        PYTHONPATH=str(Path(__file__).resolve().parents[2]),
-        OMP_NUM_THREADS="1",
-        PYTHONWARNINGS="ignore",
-    )
-    ended = subprocess.run(
-        [sys.executable, __file__], env=environment, stdout=subprocess.PIPE, timeout=240, check=True
-    )
-    return json.loads(ended.stdout.decode().splitlines()[-1])
+def found(forked):
+    here, there = forked.Pipe(duplex=False)
+    process = forked.Process(target=both_ways, args=(there,))
+    process.start()
+    there.close()
+    found = here.recv()
+    process.join()
+    return found
 
 
 def test_it_is_plain_sgd_over_one_half_after_the_other_bit_for_bit(found):
@@ -83,7 +74,3 @@ def test_the_notes_own_numbers_agree_with_themselves():
     # The notes' line of progress, from their own sizes: batch 930 of ceil(60000 / 64).
     batches = math.ceil(60000 / 64)
     assert (930 * 64, batches * 64, f"{100 * 930 / batches:.6f}") == (59520, 60032, "99.147122")
-
-
-if __name__ == "__main__":
-    print(json.dumps(both_ways()))

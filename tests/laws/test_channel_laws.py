@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField
@@ -26,9 +26,11 @@ from fl_simu.uplink.channels.uniform import Uniform
 from fl_simu.uplink.delays import DELAYS, Integrated, RateAtStart
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-traces-"))
-(FOLDER / "packets").write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
+PACKETS = str(FOLDER / "packets")
+Path(PACKETS).write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
 (FOLDER / "rates").write_text("0 5.0\n1.5 0.0\n2.0 40.0\n6.25 1.0\n")
 
+OUTAGES = Markov(tick_s=0.05, bad_mbps=0.0)
 SETTINGS = {
     "constant": [Constant(), Constant(0.001)],
     "uniform": [Uniform(), Uniform(0.0, 5.0)],
@@ -36,9 +38,9 @@ SETTINGS = {
     "random_walk": [RandomWalk(), RandomWalk(tick_s=0.01, step="normal", low_mbps=0.0, high_mbps=20.0)],
     "notes_walk": [NotesWalk()],
     "gauss_markov": [GaussMarkov(), GaussMarkov(tick_s=0.1, mean_mbps=5.0, memory=0.99), GaussMarkov(memory=0.0)],
-    "markov": [Markov(), Markov(tick_s=0.05, bad_mbps=0.0)],
+    "markov": [Markov(), OUTAGES],
     "fading": [Fading(), Fading(path_loss="uma", rician_k_db=6.0), Fading(tick_s=0.001, path_loss="umi")],
-    "trace": [Trace(str(FOLDER / "packets")), Trace(str(FOLDER / "rates")), Trace(str(FOLDER), offset="none")],
+    "trace": [Trace(PACKETS), Trace(str(FOLDER / "rates")), Trace(str(FOLDER), offset="none")],
 }
 CASES = [
     pytest.param(channel, id=f"{name} {number}")
@@ -47,8 +49,8 @@ CASES = [
 ]
 # The notes' walk may go below 0: it is the named exception to the laws below.
 LAWFUL = [case for case in CASES if not isinstance(case.values[0], NotesWalk)]
-# Packets that a load does not fill are lost to the next upload, so their loads do not add up exactly.
-ADDITIVE = [case for case in LAWFUL if not isinstance(case.values[0], Trace)]
+# Packets that an upload does not fill are lost to the next one, so their uploads do not add up exactly.
+ADDITIVE = [case for case in LAWFUL if case.values[0] not in (Trace(PACKETS), Trace(str(FOLDER), offset="none"))]
 RULES = [rule() for rule in DELAYS.values()]
 RULED = [
     pytest.param(rule, case.values[0], id=f"{name} {case.id}")
@@ -139,14 +141,35 @@ def test_rate_at_start_is_size_over_rate(channel, ue, start_s, loads, span_s):
     assert carried == pytest.approx(max(0.0, rate_mbps) * span_s, abs=1e-9 * max(1.0, abs(rate_mbps)))
 
 
+@pytest.mark.parametrize("channel", LAWFUL)
+@given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)))
+def test_two_layers_of_an_upload_arrive_as_one(channel, ue, start_s, loads):
+    both = Integrated().arrivals_s(channel, 1, ue, 0, start_s, loads)[-1]
+    assert both == pytest.approx(Integrated().arrivals_s(channel, 1, ue, 0, start_s, [sum(loads)])[0], rel=1e-9)
+
+
 @pytest.mark.parametrize("channel", ADDITIVE)
 @given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)))
+# These loads end with a tick: what rounding leaves of the second one must not wait for the end of an outage.
+@example(ue=1, start_s=0.0, loads=(98.0, 100.0))
+@example(ue=3, start_s=1.0, loads=(98.0, 100.0))
+@example(ue=11, start_s=0.0, loads=(98.0, 100.0))
 def test_two_loads_after_each_other_arrive_as_one(channel, ue, start_s, loads):
-    first, both = Integrated().arrivals_s(channel, 1, ue, 0, start_s, loads)
     whole = Integrated().arrivals_s(channel, 1, ue, 0, start_s, [sum(loads)])[0]
-    assert both == pytest.approx(whole, rel=1e-9)
     if whole < math.inf:
+        (first,) = Integrated().arrivals_s(channel, 1, ue, 0, start_s, loads[:1])
         assert Integrated().arrivals_s(channel, 1, ue, 0, first, [loads[1]])[0] == pytest.approx(whole, rel=1e-9)
+        pieces = channel.pieces(1, ue, 0, first)
+        assert arrivals_over(pieces, first, loads[1:])[0] == pytest.approx(whole, rel=1e-9)
+
+
+def test_98_and_100_mbit_arrive_with_the_tick_that_takes_their_last_bit():
+    # 198 Mbit are 66 good ticks of 3 Mbit; the 66th ends at 5.70 s, and the next good one at 5.90 s.
+    good = [rate_mbps > 0 for rate_mbps, _ in itertools.islice(OUTAGES.pieces(1, 1, 0, 0.0), 118)]
+    assert sum(good[:114]) == 66 and good[113] and not any(good[114:117])
+    (first,) = Integrated().arrivals_s(OUTAGES, 1, 1, 0, 0.0, [98.0])
+    for start_s, load in ((0.0, 198.0), (first, 100.0)):
+        assert Integrated().arrivals_s(OUTAGES, 1, 1, 0, start_s, [load])[0] == pytest.approx(5.7, rel=1e-12)
 
 
 @pytest.mark.parametrize("channel", ADDITIVE)

@@ -120,12 +120,37 @@ TABLES = {
             (arrived(8.0, 2, 0, layers=1, version=2), [Aggregate((Taken(1, 1), Taken(2, 1)), (0,))]),
         ],
     ),
-    "buffered: of the drawn UEs only as many work as at first": (
+    "buffered: a free place goes to the idle UE that comes first in the order of the draw": (
         Buffered(k=1),
         [
-            (Ready(0.0, 0, (0, 3)), [Broadcast((0, 3))]),
+            (Ready(0.0, 0, (3, 0), (2, 4, 1)), [Broadcast((3, 0))]),
             (arrived(1.0, 3, 0, layers=1), [Aggregate((Taken(3, 1),))]),
-            (Ready(1.0, 1, (4, 5)), [Broadcast((4,))]),
+            (Ready(1.0, 1, (4, 1), (0, 2, 3)), [Broadcast((4,))]),
+            (arrived(2.0, 4, 0, layers=1, version=1), [Aggregate((Taken(4, 1),))]),
+            # Of the drawn ones 0 works, and 4, whose upload was just taken, is as idle as any.
+            (Ready(2.0, 2, (0, 4), (2, 3, 1)), [Broadcast((4,))]),
+            (arrived(3.0, 0, 0, layers=1), [Aggregate((Taken(0, 1, 3**-0.5),))]),
+            # Nobody who was drawn is idle: the others come next.
+            (Ready(3.0, 3, (4,), (2, 0, 3, 1)), [Broadcast((2,))]),
+        ],
+    ),
+    "buffered: of two aggregations at one moment the newer model is handed out, to all who are idle": (
+        Buffered(k=1),
+        [
+            (Ready(0.0, 0, (2, 0), (1,)), [Broadcast((2, 0))]),
+            (arrived(1.0, 2, 0, layers=1), [Aggregate((Taken(2, 1),))]),
+            (arrived(1.0, 0, 0, layers=1), [Aggregate((Taken(0, 1, OLD),))]),
+            (Ready(1.0, 1, (1, 2), (0,)), [Broadcast((1, 2))]),
+            (Ready(1.0, 2, (0, 1), (2,)), []),
+            (arrived(2.0, 1, 0, layers=1, version=2), [Aggregate((Taken(1, 1),))]),
+        ],
+    ),
+    "rounds: the draw decides who comes first, and nothing else": (
+        WaitForAll(),
+        [
+            (Ready(0.0, 0, (4, 2), (3, 0, 1)), [Broadcast((4, 2))]),
+            (arrived(1.0, 4, 0, layers=1), []),
+            (UploadRefused(2.0, 2, 0), [Aggregate((Taken(4, 1),), (2,))]),
         ],
     ),
     "wait for all takes everything complete": (

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import hashlib
 import io
@@ -30,6 +31,7 @@ from fl_simu.ue.datasets import (
     presence,
 )
 from fl_simu.ue.downloads import FILES, DataFile, FileSet, fetch_files, find
+from fl_simu.ue.image_files import Limited, read_batch, told_as_damage
 
 REAL = os.environ.get("FL_SIMU_DATA")
 needs_real = pytest.mark.skipif(not REAL, reason="FL_SIMU_DATA names no folder with the real files")
@@ -230,8 +232,27 @@ class Evil:
         (lambda good, path: py2_batch(pixels(3, 0), [1, 2]), "3 x 3072 uint8 pixels for 2 labels"),
         (lambda good, path: py2_batch(pixels(3, 0)[:, :9], [1, 2, 3]), "3 x 9 uint8 pixels for 3 labels"),
         (lambda good, path: py2_batch(pixels(3, 0), [1, 2, 10]), "labels from 1 to 10, expected 0 to 9"),
+        (
+            lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": [[1]]}),
+            "no plain list of whole numbers",
+        ),
+        (lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": [float("nan")]}), "no plain list"),
+        (lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": np.array([np.nan])}), "no plain list"),
+        (lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": [10**30]}), "no plain list"),
+        (lambda good, path: pickle.dumps({"data": [1], "labels": [1]}), "list pixels for 1 labels"),
+        # Bytes and a place in the memo that a file of this length has no use for.
+        (lambda good, path: b"\x80\x04\x8e" + struct.pack("<Q", 6 * 2**30), "damaged"),
+        (lambda good, path: b"\x80\x02Nr" + struct.pack("<I", 2**32 - 1) + b".", "no table of images and labels"),
+        (
+            lambda good, path: b"\x80\x02cnumpy\nndarray\n(J" + struct.pack("<i", 2**30) + b"J\x06\0\0\0t\x85R.",
+            "NoneType",
+        ),
     ],
-    ids=["evil", "truncated", "empty", "list", "count", "width", "label"],
+    ids=[
+        *("evil", "truncated", "empty", "list", "count", "width", "label"),
+        *("nested labels", "NaN label", "NaN labels"),
+        *("vast label", "no pixels", "vast bytes", "vast memo", "vast array"),
+    ],
 )
 def test_damaged_and_hostile_batches(tmp_path, batch, what):
     members, trap = cifar10_members(), tmp_path / "trap"
@@ -269,6 +290,57 @@ def test_damaged_archives(tmp_path, content, what):
             Cifar10().load(inner)
         assert one_line(error).startswith(str(inner / "cifar-10-python.tar.gz"))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_batches_as_python_3_pickles_them(protocol):
+    """Up to protocol 2 bytes are written as text, through a call of _codecs.encode."""
+    given = {"data": pixels(300, 0), "labels": [k % 10 for k in range(300)], "filenames": [b"a.png"] * 300}
+    read, labels = read_batch(io.BytesIO(pickle.dumps(given, protocol)), 3072, "labels")
+    assert (read == given["data"]).all() and read.dtype == np.uint8
+    assert labels.tolist() == given["labels"] and labels.dtype == np.int64
+
+
+class Zeros:
+    """A stream of zeros without an end, which counts how many were read."""
+
+    count = 0
+
+    def read(self, size):
+        self.count += size
+        return bytes(size)
+
+
+def test_a_stream_is_read_to_its_limit_and_one_byte_further():
+    zeros = Zeros()
+    stream = Limited(zeros, 1000)
+    assert stream.read(999) == bytes(999)
+    with pytest.raises(ValueError, match="over 1,000 bytes"):
+        stream.read(2**40)
+    assert zeros.count == 1001
+
+
+def test_what_unpacks_to_more_than_the_format_allows_is_not_read_to_its_end(tmp_path, monkeypatch):
+    sparse = io.BytesIO()
+    with tarfile.open(fileobj=sparse, mode="w:gz") as tar:
+        for number in range(200):
+            tar.addfile(tarfile.TarInfo(f"x{number}"))
+    write(tmp_path, {"cifar-10-python.tar.gz": sparse.getvalue()})
+    with pytest.raises(UserError, match="over 100 members"):
+        Cifar10().load(tmp_path)
+
+    long = archive({"other": bytes(2**20)})
+    monkeypatch.setattr(Cifar10, "sizes", (50, 10))
+    write(tmp_path, {"cifar-10-python.tar.gz": long})
+    with pytest.raises(UserError, match=r"over 386,640 bytes, more than such a file holds"):
+        Cifar10().load(tmp_path)
+
+
+def test_a_fault_of_the_reader_or_of_the_disk_is_not_told_as_damage(tmp_path):
+    with pytest.raises(AttributeError), told_as_damage(tmp_path):
+        raise AttributeError("a bug")
+    with pytest.raises(UserError, match=r"cannot read .*: Input/output error"), told_as_damage(tmp_path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_cifar100_archive_and_sample(tmp_path):

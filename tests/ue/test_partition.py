@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField, UserError
@@ -20,7 +20,6 @@ cases = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.inte
 
 @pytest.mark.parametrize("part", [Iid(), ShardsByLabel(1), ShardsByLabel(3), Dirichlet(1.0)], ids=repr)
 @given(case=cases)
-@settings(max_examples=60, deadline=None)
 def test_every_sample_goes_to_exactly_one_ue(part, case):
     labels, ues, seed = case
     try:
@@ -34,7 +33,6 @@ def test_every_sample_goes_to_exactly_one_ue(part, case):
 
 
 @given(samples=st.integers(1, 200), ues=st.integers(1, 40), per_ue=st.integers(1, 20), seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
 def test_iid_sizes(samples, ues, per_ue, seed):
     if ues <= samples:
         sizes = [len(part) for part in Iid().split(balanced(samples), ues, rng(seed))]
@@ -87,7 +85,6 @@ def test_dirichlet_takes_samples_of_a_class_at_random():
 
 
 @given(least=st.integers(1, 10), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
 def test_dirichlet_keeps_the_minimum(least, seed):
     parts = Dirichlet(0.3, min_samples=least).split(balanced(1000), 16, rng(seed))
     assert min(len(part) for part in parts) >= least

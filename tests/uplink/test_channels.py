@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.randomness import stream
 from fl_simu.uplink.channels.base import arrivals_over, carried_over
 from fl_simu.uplink.channels.constant import Constant
 from fl_simu.uplink.channels.fading import Fading, site
@@ -116,6 +117,90 @@ def test_markov_is_good_for_its_share_of_the_time():
     assert (rates[:, 1:][good] == 10.0).mean() == pytest.approx(0.1, abs=0.01)
 
 
+def markov_by_hand(channel, seed, ue, blocks):
+    """Gilbert and Elliott's chain, tick by tick, from the draws of each block."""
+    share = channel.leave_bad / (channel.leave_good + channel.leave_bad)
+    good, rates = stream(seed, "first state", ue).random() < share, []
+    for number in range(blocks):
+        for tick, draw in enumerate(stream(seed, "channel", ue, number).random(BLOCK)):
+            if number or tick:
+                good = good != (draw < (channel.leave_good if good else channel.leave_bad))
+            rates.append(channel.good_mbps if good else channel.bad_mbps)
+    return rates
+
+
+def walk_by_hand(channel, seed, ue, blocks):
+    """Uniform steps, tick by tick, each turned back at the bound that it would cross, and those after it too."""
+    low, high = channel.low_mbps, channel.high_mbps
+    rate = abs(channel.initial_mean_mbps + channel.initial_std_mbps * stream(seed, "first rate", ue).normal())
+    rates = []
+    for number in range(blocks):
+        towards = 1
+        for tick, draw in enumerate(stream(seed, "channel", ue, number).random(BLOCK)):
+            if number or tick:
+                rate += towards * (channel.step_low_mbps + (channel.step_high_mbps - channel.step_low_mbps) * draw)
+            while not low <= rate <= high:
+                rate, towards = 2 * high - rate if rate > high else 2 * low - rate, -towards
+            rates.append(rate)
+    return rates
+
+
+@pytest.mark.parametrize(
+    "channel, by_hand",
+    [
+        (Markov(), markov_by_hand),
+        (Markov(leave_good=0.9, leave_bad=0.2), markov_by_hand),
+        (Markov(leave_good=1.0, leave_bad=1.0), markov_by_hand),
+        (RandomWalk(step_low_mbps=-120.0, step_high_mbps=120.0), walk_by_hand),
+    ],
+)
+def test_a_walk_is_the_same_whatever_was_asked_before(channel, by_hand):
+    wanted = np.reshape(by_hand(channel, 11, 2, 6), (6, BLOCK))
+    for number in (4, 2, 5, 0):
+        assert course(channel, 11, 2, number) == pytest.approx(wanted[number], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "channel", [Markov(tick_s=0.001), RandomWalk(tick_s=0.001), GaussMarkov(tick_s=0.001, memory=1 - 1e-12)]
+)
+def test_what_has_passed_is_walked_through_once(channel, monkeypatch):
+    walked = []
+    onward = type(channel).onward
+    monkeypatch.setattr(type(channel), "onward", lambda *args: walked.append(args[3]) or onward(*args))
+    for start_s in (1100.0, 1100.5, 1101.0):
+        channel.arrivals_s(8, 5, 0, start_s, [1.0])
+    channel.carried_mbit(8, 5, 0, 1099.0, 1101.0)
+    # 1101 s are 4,301 blocks; blocks that were left out on the way are drawn when they are asked for.
+    assert len(walked) <= 4301 + 10
+
+
+def test_a_link_walks_up_to_a_limit_that_is_told():
+    for channel in (Markov(tick_s=0.001), RandomWalk(tick_s=0.001), GaussMarkov(tick_s=0.001, memory=0.9999)):
+        with pytest.raises(UserError, match=r"tick_s = 0\.001 .* 10,000,000 ticks"):
+            channel.arrivals_s(1, 0, 0, 10_000.0, [1.0])
+    for channel in (Fading(tick_s=0.001), GaussMarkov(tick_s=0.001)):
+        assert 1e6 < channel.arrivals_s(1, 3, 0, 1e6, [1.0])[0] < 1e6 + 100
+        with pytest.raises(UserError, match="virtual time"):
+            channel.arrivals_s(1, 0, 0, 1e300, [1.0])
+
+
+def test_gauss_markov_carried_on_is_gauss_markov_summed_anew():
+    channel = GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=0.97)
+    for number in (0, 3):
+        before = (course(channel, 1, 4, number)[-1] - 1000) / 10
+        carried_on, _ = channel.onward(1, 4, number + 1, before)
+        assert carried_on == pytest.approx(course(channel, 1, 4, number + 1), abs=1e-6)
+
+
+def test_gauss_markov_of_a_long_memory_begins_as_it_goes_on():
+    memory = 0.9999
+    rates = rates_of(GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=memory), 6000, ues=400) - 1000
+    for tick in (0, 5999):
+        assert rates[:, tick].mean() == pytest.approx(0, abs=4 * 10 / 20)
+        assert rates[:, tick].std() == pytest.approx(10, rel=0.15)
+    assert np.corrcoef(rates[:, 0], rates[:, 5999])[0, 1] == pytest.approx(memory**5999, abs=0.12)
+
+
 def test_rayleigh_fading_has_an_exponential_snr():
     channel = Fading(gap_db=0.0, min_snr_db=-math.inf, shadowing_db=0.0)
     for ue in (0, 5):
@@ -206,11 +291,3 @@ def test_a_file_of_two_columns_repeats(tmp_path):
     # 1 Mbit in the first second, nothing for two, 4 Mbit/s for two seconds, then from the start.
     assert channel.arrivals_s(1, 0, 0, 0.0, [1.0, 4.0, 4.5]) == (1.0, 4.0, 5.5)
     assert channel.arrivals_s(1, 0, 0, 0.5, [0.5, 1.0]) == (1.0, 3.25)
-
-
-@pytest.mark.parametrize("text", ["", "1\n", "a b\n", "1 2 3\n4 5 6\n", "5\n3\n", "-1\n2\n", "0 0\n1 0\n"])
-def test_what_is_no_trace_is_refused_by_name(tmp_path, text):
-    path = tmp_path / "broken.trace"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"broken\.trace"):
-        Trace(str(path))

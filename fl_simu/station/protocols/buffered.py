@@ -1,10 +1,10 @@
 """The asynchronous protocol: no rounds, a buffer."""
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Dict, NamedTuple, Tuple
+from itertools import chain, islice
+from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST_UES, require_count, require_factor
 from fl_simu.kernel.messages import (
     Aggregate,
     Broadcast,
@@ -39,8 +39,9 @@ class Buffer(NamedTuple):
 class Buffered(Protocol):
     r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
 
-    A UE whose upload is in the buffer gets the new model when the buffer is emptied. An update that started s
-    versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+    As many UEs as are drawn at first work at a time. When the buffer is emptied, each place that is free goes to a
+    UE that is idle then, drawn uniformly; a slow one is idle less often, and so takes part less often. An update
+    that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
 
     Args:
         k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.
@@ -55,12 +56,15 @@ class Buffered(Protocol):
     state_classes: ClassVar[Tuple[type, ...]] = (Buffer,)
 
     def __post_init__(self) -> None:
-        require(self.k >= 1, "k", self.k, "at least 1")
-        power = self.staleness_power
-        require(0 <= power < math.inf, "staleness_power", power, "a finite number, at least 0")
+        require_count("k", self.k, most=MOST_UES)
+        require_factor("staleness_power", self.staleness_power, or_zero=True)
 
     def start(self) -> Buffer:
         return Buffer(-1, 0, {}, {}, ())
+
+    def settled(self, state: Buffer, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        empty = Buffer(round, state.concurrency, dict(under_way), {}, ())
+        return state == empty and len(under_way) <= state.concurrency <= ues
 
     def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
         if isinstance(event, Ready):
@@ -92,7 +96,9 @@ class Buffered(Protocol):
     def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:
         # Two aggregations may fall on one moment: what is handed out is the newer model then.
         version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
-        idle = tuple(ue for ue in event.ues if ue not in state.busy)[: concurrency - len(state.busy)]
+        # The draw orders all UEs, so that each free place goes to one of the idle UEs with equal chances.
+        in_turn = (ue for ue in chain(event.ues, event.others) if ue not in state.busy)
+        idle = tuple(islice(in_turn, concurrency - len(state.busy)))
         busy = {**state.busy, **dict.fromkeys(idle, version)}
         state = Buffer(version, concurrency, busy, state.full, state.refused)
         return state, (Broadcast(idle),) if idle else ()

@@ -1,7 +1,7 @@
 """What all protocols in rounds share: where a round stands, and when it ends."""
 
 import math
-from typing import ClassVar, Dict, List, NamedTuple, Optional, Tuple
+from typing import ClassVar, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from fl_simu.kernel.messages import (
     Aggregate,
@@ -53,7 +53,7 @@ class Round(NamedTuple):
 
     Args:
         version: version of the global model that the round started from; -1 before the first round.
-        ues: the UEs of the round.
+        ues: the UEs of the round, ascending.
         waiting: number of UEs that the BS has not decided on; 0 when the round is closed.
         complete: number of UEs whose every layer has arrived.
         standings: of each UE of the round.
@@ -101,6 +101,10 @@ class InRounds(Protocol):
     def start(self) -> Round:
         return Round()
 
+    def settled(self, state: Round, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        drawn = set(state.ues) <= set(range(ues)) and len(set(state.ues)) == len(state.ues)
+        return state == Round(round - 1, state.ues) and drawn and not under_way
+
     def decided(self, standing: Standing, now_s: float) -> bool:
         """Whether the BS waits no longer for a UE; what has arrived of it, if anything, is taken."""
         return standing.complete
@@ -114,7 +118,7 @@ class InRounds(Protocol):
         return standing.arrived > 0
 
     def close(self, state: Round) -> Aggregate:
-        """Take what has arrived, in the order of the UEs; reject the rest, in the order of the draw."""
+        """Take what has arrived, and reject the rest, both in the order of the UEs."""
         taken = tuple(Taken(ue, standing.arrived) for ue, standing in state.by_ue() if self.takes(standing))
         settled = {choice.ue for choice in taken}
         return Aggregate(taken, tuple(ue for ue in state.ues if ue not in settled))
@@ -173,4 +177,5 @@ class InRounds(Protocol):
         actions: Actions = (Broadcast(event.ues),)
         if timer < math.inf:
             actions += (WakeAt(timer, event.version),)
-        return Round(event.version, event.ues, len(event.ues), 0, _opened(event.ues)), actions
+        ues = tuple(sorted(event.ues))
+        return Round(event.version, ues, len(ues), 0, _opened(ues)), actions

@@ -2,9 +2,29 @@
 
 import math
 from abc import ABC, abstractmethod
+from itertools import accumulate
 from typing import ClassVar, Iterator, List, Sequence, Tuple
 
+from fl_simu.kernel.errors import require
+
 Piece = Tuple[float, float]
+# What is left of an upload below this share has arrived: sums of floats leave so little, and the rest of it would
+# fall into whatever comes after a tick, an outage even.
+NEGLIGIBLE = 1e-9
+# A bit a second, and a Tbit a second.
+LEAST_MBPS, MOST_MBPS = 1e-6, 1e6
+
+
+def require_rate(field: str, rate_mbps: float, least_mbps: float = 0.0) -> None:
+    """Raise BadField unless an argument is a rate between `least_mbps` and 1e6 Mbit/s."""
+    require(least_mbps <= rate_mbps <= MOST_MBPS, field, rate_mbps, f"{least_mbps:g} to {MOST_MBPS:g}")
+
+
+def require_rates(low: str, low_mbps: float, high: str, high_mbps: float) -> None:
+    """Raise BadField unless two arguments are a lower and a higher rate."""
+    require_rate(low, low_mbps)
+    apart = low_mbps + LEAST_MBPS <= high_mbps <= MOST_MBPS
+    require(apart, high, high_mbps, f"{low} + {LEAST_MBPS:g} to {MOST_MBPS:g}")
 
 
 class Channel(ABC):
@@ -70,12 +90,12 @@ def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[
     """
     arrivals: List[float] = []
     now, rate_mbps, until_s = start_s, 0.0, start_s
-    for load in loads_mbit:
-        left = load
+    for load, sent in zip(loads_mbit, accumulate(loads_mbit)):
+        left, negligible = load, NEGLIGIBLE * sent
         while left > 0 and now < math.inf:
             carried = rate_mbps * (until_s - now) if rate_mbps else 0.0
-            if left <= carried:
-                now, left = min(now + left / rate_mbps, until_s), 0.0
+            if left <= carried + negligible:
+                now, left = min(now + left / rate_mbps, until_s) if rate_mbps else now, 0.0
             else:
                 now, left = until_s, left - carried
                 rate_mbps, until_s = next(pieces, (0.0, math.inf))

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Iterator
 
-from fl_simu.kernel.errors import require
-from fl_simu.uplink.channels.base import Channel, Piece
+from fl_simu.uplink.channels.base import LEAST_MBPS, Channel, Piece, require_rate
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Constant(Channel):
     rate_mbps: float = 50.0
 
     def __post_init__(self) -> None:
-        require(0 < self.rate_mbps < math.inf, "rate_mbps", self.rate_mbps, "a finite number above 0")
+        require_rate("rate_mbps", self.rate_mbps, LEAST_MBPS)
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
         yield self.rate_mbps, math.inf

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
 
@@ -21,6 +21,21 @@ class Site(NamedTuple):
     mean_snr_db: float
 
 
+# Where the models mean something: path loss counts from 1 m on, and no cell reaches beyond 100 km.
+RANGES: Dict[str, Tuple[float, float]] = {
+    "min_distance_m": (1, 1e5),
+    "radius_m": (1, 1e5),
+    "carrier_ghz": (0.01, 1000),
+    "exponent": (0.1, 10),
+    "shadowing_db": (0, 100),
+    "power_dbm": (-200, 200),
+    "noise_dbm_hz": (-300, 100),
+    "bandwidth_mhz": (1e-6, 1e6),
+    "shares": (1, 1e9),
+    "gap_db": (0, 100),
+}
+
+
 @dataclass(frozen=True)
 class Fading(Ticked):
     r"""UEs at random places of a cell, whose links fade from block to block.
@@ -31,7 +46,7 @@ class Fading(Ticked):
     of mean 1, is drawn for each block of `tick_s`. With Rayleigh fading snr is exponentially distributed.
 
     Args:
-        tick_s: length of a fading block in s, above 0.
+        tick_s: length of a fading block in s.
         radius_m, min_distance_m: of the cell, and how close a UE may be, in m.
         carrier_ghz: carrier frequency in GHz.
         path_loss: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its probability of sight).
@@ -66,20 +81,11 @@ class Fading(Ticked):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.path_loss in PATH_LOSSES, "path_loss", self.path_loss, "one of " + ", ".join(PATH_LOSSES))
-        require(
-            0 < self.min_distance_m < math.inf, "min_distance_m", self.min_distance_m, "a finite number above 0"
-        )
-        inside = self.min_distance_m < self.radius_m < math.inf
-        require(inside, "radius_m", self.radius_m, "finite, above min_distance_m")
-        for name in ("carrier_ghz", "exponent", "bandwidth_mhz"):
-            require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a finite number above 0")
-        for name in ("shadowing_db", "gap_db"):
-            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "a finite number, at least 0")
-        for name in ("power_dbm", "noise_dbm_hz"):
-            require(math.isfinite(getattr(self, name)), name, getattr(self, name), "a finite number")
+        for name, (low, high) in RANGES.items():
+            require(low <= getattr(self, name) <= high, name, getattr(self, name), f"{low:g} to {high:g}")
         for name in ("rician_k_db", "min_snr_db"):
-            require(getattr(self, name) < math.inf, name, getattr(self, name), "a number below infinity")
-        require(self.shares >= 1, "shares", self.shares, "at least 1")
+            require(getattr(self, name) <= 100, name, getattr(self, name), "at most 100")
+        require(self.min_distance_m < self.radius_m, "radius_m", self.radius_m, "above min_distance_m")
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
         mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)

@@ -1,24 +1,25 @@
 """A link that is good or bad: the two-state Markov channel."""
 
-import math
 from dataclasses import dataclass
+from typing import Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
-from fl_simu.uplink.channels.ticked import BLOCK, Ticked, rate_before
+from fl_simu.uplink.channels.base import require_rates
+from fl_simu.uplink.channels.ticked import BLOCK, Walked
 
 
 @dataclass(frozen=True)
-class Markov(Ticked):
+class Markov(Walked):
     """A good and a bad rate; at each tick the link may change its state (Gilbert-Elliott).
 
     In the long run the link is good for the share p / (p + q) of the time, with p the chance of leaving the bad
     state and q that of leaving the good one. It starts in that distribution.
 
     Args:
-        tick_s: length of a tick in s, above 0.
+        tick_s: length of a tick in s.
         good_mbps, bad_mbps: the two rates in Mbit/s; the good one is the larger.
         leave_good, leave_bad: chance at a tick to leave the state, above 0 and at most 1.
 
@@ -32,21 +33,29 @@ class Markov(Ticked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.bad_mbps < math.inf, "bad_mbps", self.bad_mbps, "a finite number, at least 0")
-        require(self.bad_mbps < self.good_mbps < math.inf, "good_mbps", self.good_mbps, "finite, above bad_mbps")
+        require_rates("bad_mbps", self.bad_mbps, "good_mbps", self.good_mbps)
         for name in ("leave_good", "leave_bad"):
             require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")
 
-    def block(self, seed: int, ue: int, number: int) -> np.ndarray:
+    def start(self, seed: int, ue: int) -> float:
+        """1 where the link is good at tick 0, else 0."""
+        share = self.leave_bad / (self.leave_good + self.leave_bad)
+        return float(briefly(seed, "first state", ue).random() < share)
+
+    def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
         draws = briefly(seed, "channel", ue, number).random(BLOCK)
-        if number:
-            good = rate_before(self, seed, ue, number) == self.good_mbps
-        else:
-            share = self.leave_bad / (self.leave_good + self.leave_bad)
-            good = bool(briefly(seed, "first state", ue).random() < share)
-        rates = np.empty(BLOCK)
-        for tick, draw in enumerate(draws):
-            if number or tick:
-                good = good != (draw < (self.leave_good if good else self.leave_bad))
-            rates[tick] = self.good_mbps if good else self.bad_mbps
-        return rates
+        if number == 0:
+            draws[0] = 1.0
+        good = _states(bool(state), draws < self.leave_good, draws < self.leave_bad)
+        return np.where(good, self.good_mbps, self.bad_mbps), float(good[-1])
+
+
+def _states(good: bool, leaves_good: np.ndarray, leaves_bad: np.ndarray) -> np.ndarray:
+    """Whether the link is good after each tick, given whether it would leave either state there, shape (ticks,).
+
+    A tick at which it would leave both turns the state; one at which it would leave only one ends in the other.
+    """
+    turns = np.cumsum(leaves_good & leaves_bad)
+    ends = np.maximum.accumulate(np.where(leaves_good ^ leaves_bad, np.arange(1, len(turns) + 1), 0))
+    state = np.append(good, leaves_bad)[ends]
+    return state ^ ((turns - np.append(0, turns)[ends]) % 2 == 1)

@@ -6,7 +6,7 @@ from typing import Iterator
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
-from fl_simu.uplink.channels.base import Channel, Piece
+from fl_simu.uplink.channels.base import LEAST_MBPS, Channel, Piece, require_rate
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Normal(Channel):
     std_mbps: float = 16.67
 
     def __post_init__(self) -> None:
-        require(0 <= self.mean_mbps < math.inf, "mean_mbps", self.mean_mbps, "a finite number, at least 0")
-        require(0 <= self.std_mbps < math.inf, "std_mbps", self.std_mbps, "a finite number, at least 0")
-        require(self.mean_mbps + self.std_mbps > 0, "std_mbps", self.std_mbps, "above 0 where mean_mbps is 0")
+        require_rate("mean_mbps", self.mean_mbps)
+        require_rate("std_mbps", self.std_mbps)
+        enough = self.mean_mbps + self.std_mbps >= LEAST_MBPS
+        require(enough, "std_mbps", self.std_mbps, f"{LEAST_MBPS:g} or more with mean_mbps")
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
         draw = briefly(seed, "channel", ue, round).standard_normal()

@@ -1,23 +1,24 @@
 """The notes' random walk of the rate: with bounds, and as they have it."""
 
-import math
 from dataclasses import dataclass
+from typing import Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
-from fl_simu.uplink.channels.ticked import BLOCK, Ticked, rate_before
+from fl_simu.uplink.channels.base import MOST_MBPS, require_rate, require_rates
+from fl_simu.uplink.channels.ticked import BLOCK, Walked
 
 STEPS = ("uniform", "normal")
 
 
 @dataclass(frozen=True)
-class _Walk(Ticked):
+class _Walk(Walked):
     """What both walks share: the first rate and the change at each tick.
 
     Args:
-        tick_s: length of a tick in s, above 0.
+        tick_s: length of a tick in s.
         initial_mean_mbps, initial_std_mbps: the first rate is \\|N(mean, std)\\| in Mbit/s.
         step: how the change is drawn: "uniform" in low..high, or "normal" with their middle as its mean and half
             their distance as its deviation.
@@ -33,26 +34,28 @@ class _Walk(Ticked):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.step in STEPS, "step", self.step, "one of " + ", ".join(STEPS))
-        for name in ("initial_mean_mbps", "initial_std_mbps"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, name, value, "a finite number, at least 0")
-        require(math.isfinite(self.step_low_mbps), "step_low_mbps", self.step_low_mbps, "a finite number")
-        above = self.step_low_mbps <= self.step_high_mbps < math.inf
-        require(above, "step_high_mbps", self.step_high_mbps, "finite, at least step_low_mbps")
+        require_rate("initial_mean_mbps", self.initial_mean_mbps)
+        require_rate("initial_std_mbps", self.initial_std_mbps)
+        low, high = self.step_low_mbps, self.step_high_mbps
+        require(abs(low) <= MOST_MBPS, "step_low_mbps", low, f"{-MOST_MBPS:g} to {MOST_MBPS:g}")
+        require(low <= high <= MOST_MBPS, "step_high_mbps", high, f"step_low_mbps to {MOST_MBPS:g}")
 
-    def first_mbps(self, seed: int, ue: int) -> float:
-        """The rate of tick 0, before any bound."""
+    def start(self, seed: int, ue: int) -> float:
+        """The rate of tick 0 in Mbit/s, before any bound."""
         draw = briefly(seed, "first rate", ue).standard_normal()
         return abs(self.initial_mean_mbps + self.initial_std_mbps * draw)
 
-    def changes_mbps(self, seed: int, ue: int, number: int) -> np.ndarray:
-        """The changes before each tick of a block, shape (256,)."""
+    def free_mbps(self, seed: int, ue: int, number: int, before_mbps: float) -> np.ndarray:
+        """A block of the walk without bounds, shape (256,), given the rate before it."""
         draws = briefly(seed, "channel", ue, number)
         middle = (self.step_low_mbps + self.step_high_mbps) / 2
         half = (self.step_high_mbps - self.step_low_mbps) / 2
-        return middle + half * (
+        changes = middle + half * (
             draws.standard_normal(BLOCK) if self.step == "normal" else 2 * draws.random(BLOCK) - 1
         )
+        if number == 0:
+            changes[0] = 0.0
+        return before_mbps + np.cumsum(changes)
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,14 @@ class RandomWalk(_Walk):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.low_mbps < math.inf, "low_mbps", self.low_mbps, "a finite number, at least 0")
-        require(self.low_mbps < self.high_mbps < math.inf, "high_mbps", self.high_mbps, "finite, above low_mbps")
+        require_rates("low_mbps", self.low_mbps, "high_mbps", self.high_mbps)
 
-    def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        changes = self.changes_mbps(seed, ue, number)
-        start = rate_before(self, seed, ue, number) if number else self.first_mbps(seed, ue)
-        if number == 0:
-            changes[0] = 0.0
+    def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
         # A walk reflected at two bounds is a free walk folded into them.
         period = 2 * (self.high_mbps - self.low_mbps)
-        folded = np.mod(start + np.cumsum(changes) - self.low_mbps, period)
-        return self.low_mbps + np.minimum(folded, period - folded)
+        folded = np.mod(self.free_mbps(seed, ue, number, state) - self.low_mbps, period)
+        rates = self.low_mbps + np.minimum(folded, period - folded)
+        return rates, float(rates[-1])
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,6 @@ class NotesWalk(_Walk):
 
     falls_below_0 = True
 
-    def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        changes = self.changes_mbps(seed, ue, number)
-        start = rate_before(self, seed, ue, number) if number else self.first_mbps(seed, ue)
-        if number == 0:
-            changes[0] = 0.0
-        return start + np.cumsum(changes)
+    def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
+        rates = self.free_mbps(seed, ue, number, state)
+        return rates, float(rates[-1])

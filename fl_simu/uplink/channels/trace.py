@@ -1,32 +1,20 @@
 """Recorded links: Mahimahi files, and files of two columns, seconds and Mbit/s."""
 
-import functools
 import math
+import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
-from fl_simu.uplink.channels.base import Channel, Piece
+from fl_simu.uplink.channels.base import NEGLIGIBLE, Channel, Piece
+from fl_simu.uplink.channels.recordings import Course, read_recording, recordings
 
 PACKET_MBIT = 1500 * 8 / 1e6
-
-
-class Course(NamedTuple):
-    """A recording that repeats.
-
-    Fields:
-        times_s: for packets, the moment of each chance to send 1500 bytes; for rates, when each rate begins.
-        rates_mbps: the rate from each moment to the next; empty where the recording is of packets.
-        length_s: after this time the recording begins anew.
-    """
-
-    times_s: np.ndarray
-    rates_mbps: np.ndarray
-    length_s: float
+# An upload that takes more rates of its recording than this is not walked through piece by piece.
+MANY_PIECES = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,11 +26,12 @@ class Trace(Channel):
     of two columns has the second from which on a rate in Mbit/s holds. Both begin anew at their end.
 
     Args:
-        path: a file, or a folder whose files are dealt to the UEs in the order of their names.
+        path: a file, or a folder whose recordings are dealt to the UEs in the order of their names.
         offset: "random": each UE starts at a place of its own in its recording; "none": all at its beginning.
 
     Raises:
-        BadField: an offset of another name. A file that is missing or no trace is a UserError when first read.
+        BadField: an offset of another name, or a path that leads nowhere.
+        UserError: a file that is no trace.
 
     Reference: Netravali et al. 2015 (Mahimahi), mm-link.
     """
@@ -52,14 +41,13 @@ class Trace(Channel):
 
     def __post_init__(self) -> None:
         require(self.offset in ("random", "none"), "offset", self.offset, "one of random, none")
-        require(Path(self.path).exists(), "path", self.path, "a file or a folder that exists")
-        for file in trace_files(self.path):
-            read_trace(file)
+        require(_exists(self.path), "path", self.path, "a file or a folder that exists")
+        recordings(self.path)
 
     def course(self, seed: int, ue: int) -> Tuple[Course, float]:
         """A UE's recording, and the virtual time at which it stands at time 0."""
-        files = trace_files(self.path)
-        course = read_trace(files[ue % len(files)])
+        files = recordings(self.path)
+        course = read_recording(files[ue % len(files)])
         start = briefly(seed, "trace offset", ue).random() * course.length_s if self.offset == "random" else 0.0
         return course, start
 
@@ -84,58 +72,63 @@ class Trace(Channel):
     ) -> Tuple[float, ...]:
         course, offset_s = self.course(seed, ue)
         if len(course.rates_mbps):
-            return super().arrivals_s(seed, ue, round, start_s, loads_mbit)
-        packets = np.ceil(np.round(np.cumsum(loads_mbit) / PACKET_MBIT, 9)).astype(int)
-        loop, place = divmod(start_s + offset_s, course.length_s)
-        place = float(np.round(place, 9))
-        if place == 0 and loop:
-            # The last chance of a loop is at the same moment as the beginning of the next.
-            loop, place = loop - 1, course.length_s
-        # Chances in this loop that have passed by the start; one at the very start still counts.
-        passed = int(np.searchsorted(course.times_s, place, side="left"))
+            loop_mbit = float(course.rates_mbps @ np.diff(np.append(course.times_s, course.length_s)))
+            if sum(loads_mbit) <= max(1.0, MANY_PIECES / len(course.rates_mbps)) * loop_mbit:
+                return super().arrivals_s(seed, ue, round, start_s, loads_mbit)
+            return self._arrivals_after_loops(seed, ue, start_s, loads_mbit, loop_mbit)
+        passed = _chances(course, start_s + offset_s)
         arrivals: List[float] = []
-        for count in packets:
+        for count in np.ceil(np.cumsum(loads_mbit) / PACKET_MBIT * (1 - NEGLIGIBLE)):
             loops, index = divmod(passed + int(count) - 1, len(course.times_s))
-            moment = (loop + loops) * course.length_s + float(course.times_s[index]) - offset_s
+            moment = loops * course.length_s + float(course.times_s[index]) - offset_s
             arrivals.append(max(moment, start_s) if count else start_s)
         return tuple(arrivals)
 
+    def _arrivals_after_loops(
+        self, seed: int, ue: int, start_s: float, loads_mbit: Sequence[float], loop_mbit: float
+    ) -> Tuple[float, ...]:
+        """As `arrivals_s`: all loops but the last two of each load are skipped, as each carries as much."""
+        arrivals, now = [], start_s
+        for load in loads_mbit:
+            rest = math.fmod(load, loop_mbit)
+            loops = max(0.0, round((load - rest) / loop_mbit) - 1)
+            left = rest + loop_mbit if load >= loop_mbit else load
+            (now,) = super().arrivals_s(seed, ue, 0, now + loops * self.course(seed, ue)[0].length_s, [left])
+            arrivals.append(now)
+        return tuple(arrivals)
+
+    def carried_mbit(self, seed: int, ue: int, round: int, start_s: float, end_s: float) -> float:
+        course, offset_s = self.course(seed, ue)
+        if len(course.rates_mbps):
+            return super().carried_mbit(seed, ue, round, start_s, end_s)
+        if end_s <= start_s:
+            return 0.0
+        sent = _chances(course, end_s + offset_s, those_at_it=True) - _chances(course, start_s + offset_s)
+        return sent * PACKET_MBIT
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.isfile(path) or os.path.isdir(path)
+    except ValueError:
+        return False
+
+
+def _chances(course: Course, moment_s: float, those_at_it: bool = False) -> int:
+    """Chances since a recording began and before a moment, or also those at it."""
+    loop, place = divmod(moment_s, course.length_s)
+    place = float(np.round(place, 9))
+    if place == 0 and loop and not those_at_it:
+        # The last chance of a loop is at the same moment as the beginning of the next.
+        loop, place = loop - 1, course.length_s
+    return int(loop) * len(course.times_s) + int(
+        np.searchsorted(course.times_s, place, side="right" if those_at_it else "left")
+    )
+
 
 def _rates_of_packets(course: Course) -> np.ndarray:
-    """Mean rate of each second of a recording of packets, in Mbit/s."""
-    seconds = np.minimum(course.times_s.astype(int), math.ceil(course.length_s) - 1)
-    return np.bincount(seconds, minlength=math.ceil(course.length_s)) * PACKET_MBIT
-
-
-@functools.lru_cache(maxsize=64)
-def trace_files(path: str) -> Tuple[str, ...]:
-    """The files of a trace: itself, or those of a folder by name."""
-    place = Path(path)
-    files = sorted(str(file) for file in place.iterdir() if file.is_file()) if place.is_dir() else [path]
-    if not files:
-        raise UserError(f"path = {path!r} is not allowed: the folder is empty")
-    return tuple(files)
-
-
-@functools.lru_cache(maxsize=256)
-def read_trace(path: str) -> Course:
-    """One recording.
-
-    Raises:
-        UserError: the file holds no recording; one line that names it.
-    """
-    try:
-        table = np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no trace: {' '.join(str(error).split())}") from None
-    times = table[:, 0] if table.size else np.empty(0)
-    if table.shape[1:] not in ((1,), (2,)) or len(times) < 2 or np.any(np.diff(times) < 0) or np.any(table < 0):
-        raise UserError(f"{path} is no trace: it needs one column (ms) or two (s, Mbit/s), times that never fall")
-    if table.shape[1] == 1:
-        # mm-link begins anew at the time of the last packet.
-        return Course(times / 1000, np.empty(0), float(times[-1]) / 1000)
-    if not table[:, 1].any():
-        raise UserError(f"{path} is no trace: every rate is 0")
-    # The last rate holds as long as the one before it.
-    times = times - times[0]
-    return Course(times, table[:, 1], float(times[-1] + (times[-1] - times[-2])))
+    """Mean rate of each second of a recording of packets, in Mbit/s; the last one may be shorter."""
+    count = math.ceil(course.length_s)
+    seconds = np.minimum(course.times_s.astype(int), count - 1)
+    lengths_s = np.diff(np.append(np.arange(count), course.length_s))
+    return np.bincount(seconds, minlength=count) * PACKET_MBIT / lengths_s

@@ -6,7 +6,7 @@ from typing import Iterator
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
-from fl_simu.uplink.channels.base import Channel, Piece
+from fl_simu.uplink.channels.base import LEAST_MBPS, Channel, Piece, require_rate
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Uniform(Channel):
     high_mbps: float = 90.0
 
     def __post_init__(self) -> None:
-        require(0 <= self.low_mbps < math.inf, "low_mbps", self.low_mbps, "a finite number, at least 0")
-        require(0 < self.high_mbps < math.inf, "high_mbps", self.high_mbps, "a finite number above 0")
+        require_rate("low_mbps", self.low_mbps)
+        require_rate("high_mbps", self.high_mbps, LEAST_MBPS)
         require(self.low_mbps <= self.high_mbps, "high_mbps", self.high_mbps, "at least low_mbps")
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:

@@ -9,6 +9,7 @@ import torch
 
 from fl_simu.attacks.model_poisoning.base import Hostile, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.attacks.model_poisoning.untargeted import GaussianNoise
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.cli import main
 from fl_simu.kernel.errors import BadField
@@ -100,20 +101,31 @@ def test_a_model_stays_until_it_is_fetched_and_a_new_one_takes_its_place():
     assert sha256(one_round(backend, START, 0)[0]) == looked[0]
 
 
+def flat(params):
+    return np.concatenate([params[name].double().numpy().ravel() for name in START])
+
+
+def told_of(hostile, benign):
+    """Distances and spread, in numpy."""
+    middle = np.mean([flat(one) for one in benign], axis=0)
+    squares = [np.sum((flat(one) - middle) ** 2) for one in benign]
+    distances = [np.linalg.norm(flat(one) - middle) for one in hostile]
+    return {
+        "distances": pytest.approx(distances, rel=1e-5),
+        "spread": pytest.approx(math.sqrt(np.mean(squares)), rel=1e-5),
+    }
+
+
+def spread_of(backend, settled):
+    measures = backend.measures(START, settled)
+    return {key: measures[key] for key in ("distances", "spread")}
+
+
 def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets():
     backend = beset()
     sent = one_round(backend, START, 0)
-
-    def flat(params):
-        return np.concatenate([params[name].double().numpy().ravel() for name in START])
-
-    rows = [flat(sent[ue]) for ue in range(3)]
-    middle = np.mean(rows, axis=0)
-    measures = backend.measures(START)
-    assert measures["spread"] == pytest.approx(
-        math.sqrt(np.mean([np.sum((row - middle) ** 2) for row in rows])), rel=1e-5
-    )
-    assert measures["distances"] == pytest.approx([np.linalg.norm(flat(sent[ue]) - middle) for ue in (3, 4)])
+    measures = backend.measures(START, range(UES))
+    assert {**measures, **told_of([sent[3], sent[4]], [sent[0], sent[1], sent[2]])} == measures
     module = TRAINING.make_module()
     module.load_state_dict(START)
     module.eval()
@@ -123,7 +135,39 @@ def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets(
     wanted = [float(row[label]) for row, label in zip(chances, measures["wanted"])]
     assert measures["confidence"] == pytest.approx(wanted)
     one_round(backend, START, 1, ues=range(3))
-    assert (backend.measures(START)["distances"], backend.measures(START)["spread"]) == ([], None)
+    assert spread_of(backend, range(3)) == {"distances": [], "spread": None}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_measures_are_of_the_uploads_behind_the_model_not_of_the_last_broadcast(resumed):
+    """As under `buffered`: uploads of two broadcasts are aggregated together, others stay under way."""
+    backend = beset(GaussianNoise(2))
+    later = {name: tensor + 0.5 for name, tensor in START.items()}
+    backend.send(range(UES), START)
+    backend.train([Key(SEED, ue, 0) for ue in range(UES)])
+    first = {ue: backend.get(ue) for ue in (0, 3)}
+    assert spread_of(backend, (0, 3)) == told_of([first[3]], [first[0]])
+    backend.send((0,), later)
+    backend.train([Key(SEED, 0, 1)])
+    second = {1: backend.get(1)}
+    if resumed:
+        # UE 1 was fetched and UEs 2 and 4 were not when the checkpoint was taken; UE 0 trains from the start.
+        kept = {ue: backend.optimizer_state(ue) for ue in range(UES)}
+        under_way = {ue: backend.peek(ue) for ue in (0, 2, 4)}
+        backend = beset(GaussianNoise(2))
+        for ue in range(UES):
+            backend.check_memory(ue, kept[ue])
+            backend.restore(ue, kept[ue])
+        for ue, damaged in ((0, kept[3]), (3, {**kept[3], "attack/update/0": torch.ones(1)})):
+            with pytest.raises(ValueError, match=f"the attack's memory of UE {ue}"):
+                backend.check_memory(ue, damaged)
+        for ue, params in under_way.items():
+            backend.put_back(ue, params)
+    second.update({ue: backend.get(ue) for ue in (4, 0)})
+    assert spread_of(backend, (0, 1, 4)) == told_of([second[4]], [second[0], second[1]])
+    # What is settled is let go of: it is told once.
+    assert spread_of(backend, (0, 1, 4)) == {"distances": [], "spread": None}
+    assert not any(name.startswith("attack/sent") for ue in range(UES) for name in backend.optimizer_state(ue))
 
 
 def test_targets_are_drawn_alike_and_never_want_the_right_class():

@@ -1,0 +1,143 @@
+"""Every protocol takes part of all UEs alike: whose turn it is follows the draw, never the index."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from test_protocol_laws import CASES
+
+from fl_simu.backends.base import Backend
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.in_flight import InFlight
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
+from fl_simu.kernel.randomness import briefly
+from fl_simu.setting import Setting
+from fl_simu.station.aggregation.means import Mean
+from fl_simu.station.draw import draw
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.protocols import Buffered, FirstK
+from fl_simu.uplink.bits import FixedBits
+from fl_simu.uplink.channels.base import Channel
+from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.sizes import RealBytes
+
+# The 0.9999 quantile of chi-squared with 19 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 19).
+UES, CHI_SQUARED = 20, 50.795
+
+
+class Moving(Backend):
+    """A UE's model is the one that it was handed, moved by 1."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.held, self.handed = {}, Counter()
+
+    def place(self, ue, shard):
+        pass
+
+    def send(self, ues, params):
+        self.handed.update(ues)
+        self.held.update((ue, {"w": params["w"] + 1}) for ue in ues)
+
+    def train(self, keys):
+        pass
+
+    def get(self, ue):
+        return self.held.pop(ue)
+
+    def peek(self, ue):
+        return self.held[ue]
+
+    def optimizer_state(self, ue):
+        return {}
+
+    def restore(self, ue, optimizer):
+        pass
+
+    def close(self):
+        pass
+
+
+@dataclass(frozen=True)
+class Rates(Channel):
+    """Rates with which the one weight takes 0.2 s, always, or 0.1 to 3.1 s, drawn for each upload."""
+
+    drawn: bool
+
+    def pieces(self, seed, ue, round, start_s):
+        yield 32e-6 / (0.1 + 3 * briefly(seed, "channel", ue, round).random() if self.drawn else 0.2), math.inf
+
+
+class Accepted(Observer):
+    def __init__(self):
+        self.counts = Counter()
+
+    def aggregated(self, record, coordinator):
+        self.counts.update(one.ue for one in record.ues if one.accepted != "none" or one.reason == "not moved")
+
+
+def participation(protocol, ues, drawn, rounds, rates):
+    """How often each UE was handed the model, and how often something of it was aggregated."""
+    backend, accepted, link = Moving(), Accepted(), Link(Float32(), rates, RealBytes(), "weights", 1)
+    setting = Setting(
+        seed=1,
+        rounds=rounds,
+        backend=backend,
+        link=link,
+        protocol=protocol,
+        aggregation=Mean(),
+        evaluate=lambda params: Evaluation(0.0, 0.0),
+        draw=lambda version: draw(1, version, ues, drawn),
+        compute_s=lambda ue, version: 0.0,
+        works=lambda ue, version: True,
+        samples=dict.fromkeys(range(ues), 1),
+    )
+    flight = InFlight(link, FixedBits(), threshold=protocol.movement_threshold(), repeats=protocol.repeats())
+    Coordinator(setting, Clock(), {"w": torch.zeros(1)}, flight, observers=[accepted]).run()
+    return backend.handed, accepted.counts
+
+
+def chi_squared(counts, ues):
+    """Of the hypothesis that all are equally frequent; a draw without replacement spreads less, never more."""
+    expected = sum(counts.values()) / ues
+    return sum((counts[ue] - expected) ** 2 for ue in range(ues)) / expected
+
+
+@pytest.mark.parametrize("rates", [Rates(drawn=True), Rates(drawn=False)], ids=["drawn rates", "equal rates"])
+@pytest.mark.parametrize("protocol", CASES)
+def test_every_ue_takes_part_equally_often(protocol, rates):
+    handed, accepted = participation(protocol, UES, 5, 300, rates)
+    assert sum(handed.values()) >= 300
+    assert chi_squared(handed, UES) < CHI_SQUARED
+    assert chi_squared(accepted, UES) < CHI_SQUARED
+
+
+@pytest.mark.parametrize("protocol", [FirstK(5), Buffered(5)], ids=str)
+def test_of_uploads_that_arrive_at_once_none_is_preferred(protocol):
+    _, accepted = participation(protocol, UES, UES, 200, Rates(drawn=False))
+    assert sum(accepted.values()) == 1000
+    assert chi_squared(accepted, UES) < CHI_SQUARED
+
+
+def test_a_buffered_bs_shares_the_work_alike_among_idle_ues():
+    """5,000 aggregations of 100 UEs, 10 at work; without models, which the protocol never sees."""
+    protocol, clock, delays_s = Buffered(4), Clock(), np.random.default_rng(1).exponential
+    state, version, handed = protocol.start(), 0, Counter()
+    clock.push(0.0, Ready(0.0, 0, *draw(1, 0, 100, 10)))
+    while version < 5000:
+        state, actions = protocol.on(state, clock.pop())
+        for action in actions:
+            if isinstance(action, Aggregate):
+                version += 1
+                clock.push(clock.now_s, Ready(clock.now_s, version, *draw(1, version, 100, 10)))
+                continue
+            for ue in action.ues:
+                handed[ue // 10] += 1
+                arrival_s = clock.now_s + delays_s()
+                clock.push(arrival_s, LayerArrived(arrival_s, ue, version, 0, 1))
+    assert all(0.09 < handed[tenth] / sum(handed.values()) < 0.11 for tenth in range(10)), handed

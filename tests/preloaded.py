@@ -1,0 +1,31 @@
+"""What the processes that tests start have imported: imported once, by the server that forks them.
+
+A start of Python with torch takes two seconds, one with syft five, and most tests that need a process of their own
+need no new interpreter.
+"""
+
+import importlib
+import multiprocessing
+
+from fl_simu import runs
+from fl_simu.kernel.installation import syft_installed
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+# What commands and scripts import only when they need it.
+LATER = [
+    "children",
+    "fl_simu.commands.reproduce",
+    "fl_simu.commands.run",
+    "fl_simu.leakage_study",
+    "fl_simu.progress",
+    "matplotlib.backends.backend_agg",
+    "sklearn.datasets",
+    "syft" if syft_installed() else "fl_simu.pointers",
+]
+for name in LATER:
+    importlib.import_module(name)
+
+# In all that is forked from here a run draws no figures, and processes start no new interpreters.
+runs.draw_figures = lambda *anything: []
+multiprocessing.get_context = lambda method=None: CONTEXT
