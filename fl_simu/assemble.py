@@ -25,6 +25,7 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import BadField, UserError, brief, name_in, require, shown
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation import AGGREGATIONS
@@ -104,7 +105,7 @@ def plan(experiment: Experiment) -> Plan:
     link = Link(
         parts["codec"], parts["channel"], parts["size"], experiment.payload, experiment.seed, parts["delay"]
     )
-    build_module(experiment.model, model, data)
+    link.check(structure_of(build_module(experiment.model, model, data).state_dict()))
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -169,8 +170,11 @@ def assemble(
     train, ues = dataset.train, experiment.ues
     with _told_of("partition", parts["partition"]):
         shards = parts["partition"].split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
-    for ue, indices in enumerate(shards):
-        backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+    samples = {ue: len(indices) for ue, indices in enumerate(shards)}
+    with _told_of("training", planned.training):
+        planned.training.check(samples)
+        for ue, indices in enumerate(shards):
+            backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     setting = Setting(
@@ -184,7 +188,7 @@ def assemble(
         draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: parts["compute"].time_s(experiment.seed, ue, version),
         works=lambda ue, version: parts["faults"].works(experiment.seed, ue, version),
-        samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        samples=samples,
         measures=malicious.measures if malicious else lambda params, settled: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
@@ -223,8 +227,10 @@ def _chosen(backend: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
-    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1}))
+    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise, and the
+    cluster that it runs on."""
+    backend = {key: value for key, value in experiment.backend.items() if key != "address"}
+    text = configuration.to_toml(experiment.model_copy(update={"rounds": 1, "backend": backend}))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,12 +1,17 @@
 """The command line: parse, assemble, run, print."""
 
+import contextlib
 import errno
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import click
+
+from fl_simu.kernel.ending import lost, open_closed_streams, stopped_by_signals
 
 
 class _Path(click.ParamType):
@@ -27,25 +32,58 @@ class _Path(click.ParamType):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run a command; return its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run a command; return its exit status: 0, 2 for a user's mistake or an output that is full, 130 for Ctrl-C,
+    128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer."""
+    open_closed_streams()
+    streams = sys.stdout, sys.stderr
+    with stopped_by_signals() as came:
+        try:
+            status = _run(arguments)
+        except (KeyboardInterrupt, click.Abort):
+            status = 128 + (came[0] if came else signal.SIGINT)
+            _tell("stopped")
+        except (OSError, SystemExit) as error:
+            # click puts its own in their place, and exits, where a pipe is closed.
+            sys.stdout, sys.stderr = streams
+            why = lost(sys.stdout)
+            if came:
+                return 128 + came[0]
+            if why is None:
+                raise
+            return _without_output(why) if isinstance(error, SystemExit) else _without_output(error)
+    why = lost(sys.stdout)
+    return status if why is None or status else _without_output(why)
+
+
+def _run(arguments: Optional[Sequence[str]]) -> int:
     from fl_simu.kernel.errors import UserError, brief, one_line
 
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        click.echo(f"fl_simu: {one_line(str(error))}", err=True)
+        _tell(one_line(str(error)))
         return 2
     except click.ClickException as error:
         # What click says is short, unless it repeats what it was given.
-        click.echo(f"fl_simu: {brief(one_line(error.format_message()), 300)}", err=True)
+        _tell(brief(one_line(error.format_message()), 300))
         return 2
     except MemoryError as error:
-        click.echo(f"fl_simu: out of memory: {one_line(str(error)) or 'this machine holds less'}", err=True)
+        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
         return 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("fl_simu: stopped", err=True)
-        return 130
     return 0
+
+
+def _tell(text: str) -> None:
+    # Where the terminal is gone there is nobody to tell.
+    with contextlib.suppress(OSError):
+        click.echo(f"fl_simu: {text}", err=True)
+
+
+def _without_output(why: OSError) -> int:
+    if why.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    _tell(f"cannot write to the standard output: {why.strerror}")
+    return 2
 
 
 def _options(*options: Callable) -> Callable:
@@ -256,13 +294,14 @@ def leakage(
     out: Optional[Path],
 ) -> None:
     """Images out of uploads: DLG, iDLG, inverting gradients."""
-    from fl_simu.commands.leakage import attack_leakage
+    from fl_simu.commands.leakage import attack_leakage, seeds_of
     from fl_simu.leakage_study import make_setting
 
     changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
+    drawn = seeds_of(seeds, manual)
     setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
-    attack_leakage(setting, images, manual or range(seeds), jobs, data_dir, out, click.echo)
+    attack_leakage(setting, images, drawn, jobs, data_dir, out, click.echo)
 
 
 @attack.command()
@@ -323,7 +362,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 @cli.command()
 def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
-    from fl_simu.commands.inventory import diagnosis
+    from fl_simu.commands.doctor import diagnosis
 
     click.echo(diagnosis())
 

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu.kernel.errors import UserError, brief, shown
+from fl_simu.kernel.limits import MOST, MOST_UES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,11 +42,13 @@ class Training(_Table):
         epochs: passes over a UE's samples in a round.
         batch_size: samples a step.
         keep_optimizer_state: whether momentum and moments outlive a round.
+        drop_last: whether an epoch leaves out what does not fill a batch.
     """
 
-    epochs: int = Field(1, ge=1, le=10**6)
+    epochs: int = Field(1, ge=1, le=MOST)
     batch_size: int = Field(64, ge=1, le=2**31)
     keep_optimizer_state: bool = False
+    drop_last: bool = False
 
 
 class Experiment(_Table):
@@ -67,7 +70,7 @@ class Experiment(_Table):
     name: str = Field("experiment", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     seed: int = Field(1, ge=0, le=LARGEST_SEED)
     rounds: int = Field(10, ge=1, le=10**9)
-    ues: int = Field(16, ge=1, le=10**7)
+    ues: int = Field(16, ge=1, le=MOST_UES)
     ues_per_round: Optional[int] = Field(None, ge=1)
     # A number of threads that the system cannot start ends torch with a segmentation fault.
     threads: int = Field(1, ge=1, le=256)
@@ -251,6 +254,8 @@ def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) 
     if first["type"] == "extra_forbidden":
         names = Training.model_fields if first["loc"][0] == "training" else known
         return f"{field} is no known key: {nearest(str(first['loc'][-1]), names)}"
+    if first["type"] == "missing":
+        return f"{field} is missing, and has no default"
     if first["type"] == "model_type":
         return f"{field} = {shown(first['input'])} is not allowed: a table"
     # TOML has lists where the parts have tuples.

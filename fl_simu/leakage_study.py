@@ -20,9 +20,10 @@ from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.installation import versions
+from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
-from fl_simu.pool import run_all
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
 from fl_simu.ue.datasets import DATASETS
 from fl_simu.ue.models import MODELS
@@ -33,7 +34,6 @@ from fl_simu.uplink.codecs import CODECS
 Say = Callable[[str], None]
 
 TABLES: Dict[str, Mapping[str, Any]] = {"method": METHODS, "codec": CODECS, "model": MODELS, "data": DATASETS}
-MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,18 @@ class Setting:
         for name, registry in TABLES.items():
             object.__setattr__(self, name, complete_part(name, parts[name], registry))
         object.__setattr__(self, "parts", parts)
+        for name, kind, told in (
+            ("layers", int, "a whole number"),
+            ("lr", float, "a number"),
+            ("manual", bool, "a boolean"),
+        ):
+            value = getattr(self, name)
+            fits = (
+                type(value) is kind
+                or (kind is float and type(value) is int)
+                or (name == "layers" and value is None)
+            )
+            require(fits, name, value, told)
         for name in ("local_steps", "batch_size"):
             value = getattr(self, name)
             require(isinstance(value, int) and 1 <= value <= MOST, name, value, f"a whole number, 1 to {MOST}")
@@ -192,7 +204,7 @@ def run_trials(
     Raises:
         UserError: the data set has too few images, is missing, or a file cannot be written.
     """
-    require(jobs >= 1, "--jobs", jobs, "at least 1")
+    require(1 <= jobs <= MOST_JOBS, "--jobs", jobs, f"at least 1, at most {MOST_JOBS}")
     # Missing is told now, not after the first trial.
     scikit_image_ssim()
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)

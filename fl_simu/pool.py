@@ -2,18 +2,20 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import traceback
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, cast
 
+from fl_simu.kernel.ending import end_with, stopped_by_signals
 from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.results.files import make_folder, write_text
 
 Say = Callable[[str], None]
 
-TRACEBACK = "traceback.txt"
+TRACEBACK, MOST_JOBS = "traceback.txt", 1000
 
 
 def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say: Say, folder: Path) -> None:
@@ -35,7 +37,7 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work))
+            workers[here] = context.Process(target=_serve, args=(there, work, os.getpid()))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
@@ -75,14 +77,15 @@ def _end(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _serve(pipe: Any, work: Callable[[Any], str]) -> None:
+def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
     """Do the jobs that come through a pipe until its other end is gone.
 
     Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
     """
-    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one.
+    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
+        end_with(parent)
         while True:
             job = pipe.recv()
             try:

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import importlib.util
 import multiprocessing
+import os
 import signal
 import traceback
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional
 
 from fl_simu import studies
+from fl_simu.kernel.ending import end_with
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import lacks_syft, syft_installed
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
@@ -89,7 +91,7 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
         (make_folder(setup.out) / TRACEBACK).unlink()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print)))
+    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print), os.getpid()))
     process.start()
     there.close()
     try:
@@ -110,12 +112,13 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
     return comparisons
 
 
-def _work(pipe: Any, file: Path, setup: Setup) -> None:
+def _work(pipe: Any, file: Path, setup: Setup, parent: int) -> None:
     """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
     # Ctrl-C goes to the whole group; the process that waits ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # When it does, a script that has processes of its own must get to end them.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_with(parent)
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         try:
             pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))

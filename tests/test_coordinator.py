@@ -67,6 +67,9 @@ class Adding(Backend):
     def restore(self, ue, optimizer):
         pass
 
+    def remembers(self):
+        return False
+
     def close(self):
         pass
 

@@ -24,6 +24,8 @@ FLOORS = (
         "pool",
         "runs",
         "resume",
+        "identity",
+        "snapshots",
         "progress",
         "assemble",
         "config",

@@ -294,7 +294,7 @@ def test_another_version_of_torch_is_refused(four_rounds, copied, monkeypatch, c
 
     assert resume(copied, "--rounds", "6") == 2
 
-    assert "on torch 9.9.9" in capsys.readouterr().err
+    assert "(here 9.9.9)" in capsys.readouterr().err
     assert (copied / "config.toml").read_text() == before
     assert outcome(copied) == outcome(four_rounds)
 
@@ -380,16 +380,19 @@ def fetches(backend, arguments, monkeypatch, last=None):
     """Run, with Ctrl-C where the backend is asked for the `last` model; how many it was asked for."""
     asked = []
     cls = {"torch": TorchLoop, "syft": SyftWorkers}[backend]
-    real = cls.get
 
-    def get(self, ue):
-        asked.append(ue)
-        if len(asked) == last:
-            raise KeyboardInterrupt
-        return real(self, ue)
+    def counted(real):
+        def look(self, ue):
+            asked.append(ue)
+            if len(asked) == last:
+                raise KeyboardInterrupt
+            return real(self, ue)
+
+        return look
 
     with monkeypatch.context() as patched:
-        patched.setattr(cls, "get", get)
+        patched.setattr(cls, "get", counted(cls.get))
+        patched.setattr(cls, "peek", counted(cls.peek))
         assert main(arguments) == (130 if last else 0)
     return len(asked)
 

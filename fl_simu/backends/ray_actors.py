@@ -5,7 +5,6 @@ of them. A job takes the UE's indices and its optimiser's memory along, so that 
 lost with it. This is the one file that imports ray, and only when UEs are placed.
 """
 
-import importlib.util
 import logging
 import os
 import secrets
@@ -25,6 +24,8 @@ from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.limits import MOST
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -54,7 +55,7 @@ class Ray(BackendSpec):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        require(self.actors >= 0, "actors", self.actors, "0 or more")
+        require(0 <= self.actors <= MOST, "actors", self.actors, f"0 or more, at most {MOST}")
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
@@ -65,8 +66,7 @@ class Ray(BackendSpec):
 
     @classmethod
     def missing(cls) -> str:
-        here = importlib.util.find_spec("ray") is not None
-        return "" if here else "ray is not installed: pip install 'fl_simu[ray]'"
+        return "" if installed("ray") else f"ray is not installed: `{install_command('ray')}`"
 
     def build(self, training: LocalTraining) -> "RayActors":
         if self.missing():

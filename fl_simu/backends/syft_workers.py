@@ -20,6 +20,7 @@ from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError, name_in
 from fl_simu.kernel.installation import lacks_syft, syft_installed, whose_syft
 from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.kernel.shell import command_line
 from fl_simu.ue.optimizers import OPTIMIZERS, Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -128,7 +129,7 @@ class Syft(BackendSpec):
         if self.missing():
             raise UserError(
                 f"backend = 'syft' is not allowed here: it {self.missing()}; use backend = 'torch', or see "
-                "`python -m fl_simu doctor`"
+                f"`{command_line('doctor')}`"
             )
         return SyftWorkers(training)
 

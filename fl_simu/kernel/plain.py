@@ -79,7 +79,7 @@ def build(cls: type, values: Dict[str, Any]) -> Any:
     """
     hints = _hints(cls)
     if set(values) != set(hints):
-        raise ValueError(f"{cls.__name__} has the fields {', '.join(hints)}, not {', '.join(sorted(values))}"[:200])
+        raise ValueError(f"{cls.__name__} has other fields than {', '.join(hints)}")
     for name, hint in hints.items():
         if not fits(values[name], hint):
             raise ValueError(f"{cls.__name__}.{name} is no {getattr(hint, '__name__', hint)}")

@@ -20,8 +20,6 @@ from fl_simu.results.files import (
     write_atomically,
     write_json,
 )
-
-
 from fl_simu.results.values import count, items, number, text
 
 ACCEPTED = ("full", "base", "none")
@@ -178,7 +176,7 @@ class RoundLog:
         Raises:
             UserError: the file cannot be read, or a line before the last is damaged; it names the line.
         """
-        return [self._parse(line, number) for number, line in enumerate(self._whole_lines(), start=1)]
+        return [self._parse(line, at) for at, line in enumerate(self._whole_lines(), start=1)]
 
     def digest(self, rounds: Optional[int] = None) -> str:
         """The SHA-256 of the first `rounds` lines, or of all that this log has appended to.
@@ -197,8 +195,8 @@ class RoundLog:
             UserError: the file holds fewer records, one of those to keep is damaged, or it cannot be written.
         """
         lines = self._first(rounds)
-        for number, line in enumerate(lines, start=1):
-            self._parse(line, number)
+        for at, line in enumerate(lines, start=1):
+            self._parse(line, at)
         write_atomically(self.path, b"".join(line + b"\n" for line in lines))
         self._hash = None
 
@@ -226,13 +224,13 @@ class RoundLog:
         # The newline is written last, so what follows the last one was cut off.
         return self._content().split(b"\n")[:-1]
 
-    def _parse(self, line: bytes, number: int) -> RoundRecord:
+    def _parse(self, line: bytes, at: int) -> RoundRecord:
         try:
             record = RoundRecord.from_line(line.decode("ascii"))
         except ValueError as error:
-            raise UserError(f"{self.path}, line {number}: not a record of a round") from error
-        if record.round != number:
-            raise UserError(f"{self.path}, line {number}: the record of round {record.round}")
+            raise UserError(f"{self.path}, line {at}: not a record of a round") from error
+        if record.round != at:
+            raise UserError(f"{self.path}, line {at}: the record of round {record.round}")
         return record
 
 

@@ -126,7 +126,7 @@ class ChannelAdaptive(BitRule):
 
 @dataclass(frozen=True)
 class LossAdaptive(BitRule):
-    r"""AdaQuantFL: more levels as the loss falls, :math:`s_k = s_0 \sqrt{F(w_1) / F(w_k)}`.
+    """AdaQuantFL: more levels as the loss falls, s_k = s_0 sqrt(F(w_1) / F(w_k)).
 
     s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits; F is the loss of the
     global model on the test set, and w_1 the model after the first round.
@@ -158,7 +158,7 @@ class LossAdaptive(BitRule):
 
 @dataclass(frozen=True)
 class SpreadAdaptive(BitRule):
-    r"""FedDQ: fewer bits as updates shrink, :math:`n = \lceil \log_2(1 + spread / resolution) \rceil`.
+    """FedDQ: fewer bits as updates shrink, n = ceil(log2(1 + spread / resolution)).
 
     The spread is that of the UE's last update, largest minus smallest element, which it knows when it chooses.
 

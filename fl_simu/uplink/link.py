@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Sequence, Tuple
 
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, name_in, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
 from fl_simu.kernel.randomness import briefly
 from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.codecs import CODECS
+from fl_simu.uplink.codecs.base import EXACT, Codec
 from fl_simu.uplink.codecs.layered import Layered
 from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
@@ -78,6 +79,14 @@ class Link:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
         self.size.check(self.codec)
         self.delay.check(self.channel)
+
+    def check(self, structure: Structure) -> None:
+        """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
+        for spec in structure:
+            able = (*self.codec.floats, *EXACT)
+            names = ", ".join(map(str, able)).replace("torch.", "")
+            allowed = f"it carries {names}, and the model's tensor {spec.name} is {spec.dtype}"
+            require(spec.dtype in able, "codec.name", name_in(CODECS, self.codec), allowed)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""

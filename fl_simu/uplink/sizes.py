@@ -58,9 +58,11 @@ class NotesCount(SizeRule):
         require(known, "size.name", self.name, f"{codec_name} has no number of bits a parameter to count")
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
-        count = sum(spec.elements for spec in split(structure)[0])
-        base, *others = codec.layer_bits()
-        return tuple([(4 + base) * count] + [bits * count for bits in others])
+        sizes = [0] * len(codec.layer_bits())
+        for spec in split(structure)[0]:
+            for layer, bits in enumerate(codec.layer_bits(spec.dtype)):
+                sizes[layer] += (bits if layer else 4 + bits) * spec.elements
+        return tuple(sizes)
 
     def load_mbit(self, size_bits: int) -> float:
         return 10 * size_bits / 2**20

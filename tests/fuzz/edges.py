@@ -57,11 +57,11 @@ ARGUMENTS = (
 def literal(rng: random.Random, likely: str = "") -> str:
     """One value as TOML writes it, most often of the likely kind: "int", "float", "str" or "" for any."""
     draw = rng.random()
-    if draw < 0.04:
+    if draw < 0.03:
         return rng.choice(BROKEN)
-    if draw < 0.08:
+    if draw < 0.06:
         return rng.choice(LONG_INTEGERS)
-    if draw < 0.25:
+    if draw < 0.16:
         kinds = INTEGERS + FLOATS + OTHERS + tuple(map(quoted, TEXTS))
         return rng.choice(kinds)
     if likely == "int":

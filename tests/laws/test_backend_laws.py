@@ -24,6 +24,7 @@ SIZES = (37, 20, 8)
 JOBS = {
     "sgd": (LogisticRegression(), Sgd(lr=0.1), {}),
     "sgd cnn": (MnistCnn(), Sgd(lr=0.05), {"batch_size": 16}),
+    "drop last": (Mlp((16,)), Sgd(lr=0.1), {"epochs": 2, "drop_last": True}),
     "batch norm": (Mlp((16,), batch_norm=True), Sgd(lr=0.1), {}),
     "sgd cnn dropout": (MnistCnn(dropout=0.25), Sgd(lr=0.05), {"batch_size": 16}),
     "momentum": (Mlp(), Sgd(lr=0.1, momentum=0.9, weight_decay=0.01), {"epochs": 2}),
@@ -119,6 +120,8 @@ def written_out(local, rounds=ROUNDS):
             draws = stream(SEED, "batches", ue, round)
             for _ in range(local.epochs):
                 order = permutation(draws, len(shard.indices))
+                if local.drop_last:
+                    order = order[: len(order) - len(order) % local.batch_size]
                 for start in range(0, len(order), local.batch_size):
                     # Indexing by a short tensor fails once syft has hooked torch.
                     picked = torch.from_numpy(order[start : start + local.batch_size])

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fl_simu.kernel.parameters import structure_of
+from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.parameters import TensorSpec, structure_of
+from fl_simu.uplink.channels.constant import Constant
 from fl_simu.uplink.codecs import CODECS
 from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.codecs.base import HALVES
 from fl_simu.uplink.codecs.decimal import Decimal
 from fl_simu.uplink.codecs.float16 import Float16
 from fl_simu.uplink.codecs.float32 import Float32
@@ -17,6 +20,8 @@ from fl_simu.uplink.codecs.layered import Layered
 from fl_simu.uplink.codecs.stochastic import Stochastic
 from fl_simu.uplink.codecs.text_split import TextSplit
 from fl_simu.uplink.codecs.top_k import TopK
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.sizes import NotesCount, RealBytes
 
 SETTINGS = {
     "float32": [Float32()],
@@ -37,10 +42,12 @@ def those(*classes):
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)
 NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 FLOATS = SHAPES.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=NUMBERS))
+SMALL_NUMBERS = st.floats(width=16, allow_nan=False, allow_infinity=False)
+FLOATS16 = SHAPES.flatmap(lambda shape: hnp.arrays(np.float16, shape, elements=SMALL_NUMBERS))
 INTEGERS = SHAPES.flatmap(
     lambda shape: st.one_of(hnp.arrays(np.int64, shape), hnp.arrays(np.uint8, shape), hnp.arrays(np.bool_, shape))
 )
-PARAMS = st.lists(st.one_of(FLOATS, INTEGERS), min_size=1, max_size=4).map(
+PARAMS = st.lists(st.one_of(FLOATS, INTEGERS, *[FLOATS16 for _ in HALVES]), min_size=1, max_size=4).map(
     lambda arrays: {f"layer{number}.weight": torch.from_numpy(array) for number, array in enumerate(arrays)}
 )
 
@@ -91,6 +98,52 @@ def test_what_every_codec_promises_of_any_params(codec, params):
             assert all(bool((one[name].double() * tensor.double() >= 0).all()) for one in decoded), (
                 "signs are kept"
             )
+
+
+EVERY_DTYPE = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64]
+EVERY_DTYPE += [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool]
+
+
+@pytest.mark.parametrize("dtype", EVERY_DTYPE)
+@pytest.mark.parametrize("codec", CASES)
+def test_a_tensor_of_any_dtype_travels_or_is_refused_by_name(codec, dtype):
+    links = [Link(codec, Constant(), RealBytes(), payload, 1) for payload in ("weights", "update")]
+    structure = (TensorSpec("fc.weight", (4, 2), dtype),)
+    carried = [torch.float32, *HALVES, *EVERY_DTYPE[5:], *([torch.float64] if isinstance(codec, Float32) else [])]
+    if dtype not in carried:
+        for link in links:
+            with pytest.raises(BadField, match=f"carries float.* fc.weight is {dtype}$"):
+                link.check(structure)
+        return
+    # 0.3 and 1e-9 need more than 24 bits: they tell whether a float64 was rounded on its way.
+    numbers = torch.tensor([[0, 1], [1, 0], [0.3, -2], [1e-9, 120]], dtype=torch.float64)
+    reference = {"fc.weight": torch.tensor([[0, 1]] * 4).to(dtype)}
+    params = {"fc.weight": (numbers.abs() if dtype == torch.uint8 else numbers).to(dtype)}
+    for link in links:
+        link.check(structure)
+        upload = link.transmit(0, 0, 0.0, structure)
+        decoded = link.decode(upload, link.encode(upload, link.content(params, reference)), reference)
+        assert structure_of(decoded) == structure
+        if not dtype.is_floating_point:
+            assert torch.equal(decoded["fc.weight"], params["fc.weight"])
+            continue
+        wanted = params
+        if not isinstance(codec, Float32):
+            # As good as the same numbers in float32.
+            wide = [{"fc.weight": one["fc.weight"].float()} for one in (params, reference)]
+            wanted = link.decode(upload, link.encode(upload, link.content(*wide)), wide[1])
+        within = 2 * torch.finfo(dtype).eps
+        assert decoded["fc.weight"].numpy() == pytest.approx(wanted["fc.weight"].numpy(), rel=within, abs=within)
+
+
+@pytest.mark.parametrize("dtype, bits", [(torch.float64, 64), (torch.float32, 32), (torch.float16, 16)])
+def test_exact_numbers_are_charged_by_their_width(dtype, bits):
+    structure = structure_of({"w": torch.zeros(100, dtype=dtype), "n": torch.tensor(3)})
+    assert RealBytes().layer_bits(Float32(), structure) == (100 * bits + 64,)
+    # The notes count 4 bits more a parameter, and no integers.
+    assert NotesCount().layer_bits(Float32(), structure) == (100 * (4 + bits),)
+    if bits <= 32:
+        assert NotesCount().layer_bits(Affine(2, (3,)), structure) == (600, 300)
 
 
 @pytest.mark.parametrize("codec", CASES)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
+import torch
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure
@@ -35,7 +36,7 @@ class TopK(Codec):
         within = self.base_fraction + sum(fractions) <= 1
         require(within, "enhancement_fractions", fractions, "together with base_fraction at most 1")
 
-    def layer_bits(self) -> Tuple[int, ...]:
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
         return ()
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
