@@ -18,6 +18,7 @@ from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.parts import KINDS, told_of
 from fl_simu.setting import Setting
@@ -67,7 +68,7 @@ def plan(experiment: Experiment) -> Plan:
         experiment.seed,
         experiment.delay,
     )
-    build_module(model, data)
+    link.check(structure_of(build_module(model, data).state_dict()))
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -134,8 +135,11 @@ def assemble(
     train, ues = dataset.train, experiment.ues
     with told_of("partition.", experiment.partition):
         shards = experiment.partition.split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
-    for ue, indices in enumerate(shards):
-        backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+    samples = {ue: len(indices) for ue, indices in enumerate(shards)}
+    with told_of("training.", planned.training):
+        planned.training.check(samples)
+        for ue, indices in enumerate(shards):
+            backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
 
     setting = Setting(
@@ -149,7 +153,7 @@ def assemble(
         draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),
         works=lambda ue, version: experiment.faults.works(experiment.seed, ue, version),
-        samples={ue: len(indices) for ue, indices in enumerate(shards)},
+        samples=samples,
         measures=malicious.measures if malicious else lambda params, settled: None,
     )
     model = initial_params(planned.training.make_module, experiment.seed)
@@ -181,8 +185,9 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise."""
-    text = experiment.with_(rounds=1).to_toml()
+    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise, and the
+    cluster that it runs on."""
+    text = experiment.with_(rounds=1, backend=experiment.backend.anywhere()).to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
 
 

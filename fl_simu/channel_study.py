@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 
 from fl_simu.assemble import Plan
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
+from fl_simu.kernel.limits import LONGEST_S, MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.parts import KINDS
 from fl_simu.results.intervals import Z95, wilson
@@ -20,6 +21,7 @@ from fl_simu.uplink.delays import Integrated
 
 DEFAULT_SECONDS = 60.0
 MAX_UES = 1000
+MOST_DRAWS = 10**7
 MAX_PIECES = 100_000
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
@@ -139,9 +141,10 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
         UserError: a number out of range.
     """
     experiment, link = planned.experiment, planned.link
-    _require(draws >= 1, f"--draws {draws}", "at least 1")
-    _require(ues is None or ues >= 1, f"--ues {ues}", "at least 1")
-    _require(seconds is None or 0 < seconds < math.inf, f"--seconds {seconds}", "a finite number above 0")
+    _require(1 <= draws <= MOST_DRAWS, f"--draws {shown(draws)}", f"at least 1, at most {MOST_DRAWS:,}")
+    _require(ues is None or 1 <= ues <= MOST_UES, f"--ues {shown(ues)}", f"at least 1, at most {MOST_UES:,}")
+    short = seconds is None or 0 < seconds <= LONGEST_S
+    _require(short, f"--seconds {seconds}", f"a finite number above 0, at most {LONGEST_S:g}")
     structure = structure_of(params_of(planned.training.make_module()))
     layers = link.size.layer_bits(link.codec, structure)
     sizes = (layers[0], sum(layers))[-len(layers) :]

@@ -11,6 +11,7 @@ from typing_extensions import Annotated
 
 from fl_simu import config
 from fl_simu.kernel.errors import BadField, UserError, shown
+from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.parts import KINDS, check, make, plain
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class Training:
         epochs: passes over a UE's samples in a round.
         batch_size: samples a step.
         keep_optimizer_state: whether momentum and moments outlive a round.
+        drop_last: whether an epoch leaves out what does not fill a batch.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10**6)] = 1
+    epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
     batch_size: Annotated[int, Field(ge=1, le=2**31)] = 64
     keep_optimizer_state: bool = False
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         check(self, "training.")
@@ -83,7 +86,7 @@ class Experiment:
     name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "experiment"
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
     rounds: Annotated[int, Field(ge=1, le=10**9)] = 10
-    ues: Annotated[int, Field(ge=1, le=10**7)] = 16
+    ues: Annotated[int, Field(ge=1, le=MOST_UES)] = 16
     ues_per_round: Annotated[Optional[int], Field(ge=1)] = None
     # A number of threads that the system cannot start ends torch with a segmentation fault.
     threads: Annotated[int, Field(ge=1, le=256)] = 1

@@ -19,18 +19,26 @@ from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likene
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, nearest, require, shown
 from fl_simu.kernel.installation import versions
+from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.parts import KINDS
-from fl_simu.pool import run_all
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import LocalTraining
 
 Say = Callable[[str], None]
 
+# Types of what is no part, as --set may give any.
+SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
+    "layers": ((int, type(None)), "a whole number"),
+    "local_steps": ((int,), "a whole number"),
+    "batch_size": ((int,), "a whole number"),
+    "lr": ((int, float), "a number"),
+    "manual": ((bool,), "a boolean"),
+}
 TABLES = ("method", "codec", "model", "data")
-MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,15 @@ class Setting:
         for name in TABLES:
             object.__setattr__(self, name, KINDS[name].describe(parts[name]))
         object.__setattr__(self, "parts", parts)
+        for name, (kinds, told) in SCALARS.items():
+            require(type(getattr(self, name)) in kinds, name, getattr(self, name), told)
         for name in ("local_steps", "batch_size"):
-            value = getattr(self, name)
-            require(isinstance(value, int) and 1 <= value <= MOST, name, value, f"a whole number, 1 to {MOST}")
+            require_count(name, getattr(self, name))
+        self._require_fit()
+        Sgd(lr=self.lr)
+
+    def _require_fit(self) -> None:
+        """Raise BadField unless method, codec, model and data fit one another."""
         fits = self.parts["method"].batches or self.batch_size == 1
         allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
         require(fits, "batch_size", self.batch_size, allowed)
@@ -82,7 +96,6 @@ class Setting:
         layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
-        Sgd(lr=self.lr)
 
     def _table(self, name: str) -> Dict[str, Any]:
         value = getattr(self, name)
@@ -189,7 +202,7 @@ def run_trials(
     Raises:
         UserError: the data set has too few images, is missing, or a file cannot be written.
     """
-    require(jobs >= 1, "--jobs", jobs, "at least 1")
+    require(1 <= jobs <= MOST_JOBS, "--jobs", jobs, f"at least 1, at most {MOST_JOBS}")
     # Missing is told now, not after the first trial.
     scikit_image_ssim()
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)

@@ -1,23 +1,33 @@
 """One run and its folder: from a checked experiment to records, checkpoints, model, summary and figures."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config
-from fl_simu.assemble import Plan, assemble, digest, plan
+from fl_simu.assemble import Plan, assemble, plan
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
+from fl_simu.identity import Identity, differing, identity
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import sha256, to_arrays
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
-from fl_simu.results.files import alone_in, make_folder, told_in_one_line, write_text
+from fl_simu.results.files import (
+    alone_in,
+    leftovers,
+    make_folder,
+    refuse_links,
+    remove_leftovers,
+    told_in_one_line,
+    write_text,
+)
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundLog, Summary, summarise
-from fl_simu.resume import Keeper, restore
+from fl_simu.resume import Keeper, Restored, read
 from fl_simu.ue.datasets import Dataset
 
 Say = Callable[[str], None]
@@ -59,6 +69,30 @@ class RunFolder:
         """The folder of the figures."""
         return self.path / "figures"
 
+    def experiment(self) -> Experiment:
+        """The experiment in `config.toml`.
+
+        Raises:
+            UserError: the file cannot be read, or holds none.
+        """
+        try:
+            return Experiment.read(self.config)
+        except UserError as error:
+            # What is wrong inside a file is told without its name, which the user of an own file knows.
+            told = str(error)
+            raise UserError(told if str(self.config) in told else f"{self.config}: {told}") from None
+
+    def ended(self) -> bool:
+        """Whether its run has ended, and its records are all there."""
+        try:
+            return 0 < Summary.read(self.summary).rounds == len(self.log.read())
+        except UserError:
+            return False
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half written."""
+        remove_leftovers([self.path, self.checkpoints.folder, self.figures])
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -80,7 +114,7 @@ def new_folder(experiment: Experiment, out: Optional[Path]) -> RunFolder:
     else:
         path = out
         with told_in_one_line(path, "read"):
-            filled = path.is_dir() and any(path.iterdir())
+            filled = path.is_dir() and bool(set(path.iterdir()) - set(leftovers([path])))
         if filled:
             raise UserError(
                 f"--out {path} is not allowed: it is not empty; to go on with the run in it, say --resume {path}"
@@ -108,7 +142,7 @@ def begin(
     Raises:
         UserError: the data do not suffice, or the folder cannot be written to or is in use.
     """
-    return _run(planned, dataset, folder, None, observers, realtime)
+    return _run(planned, dataset, folder, observers, realtime)
 
 
 def read_stored(folder: RunFolder) -> Experiment:
@@ -121,7 +155,8 @@ def read_stored(folder: RunFolder) -> Experiment:
         there = folder.config.exists()
     if not there:
         raise UserError(f"--resume {folder.path} is not allowed: no run is there (it has no config.toml)")
-    return Experiment.read(folder.config)
+    refuse_links(folder.path)
+    return _without_address(folder.experiment())
 
 
 def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> Plan:
@@ -136,13 +171,17 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
         UserError: the two differ in more than the rounds.
     """
     planned = plan(wanted)
-    here, there = planned.experiment.to_plain(), stored.to_plain()
-    differing = [key for key in config.differences(here, there) if key != "rounds"]
-    if differing:
-        (key, *_), resume = differing, f"--resume {folder.path}"
-        given, kept = shown(here.get(key)), shown(there.get(key))
-        raise UserError(f"{key} = {given} is not allowed with {resume}: that run has {kept}")
+    here, there = _without_address(planned.experiment).to_plain(), stored.to_plain()
+    keys = [key for key in config.differences(here, there) if key != "rounds"]
+    if keys:
+        given, kept = shown(here.get(keys[0])), shown(there.get(keys[0]))
+        raise UserError(f"{keys[0]} = {given} is not allowed with --resume {folder.path}: that run has {kept}")
     return planned
+
+
+def _without_address(experiment: Experiment) -> Experiment:
+    """The experiment without the cluster that it ran on, which decides nothing, and which no folder may name."""
+    return experiment.with_(backend=experiment.backend.anywhere())
 
 
 def go_on(
@@ -159,48 +198,82 @@ def go_on(
         UserError: the checkpoint is of another experiment or another torch, or has more rounds than wanted; or the
             folder is in use.
     """
-    checkpoint, passed_over = folder.checkpoints.newest()
-    for line in passed_over:
-        say(line)
-    if checkpoint is None:
-        say(f"no whole checkpoint in {folder.path}: starting from the first round")
-    elif checkpoint.round > planned.experiment.rounds:
-        raise UserError(
-            f"rounds = {planned.experiment.rounds} is not allowed: the run has {checkpoint.round} already"
-        )
-    else:
-        say(f"going on after round {checkpoint.round}")
-    return _run(planned, dataset, folder, checkpoint, observers, realtime)
+    return _run(planned, dataset, folder, observers, realtime, say)
 
 
 def _run(
     planned: Plan,
     dataset: Dataset,
     folder: RunFolder,
-    checkpoint: Optional[Checkpoint],
     observers: Sequence[Observer],
     realtime: Optional[float],
+    resumed: Optional[Say] = None,
 ) -> Ended:
-    identity = "experiment {} on torch {}".format(digest(planned.experiment)[:12], versions()["torch"])
-    keeper = Keeper(folder.log, folder.checkpoints, identity)
-    if checkpoint and checkpoint.identity != identity:
-        raise UserError(
-            f"--resume {folder.path} is not allowed: its checkpoint is of {checkpoint.identity}, "
-            f"and this is {identity}"
+    """Run an experiment in its folder; from its checkpoint where `resumed` says so, line by line."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(planned.backend.close)
+        if resumed:
+            refuse_links(folder.path)
+            stack.enter_context(alone_in(folder.path))
+        own = identity(planned, dataset)
+        coordinator = assemble(
+            planned, dataset, [Keeper(folder.log, folder.checkpoints, own), *observers], realtime
         )
+        if resumed:
+            _restore(coordinator, own, folder, planned.experiment.rounds, resumed)
+        else:
+            # Nothing is written before everything fits together: a mistake leaves no folder behind.
+            make_folder(folder.path)
+            stack.enter_context(alone_in(folder.path))
+        folder.remove_leftovers()
+        write_text(folder.config, _without_address(planned.experiment).to_toml())
+        folder.log.truncate(coordinator.version)
+        coordinator.run()
+        return _end(planned, dataset, folder, coordinator)
+
+
+def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds: int, say: Say) -> None:
+    """Put a coordinator where the newest checkpoint was taken that is whole, if there is one."""
+    found: List[Restored] = []
+    checkpoint, passed_over = folder.checkpoints.newest(
+        lambda one: found.append(_checked(coordinator, one, own, folder))
+    )
+    for line in passed_over:
+        say(line)
+    if checkpoint is None:
+        say(f"no whole checkpoint in {folder.path}: starting from the first round")
+    elif checkpoint.round > rounds:
+        raise UserError(f"rounds = {rounds} is not allowed: the run has {checkpoint.round} already")
+    else:
+        say(f"going on after round {checkpoint.round}")
+        found[-1].put_into(coordinator)
+
+
+def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, folder: RunFolder) -> Restored:
+    """What a checkpoint tells.
+
+    Raises:
+        UserError: it is of another run, or the records are not those before it.
+        ValueError: it is damaged.
+    """
+    different = differing(own, checkpoint.identity)
+    if different:
+        raise UserError(
+            f"--resume {folder.path} is not allowed: its checkpoint was made with {different}; "
+            f"run {folder.config} anew"
+        )
+    records = folder.log.read()[: checkpoint.round]
+    if len(records) < checkpoint.round or folder.log.digest(checkpoint.round) != checkpoint.records_sha256:
+        raise UserError(
+            f"{folder.log.path} does not hold the records before the checkpoint of round {checkpoint.round}: put "
+            f"them back, or run {folder.config} anew"
+        )
+    heard = {outcome.ue for record in records for outcome in record.ues if outcome.accepted != "none"}
     try:
-        coordinator = assemble(planned, dataset, [keeper, *observers], realtime)
-        if checkpoint:
-            restore(coordinator, checkpoint)
-        # Nothing is written before everything fits together: a mistake leaves no folder behind.
-        make_folder(folder.path)
-        with alone_in(folder.path):
-            write_text(folder.config, planned.experiment.to_toml())
-            folder.log.truncate(checkpoint.round if checkpoint else 0)
-            coordinator.run()
-            return _end(planned, dataset, folder, coordinator)
-    finally:
-        planned.backend.close()
+        return read(coordinator, checkpoint, heard)
+    except UserError as error:
+        # A part refused what it was given: that is damage here, and no mistake of the user.
+        raise ValueError(str(error)) from None
 
 
 def _end(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:

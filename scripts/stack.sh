@@ -126,7 +126,7 @@ setup() {
     install_package "$venv" "$log"
     stamp_of "$stack" >"$venv/complete"
     trap - INT
-    say "the $stack stack is ready ($((SECONDS - start)) s)"
+    say "the $stack stack is ready ($((SECONDS - start)) s); to enter it: . $venv/bin/activate"
 }
 
 # Runs a command in a stack that is set up first; status 3 if the stack has no interpreter.
@@ -145,7 +145,9 @@ with_stack() {
         install_package ".venv/$stack" ".venv/$stack.log"
         touch ".venv/$stack/complete"
     fi
-    VIRTUAL_ENV=$root/.venv/$stack PATH=$root/.venv/$stack/bin:$PATH "$@"
+    # fl_simu prints commands for the user's own shell, and so must know its PATH.
+    FL_SIMU_SHELL_PATH=${FL_SIMU_SHELL_PATH:-$PATH} VIRTUAL_ENV=$root/.venv/$stack \
+        PATH=$root/.venv/$stack/bin:$PATH "$@"
 }
 
 each_stack() {

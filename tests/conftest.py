@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import command
 from hypothesis import settings
 
 from fl_simu.backends import ray_actors
@@ -21,7 +22,12 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# A program of its own, see `make fuzz`.
+collect_ignore = ["fuzz"]
+
 ROOT = Path(__file__).resolve().parent.parent
+# It changes what it imports, for processes that are forked.
+collect_ignore = ["preloaded.py"]
 FORKING = multiprocessing.get_context("forkserver")
 
 # Digits for four UEs, three of them a round; takes a fraction of a second.
@@ -141,6 +147,22 @@ def environment(tmp_path):
     )
     changed.pop("FL_SIMU_DATA", None)
     return changed
+
+
+@pytest.fixture
+def fl_simu_forked(tmp_path, tmp_path_factory, environment, forked):
+    """Runs a command of fl_simu in an empty folder and a process of its own, and waits for its end."""
+
+    def start(*arguments):
+        outputs = [tmp_path_factory.mktemp("said") / name for name in ("stdout", "stderr")]
+        given = list(map(str, arguments)), str(tmp_path), environment, *map(str, outputs)
+        process = forked.Process(target=command, args=given)
+        process.start()
+        process.join(240)
+        said = [path.read_text(encoding="utf-8") for path in outputs]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+
+    return start
 
 
 @pytest.fixture

@@ -66,13 +66,13 @@ def test_a_manual_seed_gives_all_images_the_same_start(tmp_path):
     assert np.array_equal(*starts[True]) and not np.array_equal(*starts[False])
 
 
-def test_every_label_of_a_hundred_is_found(tmp_path, capsys):
-    line = f"attack leakage --method idlg --iterations 1 --set data=digits --jobs 1 --out {tmp_path}"
-    assert cli.main(line.split()) == 0
+def test_every_label_is_found(tmp_path, capsys):
+    line = "attack leakage --method idlg --iterations 1 --set data=digits --images 5 --seeds 4 --jobs 1 --out"
+    assert cli.main([*line.split(), str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "| label recovered | 100 of 100 |" in said and "[100 of 100]" in said
+    assert "| label recovered | 20 of 20 |" in said and "[20 of 20]" in said
     found = json.loads((tmp_path / "results.json").read_text())
-    assert (found["trials"], found["labels"], found["labels_found"]) == (100, 100, 100)
+    assert (found["trials"], found["labels"], found["labels_found"]) == (20, 20, 20)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if "trials" not in path.parts}
     assert left == {
         "setting.json", "results.json", "table.md", "figures/reconstructions.png", "figures/losses.png",

@@ -54,6 +54,11 @@ def holds(name, content):
     return prepare
 
 
+def link(path):
+    """Makes a link to itself."""
+    path.symlink_to(path)
+
+
 def corrupt_mnist(change):
     """Writes four files named as MNIST's, each changed by `change(bytes)`."""
 
@@ -176,8 +181,8 @@ CONFIG = [
     sets("momentum 1", "optimizer.momentum=1.0", "optimizer.momentum = 1.0", "below 1"),
     sets("dropout 1", "model.dropout=1.0", "model.dropout = 1.0", "below 1"),
     sets("empty layer", "model.hidden=[0]", "model.hidden = (0,)", "at least 1"),
-    sets("vast layer", "model.hidden=[1000000000000000]", "model", "mlp", "memory"),
-    sets("vaster layer", "model.hidden=[99999999999999999999]", "model", "mlp", "cannot be built"),
+    sets("vast layer", "model.hidden=[1000000,1000000]", "model", "mlp", "memory"),
+    sets("vaster layer", "model.hidden=[99999999999999999999]", "model.hidden", "at most 1000000"),
     sets("bits 0", "codec.base_bits=0", "codec.base_bits = 0", "1 to 16"),
     sets("bits 17", "codec.base_bits=17", "codec.base_bits = 17", "1 to 16"),
     sets("17 bits in all", "codec.base_bits=15", "codec.enhancement_bits = (2,)", "at most 16 bits"),
@@ -186,7 +191,7 @@ CONFIG = [
         "negative rate",
         "channel.name=constant channel.rate_mbps=-1",
         "channel.rate_mbps = -1",
-        "a finite number above 0",
+        "1e-06 to 1e+06",
     ),
     sets("a rate below 0", "channel=notes_walk", "delay.name = 'integrated'", "take rate_at_start"),
     sets("a downlink below 0", "downlink=notes_walk", "delay.name = 'integrated'", "take rate_at_start"),
@@ -195,7 +200,7 @@ CONFIG = [
         "downlink of rate 0",
         "downlink.name=constant downlink.rate_mbps=0.0",
         "downlink.rate_mbps = 0.0",
-        "above 0",
+        "1e-06 to 1e+06",
     ),
     sets("unknown delay", "delay=integral", "delay.name = 'integral'", "did you mean 'integrated'?"),
     sets("faults that nobody bears", "faults=dropout", "faults.name = 'dropout'", "close_s"),
@@ -223,7 +228,8 @@ CONFIG = [
         "protocol.deadline_s = 0.0",
         "a number above 0",
     ),
-    sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "at least 0"),
+    sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "0 to 1e+06"),
+    sets("no tick", "channel.name=markov channel.tick_s=1e-300", "channel.tick_s = 1e-300", "0.0001 to 1e9"),
     sets(
         "negative deadline",
         "protocol.name=deadline protocol.deadline_s=-1",
@@ -280,6 +286,20 @@ CONFIG = [
         "--address auto",
         "none of torch joins a cluster",
     ),
+    sets(
+        "batch norm over a last batch of one",
+        "model.batch_norm=true training.batch_size=33",
+        "training.batch_size = 33",
+        "UE 0 has 100 samples",
+        "training.drop_last = true",
+    ),
+    sets(
+        "no full batch",
+        "training.drop_last=true training.batch_size=101",
+        "training.drop_last = True",
+        "UE 0 has 100 samples",
+        "no batch of 101",
+    ),
     sets("stacks without torch 2", "backend=vectorized", "backend = 'vectorized'", "modern stack", stack="syft"),
     sets("stack with dropout", "backend=vectorized model.dropout=0.5", "random numbers", stack="no syft"),
     sets("stack with batch norm", "backend=vectorized model.batch_norm=true", "batch norm", stack="no syft"),
@@ -290,6 +310,65 @@ CONFIG = [
     sets("syft with batch norm", "backend=syft model.batch_norm=true", "syft", "BatchNorm1d", stack="syft"),
     sets("syft with an LSTM", "backend=syft model=row_lstm", "syft", "LSTM", stack="syft"),
     sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "optimizer adagrad", stack="syft"),
+]
+
+# Numbers at the edge of what a type holds: each argument has the range in which it means something.
+EDGES = [
+    sets("seed beyond 64 bits", "seed=9223372036854775808", "seed = 9223372036854775808", "9223372036854775807"),
+    sets("rounds of 60 digits", "rounds=1" + "0" * 59, "rounds = 1000", "1000000000"),
+    sets("rounds of 401 digits", "rounds=1" + "0" * 400, "rounds = 10000", " ... ", "1000000000"),
+    sets("rounds of 4,300 digits", "rounds=" + "9" * 4300, "rounds = a number of over 4,000 digits"),
+    sets("vast number of UEs", "ues=2147483648", "ues = 2147483648", "10000000"),
+    sets("endless epochs", "training.epochs=2147483648", "training.epochs = 2147483648", "1000000"),
+    sets("rate that float32 lacks", "optimizer.lr=1e-300", "optimizer.lr = 1e-300", "a float32 holds"),
+    sets("endless training", "compute.seconds=1e300", "compute.seconds = 1e+300", "at most 1e+09"),
+    sets("tail beyond floats", "compute.name=pareto compute.shape=0.001", "compute.shape = 0.001", "0.1 to"),
+    sets("Dirichlet of 1e308", "partition.name=dirichlet partition.alpha=1.8e308", "partition.alpha", "at most"),
+    sets(
+        "samples that no machine holds",
+        "partition.name=independent partition.samples_per_ue=2147483648",
+        "partition.samples_per_ue = 2147483648",
+        "at most 250000000",
+    ),
+    sets(
+        "endless copies", "attack.name=data_poisoning attack.copies=2147483648", "attack.copies", "at most 1000000"
+    ),
+    sets(
+        "boost beyond float32", "attack.name=boosting attack.boost=1e300", "attack.boost = 1e+300", "at most 1e+30"
+    ),
+    sets("radius of a denormal", "aggregation.name=norm_bound aggregation.radius=5e-324", "aggregation.radius"),
+    sets("deep value", "codec=" + "[" * 900 + "]" * 900, "--set VALUE", "nested too deep"),
+    sets("long key", "x" * 100_000 + "=1", "xxx ... xxx", "is no known key"),
+    sets("long name of a part", "codec=" + "x" * 100_000, "codec.name = 'xxx", " ... ", "known are"),
+    sets("device of 20 digits", "backend.device=cuda:" + "9" * 20, "backend.device", "cuda:<index>"),
+    Mistake("lone surrogate", ("run", "{file}", "--set", "name=\ud800"), ("--set 'name=\\ud800'", "no UTF-8")),
+    Mistake("null byte", ("run", "a\0b"), ("'a\\x00b'", "printable")),
+    Mistake("newline in a path", ("run", "{file}", "--out", "{tmp}/a\nb"), ("a\\nb", "printable")),
+    Mistake("name of 300 letters", ("run", "{file}", "--out", "a" * 300), ("aaa ... aaa", "File name too long")),
+    command("link to itself", "run {tmp}/loop", "loop", "symbolic links", prepare=lambda tmp: link(tmp / "loop")),
+    command("nothing as FILE", "run /dev/null", "/dev/null holds no key"),
+    command("no end of FILE", "run /dev/zero", "/dev/zero is no config", "over 1,048,576 bytes"),
+    command(
+        "empty file", "compare {tmp}/x.toml --backends torch", "x.toml holds no key", prepare=holds("x.toml", b"")
+    ),
+    command("channel of an empty file", "channel {tmp}/x.toml", "holds no key", prepare=holds("x.toml", b"# x")),
+    command(
+        "key of 100,000 parts",
+        "run {tmp}/x.toml",
+        "over 200 dots",
+        prepare=holds("x.toml", b"a." * 10**5 + b"a=1"),
+    ),
+    command("deep file", "run {tmp}/x.toml", "nested too deep", prepare=holds("x.toml", b"x=" + b"[" * 10**5)),
+    command(
+        "no end of images", "attack leakage --set data=digits --images 1" + "0" * 24, "--images = 1", "at most"
+    ),
+    command("no end of seeds", "attack leakage --seeds 1" + "0" * 24, "--seeds = 1", "at most 1,000,000"),
+    command("negative manual seed", "attack leakage --manual-seed -1", "--manual-seed = -1", "0 to"),
+    command(
+        "no end of jobs", "attack leakage --set data=digits --jobs 2147483648", "--jobs = 2147483648", "at most"
+    ),
+    command("rate that is a word", "attack leakage --set lr=x", "lr = 'x'", "a number"),
+    command("no end of draws", "channel {file} --draws 1" + "0" * 24, "--draws 1", "at most 10,000,000"),
 ]
 
 FILES = [
@@ -420,7 +499,7 @@ COMMANDS = [
     command(
         "attack on a key that is none", "attack leakage --set rounds=3", "rounds is no known key", "known are"
     ),
-    command("no local step", "attack leakage --local-steps 0", "local_steps = 0", "1 to 1000000"),
+    command("no local step", "attack leakage --local-steps 0", "local_steps = 0", "at least 1"),
     command(
         "two images and one label",
         "attack leakage --method idlg --batch-size 2",
@@ -444,9 +523,10 @@ COMMANDS = [
     ),
     command(
         "attack on a vast model",
-        "attack leakage --set data=digits --set model.name=mlp --set model.hidden=[1000000000000]",
+        "attack leakage --set data=digits --set model.name=mlp --set model.hidden=[1000000,1000000]",
         "model",
         "mlp",
+        "cannot be built",
     ),
     command(
         "attack without data",
@@ -465,7 +545,7 @@ COMMANDS = [
     command("fetch nothing", "data fetch", "NAME"),
 ]
 
-MISTAKES = CONFIG + FILES + COMMANDS
+MISTAKES = CONFIG + EDGES + FILES + COMMANDS
 
 
 def test_each_has_its_own_name():

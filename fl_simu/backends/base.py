@@ -52,8 +52,9 @@ class Backend(ABC):
     def optimizer_state(self, ue: int) -> OptimizerState:
         """What a UE's optimiser remembers; empty where it remembers nothing.
 
-        While the UE holds a model that it was sent, and that may be fetched, it is what it remembered before, even
-        if it has trained already; else what it does after the round it trained last. Nothing is trained for it.
+        While the UE holds a model that may be fetched, and that `kept` does not tell, it is what it remembered
+        before, even if it has trained already; else what it does after the round it trained last. Nothing is
+        trained for it.
         Names are "<index of the parameter>/<name in torch's optimiser>".
         """
 
@@ -73,6 +74,7 @@ class Backend(ABC):
 
     def give_up(self, ue: int) -> None:
         """Nobody will fetch what a UE was sent; an optimiser that remembers moves all the same."""
+        return None
 
     def kept(self, ue: int) -> Optional[Params]:
         """The model that a UE holds, where it does not follow from what it was sent, its data, its key and its
@@ -113,6 +115,10 @@ class BackendSpec(ABC):
 
     def chosen(self) -> "BackendSpec":
         """What is run here: itself, unless it leaves the choice to this installation."""
+        return self
+
+    def anywhere(self) -> "BackendSpec":
+        """The same on no particular machines: where it runs decides no result."""
         return self
 
     @property

@@ -1,5 +1,6 @@
 """The devices that a backend may train on."""
 
+import re
 from typing import Any, Dict, Tuple
 
 import torch
@@ -17,7 +18,7 @@ def require_device(name: str) -> None:
         name: "cpu", "cuda", or "cuda:<index>".
     """
     kind, _, index = name.partition(":")
-    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or index.isdigit()))
+    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or bool(re.fullmatch("[0-9]{1,3}", index))))
     require(known, "device", name, '"cpu", "cuda" or "cuda:<index>"')
 
 
@@ -36,6 +37,13 @@ def open_device(name: str) -> torch.device:
             # Torch 1.4 has no such switch, and no TF32.
             part.allow_tf32 = False
     return device
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a processor or a GPU has no more memory; torch has several for it."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
+    told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return told or isinstance(error, MemoryError)
 
 
 class Residents:

@@ -56,7 +56,7 @@ def load_state(
 
 
 def memory_after_a_step(training: LocalTraining) -> Dict[str, Tensor]:
-    """What the optimiser of a training remembers after a first step with gradients of zero: names, shapes, dtypes."""
+    """What a UE's optimiser remembers after a first step with gradients of zero: its names, shapes, dtypes."""
     with torch.random.fork_rng(devices=[]):
         module = training.make_module()
     optimizer = training.build_optimizer(module)

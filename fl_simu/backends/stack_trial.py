@@ -1,20 +1,23 @@
 """Whether a module can be trained in a stack, and what that takes: found out with two models on random images."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fl_simu.backends.devices import is_out_of_memory
 from fl_simu.backends.optimizer_state import flatten_state
 from fl_simu.backends.stacked import Stacked
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import LocalTraining
 
 # Of a gradient's norm: more than rounding makes of it, less than any mistake.
 TOLERANCE = 1e-3
+
+Gradients = Dict[str, Optional[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def try_out(stacked: Stacked, training: LocalTraining, device: torch.device) -> 
 
     Raises:
         UserError: a module that keeps more than parameters, draws random numbers, cannot be batched by torch.func,
-            or whose gradients come out otherwise when samples are batched.
+            or whose gradients come out otherwise when samples are batched; or the device has too little memory.
+        Exception: what the module, or the loss, raises when it is trained by itself.
     """
     if training.shape is None:
         raise ValueError("a stack is tried on images of training.shape, which is not given")
@@ -50,15 +54,16 @@ def try_out(stacked: Stacked, training: LocalTraining, device: torch.device) -> 
         images = torch.randn(2, 3, *training.shape)
         classes = _classes(module, images[0])
         labels = torch.randint(classes, (2, 3))
-    trial = _Trial(stacked, training, module.to(device), models, images.to(device), labels.to(device))
     try:
+        trial = _Trial(stacked, training, module.to(device), models, images.to(device), labels.to(device))
         return trial.footprint()
-    except UserError:
-        raise
-    # Whatever torch.func raises of an operation that it cannot batch, it means that this model cannot be stacked.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _refusal(f"that torch.func cannot batch: {reason}") from error
+        if is_out_of_memory(error):
+            raise UserError(
+                f"backend = 'vectorized' is not allowed here: {device} is out of memory with two models and three "
+                f"images each; use backend = 'torch', or another device: {_reason(error)}"
+            ) from error
+        raise
 
 
 def _classes(module: nn.Module, images: Tensor) -> int:
@@ -97,6 +102,8 @@ class _Trial:
 
     def _saved_bytes(self, counts: Tuple[int, ...]) -> float:
         """A step on batches of so many samples, compared; what its operations save for the backward pass, a UE."""
+        # First each by itself: what fails there is the model's own, and not the stack's.
+        wanted = [self._alone(ue, count) for ue, count in enumerate(counts)]
         leaves, width = self.stacked.leaves(self.models), max(counts)
         saved: Dict[int, int] = {}
 
@@ -105,32 +112,49 @@ class _Trial:
             saved[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = self.stacked.loss(leaves, self.images[:, :width], self.labels[:, :width], np.array(counts))
-        loss.backward()
-        for ue, count in enumerate(counts):
-            self._compare(leaves, ue, count)
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                loss = self.stacked.loss(leaves, self.images[:, :width], self.labels[:, :width], np.array(counts))
+            loss.backward()
+        # What trains by itself and fails in a stack has an operation that cannot be batched, whatever is raised.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise _refusal(f"that torch.func cannot batch: {_reason(error)}") from error
+        for ue, gradients in enumerate(wanted):
+            _compare(leaves, ue, gradients)
         for tensor in (self.images, *leaves.values()):
             saved.pop(tensor.untyped_storage().data_ptr(), None)
         return sum(saved.values()) / len(counts)
 
-    def _compare(self, leaves: Dict[str, Tensor], ue: int, count: int) -> None:
-        """Raise UserError unless a UE's gradients in the stack are those of the module."""
+    def _alone(self, ue: int, count: int) -> Gradients:
+        """The module's own gradients on so many samples of a UE."""
         self.module.load_state_dict(self.models[ue])
-        self.module.zero_grad()
+        for parameter in self.module.parameters():
+            parameter.grad = None
         self.training.loss(self.module(self.images[ue, :count]), self.labels[ue, :count]).backward()
-        for name, parameter in self.module.named_parameters():
-            stacked, plain = leaves[name].grad, parameter.grad
-            if stacked is None or plain is None:
-                agree = stacked is plain
-            else:
-                agree = bool((stacked[ue] - plain).norm() <= TOLERANCE * plain.norm() + 1e-9)
-            if not agree:
-                raise _refusal(f"whose gradient in {name} is another one when samples are batched")
+        return {name: parameter.grad for name, parameter in self.module.named_parameters()}
+
+
+def _compare(leaves: Dict[str, Tensor], ue: int, gradients: Gradients) -> None:
+    """Raise UserError unless a UE's gradients in the stack are those of the module."""
+    for name, plain in gradients.items():
+        stacked = leaves[name].grad
+        if stacked is None or plain is None:
+            agree = stacked is plain
+        else:
+            agree = bool((stacked[ue] - plain).norm() <= TOLERANCE * plain.norm() + 1e-9)
+        if not agree:
+            raise _refusal(f"whose gradient in {name} is another one when samples are batched")
 
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return brief(one_line(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__), 200)
 
 
 def _refusal(what: str) -> UserError:

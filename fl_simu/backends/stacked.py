@@ -125,13 +125,14 @@ class Stacked:
         # What fills up a smaller batch counts nothing, but must be numbers that the model can take.
         rows[:] = indices[np.cumsum(samples) - samples][:, None]
         rows[np.arange(rows.shape[1]) < samples[:, None]] = indices
+        steps = training.steps(rows.shape[1])
         if rows.shape[1] <= training.batch_size:
             # A batch is a whole shard, and its mean loss has no order.
-            yield from [(rows, samples)] * training.epochs
+            yield from [(rows, samples)] * (training.epochs * steps)
             return
         for order in training.shuffles([job.key for job in jobs], samples):
             shuffled = np.take_along_axis(rows, order, axis=1)
-            for start in range(0, rows.shape[1], training.batch_size):
+            for start in range(0, steps * training.batch_size, training.batch_size):
                 end = start + training.batch_size
                 yield np.ascontiguousarray(shuffled[:, start:end]), np.minimum(samples, end) - start
 

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.optimizer_state import flatten_state, load_state
-from fl_simu.kernel.errors import UserError, name_in
+from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import lacks_syft, syft_installed, whose_syft
 from fl_simu.kernel.parameters import Params, params_of
-from fl_simu.ue.optimizers import OPTIMIZERS, Adagrad, Adam
+from fl_simu.kernel.shell import command_line
+from fl_simu.parts import KINDS
+from fl_simu.ue.optimizers import Adagrad, Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 # What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail, and
@@ -128,7 +130,7 @@ class Syft(BackendSpec):
         if self.missing():
             raise UserError(
                 f"backend = 'syft' is not allowed here: it {self.missing()}; use backend = 'torch', or see "
-                "`python -m fl_simu doctor`"
+                f"`{command_line('doctor')}`"
             )
         return SyftWorkers(training)
 
@@ -262,7 +264,7 @@ def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
             )
     optimizer = training.optimizer
     if isinstance(optimizer, Adagrad) or (isinstance(optimizer, Adam) and optimizer.amsgrad):
-        name = name_in(OPTIMIZERS, optimizer) + (" with amsgrad" if isinstance(optimizer, Adam) else "")
+        name = KINDS["optimizer"].name_of(optimizer) + (" with amsgrad" if isinstance(optimizer, Adam) else "")
         raise UserError(
             f"backend = 'syft' is not allowed with optimizer {name}, which syft 0.2.4 gets wrong on pointers: use "
             "backend = 'torch'"

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
-from fl_simu.backends.devices import open_device, require_device
+from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.shell import command_line
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 
@@ -32,7 +34,7 @@ class Vectorized(BackendSpec):
 
     def __post_init__(self) -> None:
         require_device(self.device)
-        require(self.memory_mb >= 1, "memory_mb", self.memory_mb, "at least 1")
+        require_count("memory_mb", self.memory_mb, most=10**9)
 
     @property
     def fast(self) -> bool:
@@ -46,7 +48,7 @@ class Vectorized(BackendSpec):
         if self.missing():
             raise UserError(
                 "backend = 'vectorized' is not allowed here: it needs the modern stack (Python 3.10 or newer, "
-                "torch 2); use backend = 'torch', or see `python -m fl_simu doctor`"
+                f"torch 2); use backend = 'torch', or see `{command_line('doctor')}`"
             )
         return VectorizedUes(training, open_device(self.device), 1e6 * self.memory_mb)
 
@@ -93,12 +95,10 @@ class VectorizedUes(Backend):
         # Of each UE that holds a model to be fetched, with whom it trains.
         self._broadcasts: Dict[int, _Broadcast] = {}
         self._optimizers: Dict[int, OptimizerState] = {}
-        # Of UEs that have trained a model which nobody has fetched yet, what their optimisers remembered before.
-        self._before: Dict[int, OptimizerState] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         rows = shard.indices.numpy()
-        steps = -(-len(rows) // self.training.batch_size)
+        steps = self.training.steps(len(rows))
         self._data[ue] = _Data(shard.images, shard.labels, rows, (id(shard.images), id(shard.labels), steps))
 
     def send(self, ues: Iterable[int], params: Params) -> None:
@@ -112,7 +112,7 @@ class VectorizedUes(Backend):
 
     def get(self, ue: int) -> Params:
         self._train_if_due(ue)
-        self._forget(ue)
+        self._broadcasts.pop(ue, None)
         return self._models.pop(ue)
 
     def peek(self, ue: int) -> Params:
@@ -123,16 +123,17 @@ class VectorizedUes(Backend):
         if self.training.keep_optimizer_state:
             # A round whose model nobody fetches still moves an optimiser that remembers.
             self._train_if_due(ue)
-        self._forget(ue)
+        self._broadcasts.pop(ue, None)
         self._models.pop(ue, None)
 
     def optimizer_state(self, ue: int) -> OptimizerState:
-        return self._before.get(ue, self._optimizers.get(ue, {}))
+        return self._optimizers.get(ue, {})
 
     def kept(self, ue: int) -> Optional[Params]:
-        """Where optimisers remember, those of a broadcast whose models were fetched have moved on, and it cannot be
-        trained again as a whole."""
-        moved = self.training.keep_optimizer_state and self._broadcasts[ue].done
+        """Where optimisers remember, those of a broadcast that was trained have moved on, and it cannot be trained
+        again as a whole."""
+        broadcast = self._broadcasts.get(ue)
+        moved = broadcast is None or (self.training.keep_optimizer_state and broadcast.done)
         return self._models[ue] if moved else None
 
     def together(self, ue: int) -> Sequence[int]:
@@ -142,24 +143,32 @@ class VectorizedUes(Backend):
         self._optimizers[ue] = optimizer
 
     def close(self) -> None:
-        for held in (self._data, self._models, self._broadcasts, self._optimizers, self._before):
+        for held in (self._data, self._models, self._broadcasts, self._optimizers):
             held.clear()
-
-    def _forget(self, ue: int) -> None:
-        self._broadcasts.pop(ue, None)
-        self._before.pop(ue, None)
 
     def _train_if_due(self, ue: int) -> None:
         broadcast = self._broadcasts.get(ue)
         if broadcast is None or broadcast.done:
             return
         for jobs in self._chunks(broadcast.jobs):
-            for job, (params, state) in zip(jobs, self._stacked.train(jobs)):
+            for job, (params, state) in zip(jobs, self._train(jobs)):
                 if self._broadcasts.get(job.key.ue) is broadcast:
-                    self._models[job.key.ue], self._before[job.key.ue] = params, job.state
+                    self._models[job.key.ue] = params
                     if state:
                         self._optimizers[job.key.ue] = state
         broadcast.done, broadcast.jobs = True, []
+
+    def _train(self, jobs: List[Job]) -> Iterator[Tuple[Params, OptimizerState]]:
+        try:
+            return self._stacked.train(jobs)
+        except Exception as error:
+            if is_out_of_memory(error):
+                reason = brief(one_line(str(error)), 200)
+                raise UserError(
+                    f"backend vectorized is out of memory with {len(jobs)} UEs at once; a lower backend.memory_mb "
+                    f"trains fewer at a time: {reason}"
+                ) from error
+            raise
 
     def _job(self, key: Key) -> Job:
         images, labels, rows, _ = self._data[key.ue]

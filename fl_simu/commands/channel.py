@@ -9,6 +9,7 @@ from fl_simu.channel_study import PERCENTILES, Study, draw, numbers, rate_course
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.channel_plots import draw_channel_figures, write_animation
+from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.files import make_folder, write_json
 
 Say = Callable[[str], None]
@@ -44,6 +45,7 @@ def study_channel(
     Raises:
         UserError: a number out of range, or a file that cannot be written.
     """
+    require_matplotlib()
     _check(pass_rate, thresholds_s, animation)
     study = draw(plan(experiment.with_(backend="torch")), draws, ues, seconds)
     limits = dict(study.planned.experiment.protocol.thresholds_s())

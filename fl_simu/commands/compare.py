@@ -1,7 +1,6 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
 import dataclasses
-import math
 import signal
 import subprocess
 import sys
@@ -20,8 +19,9 @@ from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
 from fl_simu.parts import KINDS
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
-from fl_simu.results.figures import write_figures
-from fl_simu.results.files import make_folder, read_json, write_json, write_text
+from fl_simu.results.figures import require_matplotlib, write_figures
+from fl_simu.results.files import make_folder, write_json, write_text
+from fl_simu.results.records import Summary
 from fl_simu.runs import RunFolder
 
 Say = Callable[[str], None]
@@ -55,6 +55,7 @@ def compare_backends(
         UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
             address, or one of the runs failed.
     """
+    require_matplotlib()
     names = [name.strip() for name in backends]
     if address is not None and not any(_joins(name) for name in names):
         raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
@@ -100,13 +101,21 @@ def _on(experiment: Experiment, backend: str, address: Optional[str]) -> Experim
 def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
     """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
     file = folder.path.with_suffix(".toml")
-    write_text(file, experiment.to_toml())
+    backend = KINDS["backend"].describe(experiment.backend)
+    address = backend.pop("address", "")
+    write_text(file, experiment.with_(backend=backend).to_toml())
     command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder.path)]
+    command += ["--address", address] if address else []
     command += ["--data-dir", str(data_dir)] if data_dir else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         memory = _PeakMemory(process)
         memory.start()
-        out, errors = process.communicate()
+        try:
+            out, errors = process.communicate()
+        except BaseException:
+            # A signal for this process alone leaves the other one running.
+            process.terminate()
+            raise
         memory.join()
     if process.returncode:
         name, said = _name(experiment), ((errors or out).strip().splitlines() or ["no word"])[-1]
@@ -153,14 +162,14 @@ def _resident_mb(process: psutil.Process) -> float:
 
 
 def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
-    summary = read_json(run.summary)
+    summary = Summary.read(run.summary)
     return {
-        "backend": summary["backend"],
-        "final_accuracy": summary["final_accuracy"],
+        "backend": summary.backend,
+        "final_accuracy": summary.final_accuracy,
         "rounds_wall_s": [record.wall_time_s for record in run.log.read()],
-        "wall_time_s": summary["wall_time_s"],
+        "wall_time_s": summary.wall_time_s,
         "peak_memory_mb": peak_mb,
-        "model_sha256": summary["model_sha256"],
+        "model_sha256": summary.model_sha256,
         "largest_difference": difference,
     }
 
@@ -173,7 +182,7 @@ def _table(rows: Sequence[Row]) -> str:
         )
     ]
     for row in rows:
-        accuracy = math.nan if row["final_accuracy"] is None else row["final_accuracy"]
+        accuracy = row["final_accuracy"]
         walls = row["rounds_wall_s"]
         lines.append(
             "{:<12} {:>9.2%} {:>9.2f} {:>17} {:>8.1f} {:>9.0f}  {:<16}  {:g}".format(

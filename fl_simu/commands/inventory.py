@@ -1,14 +1,10 @@
-"""What is here: the parts, the data sets, the stack."""
+"""What is here: the parts, the data sets."""
 
-import importlib.util
-import os
-import platform
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Type
 
 from fl_simu import scripts, studies
 from fl_simu.kernel.errors import UserError, nearest, shown
-from fl_simu.kernel.installation import stack, syft_installed, whose_syft
 from fl_simu.parts import KINDS
 from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
@@ -64,7 +60,7 @@ def _lack(missing: str) -> str:
 
 
 def _first_line(cls: Type[Any]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0].replace("\\", "")
+    return (cls.__doc__ or "").strip().splitlines()[0]
 
 
 def _experiments() -> List[Tuple[str, str]]:
@@ -87,38 +83,3 @@ def data_listing(data_dir: Optional[Path]) -> str:
     return "\n".join(
         "{:<14} {:<8} {}".format(row.name, "here" if row.present else "missing", row.where) for row in rows
     )
-
-
-def diagnosis() -> str:
-    """This machine's stack, what is missing, and the command that mends it."""
-    lines = [
-        f"python  {platform.python_version()} on {platform.system()} {platform.machine()}",
-        f"stack   {stack()}",
-        f"cores   {os.cpu_count()}",
-    ]
-    for package in (
-        "torch",
-        "syft",
-        "ray",
-        "numpy",
-        "pydantic",
-        "matplotlib",
-        "safetensors",
-        "sklearn",
-    ):
-        found = importlib.util.find_spec(package) is not None
-        lines.append("{:<12} {}".format(package, "here" if found else "missing"))
-    if not syft_installed():
-        lines.append(
-            f"backend syft runs on {whose_syft() or 'nothing'} here; real syft needs the legacy stack (Python "
-            "3.7): `conda env create -f environment.yml`, or `make setup` where a Python 3.7 is installed"
-        )
-    lines.append("data")
-    lines += ["  " + line for line in data_listing(None).splitlines()]
-    missing = [row.name for row in presence(None) if not row.present]
-    if missing:
-        lines.append(
-            f"get one with `python -m fl_simu data fetch {missing[0]}`, or point FL_SIMU_DATA to a folder that "
-            "holds it"
-        )
-    return "\n".join(lines)

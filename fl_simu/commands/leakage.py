@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from fl_simu.attacks.gradient_leakage.image_measures import best_order
+from fl_simu.experiment import LARGEST_SEED
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST
 from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
-from fl_simu.results.figures import write_figures
+from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import write_json, write_text
 from fl_simu.results.intervals import wilson
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure
@@ -56,8 +58,8 @@ def attack_leakage(
     Raises:
         UserError: a number out of range, no data, or a file that cannot be written.
     """
-    require(images >= 1, "--images", images, "at least 1")
-    require(len(seeds) >= 1, "--seeds", len(seeds), "at least 1")
+    require_matplotlib()
+    require(1 <= images <= MOST // len(seeds), "--images", images, f"at least 1, at most {MOST:,} trials in all")
     name = setting.method["name"]
     folder = out or Path("runs") / time.strftime(f"leakage-{name}-%Y%m%d-%H%M%S")
     trials, wanted = Trials(folder, setting), [Trial(image, seed) for seed in seeds for image in range(images)]
@@ -67,6 +69,14 @@ def attack_leakage(
         say(f"\nstopped; the same command with --out {folder} goes on")
         raise
     return report(trials, wanted, records, say)
+
+
+def seeds_of(count: int, manual: Sequence[int]) -> Sequence[int]:
+    """The seeds of `--manual-seed`, or else those from 0 on, as many as `--seeds` says."""
+    require(1 <= count <= MOST, "--seeds", count, f"at least 1, at most {MOST:,}")
+    for seed in manual:
+        require(0 <= seed <= LARGEST_SEED, "--manual-seed", seed, f"0 to {LARGEST_SEED}")
+    return manual or range(count)
 
 
 def report(trials: Trials, wanted: Sequence[Trial], records: Sequence[Record], say: Say) -> Dict[str, Any]:

@@ -1,5 +1,6 @@
 """One page on one or several runs: what they came to, in what they differ, their figures."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu import config
 from fl_simu.kernel.errors import UserError
-from fl_simu.results.figures import png_bytes
-from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_text
+from fl_simu.results.figures import png_bytes, require_matplotlib
+from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
-from fl_simu.results.records import readable_bits
+from fl_simu.results.records import Summary, readable_bits
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure
 from fl_simu.results.tables import Cells
 from fl_simu.runs import RunFolder
@@ -32,6 +33,7 @@ def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
     Raises:
         UserError: a folder holds no run that has ended, or something cannot be read or written.
     """
+    require_matplotlib()
     runs = {_label(folder, folders): RunFolder(folder) for folder in folders}
     if not runs:
         raise UserError("DIR is missing: give the folders of runs that have ended")
@@ -41,7 +43,7 @@ def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
     sections += [_section(label, run, summaries[label]) for label, run in runs.items()]
     file = out or _file(list(runs.values()))
     make_folder(file.parent)
-    title = next(iter(summaries.values()))["name"] if len(runs) == 1 else f"{len(runs)} runs"
+    title = next(iter(summaries.values())).name if len(runs) == 1 else f"{len(runs)} runs"
     write_text(file, html_page(title, f"Made of {', '.join(runs)} by fl_simu.", sections))
     say(f"  {file}")
     return file
@@ -59,14 +61,12 @@ def _file(runs: Sequence[RunFolder]) -> Path:
     return one if len(runs) == 1 else Path("runs") / time.strftime("report-%Y%m%d-%H%M%S.html")
 
 
-def _summary(run: RunFolder) -> Dict[str, Any]:
+def _summary(run: RunFolder) -> Summary:
     with told_in_one_line(run.summary, "read"):
         if not run.summary.exists():
             raise UserError(f"{run.path} holds no run that has ended: it has no summary.json")
-    try:
-        return read_json(run.summary)
-    except ValueError:
-        raise UserError(f"{run.summary} is damaged") from None
+    refuse_links(run.path)
+    return Summary.read(run.summary)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, str]:
@@ -80,7 +80,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, str]:
 
 def _together(
     runs: Mapping[str, RunFolder],
-    summaries: Mapping[str, Mapping[str, Any]],
+    summaries: Mapping[str, Summary],
     configs: Mapping[str, Mapping[str, str]],
 ) -> Section:
     keys = sorted({key for one in configs.values() for key in one})
@@ -96,24 +96,24 @@ def _together(
     return Section("All runs", lead, tables, figures if lines else {})
 
 
-def _section(label: str, run: RunFolder, summary: Mapping[str, Any]) -> Section:
-    with told_in_one_line(run.config, "read"):
-        text = run.config.read_text(encoding="utf-8")
+def _section(label: str, run: RunFolder, summary: Summary) -> Section:
+    text = read_bytes(run.config).decode("utf-8", "replace")
     figures = figures_of(sorted(run.figures.glob("*.png")))
-    lead = f"Experiment {summary['name']}. The config below gives the same model again."
+    lead = f"Experiment {summary.name}. The config below gives the same model again."
     return Section(label, lead, [Table(_upright([HEAD, _cells(label, summary)]))], figures, text)
 
 
-def _cells(label: str, summary: Mapping[str, Any]) -> List[str]:
-    accuracy = summary["final_accuracy"]
+def _cells(label: str, summary: Summary) -> List[str]:
+    accuracy = summary.final_accuracy
+    uploads = (summary.accepted_full, summary.accepted_base, summary.rejected)
     return [
         label,
-        "not measured" if accuracy is None else f"{accuracy:.2%}",
-        "{:.2f} s".format(summary["virtual_time_s"]),
-        readable_bits(summary["uplink_bits"]),
-        *(str(summary[key]) for key in ("accepted_full", "accepted_base", "rejected", "rounds", "ues", "seed")),
-        *(summary["backend"], summary["stack"], "{:.1f} s".format(summary["wall_time_s"])),
-        summary["model_sha256"][:16],
+        "not measured" if math.isnan(accuracy) else f"{accuracy:.2%}",
+        f"{summary.virtual_time_s:.2f} s",
+        readable_bits(summary.uplink_bits),
+        *map(str, (*uploads, summary.rounds, summary.ues, summary.seed)),
+        *(summary.backend, summary.stack, f"{summary.wall_time_s:.1f} s"),
+        summary.model_sha256[:16],
     ]
 
 

@@ -12,10 +12,11 @@ from fl_simu.assemble import load_data, plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.kernel.installation import versions
-from fl_simu.pool import run_all
+from fl_simu.kernel.shell import command_line
+from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
-from fl_simu.results.figures import write_figures
-from fl_simu.results.files import make_folder, write_json, write_text
+from fl_simu.results.figures import require_matplotlib, write_figures
+from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
 from fl_simu.results.study_table import cells, rows
@@ -26,6 +27,9 @@ from fl_simu.studies import Study
 from fl_simu.ue.datasets import Dataset
 
 Say = Callable[[str], None]
+
+# Characters of a run's levels, and of its seed, in the name of its folder.
+LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,14 @@ def reproduce(
     Raises:
         UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
     """
+    require_matplotlib()
     known = sorted([*studies.names(), *scripts.names()])
     if not known:
         raise UserError(f"nothing to reproduce in {studies.FOLDER}: experiments come with the source, not a wheel")
     if not names:
         raise UserError("NAME is missing: {} or all".format(", ".join(known)))
-    if jobs < 1:
-        raise UserError(f"--jobs {jobs} is not allowed: at least 1")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise UserError(f"--jobs {shown(jobs)} is not allowed: at least 1, at most {MOST_JOBS}")
     parent, done = out or Path("runs") / "reproduce", []
     for name in _wanted(names, known, say):
         folder = parent / (name + ("-quick" if quick else ""))
@@ -84,7 +89,7 @@ def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
             raise UserError(f"NAME = {shown(name)} is not known: {nearest(name, [*known, 'all'])}")
     lacks = {name: scripts.missing(name) for name in wanted if name in scripts.names()}
     for name in filter(lacks.get, lacks):
-        told = f"{lacks[name]}; see `python -m fl_simu doctor`"
+        told = f"{lacks[name]}; see `{command_line('doctor')}`"
         if list(names) != ["all"]:
             raise UserError(f"{name} {told}")
         say(f"{name} is skipped: it {told}")
@@ -115,7 +120,10 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         run.path: Job(", ".join([*levels, f"seed {seed}"]), study.experiments[levels, seed], run)
         for (levels, seed), run in folders.items()
     }
-    todo = [job for job in everything.values() if not job.folder.summary.exists()]
+    for run in folders.values():
+        refuse_links(run.path)
+    remove_leftovers([folder, folder / "figures"])
+    todo = [job for job in everything.values() if not job.folder.ended()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
     run_all(todo, jobs, _Runs(data_dir), say, folder)
     lines = {
@@ -157,7 +165,9 @@ def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], Ru
         text = experiment.to_toml() + versions()["torch"]
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         words = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(levels)).strip("-")
-        folders[levels, seed] = found.setdefault(digest, RunFolder(parent / f"{words}-seed{seed}-{digest}"))
+        # A file system takes 255 characters; the digest tells apart what is cut.
+        name = f"{words[:LONGEST]}-seed{str(seed)[:LONGEST]}-{digest}"
+        folders[levels, seed] = found.setdefault(digest, RunFolder(parent / name))
     return folders
 
 
@@ -183,7 +193,10 @@ class _Runs:
             self.data.clear()
             self.data[key] = load_data(planned, self.data_dir)
         if job.folder.config.exists():
-            ended = runs.go_on(planned, self.data[key], job.folder, say=told.append)
+            try:
+                ended = runs.go_on(planned, self.data[key], job.folder, say=told.append)
+            except UserError as error:
+                raise UserError(f"{error}; or remove {job.folder.path}, and it is made anew") from None
         else:
             ended = runs.begin(planned, self.data[key], job.folder)
         took_s = time.perf_counter() - began

@@ -1,7 +1,8 @@
 """The commands that run one experiment: the default, `run`, `attack poisoning`."""
 
+import contextlib
 import math
-import shlex
+import os
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
@@ -10,10 +11,13 @@ from fl_simu.assemble import Plan, load_data, plan
 from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.ending import OutputLost
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.shell import command_line
 from fl_simu.parts import KINDS
 from fl_simu.progress import progress
+from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
 from fl_simu.ue.downloads import DataUnavailable
@@ -23,6 +27,7 @@ Say = Callable[[str], None]
 
 def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
     """The default experiment, end to end, then where to look and what to try next."""
+    require_matplotlib()
     if not syft_installed():
         say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
     planned = plan(Experiment.read(MNIST))
@@ -34,11 +39,11 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
         dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
     observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, say):
+    with _resumable(folder, _data_option(planned, data_dir), say):
         ended = runs.begin(planned, dataset, folder, observers)
     _close(ended, say)
     say("\ntry next")
-    for words in _next_steps(ended):
+    for words in _next_steps(ended, _data_option(planned, data_dir)):
         say("  " + command_line(*words))
 
 
@@ -46,11 +51,18 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
     """The experiment of a TOML file with `--set` assignments carried out.
 
     Raises:
-        UserError: the file or a change is wrong, or the file holds no key at all.
+        UserError: the file or a change is wrong, the file holds no key at all, or joins a cluster.
     """
     values = config.read(file)
     if not values:
-        raise UserError(f"{file} holds no key: an experiment of defaults alone is {MNIST}")
+        raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
+    backend = values.get("backend")
+    address = backend.get("address") if isinstance(backend, dict) else None
+    # Whoever joins a cluster computes what it says: a file, which others may have made, does not decide that.
+    if address and not any(change.startswith(("backend.address=", "backend=")) for change in changes):
+        raise UserError(
+            f"backend.address in {file} is not allowed: only --address on the command line joins a cluster"
+        )
     return Experiment.parse(config.override(values, changes), file.parent)
 
 
@@ -77,11 +89,12 @@ def run_experiment(
     realtime: Optional[float] = None,
 ) -> None:
     """Run an experiment from its first round to its last."""
+    require_matplotlib()
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
     observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, say):
+    with _resumable(folder, _data_option(planned, data_dir), say):
         ended = runs.begin(planned, dataset, folder, observers, realtime)
     _close(ended, say)
 
@@ -99,15 +112,24 @@ def go_on(
     if out is not None:
         raise UserError(f"--out {out} is not allowed with --resume: the run stays in its folder")
     _require_factor(realtime)
+    require_matplotlib()
     folder = RunFolder(resume)
     stored = runs.read_stored(folder)
     wanted = read_experiment(file or folder.config, changes) if file or changes else stored
     planned = runs.plan_resumed(folder, wanted, stored)
     dataset = load_data(planned, data_dir)
     observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, say):
+    with _resumable(folder, _data_option(planned, data_dir), say):
         ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
     _close(ended, say)
+
+
+def _data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
+    """What the same data need on a command line: a shell that is opened later may lack $FL_SIMU_DATA."""
+    root = str(data_dir or os.environ.get("FL_SIMU_DATA", ""))
+    return (
+        ["--data-dir", root] if planned.experiment.data.files and os.path.isdir(os.path.expanduser(root)) else []
+    )
 
 
 def _require_factor(realtime: Optional[float]) -> None:
@@ -118,8 +140,9 @@ def _require_factor(realtime: Optional[float]) -> None:
 class _resumable:
     """Says how to go on when Ctrl-C stops what is inside."""
 
-    def __init__(self, folder: RunFolder, say: Say) -> None:
+    def __init__(self, folder: RunFolder, data_option: Sequence[object], say: Say) -> None:
         self.folder = folder
+        self.data_option = data_option
         self.say = say
 
     def __enter__(self) -> None:
@@ -127,7 +150,10 @@ class _resumable:
 
     def __exit__(self, kind: Optional[type], *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
-            self.say("\nstopped; go on with\n  " + command_line("run", "--resume", self.folder.path))
+            words = ["run", "--resume", self.folder.path, *self.data_option]
+            # A signal may come because the terminal is closed; then there is nobody to tell.
+            with contextlib.suppress(OutputLost):
+                self.say("\nstopped; go on with\n  " + command_line(*words))
 
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
@@ -152,15 +178,10 @@ def _close(ended: Ended, say: Say) -> None:
         say(f"  {path}")
 
 
-def _next_steps(ended: Ended) -> List[List[object]]:
+def _next_steps(ended: Ended, data_option: Sequence[object]) -> List[List[object]]:
     config_file = ended.folder.config
     return [
-        ["run", config_file, "--set", "channel.mean_mbps=25"],
-        ["compare", config_file, "--backends", "syft,torch", "--rounds", 2],
+        ["run", config_file, "--set", "channel.mean_mbps=25", *data_option],
+        ["report", ended.folder.path],
         ["list", "codecs"],
     ]
-
-
-def command_line(*words: object) -> str:
-    """A command as a user would type it."""
-    return " ".join(["python -m fl_simu"] + [shlex.quote(str(word)) for word in words])

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import PurePath
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable
 
 # Characters of a value in a message.
 LONGEST = 60
@@ -66,11 +66,6 @@ def one_line(text: str) -> str:
     """
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-
-
-def name_in(registry: Mapping[str, type], part: Any) -> str:
-    """What a config calls a part: its name in the registry, or that of its class where it stands in none."""
-    return next((name for name, cls in registry.items() if cls is type(part)), type(part).__name__)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -55,13 +55,20 @@ def require_alike(params: Params, wanted: Params, what: str) -> None:
 
 
 def difference(params: Params, reference: Params) -> Params:
-    """params - reference, tensor by tensor."""
-    return {name: tensor - reference[name] for name, tensor in params.items()}
+    """params - reference, tensor by tensor; of booleans whether they differ."""
+    return {name: _less(tensor, reference[name]) for name, tensor in params.items()}
+
+
+def _less(one: Tensor, other: Tensor) -> Tensor:
+    return one ^ other if one.dtype is torch.bool else one - other
 
 
 def total(params: Params, reference: Params) -> Params:
     """reference + params, tensor by tensor: the inverse of `difference` up to rounding."""
-    return {name: reference[name] + tensor for name, tensor in params.items()}
+    return {
+        name: reference[name] ^ tensor if tensor.dtype is torch.bool else reference[name] + tensor
+        for name, tensor in params.items()
+    }
 
 
 def all_finite(params: Params) -> bool:

@@ -8,10 +8,24 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, List, Mapping, Sequence
 
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.results.files import PathLike, make_folder, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def require_matplotlib() -> None:
+    """Asked before anything is computed that ends in figures.
+
+    Raises:
+        UserError: matplotlib, which draws them, is not installed.
+    """
+    if not installed("matplotlib"):
+        raise UserError(
+            f"matplotlib, which draws the figures, is not installed: `{install_command('matplotlib')}`"
+        )
 
 
 def new_figure(title: str, height: float = 4.5, title_size: float = 12.0) -> "Figure":

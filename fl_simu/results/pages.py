@@ -8,10 +8,13 @@ from pathlib import Path
 from string import Template
 from typing import List, Mapping, Sequence, Tuple
 
+from fl_simu.kernel.errors import UserError
 from fl_simu.results.comparisons import Comparison, comparison_cells
-from fl_simu.results.files import told_in_one_line
+from fl_simu.results.files import read_bytes
 from fl_simu.results.tables import Cells, markdown_table
 
+# What every PNG file begins with.
+PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = ("agrees", "differs", "not given in the notes")
 
 PAGE = Template("""<!DOCTYPE html>
@@ -90,12 +93,14 @@ def figures_of(paths: Sequence[Path]) -> Mapping[str, bytes]:
     """The content of PNG files, by their names without hyphens.
 
     Raises:
-        UserError: one cannot be read.
+        UserError: one cannot be read, is a link, or holds no PNG.
     """
     found = {}
     for path in paths:
-        with told_in_one_line(path, "read"):
-            found[path.stem.replace("-", " ")] = path.read_bytes()
+        data = b"" if path.is_symlink() else read_bytes(path)
+        if not data.startswith(PNG):
+            raise UserError(f"{path} is no PNG file")
+        found[path.stem.replace("-", " ")] = data
     return found
 
 

@@ -176,7 +176,7 @@ class RoundLog:
         Raises:
             UserError: the file cannot be read, or a line before the last is damaged; it names the line.
         """
-        return [self._parse(line, number) for number, line in enumerate(self._whole_lines(), start=1)]
+        return [self._parse(line, at) for at, line in enumerate(self._whole_lines(), start=1)]
 
     def digest(self, rounds: Optional[int] = None) -> str:
         """The SHA-256 of the first `rounds` lines, or of all that this log has appended to.
@@ -195,8 +195,8 @@ class RoundLog:
             UserError: the file holds fewer records, one of those to keep is damaged, or it cannot be written.
         """
         lines = self._first(rounds)
-        for number, line in enumerate(lines, start=1):
-            self._parse(line, number)
+        for at, line in enumerate(lines, start=1):
+            self._parse(line, at)
         write_atomically(self.path, b"".join(line + b"\n" for line in lines))
         self._hash = None
 
@@ -224,13 +224,13 @@ class RoundLog:
         # The newline is written last, so what follows the last one was cut off.
         return self._content().split(b"\n")[:-1]
 
-    def _parse(self, line: bytes, number: int) -> RoundRecord:
+    def _parse(self, line: bytes, at: int) -> RoundRecord:
         try:
             record = RoundRecord.from_line(line.decode("ascii"))
         except ValueError as error:
-            raise UserError(f"{self.path}, line {number}: not a record of a round") from error
-        if record.round != number:
-            raise UserError(f"{self.path}, line {number}: the record of round {record.round}")
+            raise UserError(f"{self.path}, line {at}: not a record of a round") from error
+        if record.round != at:
+            raise UserError(f"{self.path}, line {at}: the record of round {record.round}")
         return record
 
 
@@ -306,7 +306,7 @@ class Summary:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             key = f" at {error}" if isinstance(error, KeyError) else ""
             raise UserError(f"{path} is damaged{key}: it is not what a run came to") from None
-        own = {**words, **counts, **numbers, "seed": seed}
+        own: Dict[str, Any] = {**words, **counts, **numbers, "seed": seed}
         return Summary(**own, facts={name: fact for name, fact in value.items() if name not in own})
 
 

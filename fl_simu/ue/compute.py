@@ -1,12 +1,15 @@
 """Compute time: how long a UE trains, in virtual time. One class a rule, one row in the registry below."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Dict, Type
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_time
 from fl_simu.kernel.randomness import briefly
+
+# Below, a draw may be beyond what a float holds: one in a million is about 1e60 s already here.
+LEAST_SHAPE = 0.1
 
 
 class Compute(ABC):
@@ -28,7 +31,7 @@ class ConstantCompute(Compute):
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        require(0 <= self.seconds < math.inf, "seconds", self.seconds, "a finite number, at least 0")
+        require_time("seconds", self.seconds, or_zero=True)
 
     def time_s(self, seed: int, ue: int, round: int) -> float:
         return self.seconds
@@ -49,8 +52,10 @@ class UniformCompute(Compute):
     per_round: bool = True
 
     def __post_init__(self) -> None:
-        require(0 <= self.low_s < math.inf, "low_s", self.low_s, "a finite number, at least 0")
-        require(self.low_s <= self.high_s < math.inf, "high_s", self.high_s, "finite, at least low_s")
+        require_time("low_s", self.low_s, or_zero=True)
+        require(
+            self.low_s <= self.high_s <= LONGEST_S, "high_s", self.high_s, f"at least low_s, at most {LONGEST_S:g}"
+        )
 
     def time_s(self, seed: int, ue: int, round: int) -> float:
         draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()
@@ -63,7 +68,7 @@ class ParetoCompute(Compute):
 
     Args:
         least_s: shortest time in s, above 0.
-        shape: of the tail, above 0; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
+        shape: of the tail, at least 0.1; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
         per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
     """
 
@@ -72,8 +77,8 @@ class ParetoCompute(Compute):
     per_round: bool = True
 
     def __post_init__(self) -> None:
-        require(0 < self.least_s < math.inf, "least_s", self.least_s, "a finite number above 0")
-        require(0 < self.shape < math.inf, "shape", self.shape, "a finite number above 0")
+        require_time("least_s", self.least_s)
+        require(LEAST_SHAPE <= self.shape <= LARGEST, "shape", self.shape, f"{LEAST_SHAPE} to {LARGEST:g}")
 
     def time_s(self, seed: int, ue: int, round: int) -> float:
         draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()

@@ -3,7 +3,6 @@
 Each data set is one frozen part with the same fields. Adding one is a class and a row in DATASETS.
 """
 
-import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.ue.downloads import FILES, DataUnavailable, FileSet, cache, fetch_files, find
 from fl_simu.ue.image_files import (
     Chunk,
@@ -293,7 +293,7 @@ class Digits(ImageSet):
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
-            raise DataUnavailable("digits are part of scikit-learn: pip install scikit-learn") from error
+            raise DataUnavailable(f"digits are part of scikit-learn: `{install_command('sklearn')}`") from error
         bunch = load_digits()
         # In float64, so that every torch gives the same float32.
         small = torch.from_numpy(bunch.images).to(torch.float64).unsqueeze(1)
@@ -335,7 +335,7 @@ def presence(data_dir: Optional[Path] = None) -> List[Presence]:
 
 def _presence(name: str, files: Optional[FileSet], data_dir: Optional[Path]) -> Presence:
     if files is None:
-        here = importlib.util.find_spec("sklearn") is not None
+        here = installed("sklearn")
         return Presence(name, here, "scikit-learn" if here else "scikit-learn is not installed")
     paths = find(files, data_dir)
     missing = [file.names[0] for file, path in zip(files.files, paths) if path is None]

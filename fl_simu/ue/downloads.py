@@ -14,6 +14,7 @@ from typing import Iterator, List, Optional, Tuple
 import pooch
 
 from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.shell import command_line
 
 # A mirror that does not take the connection in this time is passed over; being offline must not take minutes.
 CONNECT_S, READ_S = 3.0, 30.0
@@ -168,7 +169,7 @@ def _download(files: FileSet, file: DataFile, data_dir: Optional[Path]) -> Path:
     raise DataUnavailable(
         f"{file.names[0]} of {files.name} is not in {searched}, and could not be downloaded: "
         f"{'; '.join(failures)}. Give --data-dir or FL_SIMU_DATA a folder that holds it, "
-        f"or run `python -m fl_simu data fetch {files.name}` with a network"
+        f"or run `{command_line('data', 'fetch', files.name)}` with a network"
     )
 
 

@@ -55,11 +55,11 @@ class Optimizer(ABC):
 
 # Those of which torch 2.4 and later have a fused step on processors too.
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
-MOST = torch.finfo(torch.float32).max
+LEAST, MOST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 
 
 def _positive(name: str, value: Any) -> None:
-    require(0 < value <= MOST, name, value, "a number above 0 that a float32 holds")
+    require(LEAST <= value <= MOST, name, value, "a number above 0 that a float32 holds")
 
 
 def _not_negative(name: str, value: Any) -> None:

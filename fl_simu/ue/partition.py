@@ -13,6 +13,9 @@ import numpy as np
 
 from fl_simu.kernel.errors import UserError, require
 
+# The classes are shared out evenly long before; and what 16 GB of indices are.
+LARGEST_ALPHA, MOST_DRAWN = 1e9, 10**9
+
 
 class Partition(ABC):
     """What a partition can do."""
@@ -118,8 +121,8 @@ class Dirichlet(Partition):
 
     def __post_init__(self) -> None:
         number = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool)
-        finite = number and 0 < self.alpha < float("inf")
-        require(finite, "alpha", self.alpha, "a finite number above 0")
+        allowed = f"a finite number above 0, at most {LARGEST_ALPHA:g}"
+        require(number and 0 < self.alpha <= LARGEST_ALPHA, "alpha", self.alpha, allowed)
         require(_is_count(self.min_samples), "min_samples", self.min_samples, "a whole number, at least 1")
 
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
@@ -200,6 +203,8 @@ class Independent(Partition):
 
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
         require(_is_count(ues), "ues", ues, "a whole number, at least 1")
+        allowed = f"at most {MOST_DRAWN // ues}, so that {ues} UEs draw {MOST_DRAWN} samples together"
+        require(self.samples_per_ue <= MOST_DRAWN // ues, "samples_per_ue", self.samples_per_ue, allowed)
         drawn = (rng.random((ues, self.samples_per_ue)) * len(labels)).astype(np.int64)
         return list(np.sort(drawn, axis=1))
 

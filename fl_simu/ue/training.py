@@ -5,13 +5,13 @@ model, the images and the indices live.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import BadField, require
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
@@ -52,6 +52,8 @@ class LocalTraining:
         epochs: passes over the UE's samples, at least 1.
         batch_size: samples a step, at least 1; the last batch of an epoch may be smaller.
         keep_optimizer_state: whether a UE's optimiser remembers (momentum, moments) from round to round.
+        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch; which ones they are
+            is drawn anew in each epoch.
         fast: whether torch 2 may use what changes the order of sums: convolutions in channels-last layout, and an
             optimiser's step in one call. Torch 1.4 trains as ever.
         shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
@@ -64,6 +66,7 @@ class LocalTraining:
     epochs: int = 1
     batch_size: int = 64
     keep_optimizer_state: bool = False
+    drop_last: bool = False
     fast: bool = False
     shape: Optional[Tuple[int, ...]] = None
 
@@ -71,11 +74,60 @@ class LocalTraining:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
 
+    def check(self, samples: Mapping[int, int]) -> None:
+        """Whether every UE has batches to train on.
+
+        Args:
+            samples: number of samples of each UE.
+
+        Raises:
+            BadField: `drop_last` leaves a UE without a batch; or its last batch has one sample, with which the
+                module cannot train, as batch norm cannot.
+        """
+        fewest = min(samples, key=lambda ue: samples[ue])
+        full = not self.drop_last or samples[fewest] >= self.batch_size
+        has = "UE {} has {} samples"
+        allowed = has.format(fewest, samples[fewest]) + f", which fill no batch of {self.batch_size}"
+        require(full, "drop_last", self.drop_last, allowed)
+        alone = next((ue for ue, count in samples.items() if self._last_batch(count) == 1), None)
+        if alone is not None and self._needs_two():
+            mend = "" if self.batch_size == 1 else ", or set training.drop_last = true"
+            allowed = (
+                has.format(alone, samples[alone])
+                + ", so that its last batch has one, and the model, as batch norm, "
+                f"needs at least 2 to train; take another batch_size{mend}"
+            )
+            raise BadField("batch_size", self.batch_size, allowed)
+
+    def _last_batch(self, samples: int) -> int:
+        return self.batch_size if self.drop_last else (samples - 1) % self.batch_size + 1
+
+    def _needs_two(self) -> bool:
+        """Whether the module fails in training on one sample, and on two does not."""
+
+        def fails(samples: int) -> bool:
+            try:
+                module(torch.zeros(samples, *shape))
+            # Whatever a module raises: who fails on two samples as well, fails for another reason.
+            except Exception:
+                return True
+            return False
+
+        shape = self.shape or ()
+        with torch.random.fork_rng(devices=[]):
+            module = self.make_module().train()
+            return fails(1) and not fails(2)
+
+    def steps(self, samples: int) -> int:
+        """Number of batches that so many samples make in an epoch."""
+        return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
+
     def orders(self, key: Key, samples: int) -> List[Tensor]:
         """The batches of a round: positions in the UE's shard, int64 tensors of at most `batch_size`."""
         draws = stream(key.seed, "batches", key.ue, key.round)
-        epochs = [torch.from_numpy(permutation(draws, samples).astype(np.int64)) for _ in range(self.epochs)]
-        return [batch for epoch in epochs for batch in epoch.split(self.batch_size)]
+        used = self.steps(samples) * self.batch_size
+        epochs = [permutation(draws, samples)[:used].astype(np.int64) for _ in range(self.epochs)]
+        return [batch for epoch in epochs if used for batch in torch.from_numpy(epoch).split(self.batch_size)]
 
     def shuffles(self, keys: Sequence[Key], samples: np.ndarray) -> np.ndarray:
         """What `orders` draws, for many UEs at once.

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Callable, ClassVar, Dict, NamedTuple, Tuple, Type
 
-from fl_simu.kernel.errors import name_in, require
-from fl_simu.uplink.codecs import CODECS
+from fl_simu.kernel.errors import require
+from fl_simu.parts import KINDS
 from fl_simu.uplink.codecs.base import Codec
 from fl_simu.uplink.codecs.layered import MAX_BITS, Layered
 
@@ -67,8 +67,11 @@ class BitRule(ABC):
 
     def check(self, codec: Codec) -> None:
         """Raise BadField unless the codec can take other bits."""
-        able, allowed = isinstance(codec, Layered), f"{name_in(CODECS, codec)} has no bits to choose; take affine"
-        require(able, "bits.name", name_in(BITS, self), f"codec {allowed}")
+        able, allowed = (
+            isinstance(codec, Layered),
+            f"{KINDS['codec'].name_of(codec)} has no bits to choose; take affine",
+        )
+        require(able, "bits.name", KINDS["bits"].name_of(self), f"codec {allowed}")
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ class FixedBits(BitRule):
 def _require_bits(least: int, most: int) -> None:
     require(1 <= least <= MAX_BITS, "least_bits", least, f"1 to {MAX_BITS}")
     require(least <= most <= MAX_BITS, "most_bits", most, f"least_bits to {MAX_BITS}")
+
+
+def _enough_bits(steps: float, least: int, most: int) -> int:
+    """The bits with which so many steps between levels can be told apart, within bounds."""
+    # A hair below a whole number of bits is that number: sqrt and log2 round.
+    return min(max(math.ceil(math.log2(1 + min(steps, 2.0**MAX_BITS)) - 1e-9), least), most)
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class ChannelAdaptive(BitRule):
 
 @dataclass(frozen=True)
 class LossAdaptive(BitRule):
-    r"""AdaQuantFL: more levels as the loss falls, :math:`s_k = s_0 \sqrt{F(w_1) / F(w_k)}`.
+    """AdaQuantFL: more levels as the loss falls, s_k = s_0 sqrt(F(w_1) / F(w_k)).
 
     s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits; F is the loss of the
     global model on the test set, and w_1 the model after the first round.
@@ -148,17 +157,18 @@ class LossAdaptive(BitRule):
         require(within, "most_bits", self.most_bits, f"first_bits to {MAX_BITS}")
 
     def choose(self, outlook: Outlook) -> int:
-        if not outlook.losses or not outlook.losses[-1] > 0:
-            return self.first_bits if not outlook.losses else self.most_bits
-        steps = (2**self.first_bits - 1) * math.sqrt(outlook.losses[0] / outlook.losses[-1])
-        # A hair below a whole number of bits is that number: sqrt and log2 round.
-        bits = math.ceil(math.log2(steps + 1) - 1e-9)
-        return min(max(bits, 1), self.most_bits)
+        if not outlook.losses:
+            return self.first_bits
+        first, last = outlook.losses[0], outlook.losses[-1]
+        # Of losses without a ratio (0, NaN, infinite ones) as many as there are.
+        ratio = first / last if last > 0 else math.inf
+        steps = (2**self.first_bits - 1) * math.sqrt(ratio) if ratio >= 0 else math.inf
+        return _enough_bits(steps, 1, self.most_bits)
 
 
 @dataclass(frozen=True)
 class SpreadAdaptive(BitRule):
-    r"""FedDQ: fewer bits as updates shrink, :math:`n = \lceil \log_2(1 + spread / resolution) \rceil`.
+    """FedDQ: fewer bits as updates shrink, n = ceil(log2(1 + spread / resolution)).
 
     The spread is that of the UE's last update, largest minus smallest element, which it knows when it chooses.
 
@@ -180,8 +190,7 @@ class SpreadAdaptive(BitRule):
     def choose(self, outlook: Outlook) -> int:
         if outlook.memory.spread == 0:
             return self.most_bits
-        bits = math.ceil(math.log2(1 + outlook.memory.spread / self.resolution) - 1e-9)
-        return min(max(bits, self.least_bits), self.most_bits)
+        return _enough_bits(outlook.memory.spread / self.resolution, self.least_bits, self.most_bits)
 
 
 BITS: Dict[str, Type[BitRule]] = {

@@ -55,7 +55,7 @@ RATE_LAWS: Dict[Type[Channel], Callable] = {
 
 
 def rate_survival(channel: Channel) -> Optional[Survival]:
-    r"""The chance :math:`P(R \ge r)` over r in Mbit/s, for a channel that holds one rate for a whole upload.
+    r"""The chance P(R >= r) over r in Mbit/s, for a channel that holds one rate for a whole upload.
 
     An upload of L Mbit then passes a threshold of t s with the chance :math:`P(R \ge L / t)`.
 

@@ -14,8 +14,9 @@ from typing import Optional, Sequence, Tuple
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
 from fl_simu.kernel.randomness import briefly
+from fl_simu.parts import KINDS
 from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.codecs.base import Codec
+from fl_simu.uplink.codecs.base import EXACT, Codec
 from fl_simu.uplink.codecs.layered import Layered
 from fl_simu.uplink.delays import DelayRule, Integrated
 from fl_simu.uplink.sizes import SizeRule
@@ -78,6 +79,14 @@ class Link:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
         self.size.check(self.codec)
         self.delay.check(self.channel)
+
+    def check(self, structure: Structure) -> None:
+        """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
+        for spec in structure:
+            able = (*self.codec.floats, *EXACT)
+            allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
+            allowed = allowed.replace("torch.", "")
+            require(spec.dtype in able, "codec.name", KINDS["codec"].name_of(self.codec), allowed)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Dict, Tuple, Type
 
-from fl_simu.kernel.errors import name_in, require
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Structure
-from fl_simu.uplink.codecs import CODECS
+from fl_simu.parts import KINDS
 from fl_simu.uplink.codecs.base import Codec, split
 
 
@@ -54,13 +54,15 @@ class NotesCount(SizeRule):
     name: ClassVar[str] = "notes"
 
     def check(self, codec: Codec) -> None:
-        known, codec_name = bool(codec.layer_bits()), name_in(CODECS, codec)
+        known, codec_name = bool(codec.layer_bits()), KINDS["codec"].name_of(codec)
         require(known, "size.name", self.name, f"{codec_name} has no number of bits a parameter to count")
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
-        count = sum(spec.elements for spec in split(structure)[0])
-        base, *others = codec.layer_bits()
-        return tuple([(4 + base) * count] + [bits * count for bits in others])
+        sizes = [0] * len(codec.layer_bits())
+        for spec in split(structure)[0]:
+            for layer, bits in enumerate(codec.layer_bits(spec.dtype)):
+                sizes[layer] += (bits if layer else 4 + bits) * spec.elements
+        return tuple(sizes)
 
     def load_mbit(self, size_bits: int) -> float:
         return 10 * size_bits / 2**20

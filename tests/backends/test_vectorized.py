@@ -1,5 +1,6 @@
 """What is special about the vectorized backend: unequal UEs in one stack, chunks, and what it refuses."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from fl_simu.backends.stacked import Stacked
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.errors import UserError
@@ -68,9 +70,10 @@ def assert_agree(models, wanted):
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     batch_size=st.integers(1, 31),
     epochs=st.integers(1, 2),
+    drop_last=st.booleans(),
 )
-def test_shards_of_any_sizes_train_as_each_by_itself(sizes, batch_size, epochs):
-    local, data = local_training(batch_size=batch_size, epochs=epochs), shards(sizes)
+def test_shards_of_any_sizes_train_as_each_by_itself(sizes, **options):
+    local, data = local_training(**options), shards(sizes)
     params, ues = initial_params(local.make_module, SEED), range(len(sizes))
     wanted = trained(plain(local, data), params, ues)
     assert_agree(trained(placed(Vectorized(), local, data), params, ues), wanted)
@@ -166,3 +169,72 @@ def test_what_cannot_be_stacked_is_refused_in_one_line(make, loss, words):
     with pytest.raises(UserError, match=words) as refusal:
         Vectorized().build(LocalTraining(make, loss, Sgd(), fast=True, shape=SHAPE))
     assert "\n" not in str(refusal.value) and "use backend = 'torch'" in str(refusal.value)
+
+
+class _FailsBackwards(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise KeyError("backwards")
+
+
+class _Faulty(nn.Module):
+    """Raises in the forward pass or in the backward one."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.linear, self.where = nn.Linear(36, CLASSES), where
+
+    def forward(self, x):
+        if self.where == "forward":
+            raise KeyError("forwards")
+        return _FailsBackwards.apply(self.linear(x.flatten(1)))
+
+
+def faulty_loss(output, target):
+    raise KeyError("the loss")
+
+
+@pytest.mark.parametrize(
+    "make, loss, words",
+    [
+        (partial(_Faulty, "forward"), cross_entropy, "forwards"),
+        (partial(_Faulty, "backward"), cross_entropy, "backwards"),
+        (partial(Mlp().build, SHAPE, CLASSES), faulty_loss, "the loss"),
+    ],
+)
+def test_a_fault_of_the_model_itself_is_not_told_as_one_of_the_stack(make, loss, words):
+    with pytest.raises(KeyError, match=words):
+        Vectorized().build(LocalTraining(make, loss, Sgd(), fast=True, shape=SHAPE))
+
+
+NO_MEMORY = [
+    getattr(torch.cuda, "OutOfMemoryError", RuntimeError)("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried to ..."
+    ),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("stacked", [False, True])
+def test_out_of_memory_is_told_as_what_it_is(error, stacked, monkeypatch):
+    def loss(*anything):
+        raise error
+
+    local = local_training(Mlp((16,)))
+    with monkeypatch.context() as patched:
+        if stacked:
+            patched.setattr(Stacked, "loss", loss)
+        with pytest.raises(UserError, match=r"cpu is out of memory .* use backend = 'torch'") as refusal:
+            Vectorized().build(local if stacked else replace(local, loss=loss))
+        assert "\n" not in str(refusal.value) and "torch.func" not in str(refusal.value)
+    # And so it is in the middle of a run.
+    backend, params = placed(Vectorized(), local, shards((8, 8))), initial_params(local.make_module, SEED)
+    monkeypatch.setattr(Stacked, "loss", loss)
+    with pytest.raises(UserError, match="vectorized is out of memory with 2 UEs at once"):
+        trained(backend, params, (0, 1))

@@ -24,6 +24,7 @@ SIZES = (37, 20, 8)
 JOBS = {
     "sgd": (LogisticRegression(), Sgd(lr=0.1), {}),
     "sgd cnn": (MnistCnn(), Sgd(lr=0.05), {"batch_size": 16}),
+    "drop last": (Mlp((16,)), Sgd(lr=0.1), {"epochs": 2, "drop_last": True}),
     "batch norm": (Mlp((16,), batch_norm=True), Sgd(lr=0.1), {}),
     "sgd cnn dropout": (MnistCnn(dropout=0.25), Sgd(lr=0.05), {"batch_size": 16}),
     "momentum": (Mlp(), Sgd(lr=0.1, momentum=0.9, weight_decay=0.01), {"epochs": 2}),
@@ -119,6 +120,8 @@ def written_out(local, rounds=ROUNDS):
             draws = stream(SEED, "batches", ue, round)
             for _ in range(local.epochs):
                 order = permutation(draws, len(shard.indices))
+                if local.drop_last:
+                    order = order[: len(order) - len(order) % local.batch_size]
                 for start in range(0, len(order), local.batch_size):
                     # Indexing by a short tensor fails once syft has hooked torch.
                     picked = torch.from_numpy(order[start : start + local.batch_size])
@@ -212,6 +215,40 @@ def test_a_look_at_the_optimizer_leaves_the_training_due(spec, job):
         trained.append(sha256(backend.get(0)))
         backend.close()
     assert trained[0] == trained[1] != sha256(params)
+
+
+@pytest.mark.parametrize("job", ["momentum", "adam kept"])
+def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
+    """After a resume: of a broadcast one model was fetched, one looked at, the others are under way."""
+    local, ues = training(job, spec), range(len(SIZES))
+    first, params = placed(spec, local), initial_params(local.make_module, SEED)
+    params = mean(one_round(first, params, 0))
+    first.send(ues, params)
+    first.train([Key(SEED, ue, 1) for ue in ues])
+    first.get(1)
+    first.peek(2)
+    under_way = [ue for ue in ues if ue != 1]
+    states = {ue: first.optimizer_state(ue) for ue in ues}
+    kept = {ue: first.kept(ue) for ue in under_way}
+    again = dict.fromkeys(other for ue in under_way if kept[ue] is None for other in first.together(ue))
+
+    second = placed(spec, local)
+    for ue, state in states.items():
+        first.check_memory(ue, state)
+        if state:
+            second.restore(ue, state)
+    if again:
+        second.train_again([Key(SEED, ue, 1) for ue in again], params)
+    for ue, model in kept.items():
+        if model is not None:
+            second.put_back(ue, model)
+
+    assert [sha256(second.get(ue)) for ue in under_way] == [sha256(first.get(ue)) for ue in under_way]
+    assert [sha256(one) for one in one_round(second, params, 2)] == [
+        sha256(one) for one in one_round(first, params, 2)
+    ]
+    first.close()
+    second.close()
 
 
 def test_what_is_put_back_is_got_again(spec):

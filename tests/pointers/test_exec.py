@@ -23,15 +23,25 @@ _datasets.MNIST = _Small
 ours_only = pytest.mark.skipif(syft_installed(), reason="fl_simu.pointers runs on torch 2.5 or newer")
 
 
-@pytest.fixture
-def run(tmp_path, fl_simu_process):
+def runner(folder, process):
     """Runs a script by `exec` in a folder of its own, and waits for its end."""
 
     def start(text, *arguments, options=()):
-        (tmp_path / "script.py").write_text(text, encoding="utf-8")
-        return fl_simu_process("exec", *options, "script.py", *arguments)
+        (folder / "script.py").write_text(text, encoding="utf-8")
+        return process("exec", *options, "script.py", *arguments)
 
     return start
+
+
+@pytest.fixture
+def run(tmp_path, fl_simu_forked):
+    return runner(tmp_path, fl_simu_forked)
+
+
+@pytest.fixture
+def run_anew(tmp_path, fl_simu_process):
+    """The same in a new interpreter."""
+    return runner(tmp_path, fl_simu_process)
 
 
 @pytest.fixture(scope="session")
@@ -131,9 +141,9 @@ sys.exit(options.rounds)
 """
 
 
-def test_surroundings(run, tmp_path):
+def test_surroundings(run, run_anew, tmp_path):
     (tmp_path / "helper.py").write_text("NAME = 'found'")
-    done = run(SURROUNDINGS, "--rounds", "3")
+    done = run_anew(SURROUNDINGS, "--rounds", "3")
     assert done.returncode == 3, done.stderr
     assert done.stdout.splitlines() == [
         "__main__ 3 ['script.py', '--rounds', '3'] script.py found",
@@ -157,8 +167,8 @@ def test_exit_statuses(script, status, told, run):
     assert done.returncode == status and told in done.stderr
 
 
-def test_no_such_script(fl_simu_process):
-    done = fl_simu_process("exec", "nowhere.py")
+def test_no_such_script(fl_simu_forked):
+    done = fl_simu_forked("exec", "nowhere.py")
     assert done.returncode == 2
     assert done.stderr.startswith("fl_simu: ") and "nowhere.py" in done.stderr and done.stderr.count("\n") == 1
 

@@ -23,11 +23,11 @@ PLAIN = {"now_s": {"float": (0.1).hex()}, "events": [], "names": {"tuple": ["w",
 
 
 def checkpoint(round, **arrays):
-    return Checkpoint(round, "experiment abc", PLAIN, arrays or ARRAYS)
+    return Checkpoint(round, {"experiment": "abc"}, "records", PLAIN, arrays or ARRAYS)
 
 
 def require_same(one, other):
-    assert one[:3] == other[:3]
+    assert one[:4] == other[:4]
     assert set(one.arrays) == set(other.arrays)
     for name, array in one.arrays.items():
         twin = other.arrays[name]
@@ -53,7 +53,7 @@ def test_what_is_written_comes_back(folder):
 
 
 def test_without_arrays(folder):
-    written = Checkpoint(1, "x", None, {})
+    written = Checkpoint(1, {}, "x", None, {})
     Checkpoints(folder).write(written)
     assert Checkpoints(folder).newest() == (written, [])
 
@@ -203,7 +203,7 @@ def test_the_json_names_the_checksums(folder):
 def test_tensors_alone(tmp_path):
     path = tmp_path / "model.safetensors"
     write_tensors(path, ARRAYS)
-    require_same(Checkpoint(0, "", None, ARRAYS), Checkpoint(0, "", None, read_tensors(path)))
+    require_same(Checkpoint(0, {}, "", None, ARRAYS), Checkpoint(0, {}, "", None, read_tensors(path)))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 100])

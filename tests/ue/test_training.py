@@ -10,9 +10,11 @@ from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import params_of
 from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
-from fl_simu.ue.models import LeNet, LogisticRegression, MnistCnn
+from fl_simu.ue.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
+
+SHAPE = (1, 28, 28)
 
 
 def local_training(**options):
@@ -26,6 +28,48 @@ def test_every_epoch_sees_every_sample_once():
     epochs = [torch.cat(batches[start : start + 3]).tolist() for start in (0, 3, 6)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
     assert epochs[0] != epochs[1]
+
+
+def test_with_drop_last_every_batch_is_full_and_none_is_left_out_for_ever():
+    batches = local_training(epochs=40, batch_size=4, drop_last=True).orders(Key(1, 2, 3), 11)
+    assert [len(batch) for batch in batches] == [4, 4] * 40
+    epochs = torch.cat(batches).view(40, 8).tolist()
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    # That one of 11 is among the 3 left out in all of 40 epochs: 11 (3 / 11)^40, nearly never.
+    assert {sample for epoch in epochs for sample in epoch} == set(range(11))
+
+
+WITH_BATCH_NORM = Mlp((4,), batch_norm=True), {0: 32, 1: 33}
+
+
+@pytest.mark.parametrize(
+    "model, samples, options, said",
+    [
+        (*WITH_BATCH_NORM, {}, r"batch_size = 8 .* UE 1 has 33 samples, .*, or set training.drop_last = true$"),
+        (*WITH_BATCH_NORM, {"batch_size": 1}, r"batch_size = 1 .* UE 0 has 32 samples, .* another batch_size$"),
+        (*WITH_BATCH_NORM, {"drop_last": True}, None),
+        (*WITH_BATCH_NORM, {"batch_size": 7}, None),
+        (
+            *WITH_BATCH_NORM,
+            {"batch_size": 33, "drop_last": True},
+            r"drop_last = True .* UE 0 .* 32 samples, .* 33$",
+        ),
+        (LensG(), {0: 1}, {}, r"batch_size = 8 .* UE 0 has 1 samples"),
+        # What works on one sample may have a batch of one; what fails on any tells so itself when it trains.
+        (Mlp((4,)), {0: 32, 1: 33}, {}, None),
+        (MnistCnn(), {0: 32, 1: 33}, {"shape": (1, 4, 4)}, None),
+    ],
+)
+def test_batches_that_a_ue_cannot_train_on_are_told_before(model, samples, options, said):
+    options = {"batch_size": 8, "shape": SHAPE, **options}
+    local = LocalTraining(lambda: model.build(SHAPE, 3), model.loss, Sgd(), **options)
+    state = torch.get_rng_state()
+    if said is None:
+        local.check(samples)
+    else:
+        with pytest.raises(BadField, match=said):
+            local.check(samples)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_order_belongs_to_the_ue_and_the_round():

@@ -29,6 +29,12 @@ def outlook(last=0.0, mean=0.0, spread=0.0, losses=(), delay_s=lambda bits: math
         (LossAdaptive(2, 8), outlook(losses=(2.0, 0.08)), 4),
         (LossAdaptive(2, 8), outlook(losses=(2.0, 1e-9)), 8),
         (LossAdaptive(2, 8), outlook(losses=(2.0, 0.0)), 8),
+        (LossAdaptive(2, 8), outlook(losses=(1e308, 1e-308)), 8),
+        (LossAdaptive(2, 8), outlook(losses=(math.inf, 2.0)), 8),
+        (LossAdaptive(2, 8), outlook(losses=(math.nan, 2.0)), 8),
+        (LossAdaptive(2, 8), outlook(losses=(2.0, math.nan)), 8),
+        (LossAdaptive(2, 8), outlook(losses=(2.0, math.inf)), 1),
+        (SpreadAdaptive(1e-300, 1, 8), outlook(spread=1e30), 8),
         (SpreadAdaptive(0.01, 1, 8), outlook(), 8),
         (SpreadAdaptive(0.01, 1, 8), outlook(spread=0.15), 4),
         (SpreadAdaptive(0.01, 1, 8), outlook(spread=0.151), 5),
@@ -48,7 +54,7 @@ def test_a_memory_keeps_the_last_rate_and_the_mean():
 def test_only_codecs_with_bits_can_take_other_bits(name):
     BITS[name]().check(Affine(4))
     if name != "fixed":
-        with pytest.raises(BadField, match="Float32"):
+        with pytest.raises(BadField, match="float32"):
             BITS[name]().check(Float32())
 
 

@@ -146,5 +146,5 @@ def test_top_k_keeps_the_largest_in_the_order_of_their_size():
     assert through(codec, values) == [0.0, -5.0, 2.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0]
     # Two numbers of 32 bits, and four bits for each place among ten, in planes of whole bytes.
     assert codec.layer_bytes(structure_of({"w": torch.tensor(values)})) == (2 * 4 + 4, 2 * 4 + 4)
-    with pytest.raises(BadField, match="TopK"):
+    with pytest.raises(BadField, match="top_k"):
         NotesCount().check(codec)

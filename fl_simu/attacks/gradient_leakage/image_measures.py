@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.packages import install_command
 
 
 class Likeness(NamedTuple):
@@ -87,7 +88,7 @@ def scikit_image_ssim() -> Callable[..., Any]:
     try:
         from skimage.metrics import structural_similarity as similarity
     except ImportError as error:
-        told = "scikit-image is missing, which measures SSIM: python -m pip install 'fl_simu[attacks]'"
+        told = f"scikit-image is missing, which measures SSIM: `{install_command('skimage')}`"
         raise UserError(told) from error
     return similarity
 

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from fl_simu.attacks.gradient_leakage.observation import Guess, Observation, Start, label_of
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.ue.optimizers import uncompiled
-
-MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         require(1 <= self.iterations <= MOST, "iterations", self.iterations, f"1 to {MOST}")
-        require(1 <= self.restarts <= MOST, "restarts", self.restarts, f"1 to {MOST}")
+        require_count("restarts", self.restarts, most=1000)
 
     @abstractmethod
     def guesses(self, seen: Observation, start: Start) -> Iterator[Guess]:
@@ -110,9 +109,8 @@ class InvertingGradients(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 < self.lr < float("inf"), "lr", self.lr, "a finite number above 0")
-        allowed = "a finite number, at least 0"
-        require(0 <= self.total_variation < float("inf"), "total_variation", self.total_variation, allowed)
+        require_factor("lr", self.lr)
+        require_factor("total_variation", self.total_variation, or_zero=True)
 
     def guesses(self, seen: Observation, start: Start) -> Iterator[Guess]:
         targets = one_hot(label_of(seen), seen.classes)

@@ -86,7 +86,7 @@ class Observation:
         object.__setattr__(self, "_parameters", leaves)
 
     def simulated(self, images: Tensor, targets: Tensor) -> Sequence[Tensor]:
-        r"""What these images and labels would have given: :math:`\sum_t \nabla L(w_t)`, differentiable in both.
+        """What these images and labels would have given: the sum over t of grad L(w_t), differentiable in both.
 
         Args:
             images: shape (B, C, H, W).

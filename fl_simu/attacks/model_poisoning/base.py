@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST_UES, require_count
 from fl_simu.kernel.parameters import Params, difference
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.ue.training import Key, LocalTraining, Shard
@@ -116,7 +117,7 @@ class Hostile(Attack):
     malicious: int = 1
 
     def __post_init__(self) -> None:
-        require(self.malicious >= 1, "malicious", self.malicious, "at least 1")
+        require_count("malicious", self.malicious, most=MOST_UES)
 
 
 def update_of(params: Params, start: Params) -> Params:

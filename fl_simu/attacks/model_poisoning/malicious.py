@@ -66,6 +66,7 @@ class Malicious(Backend):
         if ue in self._malicious:
             self._shards[ue] = shard
             shard = self.attack.own_data(shard, self.targets, self._classes)
+            self.training.check({ue: len(shard.indices)})
         self.inner.place(ue, shard)
 
     def send(self, ues: Iterable[int], params: Params) -> None:
@@ -172,12 +173,15 @@ class Malicious(Backend):
     def check_memory(self, ue: int, optimizer: OptimizerState) -> None:
         own = {name[len(PREFIX) :]: tensor for name, tensor in optimizer.items() if name.startswith(PREFIX)}
         others = {name: tensor for name, tensor in optimizer.items() if not name.startswith(PREFIX)}
-        numbers, model = own.pop("numbers", None), params_of(self._module)
-        if (own and numbers is None) or (numbers is not None and (ue not in self._malicious or numbers.shape != (5,))):
-            raise ValueError(f"the attack's memory of UE {ue} is none")
-        for word in ("params/", "update/"):
-            if self.attack.remembers and numbers is not None:
-                require_alike(_below(word, own), model, f"the attack's memory of UE {ue}")
+        numbers, model, what = own.pop("numbers", None), params_of(self._module), f"the attack's memory of UE {ue}"
+        wanted = {"sent/": model} if any(name.startswith("sent/") for name in own) else {}
+        if numbers is not None and self.attack.remembers:
+            wanted.update({"params/": model, "update/": update_of(model, model)})
+        fits = numbers is None or (ue in self._malicious and numbers.shape == (2,))
+        if not fits or any(name.split("/")[0] + "/" not in wanted for name in own):
+            raise ValueError(f"{what} is none")
+        for word, like in wanted.items():
+            require_alike(_below(word, own), like, what)
         if others:
             self.inner.check_memory(ue, others)
 

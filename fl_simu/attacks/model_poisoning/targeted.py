@@ -12,6 +12,7 @@ from torch import nn
 
 from fl_simu.attacks.model_poisoning.base import Hostile, Knowledge, Targets, moved, update_of
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Shard
 
@@ -40,7 +41,7 @@ class Targeted(Hostile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.targets >= 1, "targets", self.targets, "at least 1")
+        require_count("targets", self.targets)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class DataPoisoning(Targeted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.copies >= 1, "copies", self.copies, "at least 1")
+        require_count("copies", self.copies)
 
     def own_data(self, shard: Shard, targets: Targets, classes: int) -> Shard:
         own = shard.images.index_select(0, shard.indices), shard.labels.index_select(0, shard.indices)
@@ -97,8 +98,8 @@ class Optimising(Targeted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 < self.boost < float("inf"), "boost", self.boost, "a finite number above 0")
-        require(0 <= self.rho < float("inf"), "rho", self.rho, "a finite number, at least 0")
+        require_factor("boost", self.boost)
+        require_factor("rho", self.rho, or_zero=True)
         for field, allowed in (
             ("boosted", TENSORS),
             ("constrained", TENSORS),
@@ -170,9 +171,9 @@ class Boosting(Optimising):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.least_steps >= 0, "least_steps", self.least_steps, "0 or more")
-        enough = self.most_steps >= max(1, self.least_steps)
-        require(enough, "most_steps", self.most_steps, "at least 1, and at least least_steps")
+        require_count("least_steps", self.least_steps, least=0)
+        enough = max(1, self.least_steps) <= self.most_steps <= MOST
+        require(enough, "most_steps", self.most_steps, f"at least 1, at least least_steps and at most {MOST}")
 
     def optimise(self, knowledge: Knowledge, start: Params) -> Params:
         return self.boost_of(self.towards_targets(knowledge, start))
@@ -230,8 +231,8 @@ class AlternatingMinimisation(Optimising):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.benign_steps >= 1, "benign_steps", self.benign_steps, "at least 1")
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        require_count("benign_steps", self.benign_steps)
+        require_count("epochs", self.epochs)
 
     def optimise(self, knowledge: Knowledge, start: Params) -> Params:
         reference, module, shard = self.reference(knowledge), knowledge.module, knowledge.shard

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from fl_simu.attacks.model_poisoning.base import Hostile, Knowledge, Targets, mean_of, moved, update_of
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_factor
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import stream
 from fl_simu.ue.training import Shard
-
-
-def _require_positive(field: str, value: float) -> None:
-    require(0 < value < float("inf"), field, value, "a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class SignFlip(Hostile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_positive("scale", self.scale)
+        require_factor("scale", self.scale)
 
     def poison(self, knowledge: Knowledge) -> Params:
         update = update_of(knowledge.benign(), knowledge.params)
@@ -52,7 +48,7 @@ class GaussianNoise(Hostile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_positive("deviation", self.deviation)
+        require_factor("deviation", self.deviation)
 
     def poison(self, knowledge: Knowledge) -> Params:
         draws = stream(knowledge.key.seed, "attack noise", knowledge.key.ue, knowledge.key.round)
@@ -85,7 +81,7 @@ class LittleIsEnough(Hostile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_positive("deviations", self.deviations)
+        require_factor("deviations", self.deviations)
 
     def poison(self, knowledge: Knowledge) -> Params:
         mean = mean_of(knowledge.others)
@@ -114,7 +110,7 @@ class InnerProduct(Hostile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_positive("scale", self.scale)
+        require_factor("scale", self.scale)
 
     def poison(self, knowledge: Knowledge) -> Params:
         update = update_of(mean_of(knowledge.others), knowledge.params)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
@@ -84,7 +85,7 @@ def coordinate_median(rows: Tensor) -> Tensor:
 
 
 def _require_byzantine(value: int) -> None:
-    require(value >= 0, "byzantine", value, "0 or more")
+    require(0 <= value <= MOST, "byzantine", value, f"0 or more, at most {MOST}")
 
 
 def krum_scores(rows: Tensor, byzantine: int, power: int = 2) -> Tensor:
@@ -160,7 +161,7 @@ class MultiKrum(Krum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.take is None or self.take >= 1, "take", self.take, "at least 1")
+        require(self.take is None or 1 <= self.take <= MOST, "take", self.take, f"at least 1, at most {MOST}")
 
     def fewest(self) -> int:
         return max(super().fewest(), self.take or 0)
@@ -229,8 +230,8 @@ class GeometricMedian(Robust):
     iterations: int = 100
 
     def __post_init__(self) -> None:
-        require(0 < self.smoothing < float("inf"), "smoothing", self.smoothing, "a finite number above 0")
-        require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+        require_factor("smoothing", self.smoothing)
+        require_count("iterations", self.iterations)
 
     def merge(self, models: Models) -> Tensor:
         point = coordinate_median(models.rows)
@@ -271,7 +272,7 @@ class CentredClipping(Robust):
 
     def __post_init__(self) -> None:
         _require_radius(self.radius)
-        require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+        require_count("iterations", self.iterations)
 
     def merge(self, models: Models) -> Tensor:
         point = models.current
@@ -304,4 +305,4 @@ class NormBound(Robust):
 
 
 def _require_radius(value: float) -> None:
-    require(0 < value < float("inf"), "radius", value, "a finite number above 0")
+    require_factor("radius", value)

@@ -1,7 +1,7 @@
 """The contract of a protocol: pure, from a state and an event to a state and actions."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Dict, Optional, Tuple
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple
 
 from fl_simu.kernel.messages import (
     Action,
@@ -27,6 +27,17 @@ class Protocol(ABC):
     @abstractmethod
     def on(self, state: Any, event: Event) -> Tuple[Any, Actions]:
         """Take one event; return the new state and what the BS does now. The given state is left alone."""
+
+    def settled(self, state: Any, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        """Whether it may stand so between an aggregation and the next event; a checkpoint is checked by this.
+
+        Args:
+            state: of one of its classes.
+            round: number of aggregations.
+            ues: number of UEs.
+            under_way: for each UE whose upload is, the version that it started from.
+        """
+        return True
 
     def thresholds_s(self) -> Dict[str, float]:
         """Thresholds on the delay of an upload, by name, for figures."""

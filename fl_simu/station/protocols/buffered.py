@@ -1,11 +1,10 @@
 """The asynchronous protocol: no rounds, a buffer."""
 
-import math
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import ClassVar, Dict, NamedTuple, Tuple
+from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST_UES, require_count, require_factor
 from fl_simu.kernel.messages import (
     Aggregate,
     Broadcast,
@@ -57,12 +56,15 @@ class Buffered(Protocol):
     state_classes: ClassVar[Tuple[type, ...]] = (Buffer,)
 
     def __post_init__(self) -> None:
-        require(self.k >= 1, "k", self.k, "at least 1")
-        power = self.staleness_power
-        require(0 <= power < math.inf, "staleness_power", power, "a finite number, at least 0")
+        require_count("k", self.k, most=MOST_UES)
+        require_factor("staleness_power", self.staleness_power, or_zero=True)
 
     def start(self) -> Buffer:
         return Buffer(-1, 0, {}, {}, ())
+
+    def settled(self, state: Buffer, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        empty = Buffer(round, state.concurrency, dict(under_way), {}, ())
+        return state == empty and len(under_way) <= state.concurrency <= ues
 
     def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
         if isinstance(event, Ready):

@@ -1,7 +1,7 @@
 """What all protocols in rounds share: where a round stands, and when it ends."""
 
 import math
-from typing import ClassVar, Dict, List, NamedTuple, Optional, Tuple
+from typing import ClassVar, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from fl_simu.kernel.messages import (
     Aggregate,
@@ -100,6 +100,10 @@ class InRounds(Protocol):
 
     def start(self) -> Round:
         return Round()
+
+    def settled(self, state: Round, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
+        drawn = set(state.ues) <= set(range(ues)) and len(set(state.ues)) == len(state.ues)
+        return state == Round(round - 1, state.ues) and drawn and not under_way
 
     def decided(self, standing: Standing, now_s: float) -> bool:
         """Whether the BS waits no longer for a UE; what has arrived of it, if anything, is taken."""

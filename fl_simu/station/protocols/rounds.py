@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST_UES, require_count, require_factor, require_time
 from fl_simu.kernel.messages import (
     Aggregate,
 )
@@ -27,7 +28,7 @@ class Deadline(InRounds):
     deadline_s: float = 3.0
 
     def __post_init__(self) -> None:
-        require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
+        require_time("deadline_s", self.deadline_s)
 
     def longest_s(self) -> float:
         return self.deadline_s
@@ -90,7 +91,7 @@ class FirstK(InRounds):
     k: int = 10
 
     def __post_init__(self) -> None:
-        require(self.k >= 1, "k", self.k, "at least 1")
+        require_count("k", self.k, most=MOST_UES)
 
     def enough(self, state: Round) -> bool:
         return state.complete >= self.k
@@ -128,7 +129,7 @@ class EventTriggered(InRounds):
     deadline_s: float = math.inf
 
     def __post_init__(self) -> None:
-        require(0 <= self.threshold < math.inf, "threshold", self.threshold, "a finite number, at least 0")
+        require_factor("threshold", self.threshold, or_zero=True)
         require(self.absent in ("last", "out"), "absent", self.absent, "one of last, out")
         require(self.deadline_s > 0, "deadline_s", self.deadline_s, "a number above 0")
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_count, require_factor
 from fl_simu.ue.models.base import Model, Shape, nll, require_rate
 
 
@@ -78,7 +79,7 @@ class LeNet(Model):
     shape = (3, 32, 32)
 
     def __post_init__(self) -> None:
-        require(self.outputs >= 2, "outputs", self.outputs, "at least 2")
+        require_count("outputs", self.outputs, least=2)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         require(self.outputs >= classes, "outputs", self.outputs, f"at least the {classes} classes")
@@ -123,7 +124,7 @@ class DlgLeNet(Model):
     bound: float = 0.5
 
     def __post_init__(self) -> None:
-        require(0 < self.bound < float("inf"), "bound", self.bound, "a finite number above 0")
+        require_factor("bound", self.bound)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         return _DlgLeNetModule(shape, classes, self.bound)

@@ -6,7 +6,10 @@ from typing import List, Tuple
 from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST, require_count
 from fl_simu.ue.models.base import Flatten, Model, Shape, require_rate
+
+MOST_LAYERS = 100
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,10 @@ class Mlp(Model):
     batch_norm: bool = False
 
     def __post_init__(self) -> None:
-        require(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
+        fits = len(self.hidden) <= MOST_LAYERS and all(1 <= width <= MOST for width in self.hidden)
+        require(
+            fits, "hidden", self.hidden, f"widths of at least 1 and at most {MOST}, {MOST_LAYERS} of them at most"
+        )
         require_rate(self.dropout)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
@@ -73,7 +79,7 @@ class RowLstm(Model):
     hidden: int = 64
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "hidden", self.hidden, "at least 1")
+        require_count("hidden", self.hidden)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         return _RowLstmModule(shape, self.hidden, classes)

@@ -17,7 +17,7 @@ LONGEST_REACH = 2**15
 
 @dataclass(frozen=True)
 class GaussMarkov(Walked):
-    r"""A rate that drifts around its mean with memory :math:`a`.
+    r"""A rate that drifts around its mean, with a memory of where it was.
 
     .. math:: x_{t+1} = a x_t + \sqrt{1 - a^2}\,w_t, \quad r_t = \max(0, mean + std\,x_t), \quad w_t \sim N(0, 1)
 

@@ -11,7 +11,7 @@ from fl_simu.uplink.channels.base import LEAST_MBPS, Channel, Piece, require_rat
 
 @dataclass(frozen=True)
 class Normal(Channel):
-    """Rates distributed as \\|N(mean, std)\\|, one draw for each UE and round, held for the whole upload.
+    """Rates distributed as |N(mean, std)|, one draw for each UE and round, held for the whole upload.
 
     Args:
         mean_mbps: mean of the normal distribution in Mbit/s, at least 0.

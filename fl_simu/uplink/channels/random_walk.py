@@ -60,7 +60,7 @@ class _Walk(Walked):
 
 @dataclass(frozen=True)
 class RandomWalk(_Walk):
-    """A rate that starts at \\|N(50, 16.67)\\| and changes by a random step each tick, reflected at its bounds.
+    """A rate that starts at |N(50, 16.67)| and changes by a random step each tick, reflected at its bounds.
 
     Args:
         low_mbps, high_mbps: bounds in Mbit/s; a step beyond one is reflected at it.

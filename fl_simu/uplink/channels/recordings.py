@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.notices import tell_once
 from fl_simu.uplink.channels.base import LEAST_MBPS
 
@@ -129,11 +129,11 @@ def _table(text: str) -> Tuple[Sequence[int], np.ndarray]:
         elif place or any(_floats([field]) for field in fields):
             # A first line without any number is a header.
             strange.append((number, line))
-    shown = f"line {strange[0][0]} is {_short(strange[0][1])}" if strange else "no line holds numbers"
+    problem = f"line {strange[0][0]} is {shown(strange[0][1])}" if strange else "no line holds numbers"
     if len(numbers) < len(strange) or not numbers:
-        raise NoRecording(f"{shown}; {WANTED}")
+        raise NoRecording(f"{problem}; {WANTED}")
     if strange:
-        raise UserError(f"{shown}; {WANTED}")
+        raise UserError(f"{problem}; {WANTED}")
     return numbers, np.array(values).reshape(-1, columns)
 
 
@@ -156,11 +156,6 @@ def _floats(fields: Sequence[str]) -> Optional[List[float]]:
         return [float(field) for field in fields]
     except ValueError:
         return None
-
-
-def _short(line: str) -> str:
-    shown = repr(line[:61])
-    return shown if len(shown) <= 62 else shown[:58] + "...'"
 
 
 def _require(holds: np.ndarray, numbers: Sequence[int], values: np.ndarray, problem: str) -> None:

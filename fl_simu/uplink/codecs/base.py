@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from itertools import accumulate
-from typing import Dict, List, Sequence, Tuple
+from typing import ClassVar, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -20,6 +20,19 @@ LITTLE_ENDIAN: Dict[torch.dtype, np.dtype] = {
     torch.uint8: np.dtype("u1"),
     torch.bool: np.dtype("?"),
 }
+EXACT = tuple(dtype for dtype in LITTLE_ENDIAN if not dtype.is_floating_point)
+
+
+def _halves() -> Tuple[torch.dtype, ...]:
+    """float16 where torch can compute with it, which 1.4 cannot on a processor."""
+    try:
+        torch.zeros(1, dtype=torch.float16).sum()
+    except RuntimeError:
+        return ()
+    return (torch.float16,)
+
+
+HALVES = _halves()
 
 
 class Codec(ABC):
@@ -28,10 +41,15 @@ class Codec(ABC):
     The first layer is the base; each further layer refines what the ones before it say. Any prefix of at least
     one layer decodes. The length of each layer follows from the structure of the params alone, never from the
     numbers in them, so that the delay of an upload is known before the BS fetches the model.
+
+    Class attributes:
+        floats: the floating-point dtypes that it carries as precisely as it says. All carry the dtypes in EXACT.
     """
 
+    floats: ClassVar[Tuple[torch.dtype, ...]] = (torch.float32, *HALVES)
+
     @abstractmethod
-    def layer_bits(self) -> Tuple[int, ...]:
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
         """Bits that each layer spends on one floating-point parameter, base first; empty where there is no such
         number."""
 
@@ -104,12 +122,17 @@ def flatten(params: Params) -> Tuple[np.ndarray, bytes]:
 
 
 def unflatten(flat: np.ndarray, base: bytes, structure: Structure) -> Params:
-    """The inverse of `flatten`; `base` may go on after the bytes of the other tensors."""
+    """The inverse of `flatten`; `base` may go on after the bytes of the other tensors.
+
+    What rounding has put beyond the largest number of a tensor's dtype becomes that number.
+    """
     floating, exact = split(structure)
-    arrays = {
-        spec.name: flat[place].astype(numpy_dtype(spec).newbyteorder("="), copy=False).reshape(spec.shape)
-        for spec, place in zip(floating, places(floating))
-    }
+    arrays = {}
+    for spec, place in zip(floating, places(floating)):
+        dtype, values = numpy_dtype(spec).newbyteorder("="), flat[place]
+        if dtype.itemsize < values.itemsize:
+            values = values.clip(-np.finfo(dtype).max, np.finfo(dtype).max)
+        arrays[spec.name] = values.astype(dtype, copy=False).reshape(spec.shape)
     params = {**from_arrays(arrays), **read_raw(base, exact)}
     return {spec.name: params[spec.name] for spec in structure}
 

@@ -15,7 +15,7 @@ EXPONENT_BIAS = 46
 
 @dataclass(frozen=True)
 class Decimal(Layered):
-    r"""The notes' decimal quantiser: :math:`x = \pm m\,10^e` with m in [0.1, 1), m kept to n bits, rounded down.
+    r"""The notes' decimal quantiser: |x| = m * 10^e with m in [0.1, 1), m kept to n bits, rounded down.
 
     0.825 becomes 0.5 at 1 bit and 0.75 at 2 or 3 bits; two bits more on top of two make it 0.8125. The error is
     below :math:`10^e\,2^{-n}`, at most ten times |x| / 2^n. 0 stays 0 and signs are kept. The head holds one byte

@@ -27,7 +27,7 @@ class Float16(Codec):
 
     remainder: bool = True
 
-    def layer_bits(self) -> Tuple[int, ...]:
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
         return (16, 16) if self.remainder else (16,)
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:

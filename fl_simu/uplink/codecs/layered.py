@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Sequence, Tuple, TypeVar
 
 import numpy as np
+import torch
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure, TensorSpec, structure_of
@@ -52,7 +53,7 @@ class Layered(Codec):
         """The same quantiser with other bits."""
         return replace(self, base_bits=base_bits, enhancement_bits=enhancement_bits)
 
-    def layer_bits(self) -> Tuple[int, ...]:
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
         return (self.base_bits, *self.enhancement_bits)
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Iterable, Sequence, Tuple
 
 import numpy as np
+import torch
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, Structure
@@ -48,7 +49,7 @@ class TextSplit(Codec):
         """Characters an element in each layer: sign, digits, sign and two digits of the exponent."""
         return 1 + self.front_digits + 3, DIGITS - self.front_digits
 
-    def layer_bits(self) -> Tuple[int, ...]:
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
         return tuple(8 * width for width in self._widths())
 
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:

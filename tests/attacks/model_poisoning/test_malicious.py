@@ -156,7 +156,11 @@ def test_measures_are_of_the_uploads_behind_the_model_not_of_the_last_broadcast(
         under_way = {ue: backend.peek(ue) for ue in (0, 2, 4)}
         backend = beset(GaussianNoise(2))
         for ue in range(UES):
+            backend.check_memory(ue, kept[ue])
             backend.restore(ue, kept[ue])
+        for ue, damaged in ((0, kept[3]), (3, {**kept[3], "attack/update/0": torch.ones(1)})):
+            with pytest.raises(ValueError, match=f"the attack's memory of UE {ue}"):
+                backend.check_memory(ue, damaged)
         for ue, params in under_way.items():
             backend.put_back(ue, params)
     second.update({ue: backend.get(ue) for ue in (4, 0)})

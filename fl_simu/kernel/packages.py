@@ -1,0 +1,98 @@
+"""The packages that fl_simu needs, and the commands that install them.
+
+The standard library alone, and Python 3.6 and newer: `doctor` needs it where nothing is installed.
+"""
+
+import importlib.util
+import os
+import platform
+import shlex
+import sys
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+from fl_simu.kernel.shell import python_command
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Package(NamedTuple):
+    """A package that is imported.
+
+    Args:
+        module: the name that it is imported by.
+        legacy, modern: what pip is asked for on either stack; nothing where the stack does without.
+        only_for: what does not work without it; "" where nothing does.
+    """
+
+    module: str
+    legacy: Tuple[str, ...]
+    modern: Tuple[str, ...]
+    only_for: str = ""
+
+    def requirements(self, stack: str) -> Tuple[str, ...]:
+        """What pip is asked for on a stack."""
+        return self.legacy if stack == "legacy" else self.modern
+
+
+def _both(requirement: str, module: str = "", only_for: str = "") -> Package:
+    return Package(module or requirement.split(">")[0], (requirement,), (requirement,), only_for)
+
+
+# As in setup.py, which a test compares with it.
+PACKAGES = (
+    Package("torch", ("torch==1.4.0",), ("torch>=2.5",)),
+    Package("torchvision", ("torchvision==0.5.0",), ()),
+    Package("syft", ("syft==0.2.4", "protobuf<3.21", "MarkupSafe<=2.0.1"), ()),
+    _both("numpy"),
+    Package("click", ("click>=7.1,<8",), ("click>=7.1",)),
+    Package("pydantic", ("pydantic>=2.5,<3",), ("pydantic>=2.5,<3",)),
+    Package("tomli", ("tomli>=2",), ("tomli>=2",) if sys.version_info < (3, 11) else ()),
+    _both("tomli-w", "tomli_w"),
+    _both("tqdm"),
+    _both("pooch>=1.8"),
+    _both("requests"),
+    _both("psutil>=5"),
+    _both("matplotlib>=3.5"),
+    Package("safetensors", ("safetensors>=0.4,<0.5",), ("safetensors>=0.4",)),
+    _both("scikit-learn>=1", "sklearn"),
+    _both("typing_extensions"),
+    Package("ray", ("ray>=2.7,<2.8",), ("ray>=2.7",), "backend ray"),
+    _both("scikit-image>=0.19", "skimage", "SSIM of attack leakage"),
+    _both("scipy", only_for="attack leakage on batches of images"),
+)
+
+
+def installed(module: str) -> bool:
+    """Whether a package is here, without importing it; a folder of its name in sys.path is none."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin not in (None, "namespace")
+
+
+def stack_of(version: Sequence[int], system: str, machine: str) -> str:
+    """Which stack a Python can have, "legacy" or "modern"; "" for none: there is no other torch for both."""
+    if tuple(version[:2]) == (3, 7):
+        return "legacy" if machine == "x86_64" and system in ("Linux", "Darwin") else ""
+    return "modern" if tuple(version[:2]) >= (3, 10) else ""
+
+
+def this_stack() -> str:
+    """Which stack this Python can have."""
+    return stack_of(sys.version_info[:2], platform.system(), platform.machine())
+
+
+def locked(stack: str) -> Optional[str]:
+    """Path of the locked requirements of a stack; None where the source is not here, as with a wheel."""
+    path = os.path.join(ROOT, "requirements", stack + ".txt")
+    return os.path.relpath(path) if stack and os.path.exists(path) else None
+
+
+def install_command(*modules: str, stack: Optional[str] = None) -> str:
+    """The command that installs packages, by the names that they are imported by, in their locked releases."""
+    stack = this_stack() if stack is None else stack
+    wanted = [one for package in PACKAGES if package.module in modules for one in package.requirements(stack)]
+    lock = locked(stack)
+    words = (["-c", lock] if lock else []) + wanted
+    return " ".join([python_command(), "-m pip install"] + [shlex.quote(word) for word in words])
