@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -64,6 +64,9 @@ class Ray(BackendSpec):
         host, _, port = self.address.rpartition(":")
         known = self.address in (LOCAL, AUTO) or ("/" not in host and host and port.isdigit())
         require(bool(known), "address", self.address, '"", "auto" or "<host>:<port>"')
+
+    def anywhere(self) -> "Ray":
+        return replace(self, address=LOCAL)
 
     @property
     def fast(self) -> bool:

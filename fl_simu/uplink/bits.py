@@ -67,11 +67,8 @@ class BitRule(ABC):
 
     def check(self, codec: Codec) -> None:
         """Raise BadField unless the codec can take other bits."""
-        able, allowed = (
-            isinstance(codec, Layered),
-            f"{KINDS['codec'].name_of(codec)} has no bits to choose; take affine",
-        )
-        require(able, "bits.name", KINDS["bits"].name_of(self), f"codec {allowed}")
+        allowed = "codec {} has no bits to choose; take affine".format(KINDS["codec"].name_of(codec))
+        require(isinstance(codec, Layered), "bits.name", KINDS["bits"].name_of(self), allowed)
 
 
 @dataclass(frozen=True)

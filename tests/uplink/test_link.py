@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fl_simu.assemble import plan
-from fl_simu.config import parse
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.ue.models import LogisticRegression
@@ -58,8 +58,8 @@ def test_a_model_that_the_codec_would_round_is_refused_before_any_data_are_read(
     monkeypatch.setattr(LogisticRegression, "build", lambda self, shape, classes: nn.Linear(784, 10).double())
     values = {"backend": "torch", "data": "digits", "model": "logistic_regression", "codec": "affine"}
     with pytest.raises(BadField, match=r"codec\.name = 'affine' .* tensor weight is float64"):
-        plan(parse(values))
-    assert plan(parse(dict(values, codec="float32"))).link.codec.layer_bits(torch.float64) == (64,)
+        plan(Experiment.parse(values))
+    assert plan(Experiment.parse(dict(values, codec="float32"))).link.codec.layer_bits(torch.float64) == (64,)
 
 
 def test_an_unknown_payload_is_refused():
