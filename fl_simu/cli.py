@@ -61,7 +61,9 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
     try:
         cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
     except UserError as error:
-        _tell(one_line(str(error)))
+        # A path may be as long as the system takes one.
+        words = one_line(str(error)).split(" ")
+        _tell(" ".join(brief(word, 300) for word in words))
         return 2
     except click.ClickException as error:
         # What click says is short, unless it repeats what it was given.

@@ -53,8 +53,9 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
                     workers.pop(pipe).join()
     finally:
         for process in workers.values():
-            process.terminate()
-            process.join()
+            if process.pid is not None:  # it was started
+                process.terminate()
+                process.join()
         line.close()
         held.close()
 
@@ -64,7 +65,7 @@ def _answer(pipe: Any, process: Any, folder: Path) -> str:
         told, error, trace = pipe.recv()
     except (EOFError, ConnectionResetError):
         process.join()
-        raise UserError(f"a worker process {_end(process.exitcode)}; the same command goes on") from None
+        raise UserError(f"a worker process {ended_how(process.exitcode)}; the same command goes on") from None
     if trace:
         write_text(make_folder(folder) / TRACEBACK, trace)
         raise UserError(f"a job failed: {error}; {folder / TRACEBACK} tells where")
@@ -73,7 +74,7 @@ def _answer(pipe: Any, process: Any, folder: Path) -> str:
     return told
 
 
-def _end(status: int) -> str:
+def ended_how(status: int) -> str:
     """What became of a process that ended without an answer."""
     if status == -signal.SIGKILL:
         return "was killed (out of memory?)"

@@ -19,6 +19,7 @@ from fl_simu import studies
 from fl_simu.kernel.ending import end_with
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import lacks_syft, syft_installed
+from fl_simu.pool import ended_how
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
 from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
 
@@ -100,7 +101,8 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
             setup.say(told)
             kind, told = here.recv()
     except EOFError:
-        raise UserError(f"{name} was killed (out of memory?)") from None
+        process.join()
+        raise UserError(f"{name} {ended_how(process.exitcode or 0)}") from None
     finally:
         process.terminate()
         process.join()

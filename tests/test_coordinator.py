@@ -18,7 +18,7 @@ from fl_simu.resume import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.station.protocols import BaseThenEnhancement, Deadline, EventTriggered, WaitForAll
+from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
 from fl_simu.station.protocols.base import Protocol
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
@@ -464,6 +464,21 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
     resumed.run()
     kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
     assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
+
+
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_run_goes_on_from_between_two_aggregations_at_one_moment(after):
+    def make():
+        return coordinator(Buffered(2), (1.0,) * 5, rounds=8, backend=Uneven(), codec=Affine(2, (2,)))
+
+    whole, resumed = make(), make()
+    whole.run()
+    records = seen(whole).records
+    assert records[0].time_s == records[1].time_s
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    assert [record.ues for record in seen(resumed).records] == [record.ues for record in records[after:]]
     assert sha256(resumed.model) == sha256(whole.model)
 
 

@@ -177,6 +177,6 @@ def _next_steps(ended: Ended, data_option: Sequence[object]) -> List[List[object
     config_file = ended.folder.config
     return [
         ["run", config_file, "--set", "channel.mean_mbps=25", *data_option],
-        ["compare", config_file, "--backends", "syft,torch", "--rounds", 2, *data_option],
+        ["report", ended.folder.path],
         ["list", "codecs"],
     ]
