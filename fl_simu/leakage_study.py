@@ -20,7 +20,7 @@ from fl_simu.attacks.gradient_leakage.methods import METHODS
 from fl_simu.attacks.gradient_leakage.observation import observe
 from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.installation import versions
-from fl_simu.kernel.limits import MOST
+from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.pool import MOST_JOBS, run_all
@@ -33,6 +33,14 @@ from fl_simu.uplink.codecs import CODECS
 
 Say = Callable[[str], None]
 
+# Types of what is no part, as --set may give any.
+SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
+    "layers": ((int, type(None)), "a whole number"),
+    "local_steps": ((int,), "a whole number"),
+    "batch_size": ((int,), "a whole number"),
+    "lr": ((int, float), "a number"),
+    "manual": ((bool,), "a boolean"),
+}
 TABLES: Dict[str, Mapping[str, Any]] = {"method": METHODS, "codec": CODECS, "model": MODELS, "data": DATASETS}
 
 
@@ -71,21 +79,15 @@ class Setting:
         for name, registry in TABLES.items():
             object.__setattr__(self, name, complete_part(name, parts[name], registry))
         object.__setattr__(self, "parts", parts)
-        for name, kind, told in (
-            ("layers", int, "a whole number"),
-            ("lr", float, "a number"),
-            ("manual", bool, "a boolean"),
-        ):
-            value = getattr(self, name)
-            fits = (
-                type(value) is kind
-                or (kind is float and type(value) is int)
-                or (name == "layers" and value is None)
-            )
-            require(fits, name, value, told)
+        for name, (kinds, told) in SCALARS.items():
+            require(type(getattr(self, name)) in kinds, name, getattr(self, name), told)
         for name in ("local_steps", "batch_size"):
-            value = getattr(self, name)
-            require(isinstance(value, int) and 1 <= value <= MOST, name, value, f"a whole number, 1 to {MOST}")
+            require_count(name, getattr(self, name))
+        self._require_fit()
+        Sgd(lr=self.lr)
+
+    def _require_fit(self) -> None:
+        """Raise BadField unless method, codec, model and data fit one another."""
         fits = self.parts["method"].batches or self.batch_size == 1
         allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
         require(fits, "batch_size", self.batch_size, allowed)
@@ -97,7 +99,6 @@ class Setting:
         layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
-        Sgd(lr=self.lr)
 
     def _table(self, name: str) -> Dict[str, Any]:
         value = getattr(self, name)

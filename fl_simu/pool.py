@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import traceback
 from multiprocessing.connection import wait
@@ -34,10 +33,12 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     """
     context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
     workers: Dict[Any, Any] = {}
+    # Where this process is killed, nobody holds the other end, by which the workers know.
+    line, held = context.Pipe(duplex=False)
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work, os.getpid()))
+            workers[here] = context.Process(target=_serve, args=(there, work, line))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
@@ -52,8 +53,11 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
                     workers.pop(pipe).join()
     finally:
         for process in workers.values():
-            process.terminate()
-            process.join()
+            if process.pid is not None:  # it was started
+                process.terminate()
+                process.join()
+        line.close()
+        held.close()
 
 
 def _answer(pipe: Any, process: Any, folder: Path) -> str:
@@ -61,7 +65,7 @@ def _answer(pipe: Any, process: Any, folder: Path) -> str:
         told, error, trace = pipe.recv()
     except (EOFError, ConnectionResetError):
         process.join()
-        raise UserError(f"a worker process {_end(process.exitcode)}; the same command goes on") from None
+        raise UserError(f"a worker process {ended_how(process.exitcode)}; the same command goes on") from None
     if trace:
         write_text(make_folder(folder) / TRACEBACK, trace)
         raise UserError(f"a job failed: {error}; {folder / TRACEBACK} tells where")
@@ -70,14 +74,14 @@ def _answer(pipe: Any, process: Any, folder: Path) -> str:
     return told
 
 
-def _end(status: int) -> str:
+def ended_how(status: int) -> str:
     """What became of a process that ended without an answer."""
     if status == -signal.SIGKILL:
         return "was killed (out of memory?)"
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
+def _serve(pipe: Any, work: Callable[[Any], str], line: Any) -> None:
     """Do the jobs that come through a pipe until its other end is gone.
 
     Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
@@ -85,7 +89,7 @@ def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
     # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
-        end_with(parent)
+        end_with(line)
         while True:
             job = pipe.recv()
             try:

@@ -22,7 +22,12 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# A program of its own, see `make fuzz`.
+collect_ignore = ["fuzz"]
+
 ROOT = Path(__file__).resolve().parent.parent
+# It changes what it imports, for processes that are forked.
+collect_ignore = ["preloaded.py"]
 FORKING = multiprocessing.get_context("forkserver")
 
 # Digits for four UEs, three of them a round; takes a fraction of a second.

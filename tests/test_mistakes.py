@@ -229,6 +229,7 @@ CONFIG = [
         "a number above 0",
     ),
     sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "0 to 1e+06"),
+    sets("no tick", "channel.name=markov channel.tick_s=1e-300", "channel.tick_s = 1e-300", "0.0001 to 1e9"),
     sets(
         "negative deadline",
         "protocol.name=deadline protocol.deadline_s=-1",
@@ -498,7 +499,7 @@ COMMANDS = [
     command(
         "attack on a key that is none", "attack leakage --set rounds=3", "rounds is no known key", "known are"
     ),
-    command("no local step", "attack leakage --local-steps 0", "local_steps = 0", "1 to 1000000"),
+    command("no local step", "attack leakage --local-steps 0", "local_steps = 0", "at least 1"),
     command(
         "two images and one label",
         "attack leakage --method idlg --batch-size 2",

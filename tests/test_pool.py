@@ -1,21 +1,12 @@
 """Jobs in worker processes: what a failed one is told as."""
 
-import multiprocessing
 import os
 import signal
 
 import pytest
 
-from fl_simu import pool
 from fl_simu.kernel.errors import UserError
 from fl_simu.pool import TRACEBACK, run_all
-
-
-@pytest.fixture(autouse=True)
-def forked(monkeypatch):
-    """Processes that are there at once."""
-    context = multiprocessing.get_context("fork")
-    monkeypatch.setattr(pool.multiprocessing, "get_context", lambda kind: context)
 
 
 def work(job):

@@ -60,10 +60,16 @@ class Crash(Faults):
         require(0 < self.return_rate <= 1, "return_rate", self.return_rate, "above 0 and at most 1")
 
     def works(self, seed: int, ue: int, round: int) -> bool:
-        works = True
-        for earlier in range(round + 1):
+        # From this round back to one whose draw leaves a UE that works and one that is down in the same state.
+        outcomes = []
+        for earlier in range(round, -1, -1):
             draw = briefly(seed, "faults", ue, earlier).random()
-            works = draw >= self.crash_rate if works else draw < self.return_rate
+            outcomes.append((draw < self.return_rate, draw >= self.crash_rate))
+            if outcomes[-1][0] == outcomes[-1][1]:
+                break
+        works = True
+        for when_down, when_working in reversed(outcomes):
+            works = when_working if works else when_down
         return bool(works)
 
 

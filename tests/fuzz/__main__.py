@@ -1,6 +1,7 @@
 """Try many inputs; print those that end in a traceback, a hang, or more than one line. See `--help`."""
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence, Tuple
 
@@ -20,7 +22,7 @@ from tests.fuzz.inputs import Input, make
 
 SECONDS = 30.0
 MEMORY = 4 * 2**30
-LONGEST = 400
+LONGEST = 500
 
 
 class Verdict(NamedTuple):
@@ -45,12 +47,13 @@ def check(task: Tuple[int, int]) -> Verdict:
         status = _status(one, folder)
         seconds = time.monotonic() - began
         said = (folder / ".stderr").read_text(errors="replace").replace(str(folder), "")
-        return Verdict(number, one.kind, status, seconds, _wrong(status, said), said)
+        return Verdict(number, one.kind, status, seconds, wrong(status, said), said)
     finally:
         shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def _wrong(status: int, said: str) -> str:
+def wrong(status: int, said: str) -> str:
+    """What is not as it should be of an exit status and what was said on stderr; empty where nothing is."""
     last = (said.strip().splitlines() or [""])[-1][:300]
     if status == -signal.SIGKILL:
         return f"not done in {SECONDS:g} s"
@@ -87,11 +90,10 @@ def _status(one: Input, folder: Path) -> int:
 
 def _end_group(leader: int) -> None:
     """End a process and all that it has started."""
-    for end in (lambda: os.killpg(leader, signal.SIGKILL), lambda: os.waitpid(leader, 0)):
-        try:
-            end()
-        except (ProcessLookupError, ChildProcessError):
-            pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(leader, 0)
 
 
 def _become(one: Input, folder: Path) -> None:
@@ -102,9 +104,11 @@ def _become(one: Input, folder: Path) -> None:
         os.chdir(str(folder))
         for number, name in ((1, ".stdout"), (2, ".stderr")):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
-        sys.stdout, sys.stderr = open(1, "w", errors="strict"), open(2, "w", errors="backslashreplace")
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
         resource.setrlimit(resource.RLIMIT_AS, (_held() + MEMORY,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Processes of a pool may have none of their own, unless they are no longer known as such.
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         from fl_simu.cli import main
 
         status = main(list(one.arguments))
@@ -135,13 +139,16 @@ def _settle() -> None:
     matplotlib.use("Agg")
     import torch
 
-    from fl_simu import runs
+    from fl_simu import pool, runs
     from fl_simu.ue import downloads
 
     torch.set_num_threads(1)
     os.environ.pop("FL_SIMU_DATA", None)
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     downloads._download = _offline  # type: ignore[assignment]
+    # A process that is forked has torch already.
+    forking = multiprocessing.get_context("fork")
+    pool.multiprocessing = types.SimpleNamespace(get_context=lambda kind: forking)  # type: ignore[assignment]
     draw = runs.draw_figures
     # Figures take longer than all else; one run in ten draws them.
     runs.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]
@@ -151,7 +158,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Try the inputs; 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=3000, metavar="N", help="how many")
-    parser.add_argument("--seed", type=int, default=1, help="of all of them")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of all of them; another one each time")
     parser.add_argument("--only", type=int, nargs="+", metavar="K", help="these numbers alone, in full")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="inputs at a time")
     parser.add_argument("--kind", help="of this kind alone: config, data, trace, ...")
@@ -169,6 +176,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             key = (verdict.kind, verdict.status)
             counts[key] = counts.get(key, 0) + 1
             failed += bool(verdict.wrong)
+            if sum(counts.values()) % 500 == 0:
+                print(f"{sum(counts.values())} of {len(tasks)}, {failed} failed", flush=True)
             if verdict.wrong or given.only or given.verbose:
                 print(_told(given.seed, verdict, given.only or given.verbose), flush=True)
     shutil.rmtree(str(files.base_runs()[0].parent))

@@ -2,55 +2,23 @@
 
 import random
 
-# Of a whole number that decides how much is computed: small, or more than any machine has. What lies between may be
-# allowed, and then takes its time.
+# Of a whole number that decides how much is computed: small, or more than any machine has. What lies between may
+# be allowed, and then takes its time.
 INTEGERS = ("0", "-1", "1", "2", "3", "2147483648", "-9223372036854775809", "9223372036854775808", "1" + "0" * 59)
 LONG_INTEGERS = ("1" + "0" * 400, "9" * 4300, "9" * 4301)
 FLOATS = (
-    "0.0",
-    "-0.0",
-    "-1.0",
-    "0.5",
-    "1.0",
-    "1e-300",
-    "5e-324",
-    "1e-9",
-    "1e9",
-    "1e300",
-    "1.8e308",
-    "inf",
-    "-inf",
-    "nan",
+    *("0.0", "-0.0", "-1.0", "0.5", "1.0", "1e-9", "1e9", "inf", "-inf", "nan"),
+    *("1e-300", "5e-324", "1e300", "1.8e308"),
 )
 TEXTS = ("", " ", "x", "nan", "../x", "/dev/null", "a" * 300, "b" * 10_000, "é\u2028", "None", "auto", "= a.b")
 OTHERS = (
-    "true",
-    "false",
-    "[]",
-    "[[]]",
-    "[0]",
-    "[1, 1]",
-    "[-1]",
-    "[1e300]",
-    "{}",
-    "{x = 1}",
-    "1979-05-27",
-    "07:32:00",
+    *("true", "false", "[]", "[[]]", "[0]", "[1, 1]", "[-1]", "[1e300]", "{}", "{x = 1}"),
+    *("1979-05-27", "07:32:00"),
 )
 BROKEN = ("", "=", '"', "[", "{", "1 2", '"\\ud800"', '"\x00"', "\t", "[" * 900 + "]" * 900, "[" * 90_000)
 ARGUMENTS = (
-    "\x00",
-    "\ud800",
-    "a\nb",
-    "-",
-    "--",
-    "=",
-    "a" * 300,
-    "c" * 100_000,
-    "/dev/full",
-    "/dev/zero",
-    "~",
-    "\udcff",
+    *("\x00", "\ud800", "\udcff", "a\nb", "-", "--", "=", "~", "a" * 300, "c" * 100_000),
+    *("/dev/full", "/dev/zero"),
 )
 
 
@@ -92,7 +60,6 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
         elif kind == 6:
             data = data[:at] + data[at : at + 200] * 2 + data[at + 200 :]
         else:
-            data = rng.choice(
-                (b"", b"\0" * len(data), data[::-1], data * 2, b"\xff\xfe" + data, b"null", b"[]", b"{}")
-            )
+            strange = (b"", b"\0" * len(data), data[::-1], data * 2, b"\xff\xfe" + data, b"null", b"[]", b"{}")
+            data = rng.choice(strange)
     return data

@@ -83,9 +83,8 @@ def _idx_files(rng: random.Random) -> Dict[str, bytes]:
     files = {}
     for part, size in (("train", 60000), ("t10k", 10000)):
         for kind, shape in (("images-idx3", (size, 28, 28)), ("labels-idx1", (size,))):
-            files[f"{part}-{kind}-ubyte"] = struct.pack(f">{1 + len(shape)}I", 0x800 + len(shape), *shape) + bytes(
-                int(np.prod(shape))
-            )
+            header = struct.pack(f">{1 + len(shape)}I", 0x800 + len(shape), *shape)
+            files[f"{part}-{kind}-ubyte"] = header + bytes(int(np.prod(shape)))
     name = rng.choice(sorted(files))
     before = rng.random() < 0.5
     if before:
@@ -121,20 +120,9 @@ def _batch(rng: random.Random, share: float) -> bytes:
     if rng.random() > share:
         return pickle.dumps(batch, protocol)
     labels: List[Any] = [
-        *(
-            [[1], [2]],
-            [float("nan"), 1],
-            [1],
-            [],
-            None,
-            "ab",
-            [10, -1],
-            [2**70, 1],
-            [True, False],
-            {1: 2},
-            [1.5, 2],
-        ),
-        *(np.array([np.nan, 1]), np.array([[1, 2]]), np.array(1), np.array(["a", "b"]), ("a", 1), [None, None]),
+        *([[1], [2]], [float("nan"), 1], [1], [], None, "ab", [10, -1], [2**70, 1], [True, False], {1: 2}),
+        *([1.5, 2], ("a", 1), [None, None]),
+        *(np.array([np.nan, 1]), np.array([[1, 2]]), np.array(1), np.array(["a", "b"])),
     ]
     data: List[Any] = [
         *(np.zeros((2, 3072)), np.zeros(6144, np.uint8), np.zeros((2, 9), np.uint8), [1, 2], None, b"ab"),
@@ -153,9 +141,8 @@ def _sample(rng: random.Random) -> Dict[str, bytes]:
     labels: Any = (np.arange(1000) % 100).astype(np.uint8)
     kind = rng.randrange(8)
     if kind == 0:
-        labels = rng.choice(
-            (np.full(1000, np.nan), np.zeros((1000, 1), int), np.array(["a"] * 1000), np.arange(1000))
-        )
+        strange = (np.full(1000, np.nan), np.zeros((1000, 1), int), np.array(["a"] * 1000), np.arange(1000))
+        labels = rng.choice(strange)
     elif kind == 1:
         images = rng.choice((images[:5], images.astype(float), np.array("x"), images.reshape(-1)))
     out = io.BytesIO()
@@ -166,21 +153,18 @@ def _sample(rng: random.Random) -> Dict[str, bytes]:
 
 def recording(rng: random.Random) -> Tuple[str, bytes]:
     """The name and content of a file that may be a recording of a link."""
-    columns, rows = rng.choice((1, 2, 2, 3)), rng.choice((0, 1, 2, 5, 50))
+    columns, rows, step = rng.choice((1, 2, 2, 2, 3)), rng.choice((0, 1, 2, 5, 50)), rng.choice((1, 10, 0.5))
     separator = rng.choice((" ", "\t", ",", ";", " , "))
     odd = ("nan", "inf", "-1", "1e300", "1e-300", "5e-324", "x", "", "9" * 400, "0", "2020-01-01", "1_000", "0x10")
     lines = []
     for row in range(rows):
-        cells = [str(row * rng.choice((1, 10, 0.5)))] + [
-            str(rng.choice((1, 5.5, 0, 20))) for _ in range(columns - 1)
-        ]
-        if rng.random() < 0.15:
+        cells = [str(row * step), *(str(rng.choice((1, 5.5, 0, 20))) for _ in range(columns - 1))]
+        if rng.random() < 0.5 / rows:
             cells[rng.randrange(columns)] = rng.choice(odd)
         lines.append(separator.join(cells))
     if rng.random() < 0.2:
-        lines.insert(
-            0, rng.choice(("time,rate", "# a comment", "% x", "", "\ufeff", "Timestamp DL_bitrate UL_bitrate"))
-        )
+        heads = ("time,rate", "# a comment", "% x", "", "\ufeff", "Timestamp DL_bitrate UL_bitrate")
+        lines.insert(0, rng.choice(heads))
     text = rng.choice(("\n", "\r\n", "\r", "\n\n")).join(lines) + rng.choice(("", "\n"))
     data = text.encode(rng.choice(("utf-8", "utf-8", "utf-16", "utf-8-sig")))
     suffix = rng.choice((".txt", ".trace", ".csv", "", ".gz", ".xz", ".bz2"))
@@ -204,18 +188,17 @@ def base_runs() -> Tuple[Path, ...]:
 
 def damaged_run(rng: random.Random) -> Prepare:
     """Puts a whole run folder `whole` and a damaged one `run` into a folder."""
-    base = rng.choice(base_runs())
-    names = sorted(
-        str(path.relative_to(base)) for path in base.rglob("*") if path.is_file() and path.suffix != ".png"
-    )
-    names += [name for name in names if not name.endswith(".safetensors")] * 2
-    hurts = [(rng.choice(names), rng.randrange(12), rng.getrandbits(64)) for _ in range(rng.choice((1, 1, 1, 2)))]
+    number, seed = rng.randrange(len(RUNS)), rng.getrandbits(64)
 
     def prepare(folder: Path) -> None:
+        base, later = base_runs()[number], random.Random(seed)
         shutil.copytree(str(base), str(folder / "whole"))
         shutil.copytree(str(base), str(folder / "run"))
-        for name, kind, seed in hurts:
-            _hurt(folder / "run" / name, kind, random.Random(seed))
+        paths = [path for path in base.rglob("*") if path.is_file() and path.suffix != ".png"]
+        names = sorted(str(path.relative_to(base)) for path in paths)
+        names += [name for name in names if not name.endswith(".safetensors")] * 2
+        for _ in range(later.choice((1, 1, 1, 2))):
+            _hurt(folder / "run" / later.choice(names), later.randrange(12), later)
 
     return prepare
 
@@ -235,17 +218,17 @@ def _hurt(path: Path, kind: int, rng: random.Random) -> None:
     elif kind <= 5:
         path.write_bytes(edges.damaged(rng, data))
     elif path.suffix in (".json", ".jsonl"):
-        lines = data.decode().splitlines() if path.suffix == ".jsonl" else [data.decode()]
+        lines = data.splitlines() if path.suffix == ".jsonl" else [data]
         number = rng.randrange(len(lines)) if lines else 0
-        if lines:
-            lines[number] = json.dumps(_changed(rng, json.loads(lines[number])))
-        path.write_text("\n".join(lines) + "\n")
-    elif path.suffix == ".toml":
-        lines = data.decode().splitlines()
-        number = rng.randrange(len(lines))
-        key = lines[number].partition("=")[0]
-        lines[number] = rng.choice((f"{key}= {edges.literal(rng)}", "", "x = 1", "[[a]]"))
-        path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(ValueError, IndexError):
+            lines[number] = json.dumps(_changed(rng, json.loads(lines[number].decode()))).encode()
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    elif path.suffix == ".toml" and data.strip():
+        texts = data.decode(errors="replace").splitlines()
+        number = rng.randrange(len(texts))
+        key = texts[number].partition("=")[0]
+        texts[number] = rng.choice((f"{key}= {edges.literal(rng)}", "", "x = 1", "[[a]]"))
+        path.write_bytes("\n".join(texts).encode("utf-8", "surrogatepass"))
     else:
         path.write_bytes(edges.damaged(rng, data))
 

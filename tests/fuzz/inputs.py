@@ -53,11 +53,8 @@ def configs(rng: random.Random) -> Input:
         else:
             values[key or table] = value
     for key, value in sorted(values.items(), key=lambda item: isinstance(item[1], dict)):
-        text += (
-            [f"[{key}]", *(f"{k} = {v}" for k, v in value.items())]
-            if isinstance(value, dict)
-            else [f"{key} = {value}"]
-        )
+        inside = isinstance(value, dict)
+        text += [f"[{key}]", *(f"{k} = {v}" for k, v in value.items())] if inside else [f"{key} = {value}"]
     data = "\n".join(text).encode("utf-8", "surrogatepass")
     if rng.random() < 0.04:
         data = edges.damaged(rng, data)
@@ -94,17 +91,24 @@ def _change(rng: random.Random, values: Dict[str, Any]) -> Tuple[str, str, str]:
 
 def command_lines(rng: random.Random) -> Input:
     """A command with options at random; most of them cannot compute for long."""
-    integer, number = (
-        (lambda: rng.choice(edges.INTEGERS + edges.LONG_INTEGERS)),
-        (lambda: rng.choice(edges.FLOATS)),
-    )
-    text = lambda: rng.choice(edges.TEXTS + edges.ARGUMENTS)  # noqa: E731
-    path = lambda: rng.choice(
-        (*edges.ARGUMENTS, "x.toml", "empty.toml", "loop", "no", ".", "x.toml/y", "a/" * 2000)
-    )
-    assignment = lambda: (
-        f"{rng.choice(('lr', 'codec', 'model.hidden', 'seed', 'method.restarts'))}={edges.literal(rng)}"
-    )
+
+    def integer() -> str:
+        return rng.choice(edges.INTEGERS + edges.LONG_INTEGERS)
+
+    def number() -> str:
+        return rng.choice(edges.FLOATS)
+
+    def text() -> str:
+        return rng.choice(edges.TEXTS + edges.ARGUMENTS)
+
+    def path() -> str:
+        there = ("x.toml", "empty.toml", "loop", "no", ".", "x.toml/y", "a/" * 2000)
+        return rng.choice(edges.ARGUMENTS + there)
+
+    def assignment() -> str:
+        key = rng.choice(("lr", "codec", "model.hidden", "seed", "method.restarts"))
+        return f"{key}={edges.literal(rng)}"
+
     run = {"--rounds": integer, "--seed": integer, "--set": assignment, "--data-dir": path, "--out": path}
     leak = {
         **{"--images": integer, "--seeds": integer, "--manual-seed": integer, "--method": text, "--codec": text},
@@ -112,15 +116,12 @@ def command_lines(rng: random.Random) -> Input:
         **{"--jobs": integer, "--set": assignment, "--data-dir": path, "--out": path},
     }
     channel = {
-        **{
-            "--draws": integer,
-            "--ues": integer,
-            "--seconds": number,
-            "--threshold": number,
-            "--pass-rate": number,
-        },
-        **{"--animate": path, "--set": assignment, "--out": path},
+        **{"--draws": integer, "--ues": integer, "--seconds": number, "--threshold": number},
+        **{"--pass-rate": number, "--animate": path, "--set": assignment, "--out": path},
     }
+    small_leak = ("attack", "leakage", "--set", "data=digits")
+    for option in ("--images", "--seeds", "--iterations", "--jobs"):
+        small_leak += (option, "1")
     lines: List[Tuple[Tuple[str, ...], Dict[str, Callable[[], str]]]] = [
         (("run", "x.toml"), {**run, "--realtime": number, "--backend": text, "--address": text}),
         (("run", path()), run),
@@ -129,8 +130,8 @@ def command_lines(rng: random.Random) -> Input:
         (("compare", path(), "--backends", "torch,torch"), run),
         (("channel", "x.toml", "--draws", "50"), channel),
         (("channel", path(), "--draws", "50"), channel),
-        (("attack", "leakage", "--set", "data=digits", "--method", text()), leak),
-        (("attack", "leakage", "--set", "data=digits", "--seeds", "0"), leak),
+        ((*small_leak, "--method", text()), leak),
+        (small_leak, leak),
         (("attack", "poisoning", path()), {**run, "--attack": text, "--rule": text, "--model": text}),
         (("report", path()), {"--out": path}),
         (("reproduce", text()), {"--jobs": integer, "--out": path}),
@@ -149,10 +150,23 @@ def command_lines(rng: random.Random) -> Input:
 
 def data_files(rng: random.Random) -> Input:
     """A run on a data set whose files are damaged or hostile."""
-    name, prepare = files.damaged_data(rng)
-    line = "run x.toml --out out --data-dir data --set data.name={} --set data.train_samples=5 --set data.test_samples=1"
-    arguments = (*line.format(name).split(), "--set", "model=logistic_regression", "--set", "ues=2")
-    return Input("data", arguments, lambda folder: (files.put_experiments(folder), prepare(folder / "data"))[0])
+    name, put = files.damaged_data(rng)
+    changes = (
+        f"data.name={name}",
+        "data.train_samples=5",
+        "data.test_samples=1",
+        "model=logistic_regression",
+        "ues=2",
+    )
+    arguments = ["run", "x.toml", "--out", "out", "--data-dir", "data"]
+    for change in changes:
+        arguments += ["--set", change]
+
+    def prepare(folder: Path) -> None:
+        files.put_experiments(folder)
+        put(folder / "data")
+
+    return Input("data", tuple(arguments), prepare)
 
 
 def run_folders(rng: random.Random) -> Input:
@@ -166,10 +180,10 @@ def traces(rng: random.Random) -> Input:
     """A run or a channel study over a recording that is damaged or strange."""
     name, data = files.recording(rng)
     line = rng.choice(("run x.toml --out out", "channel x.toml --draws 20 --ues 2 --out out"))
-    unit = rng.choice(
-        (("--set", "channel.seconds=1e9"), ("--set", f"channel.{rng.choice(('scale', 'offset_s'))}=0"), (), (), ())
-    )
-    arguments = (*line.split(), "--set", "channel.name=trace", "--set", f"channel.path={name}", *unit)
-    return Input(
-        "trace", arguments, lambda folder: (files.put_experiments(folder), files.write(folder / name, data))[0]
-    )
+    arguments = (*line.split(), "--set", "channel.name=trace", "--set", f"channel.path={name}")
+
+    def prepare(folder: Path) -> None:
+        files.put_experiments(folder)
+        files.write(folder / name, data)
+
+    return Input("trace", arguments, prepare)

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.randomness import stream
 from fl_simu.ue.faults import FAULTS, Crash, Dropout, NoFaults
 
 
@@ -21,6 +22,21 @@ def test_crashes_last_and_leave_the_share_of_the_chain():
     steps = [(before, after) for course in courses for before, after in zip(course, course[1:])]
     down = [after for before, after in steps if not before]
     assert sum(down) / len(down) == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / len(down)))
+
+
+@pytest.mark.parametrize("crash_rate, return_rate", [(0.05, 0.5), (0.5, 0.05), (0.3, 0.3), (0.0, 1.0), (0.9, 1.0)])
+def test_crashes_are_the_chain_from_the_first_round_on(crash_rate, return_rate):
+    faults = Crash(crash_rate, return_rate)
+    for ue in range(20):
+        works = True
+        for round in range(40):
+            draw = stream(7, "faults", ue, round).random()
+            works = draw >= crash_rate if works else draw < return_rate
+            assert faults.works(7, ue, round) == works
+
+
+def test_a_late_round_costs_what_an_early_one_does():
+    assert Crash(0.05, 0.5).works(1, 3, 10**9) in (True, False)
 
 
 @pytest.mark.parametrize("make", [lambda: Dropout(1.0), lambda: Crash(-0.1), lambda: Crash(0.1, 0.0)])
