@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fl_simu import config
+from fl_simu import __version__, config
 from fl_simu.assemble import REGISTRIES, plan
 from fl_simu.config import PARTS, Experiment, Training
 from fl_simu.kernel.installation import syft_installed
@@ -193,6 +193,14 @@ def test_other_commands_run(checkout, line):
         assert "affine" in printed
     if line.endswith("fetch mnist"):
         assert all(os.path.isabs(path) and os.path.exists(path) for path in printed.splitlines())
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^([a-z-]+): (.+)$", citation, re.MULTILINE))
+    package = re.findall(r'^ +(version|license)="(.+)",$', (ROOT / "setup.py").read_text(), re.MULTILINE)
+    assert dict(package) == {"version": told["version"], "license": told["license"]}
+    assert told["version"] == __version__ and told["cff-version"] == "1.2.0"
 
 
 def test_every_field_of_a_record_is_described():
