@@ -20,7 +20,7 @@ def test_nothing_changes(row, backend, request):
     # unless the rule asks how far a model has moved.
     if "event_triggered" not in row and "feddq" not in row and "adaquantfl" not in row:
         assert timeline == recorded["timeline"]
-    if PROBE == RECORDED["probe"]:
+    if RECORDED["probe"] == PROBE:
         assert (records, model) == (recorded["records"], recorded["model"])
     else:
         assert loss == pytest.approx(recorded["loss"], rel=0.1)
