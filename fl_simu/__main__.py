@@ -1,25 +1,41 @@
 """python -m fl_simu"""
 
 import sys
+from typing import TextIO
+
+from fl_simu.kernel.ending import lost, open_closed_streams
 
 
 def main() -> int:
-    """Run a command. `doctor` runs without any package; any other says in one line where one is missing."""
+    """Run a command. Where a package is missing, `doctor` runs all the same, and any other says so in a line."""
     from fl_simu.commands import doctor
 
-    if sys.argv[1:] == ["doctor"]:
-        print(doctor.diagnosis())
-        return 0
+    open_closed_streams()
     try:
         from fl_simu.cli import main as run
-
+    except Exception as error:
+        # A package of the wrong release may fail in any way, and doctor is there to tell.
+        if sys.argv[1:] == ["doctor"]:
+            return _print(doctor.diagnosis(), sys.stdout, 0)
+        told = doctor.advice_without(error)
+        if not told:
+            raise
+        return _print(told, sys.stderr, 2)
+    try:
         return run()
     except ImportError as error:
         told = doctor.advice_without(error)
         if not told:
             raise
-        print(told, file=sys.stderr)
-        return 2
+        return _print(told, sys.stderr, 2)
+
+
+def _print(text: str, stream: TextIO, status: int) -> int:
+    try:
+        print(text, file=stream)
+    except OSError:
+        status = 2
+    return status if lost(stream) is None else 2
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import click
 
-from fl_simu.kernel.ending import lost, open_closed_streams, stopped_by_signals
+from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output_watched, stopped_by_signals
 
 
 class _Path(click.ParamType):
@@ -35,24 +36,23 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run a command; return its exit status: 0, 2 for a user's mistake or an output that is full, 130 for Ctrl-C,
     128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer."""
     open_closed_streams()
-    streams = sys.stdout, sys.stderr
     with stopped_by_signals() as came:
         try:
             status = _run(arguments)
         except (KeyboardInterrupt, click.Abort):
             status = 128 + (came[0] if came else signal.SIGINT)
             _tell("stopped")
-        except (OSError, SystemExit) as error:
-            # click puts its own in their place, and exits, where a pipe is closed.
-            sys.stdout, sys.stderr = streams
-            why = lost(sys.stdout)
-            if came:
-                return 128 + came[0]
-            if why is None:
+        except OutputLost as error:
+            status = 128 + came[0] if came else _without_output(error)
+        except OSError as error:
+            if not _of_click(error):
                 raise
-            return _without_output(why) if isinstance(error, SystemExit) else _without_output(error)
-    why = lost(sys.stdout)
-    return status if why is None or status else _without_output(why)
+            status = _without_output(OutputLost(error))
+        try:
+            flush(sys.stdout)
+        except OutputLost as error:
+            status = status or _without_output(error)
+    return status
 
 
 def _run(arguments: Optional[Sequence[str]]) -> int:
@@ -81,10 +81,22 @@ def _tell(text: str) -> None:
         click.echo(f"fl_simu: {text}", err=True)
 
 
-def _without_output(why: OSError) -> int:
+def _say(text: str) -> None:
+    """Print a line."""
+    with output_watched(sys.stdout):
+        click.echo(text)
+
+
+def _of_click(error: OSError) -> bool:
+    """Whether click itself failed to print something, as the text of --help."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get("__name__", "").startswith("click.")
+
+
+def _without_output(why: OutputLost) -> int:
     if why.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE
-    _tell(f"cannot write to the standard output: {why.strerror}")
+    _tell(f"cannot write to the standard output: {why}")
     return 2
 
 
@@ -122,7 +134,7 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
     if context.invoked_subcommand is None:
         from fl_simu.commands.run import run_default
 
-        run_default(data_dir, out, click.echo)
+        run_default(data_dir, out, _say)
 
 
 @cli.command()
@@ -150,9 +162,9 @@ def run(
     changes = _assignments(backend, rounds, seed, assignments)
     changes += () if address is None else (f"backend.address={json.dumps(address)}",)
     if resume is None:
-        run_file(file, changes, data_dir, out, realtime, click.echo)
+        run_file(file, changes, data_dir, out, realtime, _say)
     else:
-        go_on(resume, file, changes, data_dir, out, realtime, click.echo)
+        go_on(resume, file, changes, data_dir, out, realtime, _say)
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -173,7 +185,7 @@ def list_parts(kind: Optional[str]) -> None:
     """What is here, of one KIND or of all: experiments, backends, codecs, channels, protocols, ..."""
     from fl_simu.commands.inventory import listing
 
-    click.echo(listing(kind))
+    _say(listing(kind))
 
 
 @cli.command()
@@ -197,7 +209,7 @@ def compare(
     from fl_simu.defaults import MNIST
 
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
-    compare_backends(experiment, backends.split(","), data_dir, out, click.echo, address)
+    compare_backends(experiment, backends.split(","), data_dir, out, _say, address)
 
 
 @cli.command()
@@ -212,7 +224,7 @@ def reproduce(
     """Experiments below experiments/, by NAME or all: theirs beside ours, figures, one page on everything."""
     from fl_simu.commands.reproduce import reproduce as reproduce_studies
 
-    reproduce_studies(names, quick, jobs, data_dir, out, click.echo)
+    reproduce_studies(names, quick, jobs, data_dir, out, _say)
 
 
 @cli.command()
@@ -222,7 +234,7 @@ def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
     """One self-contained HTML page on the runs in DIR..."""
     from fl_simu.commands.report import report as write_report
 
-    write_report(folders, out, click.echo)
+    write_report(folders, out, _say)
 
 
 @cli.command()
@@ -253,7 +265,7 @@ def channel(
     from fl_simu.commands.run import read_experiment
 
     experiment = read_experiment(file, assignments)
-    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, click.echo)
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, _say)
 
 
 @cli.group(invoke_without_command=True)
@@ -261,7 +273,7 @@ def channel(
 def attack(context: click.Context) -> None:
     """Attacks: what the BS can see, what a UE can do."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        _say(context.get_help())
 
 
 @attack.command()
@@ -303,7 +315,7 @@ def leakage(
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
     drawn = seeds_of(seeds, manual)
     setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
-    attack_leakage(setting, images, drawn, jobs, data_dir, out, click.echo)
+    attack_leakage(setting, images, drawn, jobs, data_dir, out, _say)
 
 
 @attack.command()
@@ -330,7 +342,7 @@ def poisoning(
     parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
     named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
     changes = named + _assignments(None, rounds, seed, assignments)
-    run_experiment(read_experiment(file or POISONING, changes), data_dir, out, click.echo)
+    run_experiment(read_experiment(file or POISONING, changes), data_dir, out, _say)
 
 
 @cli.group(invoke_without_command=True)
@@ -338,7 +350,7 @@ def poisoning(
 def data(context: click.Context) -> None:
     """Data sets: what is here, and how to get what is not."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        _say(context.get_help())
 
 
 @data.command("list")
@@ -347,7 +359,7 @@ def data_list(data_dir: Optional[Path]) -> None:
     """Which data sets are on this machine, and where."""
     from fl_simu.commands.inventory import data_listing
 
-    click.echo(data_listing(data_dir))
+    _say(data_listing(data_dir))
 
 
 @data.command("fetch")
@@ -358,7 +370,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
     from fl_simu.ue.datasets import fetch
 
     for path in fetch(name, data_dir):
-        click.echo(str(path))
+        _say(str(path))
 
 
 @cli.command()
@@ -366,7 +378,7 @@ def doctor() -> None:
     """This machine's stack, what is missing, and the command that mends it."""
     from fl_simu.commands.doctor import diagnosis
 
-    click.echo(diagnosis())
+    _say(diagnosis())
 
 
 def _assignments(

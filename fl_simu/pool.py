@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import traceback
 from multiprocessing.connection import wait
@@ -34,10 +33,12 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     """
     context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
     workers: Dict[Any, Any] = {}
+    # Where this process is killed, nobody holds the other end, by which the workers know.
+    line, held = context.Pipe(duplex=False)
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work, os.getpid()))
+            workers[here] = context.Process(target=_serve, args=(there, work, line))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
@@ -55,6 +56,8 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
             if process.pid is not None:  # it was started
                 process.terminate()
                 process.join()
+        line.close()
+        held.close()
 
 
 def _answer(pipe: Any, process: Any, folder: Path) -> str:
@@ -78,7 +81,7 @@ def ended_how(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
+def _serve(pipe: Any, work: Callable[[Any], str], line: Any) -> None:
     """Do the jobs that come through a pipe until its other end is gone.
 
     Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
@@ -86,7 +89,7 @@ def _serve(pipe: Any, work: Callable[[Any], str], parent: int) -> None:
     # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
-        end_with(parent)
+        end_with(line)
         while True:
             job = pipe.recv()
             try:

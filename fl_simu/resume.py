@@ -131,7 +131,7 @@ def _groups(arrays: Arrays, same: Mapping[str, str], ues: Mapping[int, int]) -> 
         stored = same.get(name, name)
         word, _, rest = name.partition("/")
         number, _, own = ("0", "", rest) if word == "model" else rest.partition("/")
-        known = word in found and number.isdigit() and len(number) < 10 and own and stored in tensors
+        known = word in found and number.isdigit() and 0 < len(number) < 10 and own != "" and stored in tensors
         _require(known and (word in ("model", "reference") or int(number) in ues), f"{name[:60]}")
         found[word].setdefault(int(number), {})[own] = tensors[stored]
     return found
@@ -155,11 +155,9 @@ def _check_clock(found: Restored, setting: Setting) -> None:
         )
         _require(known, "the UE of an event")
     ready = [event for _, _, _, event in one.events if isinstance(event, Ready)]
-    # Of two aggregations at one moment the first one's may still be due.
-    next_ones = [
-        Ready(one.now_s, version, *setting.draw(version)) for version in sorted({e.version for e in ready})
-    ]
-    _require(bool(ready) and ready[-1].version == round and ready == next_ones, "the next round")
+    # Where two aggregations fall on one moment, both of their models are ready.
+    right = [Ready(one.now_s, event.version, *setting.draw(event.version)) for event in ready]
+    _require(ready == right and bool(ready) and ready[-1].version == round, "the next round")
     state, under_way = one.state, {ue: upload.version for ue, upload in one.uploads.items()}
     _require(type(state) is type(setting.protocol.start()), "the protocol's state")
     _require(setting.protocol.settled(state, round, len(setting.samples), under_way), "the protocol's state")
@@ -167,15 +165,17 @@ def _check_clock(found: Restored, setting: Setting) -> None:
 
 def _check_uploads(found: Restored, coordinator: Coordinator) -> None:
     one, flight = found.standing, coordinator.in_flight
-    for upload in [*one.uploads.items(), *one.downloads.items()]:
-        _check_upload(*upload, found, coordinator)
+    for ue, sent in [*one.uploads.items(), *one.downloads.items()]:
+        _check_upload(ue, sent, found, coordinator)
     _require(set(one.downloads) == (set(one.uploads) if flight.downlink else set()), "the downloads")
     _require(set(one.refusals) <= set(one.uploads) and all(one.refusals.values()), "the refusals")
     _require(set(found.groups["received"]) <= set(one.uploads), "what has arrived")
     for _, _, _, event in one.events:
-        upload = one.uploads.get(event.ue) if isinstance(event, LayerArrived) else None
-        if upload and upload.version == event.version:
-            arrivals = dict(enumerate(upload.arrivals_s))
+        if not isinstance(event, LayerArrived):
+            continue
+        under_way = one.uploads.get(event.ue)
+        if under_way and under_way.version == event.version:
+            arrivals = dict(enumerate(under_way.arrivals_s))
             right = event.layers == len(arrivals) and arrivals.get(event.layer) == event.time_s
             _require(right, f"an arrival of UE {event.ue}")
     for ue, upload in one.uploads.items():
@@ -183,10 +183,10 @@ def _check_uploads(found: Restored, coordinator: Coordinator) -> None:
         _require(len(upload.arrivals_s) == len(lengths), f"the layers of UE {ue}")
         layers = found.groups["received"].get(ue)
         if layers is not None:
-            right = {str(at): (length,) for at, length in enumerate(lengths)}
+            wanted = {str(at): (length,) for at, length in enumerate(lengths)}
             here = {name: tuple(layer.shape) for name, layer in layers.items()}
             bytes_only = all(layer.numpy().dtype == np.uint8 for layer in layers.values())
-            _require(here == right and bytes_only, f"what has arrived of UE {ue}")
+            _require(here == wanted and bytes_only, f"what has arrived of UE {ue}")
 
 
 def _check_upload(ue: int, upload: Upload, found: Restored, coordinator: Coordinator) -> None:

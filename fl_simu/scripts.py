@@ -9,7 +9,6 @@ import ast
 import contextlib
 import importlib.util
 import multiprocessing
-import os
 import signal
 import traceback
 from dataclasses import dataclass, replace
@@ -92,7 +91,8 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
         (make_folder(setup.out) / TRACEBACK).unlink()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print), os.getpid()))
+    line, held = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print), line))
     process.start()
     there.close()
     try:
@@ -106,6 +106,8 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
     finally:
         process.terminate()
         process.join()
+        for end in (here, line, held):
+            end.close()
     if kind == "failed":
         raise UserError(f"{name} failed: {told}")
     write_json(setup.out / "comparisons.json", told)
@@ -114,13 +116,13 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
     return comparisons
 
 
-def _work(pipe: Any, file: Path, setup: Setup, parent: int) -> None:
+def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
     """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
     # Ctrl-C goes to the whole group; the process that waits ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # When it does, a script that has processes of its own must get to end them.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    end_with(parent)
+    end_with(line)
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         try:
             pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))

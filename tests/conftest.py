@@ -26,6 +26,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 collect_ignore = ["fuzz"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# It changes what it imports, for processes that are forked.
+collect_ignore = ["preloaded.py"]
 FORKING = multiprocessing.get_context("forkserver")
 
 # Digits for four UEs, three of them a round; takes a fraction of a second.

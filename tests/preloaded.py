@@ -6,11 +6,16 @@ need no new interpreter.
 
 import importlib
 import multiprocessing
+import os
 
-from fl_simu import runs
+from fl_simu.kernel import ending
 from fl_simu.kernel.installation import syft_installed
 
 CONTEXT = multiprocessing.get_context("forkserver")
+
+# The parent of what is forked here is this server, which ends with the tests.
+end_with = ending.end_with
+ending.end_with = lambda parent: end_with(os.getppid())
 
 # What commands and scripts import only when they need it.
 LATER = [
@@ -19,13 +24,13 @@ LATER = [
     "fl_simu.commands.run",
     "fl_simu.leakage_study",
     "fl_simu.progress",
+    "fl_simu.runs",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
     "syft" if syft_installed() else "fl_simu.pointers",
 ]
-for name in LATER:
-    importlib.import_module(name)
+modules = {name: importlib.import_module(name) for name in LATER}
 
 # In all that is forked from here a run draws no figures, and processes start no new interpreters.
-runs.draw_figures = lambda *anything: []
+modules["fl_simu.runs"].draw_figures = lambda *anything: []
 multiprocessing.get_context = lambda method=None: CONTEXT

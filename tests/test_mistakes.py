@@ -229,6 +229,7 @@ CONFIG = [
         "a number above 0",
     ),
     sets("negative spread", "channel.std_mbps=-1.0", "channel.std_mbps = -1.0", "0 to 1e+06"),
+    sets("no tick", "channel.name=markov channel.tick_s=1e-300", "channel.tick_s = 1e-300", "0.0001 to 1e9"),
     sets(
         "negative deadline",
         "protocol.name=deadline protocol.deadline_s=-1",

@@ -1,42 +1,45 @@
 """The README and the docs keep what they promise: commands, links and examples work, no key is missing."""
 
 import dataclasses
+import gzip
 import json
 import math
+import os
 import re
-import shlex
 import shutil
+import struct
 import subprocess
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
 from fl_simu import config
 from fl_simu.assemble import REGISTRIES, plan
-from fl_simu.cli import main
 from fl_simu.config import PARTS, Experiment, Training
-from fl_simu.defaults import DIGITS
 from fl_simu.results.records import RoundRecord, UeOutcome
 
 ROOT = Path(__file__).resolve().parent.parent
+ENTER = ". .venv/legacy/bin/activate"
 README = ROOT / "README.md"
 CONFIG = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
 RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
 DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-# What stands in the README, and what runs here instead.
-REPLACED = {
-    # Minutes on MNIST, or a download.
-    "python -m fl_simu": f"python -m fl_simu run {shlex.quote(str(DIGITS))} --rounds 1 --set ues=2 "
-    "--set data.train_samples=64 --set data.test_samples=50 --set training.epochs=1",
-    # A download where the data are missing.
-    "python -m fl_simu data fetch mnist": "python -m fl_simu data fetch digits",
-    # Minutes on MNIST; tests/test_studies.py runs a small study.
-    "python -m fl_simu reproduce graded_upload --quick": "python -m fl_simu list experiments",
-}
-
 # Set-up commands: they take minutes and a network, and are the set-up that these tests run in.
-NOT_RUN = ("make ", "conda ", "python3 -m venv ", ". .venv/", "python -m pip install ")
+NOT_RUN = ("make test", "conda ", "python3 -m venv ", ". .venv/own/", "python -m pip install ")
+
+# In place of the default experiment, whose rounds take 15 s each.
+DEFAULT = """
+name = "default"
+rounds = 2
+ues = 3
+backend = "torch"
+data = { name = "mnist", train_samples = 300, test_samples = 100 }
+model = { name = "mlp", hidden = [8] }
+channel = { name = "normal", mean_mbps = 4.0, std_mbps = 1.0 }
+"""
 
 
 def blocks(path, language):
@@ -65,41 +68,112 @@ def test_make_targets_exist():
         assert done.returncode == 0, done.stderr
 
 
+class Checkout:
+    """A copy of this checkout after `make setup`: its environment is the one that the tests run in.
+
+    It stands where `make run` looks first, whatever its Python is, so that nothing is set up. The default
+    experiment is small, and MNIST is black.
+    """
+
+    def __init__(self, root):
+        self.root = root
+        for name in ("fl_simu", "scripts", "requirements", "experiments/pointer_basics"):
+            shutil.copytree(str(ROOT / name), str(root / name))
+        for name in ("Makefile", "setup.py"):
+            shutil.copy2(str(ROOT / name), str(root))
+        (root / "fl_simu" / "defaults" / "mnist.toml").write_text(DEFAULT)
+        (root / "mine.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
+        self.data = root / "data"
+        write_mnist(self.data / "mnist")
+        # The cache of a home folder in which MNIST was downloaded, and one that holds nothing.
+        write_mnist(root / "home" / ".cache" / "fl_simu" / "mnist")
+        (root / "bare").mkdir()
+        self.environment = root / ".venv" / "legacy"
+        venv.create(str(self.environment), symlinks=True)
+        (packages,) = self.environment.glob("lib/python*/site-packages")
+        here = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(root)]
+        (packages / "these.pth").write_text("\n".join(dict.fromkeys(here)))
+        self.shell('printf "%s %s\\n" "$(cksum <requirements/legacy.txt)" "$PWD" >.venv/legacy/complete')
+
+    def shell(self, command, home="home", **variables):
+        """What a command prints that is typed in a fresh shell; it must end well."""
+        environment = {"HOME": str(self.root / home), "PATH": "/usr/local/bin:/usr/bin:/bin", **variables}
+        words = ["bash", "--noprofile", "--norc", "-c", command]
+        done = subprocess.run(words, cwd=str(self.root), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def write_mnist(folder):
+    """Files of the shape of MNIST, all pixels 0, class i mod 10."""
+    folder.mkdir(parents=True)
+    for part, size in (("train", 60000), ("t10k", 10000)):
+        images = struct.pack(">4I", 0x803, size, 28, 28) + bytes(size * 28 * 28)
+        labels = struct.pack(">2I", 0x801, size) + bytes(i % 10 for i in range(size))
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, 1))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels, 1))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    for tool in ("bash", "make"):
+        if shutil.which(tool, path="/usr/local/bin:/usr/bin:/bin") is None:
+            pytest.skip(f"needs {tool}")
+    return Checkout(tmp_path_factory.mktemp("check out"))
+
+
 def test_every_command_is_run_or_known_not_to_be():
-    ours = [line for line in commands() if line.startswith("python -m fl_simu")]
-    others = [line for line in commands() if line not in ours and not line.startswith(NOT_RUN)]
-    assert others == []
-    assert set(REPLACED) <= set(ours), "REPLACED names a command that the README does not have"
+    others = [line for line in commands() if not line.startswith("python -m fl_simu")]
+    assert [line for line in others if not line.startswith(NOT_RUN)] == ["make run", ENTER]
     files = re.findall(r"-r (\S+)|-f (\S+)", "\n".join(commands()))
     assert files and all((ROOT / (one or other)).exists() for one, other in files)
 
 
-def test_the_commands_run_and_leave_what_is_described(tmp_path, monkeypatch, capfd):
-    """One after the other in a folder, in this process: every start of another would take seconds."""
-    monkeypatch.chdir(tmp_path)
-    tmp_path.joinpath("mine.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
-    printed = {}
-    for line in commands():
-        if line.startswith("python -m fl_simu"):
-            status = main(shlex.split(REPLACED.get(line, line))[3:])
-            printed[line], complained = capfd.readouterr()
-            assert status == 0, f"{line}\n{printed[line]}\n{complained}"
+def test_make_run_and_what_it_prints(checkout):
+    """Typed in a fresh shell, where `python` is another one and nothing says where the data are."""
+    said = checkout.shell("make run", home="bare", FL_SIMU_DATA=str(checkout.data))
+    tried = said.split("try next\n")[1].splitlines()
+    assert len(tried) == 3
+    for line in tried:
+        assert line.startswith("  .venv/legacy/bin/python -m fl_simu ")
+        checkout.shell(line, home="bare")
+    assert len(list(checkout.root.glob("runs/default-*/report.html"))) == 1
+    assert len(list(checkout.root.glob("runs/default-*/summary.json"))) == 2, "the first run and the changed one"
+
+
+MINE = [line for line in commands() if "mine" in line and "attack" not in line]
+
+
+def test_the_commands_of_an_experiment_leave_what_is_described(checkout):
+    printed = {line: checkout.shell(f"{ENTER}\n{line}") for line in MINE}
     assert "going on after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
-    assert "affine" in printed["python -m fl_simu list codecs"]
     assert "largest weight difference" in printed["python -m fl_simu compare mine.toml --backends syft,torch"]
 
-    run = tmp_path / "runs" / "mine"
+    run = checkout.root / "runs" / "mine"
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["name"], summary["rounds"], summary["ues"]) == ("mine", 7, 8)
     assert summary["final_accuracy"] > 0.85
     assert fields_described("## summary.json") == list(summary)
-    compared = json.loads(next(tmp_path.glob("runs/compare-*/compare.json")).read_text())
+    compared = json.loads(next(checkout.root.glob("runs/compare-*/compare.json")).read_text())
     assert fields_described("## compare.json") == list(compared[0])
+    assert {row["largest_difference"] for row in compared} == {0}, "README's table"
 
     left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     names = {re.sub(r"round-\d+", "round-N", name) for name in left}
-    assert {"config.toml", "rounds.jsonl", "summary.json", "model.safetensors"} < names
+    assert {"config.toml", "rounds.jsonl", "summary.json", "model.safetensors", "report.html"} < names
     assert [name for name in sorted(names) if f"`{name}`" not in RUN_FOLDER] == []
+
+
+OTHERS = {line for line in commands() if line.startswith("python -m fl_simu") and line not in MINE}
+
+
+@pytest.mark.parametrize("line", sorted(OTHERS))
+def test_other_commands_run(checkout, line):
+    printed = checkout.shell(f"{ENTER}\n{line}")
+    if line.endswith("list codecs"):
+        assert "affine" in printed
+    if line.endswith("fetch mnist"):
+        assert all(os.path.isabs(path) and os.path.exists(path) for path in printed.splitlines())
 
 
 def test_every_field_of_a_record_is_described():
@@ -141,10 +215,6 @@ def test_links_lead_somewhere(path):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", goal.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in map(slug, headings), f"{path.name} links to {target}"
-
-
-def test_the_readme_is_short():
-    assert len(README.read_text(encoding="utf-8").splitlines()) < 220
 
 
 EXAMPLES = [(path.name, block) for path in DOCS for block in blocks(path, "toml")]

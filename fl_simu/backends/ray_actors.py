@@ -5,6 +5,7 @@ of them. A job takes the UE's indices and its optimiser's memory along, so that 
 lost with it. This is the one file that imports ray, and only when UEs are placed.
 """
 
+import contextlib
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ import socket
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -22,11 +24,14 @@ from torch import Tensor
 from fl_simu.backends.actor import Actor, Errand
 from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
 from fl_simu.backends.flat import pack, unpack
+from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.work_queue import Job, WorkQueue
+from fl_simu.kernel.ending import handlers_kept
 from fl_simu.kernel.errors import BadField, UserError, require
 from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.results.files import alone_in
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
 LOCAL, AUTO = "", "auto"
@@ -228,16 +233,19 @@ class Cluster:
 
     def __init__(self, address: str, cores: int, store_bytes: int) -> None:
         self._folder: Optional[str] = None
+        self._held = contextlib.ExitStack()
         self._leave: Optional[Callable[[], None]] = None
         self.ray = _import_ray(alone=not address)
         if not self.ray.is_initialized():
             self._leave = self.ray.shutdown
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             try:
-                if address:
-                    self.ray.init(address, **quiet)
-                else:
-                    self._start(cores, store_bytes, quiet)
+                # Ray's own handler of SIGTERM ends the process on the spot.
+                with handlers_kept():
+                    if address:
+                        self.ray.init(address, **quiet)
+                    else:
+                        self._start(cores, store_bytes, quiet)
             except Exception as error:
                 self.close()
                 what = f"{address!r} cannot be joined" if address else "cannot be started"
@@ -247,14 +255,17 @@ class Cluster:
     def _start(self, cores: int, store_bytes: int, quiet: Dict[str, Any]) -> None:
         # The path of a socket may have 107 characters, and Ray appends some 70.
         short = "/tmp" if os.path.isdir("/tmp") else None
-        self._folder = tempfile.mkdtemp(prefix="fl_simu-ray-", dir=short)
+        remove_dead(Path(short or tempfile.gettempdir()))
+        self._folder = tempfile.mkdtemp(prefix=PREFIX, dir=short)
+        self._held.enter_context(alone_in(self._folder))
         self.ray.init(
             "local",
             num_cpus=cores or None,
             object_store_memory=store_bytes,
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
-            _temp_dir=self._folder,
+            # Ray lets everybody write into its folder; the one around it is this user's alone.
+            _temp_dir=os.path.join(self._folder, "r"),
             **quiet,
         )
 
@@ -266,6 +277,7 @@ class Cluster:
             self._leave()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
 
 
 def _import_ray(alone: bool) -> Any:

@@ -184,9 +184,9 @@ def _packages(found: Found) -> List[str]:
     return [*steps, f"install what is missing: `{command}`"]
 
 
-def advice_without(error: ImportError) -> str:
-    """One line on a package that could not be imported; "" where it is a module of fl_simu's own."""
-    if (error.name or "fl_simu").split(".")[0] == "fl_simu":
+def advice_without(error: Exception) -> str:
+    """One line on a package that could not be imported; "" for any other error, also in a module of fl_simu."""
+    if (getattr(error, "name", None) or "fl_simu").split(".")[0] == "fl_simu":
         return ""
     told = " ".join(str(error).split())
     return "fl_simu: {}; `{}` says what to do".format(told, command_line("doctor"))

@@ -11,6 +11,7 @@ from fl_simu.assemble import Plan, load_data, plan
 from fl_simu.config import Experiment
 from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
+from fl_simu.kernel.ending import OutputLost
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.shell import command_line
@@ -148,7 +149,7 @@ class _resumable:
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
             words = ["run", "--resume", self.folder.path, *self.data_option]
             # A signal may come because the terminal is closed; then there is nobody to tell.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OutputLost):
                 self.say("\nstopped; go on with\n  " + command_line(*words))
 
 
@@ -176,6 +177,6 @@ def _next_steps(ended: Ended, data_option: Sequence[object]) -> List[List[object
     config_file = ended.folder.config
     return [
         ["run", config_file, "--set", "channel.mean_mbps=25", *data_option],
-        ["compare", config_file, "--backends", "syft,torch", "--rounds", 2, *data_option],
+        ["report", ended.folder.path],
         ["list", "codecs"],
     ]

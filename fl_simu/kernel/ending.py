@@ -5,14 +5,11 @@ import os
 import signal
 import sys
 import threading
-import time
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional
 
 # What batch systems, and terminals that are closed, send.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-# A worker looks so often whether its parent is still there.
-PERIOD_S = 0.5
 
 
 class Stopped(KeyboardInterrupt):
@@ -60,29 +57,19 @@ def handlers_kept() -> Iterator[None]:
                 signal.signal(one, handler)
 
 
-def end_with(parent: int) -> None:
-    """Let SIGTERM end this process as soon as its parent has ended, however that did.
+def end_with(line: Any) -> None:
+    """Let SIGTERM end this process as soon as the one at the other end of a line has ended, however that did.
 
     Args:
-        parent: the number of the process that started this one.
+        line: the reading end of a pipe of multiprocessing, on which nothing is ever sent.
     """
 
     def watch() -> None:
-        # Where a server forks the processes, it is theirs instead; then the number alone can tell.
-        own = os.getppid() == parent
-        while os.getppid() == parent if own else _runs(parent):
-            time.sleep(PERIOD_S)
+        with contextlib.suppress(EOFError, OSError):
+            line.recv_bytes()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def open_closed_streams() -> None:
@@ -98,17 +85,37 @@ def open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
-def lost(output: Any) -> Optional[OSError]:
-    """Why nothing can be written to an output any longer, None if it can; what cannot is thrown away then."""
+class OutputLost(Exception):
+    """Nothing can be written to the standard output any longer."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(why.strerror or type(why).__name__)
+        self.errno = why.errno
+
+
+@contextlib.contextmanager
+def output_watched(output: Any) -> Iterator[None]:
+    """Tell what fails inside as `OutputLost`, and throw away what is not written yet.
+
+    Args:
+        output: a stream that is written to inside, and nothing else.
+    """
     try:
-        output.flush()
+        yield
     except OSError as error:
-        # At the exit of the interpreter what is left would be tried again.
+        # At the exit of the interpreter what is left would be tried again, in many lines.
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, output.fileno())
             os.close(nowhere)
-        return error
-    except ValueError:
-        return None
-    return None
+        raise OutputLost(error) from None
+
+
+def flush(output: Any) -> None:
+    """Write what a stream still holds.
+
+    Raises:
+        OutputLost: that is not possible.
+    """
+    with output_watched(output), contextlib.suppress(ValueError):
+        output.flush()

@@ -3,7 +3,7 @@
 import functools
 from collections import abc
 from dataclasses import fields, is_dataclass
-from typing import Any, Dict, Iterable, Union, get_type_hints
+from typing import Any, Dict, Iterable, Tuple, Union, get_type_hints
 
 
 def to_plain(value: Any) -> Any:
@@ -78,8 +78,9 @@ def build(cls: type, values: Dict[str, Any]) -> Any:
     ValueError: Sent.ue is no int
     """
     hints = _hints(cls)
-    if set(values) != set(hints):
-        raise ValueError(f"{cls.__name__} has other fields than {', '.join(hints)}")
+    wrong = sorted(set(values) ^ set(hints))
+    if wrong:
+        raise ValueError(f"{cls.__name__} {'lacks' if wrong[0] in hints else 'has no'} {wrong[0][:60]}")
     for name, hint in hints.items():
         if not fits(values[name], hint):
             raise ValueError(f"{cls.__name__}.{name} is no {getattr(hint, '__name__', hint)}")
@@ -95,7 +96,8 @@ def fits(value: Any, hint: Any) -> bool:
     >>> fits({3: (True, None)}, Dict[int, Tuple[float, Optional[str]]])
     False
     """
-    kind, inner = getattr(hint, "__origin__", None), getattr(hint, "__args__", ())
+    kind: Any = getattr(hint, "__origin__", None)
+    inner: Tuple[Any, ...] = getattr(hint, "__args__", ())
     if hint is Any:
         return True
     if kind is Union:

@@ -93,11 +93,11 @@ class Checkpoints:
             except Older:
                 raise
             except ValueError as error:
-                found, why = None, error
+                why = str(error)
             else:
-                found, why = checkpoint, _complaint(check, checkpoint)
-            if found and not why:
-                return found, passed_over
+                why = _complaint(check, checkpoint)
+                if not why:
+                    return checkpoint, passed_over
             passed_over.append(f"checkpoint of round {round} is damaged ({why}); using the one before it")
         return None, passed_over
 
@@ -146,14 +146,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _complaint(check: Callable[[Checkpoint], None], checkpoint: Checkpoint) -> Optional[ValueError]:
+def _complaint(check: Callable[[Checkpoint], None], checkpoint: Checkpoint) -> str:
     try:
         check(checkpoint)
     except UserError:
         raise
     except ValueError as error:
-        return error
-    return None
+        return str(error) or "of another form"
+    return ""
 
 
 def _parts(path: Path, body: str) -> Dict[str, Any]:

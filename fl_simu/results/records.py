@@ -306,7 +306,7 @@ class Summary:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             key = f" at {error}" if isinstance(error, KeyError) else ""
             raise UserError(f"{path} is damaged{key}: it is not what a run came to") from None
-        own = {**words, **counts, **numbers, "seed": seed}
+        own: Dict[str, Any] = {**words, **counts, **numbers, "seed": seed}
         return Summary(**own, facts={name: fact for name, fact in value.items() if name not in own})
 
 

@@ -89,6 +89,12 @@ def _require_bits(least: int, most: int) -> None:
     require(least <= most <= MAX_BITS, "most_bits", most, f"least_bits to {MAX_BITS}")
 
 
+def _enough_bits(steps: float, least: int, most: int) -> int:
+    """The bits with which so many steps between levels can be told apart, within bounds."""
+    # A hair below a whole number of bits is that number: sqrt and log2 round.
+    return min(max(math.ceil(math.log2(1 + min(steps, 2.0**MAX_BITS)) - 1e-9), least), most)
+
+
 @dataclass(frozen=True)
 class ChannelAdaptive(BitRule):
     """The most bits whose predicted delay meets a deadline; the least where none does.
@@ -148,12 +154,13 @@ class LossAdaptive(BitRule):
         require(within, "most_bits", self.most_bits, f"first_bits to {MAX_BITS}")
 
     def choose(self, outlook: Outlook) -> int:
-        if not outlook.losses or not outlook.losses[-1] > 0:
-            return self.first_bits if not outlook.losses else self.most_bits
-        steps = (2**self.first_bits - 1) * math.sqrt(outlook.losses[0] / outlook.losses[-1])
-        # A hair below a whole number of bits is that number: sqrt and log2 round.
-        bits = math.ceil(math.log2(steps + 1) - 1e-9)
-        return min(max(bits, 1), self.most_bits)
+        if not outlook.losses:
+            return self.first_bits
+        first, last = outlook.losses[0], outlook.losses[-1]
+        # Of losses without a ratio (0, NaN, infinite ones) as many as there are.
+        ratio = first / last if last > 0 else math.inf
+        steps = (2**self.first_bits - 1) * math.sqrt(ratio) if ratio >= 0 else math.inf
+        return _enough_bits(steps, 1, self.most_bits)
 
 
 @dataclass(frozen=True)
@@ -180,8 +187,7 @@ class SpreadAdaptive(BitRule):
     def choose(self, outlook: Outlook) -> int:
         if outlook.memory.spread == 0:
             return self.most_bits
-        bits = math.ceil(math.log2(1 + outlook.memory.spread / self.resolution) - 1e-9)
-        return min(max(bits, self.least_bits), self.most_bits)
+        return _enough_bits(outlook.memory.spread / self.resolution, self.least_bits, self.most_bits)
 
 
 BITS: Dict[str, Type[BitRule]] = {

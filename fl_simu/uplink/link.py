@@ -84,8 +84,8 @@ class Link:
         """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
         for spec in structure:
             able = (*self.codec.floats, *EXACT)
-            names = ", ".join(map(str, able)).replace("torch.", "")
-            allowed = f"it carries {names}, and the model's tensor {spec.name} is {spec.dtype}"
+            allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
+            allowed = allowed.replace("torch.", "")
             require(spec.dtype in able, "codec.name", name_in(CODECS, self.codec), allowed)
 
     def codec_at(self, bits: int) -> Codec:

@@ -3,6 +3,9 @@
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -13,10 +16,12 @@ import torch
 from fl_simu.backends import ray_actors
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.ray_actors import Ray
+from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.torch_loop import Torch
 from fl_simu.cli import main
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import sha256
+from fl_simu.results.files import alone_in
 from fl_simu.ue.models import Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
@@ -206,7 +211,8 @@ def listening_at(process):
     return [one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN]
 
 listening = [address for child in children for address in listening_at(child)]
-print(sorted({address.replace("::ffff:", "") for address in listening}), os.path.isdir(folder), len(children) > 2)
+addresses = sorted({address.replace("::ffff:", "") for address in listening})
+print(addresses, oct(os.stat(folder).st_mode), len(children) > 2)
 backend.close()
 print(psutil.wait_procs(children, timeout=20)[1], os.path.exists(folder))
 """
@@ -214,9 +220,36 @@ print(psutil.wait_procs(children, timeout=20)[1], os.path.exists(folder))
 
 def test_a_ray_of_its_own_listens_on_loopback_only_and_leaves_nothing(running_ray, fl_simu_process):
     done = fl_simu_process(python=("-c", ALONE))
-    assert done.stdout.splitlines() == ["['127.0.0.1'] True True", "[] False"], done.stderr
+    assert done.stdout.splitlines() == ["['127.0.0.1'] 0o40700 True", "[] False"], done.stderr
     assert done.stderr == ""
     assert running_ray.is_initialized()
+
+
+def test_what_a_killed_ray_left_is_removed_and_what_runs_is_not(tmp_path):
+    dead, alive, others = (tmp_path / (PREFIX + name) for name in ("dead", "alive", "new"))
+    for folder in (dead, alive):
+        (folder / "r").mkdir(parents=True)
+    others.mkdir()
+    # An agent renames itself; its log, which it holds open, tells whose it is.
+    code = "import sys, time; log = open(sys.argv[2], 'w'); print('ready', flush=True); time.sleep(60)"
+    agents = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, "ray::agent", str(folder / "r" / "log")], stdout=subprocess.PIPE
+        )
+        for folder in (dead, alive)
+    ]
+    try:
+        assert [agent.stdout.read(5) for agent in agents] == [b"ready"] * 2
+        with alone_in(alive):
+            remove_dead(tmp_path)
+        assert agents[0].wait(timeout=10) == -signal.SIGKILL
+        assert agents[1].poll() is None
+        assert [folder.exists() for folder in (dead, alive, others)] == [False, True, True]
+    finally:
+        for agent in agents:
+            agent.kill()
+            agent.wait()
+            agent.stdout.close()
 
 
 def test_an_unused_backend_starts_nothing(monkeypatch):

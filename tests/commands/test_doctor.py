@@ -24,6 +24,7 @@ ALONE = [
     "fl_simu/commands/__init__.py",
     "fl_simu/commands/doctor.py",
     "fl_simu/kernel/__init__.py",
+    "fl_simu/kernel/ending.py",
     "fl_simu/kernel/packages.py",
     "fl_simu/kernel/shell.py",
 ]

@@ -217,6 +217,40 @@ def test_a_look_at_the_optimizer_leaves_the_training_due(spec, job):
     assert trained[0] == trained[1] != sha256(params)
 
 
+@pytest.mark.parametrize("job", ["momentum", "adam kept"])
+def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
+    """After a resume: of a broadcast one model was fetched, one looked at, the others are under way."""
+    local, ues = training(job, spec), range(len(SIZES))
+    first, params = placed(spec, local), initial_params(local.make_module, SEED)
+    params = mean(one_round(first, params, 0))
+    first.send(ues, params)
+    first.train([Key(SEED, ue, 1) for ue in ues])
+    first.get(1)
+    first.peek(2)
+    under_way = [ue for ue in ues if ue != 1]
+    states = {ue: first.optimizer_state(ue) for ue in ues}
+    kept = {ue: first.kept(ue) for ue in under_way}
+    again = dict.fromkeys(other for ue in under_way if kept[ue] is None for other in first.together(ue))
+
+    second = placed(spec, local)
+    for ue, state in states.items():
+        first.check_memory(ue, state)
+        if state:
+            second.restore(ue, state)
+    if again:
+        second.train_again([Key(SEED, ue, 1) for ue in again], params)
+    for ue, model in kept.items():
+        if model is not None:
+            second.put_back(ue, model)
+
+    assert [sha256(second.get(ue)) for ue in under_way] == [sha256(first.get(ue)) for ue in under_way]
+    assert [sha256(one) for one in one_round(second, params, 2)] == [
+        sha256(one) for one in one_round(first, params, 2)
+    ]
+    first.close()
+    second.close()
+
+
 def test_what_is_put_back_is_got_again(spec):
     local = training("momentum", spec)
     backend, params = placed(spec, local), initial_params(local.make_module, SEED)

@@ -2,9 +2,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
+from fl_simu.assemble import plan
+from fl_simu.config import parse
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import structure_of
+from fl_simu.ue.models import LogisticRegression
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.constant import Constant
 from fl_simu.uplink.codecs.affine import Affine
@@ -48,6 +52,14 @@ def test_bits_of_an_upload_that_is_cut_off():
     size = sum(upload.sizes_bits)
     sent = [link.sent_bits(upload, end_s) for end_s in (0.0, 10.0, 10.5, 11.0, 12.0, 1e9)]
     assert sent == [0, 0, 500_000, 1_000_000, 1_001_000, size]
+
+
+def test_a_model_that_the_codec_would_round_is_refused_before_any_data_are_read(monkeypatch):
+    monkeypatch.setattr(LogisticRegression, "build", lambda self, shape, classes: nn.Linear(784, 10).double())
+    values = {"backend": "torch", "data": "digits", "model": "logistic_regression", "codec": "affine"}
+    with pytest.raises(BadField, match=r"codec\.name = 'affine' .* tensor weight is float64"):
+        plan(parse(values))
+    assert plan(parse(dict(values, codec="float32"))).link.codec.layer_bits(torch.float64) == (64,)
 
 
 def test_an_unknown_payload_is_refused():

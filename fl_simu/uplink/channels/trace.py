@@ -55,6 +55,9 @@ class Trace(Channel):
         course, offset_s = self.course(seed, ue)
         rates = course.rates_mbps if len(course.rates_mbps) else _rates_of_packets(course)
         edges = course.times_s if len(course.rates_mbps) else np.arange(len(rates), dtype=float)
+        if len(rates) == 1:
+            yield float(rates[0]), math.inf
+            return
         ends = np.append(edges[1:], course.length_s)
         place = (start_s + offset_s) % course.length_s
         index = int(np.searchsorted(ends, place, side="right"))
@@ -118,12 +121,13 @@ def _chances(course: Course, moment_s: float, those_at_it: bool = False) -> int:
     """Chances since a recording began and before a moment, or also those at it."""
     loop, place = divmod(moment_s, course.length_s)
     place = float(np.round(place, 9))
-    if place == 0 and loop and not those_at_it:
-        # The last chance of a loop is at the same moment as the beginning of the next.
+    # The last chance of a loop is at the same moment as the beginning of the next.
+    if those_at_it and place >= course.length_s:
+        loop, place = loop + 1, 0.0
+    elif place == 0 and loop and not those_at_it:
         loop, place = loop - 1, course.length_s
-    return int(loop) * len(course.times_s) + int(
-        np.searchsorted(course.times_s, place, side="right" if those_at_it else "left")
-    )
+    passed = np.searchsorted(course.times_s, place, side="right" if those_at_it else "left")
+    return int(loop) * len(course.times_s) + int(passed)
 
 
 def _rates_of_packets(course: Course) -> np.ndarray:

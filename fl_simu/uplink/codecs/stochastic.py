@@ -10,6 +10,8 @@ from fl_simu.kernel.parameters import TensorSpec
 from fl_simu.uplink.codecs.bitplanes import pack, plane_bytes, unpack_into
 from fl_simu.uplink.codecs.layered import Layered
 
+MOST_IN_BUCKET = 10**9
+
 
 @dataclass(frozen=True)
 class Stochastic(Layered):
@@ -22,7 +24,7 @@ class Stochastic(Layered):
 
     Args:
         base_bits, enhancement_bits: as for every layered quantiser.
-        bucket_size: elements that share a norm, at least 1.
+        bucket_size: elements that share a norm, 1 to 10^9.
 
     Reference: Alistarh et al. 2017, "QSGD".
     """
@@ -31,7 +33,7 @@ class Stochastic(Layered):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.bucket_size >= 1, "bucket_size", self.bucket_size, "at least 1")
+        require(1 <= self.bucket_size <= MOST_IN_BUCKET, "bucket_size", self.bucket_size, f"1 to {MOST_IN_BUCKET}")
 
     def head_bytes(self, floating: Sequence[TensorSpec]) -> int:
         count = sum(spec.elements for spec in floating)
@@ -41,9 +43,11 @@ class Stochastic(Layered):
         self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
     ) -> Tuple[bytes, np.ndarray]:
         count, buckets = len(x), self._buckets(len(x))
-        padded = np.zeros(buckets * self.bucket_size)
+        # One bucket is no longer than the model.
+        width = min(self.bucket_size, max(count, 1))
+        padded = np.zeros(buckets * width)
         padded[:count] = np.abs(x)
-        rows = padded.reshape(buckets, self.bucket_size)
+        rows = padded.reshape(buckets, width)
         norms = np.minimum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), np.finfo(np.float32).max).astype("<f4")
         scale = np.divide(2**self.total_bits - 1, norms, out=np.zeros(buckets), where=norms > 0, dtype=np.float64)
         rows *= scale[:, None]
@@ -61,7 +65,7 @@ class Stochastic(Layered):
         level = codes.astype(np.float64)
         if missing:
             level[codes > 0] += (2**missing - 1) / 2
-        level *= np.repeat(norms / (2**self.total_bits - 1), self.bucket_size)[:count]
+        level *= np.repeat(norms / (2**self.total_bits - 1), min(self.bucket_size, max(count, 1)))[:count]
         level = np.minimum(level, np.finfo(np.float32).max)
         return np.where(negative, -level, level).astype(np.float32)
 

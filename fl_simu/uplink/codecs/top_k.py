@@ -11,6 +11,8 @@ from fl_simu.kernel.parameters import Params, Structure
 from fl_simu.uplink.codecs.base import Codec, flatten, lengths, unflatten
 from fl_simu.uplink.codecs.bitplanes import pack, plane_bytes, unpack_into
 
+MOST_LAYERS = 100
+
 
 @dataclass(frozen=True)
 class TopK(Codec):
@@ -21,7 +23,7 @@ class TopK(Codec):
 
     Args:
         base_fraction: share of the elements in the base, above 0 and at most 1.
-        enhancement_fractions: the share that each enhancement adds; all together at most 1.
+        enhancement_fractions: the share that each enhancement adds; at most 100 of them, all together at most 1.
 
     Reference: Aji and Heafield 2017, "Sparse Communication for Distributed Gradient Descent".
     """
@@ -32,6 +34,8 @@ class TopK(Codec):
     def __post_init__(self) -> None:
         require(0 < self.base_fraction <= 1, "base_fraction", self.base_fraction, "above 0 and at most 1")
         fractions = self.enhancement_fractions
+        few = len(fractions) <= MOST_LAYERS
+        require(few, "enhancement_fractions", fractions, f"at most {MOST_LAYERS} of them")
         require(all(0 < each <= 1 for each in fractions), "enhancement_fractions", fractions, "each above 0")
         within = self.base_fraction + sum(fractions) <= 1
         require(within, "enhancement_fractions", fractions, "together with base_fraction at most 1")
