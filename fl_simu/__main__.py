@@ -3,7 +3,7 @@
 import sys
 from typing import TextIO
 
-from fl_simu.kernel.ending import lost, open_closed_streams
+from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output_watched
 
 
 def main() -> int:
@@ -32,10 +32,12 @@ def main() -> int:
 
 def _print(text: str, stream: TextIO, status: int) -> int:
     try:
-        print(text, file=stream)
-    except OSError:
-        status = 2
-    return status if lost(stream) is None else 2
+        with output_watched(stream):
+            print(text, file=stream)
+        flush(stream)
+    except OutputLost:
+        return 2
+    return status
 
 
 if __name__ == "__main__":
