@@ -6,6 +6,8 @@ from tests.baseline import table
 from tests.baseline.rows import outcome, probe
 
 RECORDED = table.read()
+# Before syft hooks torch: real syft drops an argument, as a bias, that the first call of a function did not have.
+PROBE = probe()
 
 
 @pytest.mark.parametrize("row, backend", table.jobs())
@@ -18,7 +20,7 @@ def test_nothing_changes(row, backend, request):
     # unless the rule asks how far a model has moved.
     if "event_triggered" not in row and "feddq" not in row and "adaquantfl" not in row:
         assert timeline == recorded["timeline"]
-    if probe() == RECORDED["probe"]:
+    if RECORDED["probe"] == PROBE:
         assert (records, model) == (recorded["records"], recorded["model"])
     else:
         assert loss == pytest.approx(recorded["loss"], rel=0.1)

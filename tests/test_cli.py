@@ -2,7 +2,6 @@ import importlib.util
 import json
 import re
 
-import psutil
 import pytest
 
 from fl_simu.assemble import plan
@@ -142,28 +141,6 @@ def test_without_out_each_run_has_its_own_folder(small, ran, tmp_path, monkeypat
     for _ in range(2):
         ran("run", small, "--rounds", 1)
     assert len(list((tmp_path / "runs").glob("small-*/summary.json"))) == 2
-
-
-def test_compare(small, tmp_path, ran, environment, monkeypatch):
-    """Each of its runs is a process that starts anew."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    said = ran("compare", small, "--backends", "syft,torch", "--out", tmp_path / "out")
-
-    rows = json.loads((tmp_path / "out" / "compare.json").read_text())
-    assert [row["backend"] for row in rows] == ["syft", "torch"]
-    assert len({row["model_sha256"] for row in rows}) == 1
-    assert [row["largest_difference"] for row in rows] == [0.0] * len(rows)
-    for row in rows:
-        assert row["model_sha256"][:16] in said
-        summary = json.loads((tmp_path / "out" / row["backend"] / "summary.json").read_text())
-        assert len(row["rounds_wall_s"]) == summary["rounds"]
-        assert sum(row["rounds_wall_s"]) == pytest.approx(summary["wall_time_s"], rel=0.5)
-        used = {"syft": "syft" if syft_installed() else "fl_simu.pointers", "torch": "torch"}[row["backend"]]
-        assert list(summary["versions"])[-1] == used
-        # Python with torch in it takes 100 MB at least; the test's own machine sets the bound above.
-        assert 100 < row["peak_memory_mb"] < psutil.virtual_memory().total / 1e6
-    assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_default_command_without_data_and_network(small, tmp_path, ran, monkeypatch):

@@ -154,7 +154,7 @@ def test_override_into_what_is_no_table():
         ({"training": {"epoch": 3}}, "training.epoch is no known key: did you mean 'epochs'?"),
         (
             {"training": {"zzz": 3}},
-            "training.zzz is no known key: known are batch_size, epochs, keep_optimizer_state",
+            "training.zzz is no known key: known are batch_size, drop_last, epochs, keep_optimizer_state",
         ),
         ({"rounds": 0}, "rounds = 0 is not allowed: input should be greater than or equal to 1"),
         ({"rounds": "3"}, "rounds = '3' is not allowed: input should be a valid integer"),

@@ -257,7 +257,7 @@ CONFIG = [
     sets("set without a key", "=3", "--set =3", "KEY=VALUE"),
     sets("set too deep", "a.b.c=3", "--set a.b.c=3", "TABLE.KEY=VALUE"),
     sets("set into a number", "rounds.x=3", "--set rounds.x=3", "rounds is no table"),
-    sets("ray without ray", "backend=ray", "backend = 'ray'", "pip install 'fl_simu[ray]'", stack="no ray"),
+    sets("ray without ray", "backend=ray", "backend = 'ray'", "-m pip install ", "ray>=2.7", stack="no ray"),
     sets("negative actors", "backend.name=ray backend.actors=-1", "backend.actors = -1", "0 or more"),
     sets("address without port", "backend.name=ray backend.address=here", "backend.address = 'here'", "<port>"),
     sets("address of Ray Client", "backend.name=ray backend.address=ray://a:1", "'ray://a:1'", '"auto"'),

@@ -13,10 +13,13 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import psutil
 import pytest
 
+from fl_simu import __version__
 from fl_simu.assemble import plan
 from fl_simu.experiment import PARTS, Experiment, Training
+from fl_simu.kernel.installation import syft_installed
 from fl_simu.parts import KINDS
 from fl_simu.results.records import RoundRecord, UeOutcome
 
@@ -147,21 +150,38 @@ MINE = [line for line in commands() if "mine" in line and "attack" not in line]
 def test_the_commands_of_an_experiment_leave_what_is_described(checkout):
     printed = {line: checkout.shell(f"{ENTER}\n{line}") for line in MINE}
     assert "going on after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
-    assert "largest weight difference" in printed["python -m fl_simu compare mine.toml --backends syft,torch"]
+    (comparison,) = checkout.root.glob("runs/compare-*")
+    check_comparison(comparison, printed["python -m fl_simu compare mine.toml --backends syft,torch"])
 
     run = checkout.root / "runs" / "mine"
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["name"], summary["rounds"], summary["ues"]) == ("mine", 7, 8)
     assert summary["final_accuracy"] > 0.85
     assert fields_described("## summary.json") == list(summary)
-    compared = json.loads(next(checkout.root.glob("runs/compare-*/compare.json")).read_text())
-    assert fields_described("## compare.json") == list(compared[0])
-    assert {row["largest_difference"] for row in compared} == {0}, "README's table"
-
     left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     names = {re.sub(r"round-\d+", "round-N", name) for name in left}
     assert {"config.toml", "rounds.jsonl", "summary.json", "model.safetensors", "report.html"} < names
     assert [name for name in sorted(names) if f"`{name}`" not in RUN_FOLDER] == []
+
+
+def check_comparison(folder, said):
+    """Two backends, one model; each of the runs was a process that started anew."""
+    rows = json.loads((folder / "compare.json").read_text())
+    assert [row["backend"] for row in rows] == ["syft", "torch"]
+    assert len({row["model_sha256"] for row in rows}) == 1
+    assert [row["largest_difference"] for row in rows] == [0.0, 0.0]
+    assert "largest weight difference" in said
+    for row in rows:
+        assert fields_described("## compare.json") == list(row)
+        assert row["model_sha256"][:16] in said
+        summary = json.loads((folder / row["backend"] / "summary.json").read_text())
+        assert len(row["rounds_wall_s"]) == summary["rounds"]
+        assert sum(row["rounds_wall_s"]) == pytest.approx(summary["wall_time_s"], rel=0.5)
+        used = {"syft": "syft" if syft_installed() else "fl_simu.pointers", "torch": "torch"}[row["backend"]]
+        assert list(summary["versions"])[-1] == used
+        # Python with torch in it takes 100 MB at least; the test's own machine sets the bound above.
+        assert 100 < row["peak_memory_mb"] < psutil.virtual_memory().total / 1e6
+    assert (folder / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
 OTHERS = {line for line in commands() if line.startswith("python -m fl_simu") and line not in MINE}
@@ -174,6 +194,14 @@ def test_other_commands_run(checkout, line):
         assert "affine" in printed
     if line.endswith("fetch mnist"):
         assert all(os.path.isabs(path) and os.path.exists(path) for path in printed.splitlines())
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^([a-z-]+): (.+)$", citation, re.MULTILINE))
+    package = re.findall(r'^ +(version|license)="(.+)",$', (ROOT / "setup.py").read_text(), re.MULTILINE)
+    assert dict(package) == {"version": told["version"], "license": told["license"]}
+    assert told["version"] == __version__ and told["cff-version"] == "1.2.0"
 
 
 def test_every_field_of_a_record_is_described():

@@ -58,7 +58,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the page and the figures (docs for a whole run)")
     parser.add_argument("--render", type=Path, metavar="JSON", help="only make the page anew from these figures")
     given = parser.parse_args(arguments)
-    given.backends = [backend_table(text) for text in given.backend or BACKENDS]
+    given.backends = [backend_table(text) for text in given.backend or sorted(set(BACKENDS) - {"auto"})]
     return given
 
 

@@ -36,8 +36,7 @@ from fl_simu.ue.training import Key, LocalTraining, Shard
 
 LOCAL, AUTO = "", "auto"
 CONNECT_S = 5.0
-# How often a job is tried, and how often an actor is started in a row, before it is given up.
-TRIES = 3
+TRIES = 3  # of a job, and of starting an actor, before it is given up
 # Trained models that wait to be fetched may take so much memory; at least two an actor are kept.
 KEPT_BYTES = 2**28
 # Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
@@ -184,7 +183,8 @@ class RayActors(Backend):
     def _open(self, shard: Shard) -> "Cluster":
         """Find or start Ray, and the actors, which get ready while this process goes on."""
         with torch.random.fork_rng(devices=[]):
-            model = sum(tensor.numel() * tensor.element_size() for tensor in self._make_params().values())
+            params = params_of(self.training.make_module())
+        model = sum(tensor.numel() * tensor.element_size() for tensor in params.values())
         data = sum(tensor.numel() * tensor.element_size() for tensor in (shard.images, shard.labels))
         wanted = self._spec.actors or os.cpu_count() or 1
         store_bytes = STORE_BYTES + 2 * data + (8 + 4 * wanted) * model
@@ -198,9 +198,6 @@ class RayActors(Backend):
             self._hands.append(hand)
             hand.start()
         return cluster
-
-    def _make_params(self) -> Params:
-        return params_of(self.training.make_module())
 
     def _put(self, params: Params) -> Any:
         """The model in the object store, put there once however many UEs get it."""

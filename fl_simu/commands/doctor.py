@@ -152,7 +152,8 @@ def next_steps(found: Found) -> List[str]:
         steps.append(_why_no_stack(found))
     if found.made:
         folder = os.path.relpath(os.path.join(packages.ROOT, ".venv", found.made[0], "bin", "activate"))
-        return [*steps, f"use the environment that `make` made: `. {folder}`"]
+        steps.append(f"use the environment that `make` made: `. {folder}`")
+        return [*steps, "or, for this Python:", *_packages(found)] if found.stack else steps
     return steps + (_packages(found) if found.stack else _another_python(found))
 
 
@@ -174,7 +175,7 @@ def _another_python(found: Found) -> List[str]:
 
 def _packages(found: Found) -> List[str]:
     steps = []
-    if "torch" in found.missing and found.source:
+    if "torch" in found.missing and found.source and not found.made:
         steps.append(f"`make setup` in {packages.ROOT} makes an environment with everything; or, without make:")
     command = install_command(*found.missing, stack=found.stack)
     if found.no_pip:

@@ -75,7 +75,7 @@ def build(cls: type, values: Dict[str, Any]) -> Any:
     Sent(ue=3, times_s=(1.0, 2))
     >>> build(Sent, {"ue": 3.5, "times_s": ()})
     Traceback (most recent call last):
-    ValueError: Sent.ue is no int
+    ValueError: Sent.ue is of another type
     """
     hints = _hints(cls)
     wrong = sorted(set(values) ^ set(hints))
@@ -83,7 +83,7 @@ def build(cls: type, values: Dict[str, Any]) -> Any:
         raise ValueError(f"{cls.__name__} {'lacks' if wrong[0] in hints else 'has no'} {wrong[0][:60]}")
     for name, hint in hints.items():
         if not fits(values[name], hint):
-            raise ValueError(f"{cls.__name__}.{name} is no {getattr(hint, '__name__', hint)}")
+            raise ValueError(f"{cls.__name__}.{name} is of another type")
     return cls(**values)
 
 

@@ -226,12 +226,9 @@ class RoundLog:
 
     def _parse(self, line: bytes, at: int) -> RoundRecord:
         try:
-            record = RoundRecord.from_line(line.decode("ascii"))
+            return RoundRecord.from_line(line.decode("ascii"))
         except ValueError as error:
             raise UserError(f"{self.path}, line {at}: not a record of a round") from error
-        if record.round != at:
-            raise UserError(f"{self.path}, line {at}: the record of round {record.round}")
-        return record
 
 
 _COUNTS = ("rounds", "ues", "uplink_bits", "downlink_bits", "accepted_full", "accepted_base", "rejected")

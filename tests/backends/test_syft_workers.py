@@ -24,8 +24,8 @@ real_only = pytest.mark.skipif(not syft_installed(), reason="fl_simu.pointers ge
 WRONG = [
     ({"model": Mlp(batch_norm=True)}, "BatchNorm1d"),
     ({"model": RowLstm()}, "LSTM"),
-    ({"optimizer": Adagrad()}, "Adagrad"),
-    ({"optimizer": Adam(amsgrad=True)}, "amsgrad=True"),
+    ({"optimizer": Adagrad()}, "optimizer adagrad"),
+    ({"optimizer": Adam(amsgrad=True)}, "optimizer adam with amsgrad"),
 ]
 
 

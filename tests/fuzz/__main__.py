@@ -13,9 +13,8 @@ import sys
 import tempfile
 import time
 import traceback
-import types
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
 from tests.fuzz import files
 from tests.fuzz.inputs import Input, make
@@ -132,6 +131,11 @@ def _offline(*_: object) -> None:
     raise DataUnavailable("it is not here, and the fuzzer downloads nothing")
 
 
+def _one_by_one(todo: Sequence[Any], _: int, work: Callable[[Any], str], say: Callable, __: Path) -> None:
+    for job in todo:
+        say(work(job))
+
+
 def _settle() -> None:
     """Import what inputs need, and keep them from the network and from this machine's data."""
     import matplotlib
@@ -139,16 +143,15 @@ def _settle() -> None:
     matplotlib.use("Agg")
     import torch
 
-    from fl_simu import pool, runs
+    from fl_simu import leakage_study, runs
     from fl_simu.ue import downloads
 
     torch.set_num_threads(1)
     os.environ.pop("FL_SIMU_DATA", None)
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     downloads._download = _offline  # type: ignore[assignment]
-    # A process that is forked has torch already.
-    forking = multiprocessing.get_context("fork")
-    pool.multiprocessing = types.SimpleNamespace(get_context=lambda kind: forking)  # type: ignore[assignment]
+    # A new process would take seconds to import torch.
+    leakage_study.run_all = _one_by_one  # type: ignore[assignment]
     draw = runs.draw_figures
     # Figures take longer than all else; one run in ten draws them.
     runs.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]

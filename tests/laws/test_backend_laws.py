@@ -233,9 +233,15 @@ def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
     kept = {ue: first.kept(ue) for ue in under_way}
     again = dict.fromkeys(other for ue in under_way if kept[ue] is None for other in first.together(ue))
 
+    for ue, state in states.items():
+        if state:
+            first.check_memory(ue, state)
+    wanted = [sha256(first.get(ue)) for ue in under_way]
+    wanted += [sha256(one) for one in one_round(first, params, 2)]
+    first.close()
+
     second = placed(spec, local)
     for ue, state in states.items():
-        first.check_memory(ue, state)
         if state:
             second.restore(ue, state)
     if again:
@@ -243,12 +249,9 @@ def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
     for ue, model in kept.items():
         if model is not None:
             second.put_back(ue, model)
-
-    assert [sha256(second.get(ue)) for ue in under_way] == [sha256(first.get(ue)) for ue in under_way]
-    assert [sha256(one) for one in one_round(second, params, 2)] == [
-        sha256(one) for one in one_round(first, params, 2)
-    ]
-    first.close()
+    found = [sha256(second.get(ue)) for ue in under_way]
+    # In the next round it shows that their optimisers have moved alike.
+    assert found + [sha256(one) for one in one_round(second, params, 2)] == wanted
     second.close()
 
 

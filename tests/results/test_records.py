@@ -87,7 +87,7 @@ def _record(number, verdicts="f", bits=8, accuracy=0.5):
 def test_measures_of_an_attack_come_back_and_stand_only_where_there_are_any():
     plain = _record(1)
     assert "attack" not in json.loads(plain.to_line())
-    measures = {"wanted": [3], "confidence": [0.1], "distances": [1.5, math.nan], "spread": None}
+    measures = {"wanted": [3], "predicted": [1], "confidence": [0.1], "distances": [1.5, math.nan], "spread": None}
     record = replace(plain, attack=measures)
     assert RoundRecord.from_line(record.to_line()).attack == {**measures, "distances": [1.5, None]}
     assert replace(RoundRecord.from_line(record.to_line()), attack=None) == plain

@@ -74,6 +74,7 @@ def test_a_recording_in_any_dress_whose_meaning_is_plain(tmp_path, data):
         (b"1453121790686\n1453121790690\n", "line 1 has 1453121790686"),
         (b"9223372036854775808\n", "line 1 has 9.22337203685478e+18: times are ms"),
         (b"0\n0\n0\n", "longer than 0 ms"),
+        (b"0\n5e-324\n", "1 ms at least"),
         (b"0 5\n", "two times that differ"),
         (b"3 5\n3 6\n", "two times that differ"),
         (b"0 0\n1 0\n", "its rates are 0"),

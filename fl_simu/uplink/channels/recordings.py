@@ -179,8 +179,8 @@ def _require_times(numbers: Sequence[int], times: np.ndarray) -> None:
 def _packets(numbers: Sequence[int], times_ms: np.ndarray) -> Course:
     _require_times(numbers, times_ms)
     _require(times_ms <= LATEST_MS, numbers, times_ms, "times are ms since the beginning of the recording")
-    if times_ms[-1] == 0:
-        raise UserError("a recording lasts longer than 0 ms")
+    if times_ms[-1] < 1:
+        raise UserError("a recording lasts longer than 0 ms, 1 ms at least")
     # mm-link begins anew at the time of the last packet.
     return Course(times_ms / 1000, np.empty(0), float(times_ms[-1]) / 1000)
 
