@@ -5,11 +5,10 @@ import sys
 from importlib.machinery import PathFinder
 from typing import Dict
 
-import torch
-
 from fl_simu import __version__
 
-MODERN = not torch.__version__.startswith("1.")
+# As in setup.py: the version of Python decides which of the two stacks is installed. Nothing is imported for it.
+MODERN = sys.version_info >= (3, 8)
 
 
 def stack() -> str:
@@ -34,6 +33,8 @@ def lacks_syft() -> str:
 
 def versions() -> Dict[str, str]:
     """Versions of what decides the numbers; of syft, or what stands in for it, where this process uses it."""
+    import torch
+
     found = {"python": platform.python_version(), "torch": torch.__version__}
     if syft_installed():
         if "syft" in sys.modules:

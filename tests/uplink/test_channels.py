@@ -81,6 +81,24 @@ def test_random_walk_steps_as_the_notes_say_and_keeps_its_bounds():
     assert rates_of(RandomWalk(low_mbps=0.0, high_mbps=100.0), 4000, ues=60).mean() == pytest.approx(50, abs=2.5)
 
 
+def test_a_drift_keeps_its_direction_at_a_bound():
+    """By hand: 10 Mbit/s more at each tick, reflected at 100, which leaves it between 90 and 100."""
+    walk = RandomWalk(initial_mean_mbps=75, initial_std_mbps=0, step_low_mbps=10, step_high_mbps=10)
+    assert course(walk, 1, 0, 0)[:7].tolist() == [75, 85, 95, 95, 95, 95, 95]
+    walk = RandomWalk(initial_mean_mbps=72, initial_std_mbps=0, step_low_mbps=10, step_high_mbps=10)
+    assert course(walk, 1, 0, 0)[:7].tolist() == [72, 82, 92, 98, 92, 98, 92]
+
+
+def test_of_more_recordings_than_ues_none_is_preferred_for_its_name(tmp_path):
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text(f"0 {number + 1}\n1 {number + 1}\n")
+    channel = Trace(str(tmp_path))
+    first = [channel.course(seed, 0)[0].rates_mbps[0] - 1 for seed in range(500)]
+    # The 0.9999 quantile of chi-squared with 4 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 4).
+    assert sum((first.count(number) - 100) ** 2 / 100 for number in range(5)) < 23.513
+    assert sorted(channel.course(7, ue)[0].rates_mbps[0] for ue in range(5)) == [1, 2, 3, 4, 5]
+
+
 def test_the_notes_walk_is_free_and_a_negative_rate_passes_at_once():
     channel = NotesWalk()
     rates = rates_of(channel, 2000)[0]

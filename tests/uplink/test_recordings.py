@@ -116,7 +116,7 @@ def test_a_folder_is_walked_and_what_is_no_recording_is_left_out_with_a_line(tmp
     (tmp_path / "d").write_text("")
     channel = Trace(str(tmp_path), offset="none")
     first = [next(channel.pieces(1, ue, 0, 0.0))[0] for ue in range(4)]
-    assert first == [97.0, 98.0, 99.0, 97.0]
+    assert sorted(first[:3]) == [97.0, 98.0, 99.0] and first[3] == first[0]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and ".DS_Store, Makefile.am, README and 1 more" in lines[0]
 

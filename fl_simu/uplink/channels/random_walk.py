@@ -1,7 +1,7 @@
 """The notes' random walk of the rate: with bounds, and as they have it."""
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -45,8 +45,8 @@ class _Walk(Walked):
         draw = briefly(seed, "first rate", ue).standard_normal()
         return abs(self.initial_mean_mbps + self.initial_std_mbps * draw)
 
-    def free_mbps(self, seed: int, ue: int, number: int, before_mbps: float) -> np.ndarray:
-        """A block of the walk without bounds, shape (256,), given the rate before it."""
+    def changes_mbps(self, seed: int, ue: int, number: int) -> np.ndarray:
+        """The changes before each tick of a block, shape (256,)."""
         draws = briefly(seed, "channel", ue, number)
         middle = (self.step_low_mbps + self.step_high_mbps) / 2
         half = (self.step_high_mbps - self.step_low_mbps) / 2
@@ -55,7 +55,7 @@ class _Walk(Walked):
         )
         if number == 0:
             changes[0] = 0.0
-        return before_mbps + np.cumsum(changes)
+        return changes
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,20 @@ class RandomWalk(_Walk):
         require_rates("low_mbps", self.low_mbps, "high_mbps", self.high_mbps)
 
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
-        # A walk reflected at two bounds is a free walk folded into them.
-        period = 2 * (self.high_mbps - self.low_mbps)
-        folded = np.mod(self.free_mbps(seed, ue, number, state) - self.low_mbps, period)
-        rates = self.low_mbps + np.minimum(folded, period - folded)
+        changes = self.changes_mbps(seed, ue, number)
+        if self.step_low_mbps == -self.step_high_mbps:
+            # Where steps up and down are alike, a walk reflected at two bounds is a free walk folded into them.
+            rates = self._folded(state + np.cumsum(changes))
+        else:
+            rates = np.empty(BLOCK)
+            for tick, change in enumerate(changes.tolist()):
+                rates[tick] = state = float(self._folded(state + change))
         return rates, float(rates[-1])
+
+    def _folded(self, rate_mbps: Any) -> Any:
+        period = 2 * (self.high_mbps - self.low_mbps)
+        folded = (rate_mbps - self.low_mbps) % period
+        return self.low_mbps + np.minimum(folded, period - folded)
 
 
 @dataclass(frozen=True)
@@ -95,5 +104,5 @@ class NotesWalk(_Walk):
     falls_below_0 = True
 
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
-        rates = self.free_mbps(seed, ue, number, state)
+        rates = state + np.cumsum(self.changes_mbps(seed, ue, number))
         return rates, float(rates[-1])

@@ -1,5 +1,6 @@
 """Recorded links: Mahimahi files, and files of two columns, seconds and Mbit/s."""
 
+import functools
 import math
 import os
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Iterator, List, Sequence, Tuple
 import numpy as np
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.randomness import briefly
+from fl_simu.kernel.randomness import briefly, permutation, stream
 from fl_simu.uplink.channels.base import NEGLIGIBLE, Channel, Piece
 from fl_simu.uplink.channels.recordings import Course, read_recording, recordings
 
@@ -26,7 +27,7 @@ class Trace(Channel):
     of two columns has the second from which on a rate in Mbit/s holds. Both begin anew at their end.
 
     Args:
-        path: a file, or a folder whose recordings are dealt to the UEs in the order of their names.
+        path: a file, or a folder whose recordings are dealt to the UEs at random, each to as many as any other.
         offset: "random": each UE starts at a place of its own in its recording; "none": all at its beginning.
 
     Raises:
@@ -47,7 +48,7 @@ class Trace(Channel):
     def course(self, seed: int, ue: int) -> Tuple[Course, float]:
         """A UE's recording, and the virtual time at which it stands at time 0."""
         files = recordings(self.path)
-        course = read_recording(files[ue % len(files)])
+        course = read_recording(files[_dealt(seed, len(files))[ue % len(files)]])
         start = briefly(seed, "trace offset", ue).random() * course.length_s if self.offset == "random" else 0.0
         return course, start
 
@@ -108,6 +109,13 @@ class Trace(Channel):
             return 0.0
         sent = _chances(course, end_s + offset_s, those_at_it=True) - _chances(course, start_s + offset_s)
         return sent * PACKET_MBIT
+
+
+@functools.lru_cache(maxsize=16)
+def _dealt(seed: int, files: int) -> np.ndarray:
+    """The order in which recordings are dealt: at random, so that where there are more of them than UEs those that
+    are left out are not the last by name."""
+    return permutation(stream(seed, "recordings"), files)
 
 
 def _exists(path: str) -> bool:
