@@ -37,6 +37,7 @@ setup(
         "click>=7.1; " + MODERN,
         "pydantic>=2.5,<3",
         'tomli>=2; python_version < "3.11"',
+        "importlib_metadata>=4.6; " + LEGACY,
         "tomli-w",
         "tqdm",
         "pooch>=1.8",

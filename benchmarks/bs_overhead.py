@@ -16,6 +16,7 @@ from many_ues import random_images
 from fl_simu import runs
 from fl_simu.assemble import plan
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.machine import keep_freed_memory
 
 ROUNDS = 11
 
@@ -29,6 +30,7 @@ def main() -> None:
         "codec": {"name": "affine", "base_bits": 2, "enhancement_bits": [2]},
         "protocol": {"name": "base_then_enhancement"},
     }
+    keep_freed_memory()
     planned = plan(Experiment.parse(values))
     planned = replace(planned, backend=Standstill(planned.training))
     watch = Laps()

@@ -12,6 +12,7 @@ from peak_memory import peak_mb
 from fl_simu import runs
 from fl_simu.assemble import plan
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.ue.datasets import Dataset, Samples
 
 
@@ -31,6 +32,7 @@ def main() -> None:
         "training": {"batch_size": options.samples},
         "codec": {"name": "affine", "base_bits": 4},
     }
+    keep_freed_memory()
     planned = plan(Experiment.parse(values))
     dataset = random_images(options.samples * options.ues)
     with TemporaryDirectory() as folder:

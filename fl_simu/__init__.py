@@ -1,8 +1,51 @@
 """Federated learning over a simulated radio uplink, on PySyft 0.2.4 and on plain torch.
 
 User equipments train on their own data and send their models, quantised, over links whose rate varies; a base
-station takes what arrives in time and averages it. Start with `python -m fl_simu`; the way from a config to
-objects is `fl_simu.assemble`, the loop is `fl_simu.coordinator`. Importing this package imports nothing else.
+station takes what arrives in time and averages it. On the command line start with `python -m fl_simu`; in Python
+with `fl_simu.Experiment` and `fl_simu.run`. Importing this package imports nothing else until a name is used.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:
+    from fl_simu.api import Run, load, resume, run
+    from fl_simu.coordinator import Observer
+    from fl_simu.experiment import Experiment, Training
+    from fl_simu.kernel.errors import UserError
+
 __version__ = "0.1.0"
+__all__ = ["Experiment", "Observer", "Run", "Training", "UserError", "load", "resume", "run"]
+
+# Where each public name lives; and the module of each kind of part.
+_NAMES = {
+    **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
+    **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),
+    "Observer": "fl_simu.coordinator",
+    "UserError": "fl_simu.kernel.errors",
+}
+_ROOMS = {
+    "aggregation": "fl_simu.station.aggregation",
+    "channels": "fl_simu.uplink.channels",
+    "codecs": "fl_simu.uplink.codecs",
+    "compute": "fl_simu.ue.compute",
+    "datasets": "fl_simu.ue.datasets",
+    "faults": "fl_simu.ue.faults",
+    "models": "fl_simu.ue.models",
+    "optimizers": "fl_simu.ue.optimizers",
+    "partitions": "fl_simu.ue.partition",
+    "protocols": "fl_simu.station.protocols",
+    "servers": "fl_simu.station.server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(_ROOMS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted([*globals(), *_NAMES, *_ROOMS])

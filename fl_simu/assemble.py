@@ -17,7 +17,6 @@ from fl_simu.experiment import Experiment
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError, brief, require, shown
-from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.parts import KINDS, told_of
@@ -131,7 +130,7 @@ def assemble(
     experiment = planned.experiment
     malicious = _malicious(planned, dataset)
     backend = malicious or planned.backend
-    prepare(experiment.threads)
+    torch.set_num_threads(experiment.threads)
     train, ues = dataset.train, experiment.ues
     with told_of("partition.", experiment.partition):
         shards = experiment.partition.split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
@@ -149,6 +148,7 @@ def assemble(
         link=planned.link,
         protocol=experiment.protocol,
         aggregation=experiment.aggregation,
+        server=experiment.server,
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
         draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
         compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from fl_simu.in_flight import InFlight
@@ -48,8 +48,10 @@ class Coordinator:
         in_flight: the uploads under way.
         version: number of aggregations behind the model.
         state: the protocol's.
+        server: what the server optimiser remembers.
         wall_s: what the run has taken so far on the wall clock.
         observers: told of each round, in this order; no part of the checkpoint.
+        stopped: whether an observer has ended the run; no part of the checkpoint either.
     """
 
     setting: Setting
@@ -58,16 +60,22 @@ class Coordinator:
     in_flight: InFlight
     version: int = 0
     state: Any = None
+    server: Params = field(default_factory=dict)
     wall_s: float = 0.0
     observers: Sequence[Observer] = ()
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """End the run with the round that is being told to the observers."""
+        self.stopped = True
 
     def run(self) -> None:
         """Go on until the last round has ended."""
         if self.state is None:
-            self.state = self.setting.protocol.start()
+            self.state, self.server = self.setting.protocol.start(), self.setting.server.start(self.model)
             self._push(Ready(0.0, 0, *self.setting.draw(0)))
         self._round_began = time.perf_counter()
-        while self.version < self.setting.rounds:
+        while self.version < self.setting.rounds and not self.stopped:
             # 1. Go to the next event.
             if not len(self.clock):
                 raise UserError(
@@ -139,7 +147,8 @@ class Coordinator:
         setting, flight, now_s = self.setting, self.in_flight, self.clock.now_s
         settled = action.layers()
         updates = flight.updates(action, setting.samples)
-        self.model = setting.aggregation.combine(self.model, updates, len(settled))
+        combined = setting.aggregation.combine(self.model, updates, len(settled))
+        self.server, self.model = setting.server.step(self.server, self.model, combined, self.version)
         evaluation = setting.evaluate(self.model)
         outcomes = tuple(flight.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flight.downlink_bits(settled, now_s)

@@ -12,13 +12,15 @@ from typing_extensions import Annotated
 from fl_simu import config
 from fl_simu.kernel.errors import BadField, UserError, shown
 from fl_simu.kernel.limits import MOST, MOST_UES
-from fl_simu.parts import KINDS, check, make, plain
+from fl_simu.kernel.own_files import OwnFile, imported_file
+from fl_simu.parts import KINDS, check, make, origin, plain
 
 if TYPE_CHECKING:
     from fl_simu.attacks.model_poisoning.base import Attack
     from fl_simu.backends.base import BackendSpec
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
+    from fl_simu.station.server.base import ServerOptimizer
     from fl_simu.ue.compute import Compute
     from fl_simu.ue.datasets import ImageSet
     from fl_simu.ue.faults import Faults
@@ -108,16 +110,16 @@ class Experiment:
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
     protocol: "Protocol" = _part("protocol", "wait_for_all")
     aggregation: "Aggregation" = _part("aggregation", "mean")
+    server: "ServerOptimizer" = _part("server", "replace")
     attack: "Attack" = _part("attack", "none")
 
     def __post_init__(self) -> None:
         check(self)
         for table in PARTS:
-            value = getattr(self, table)
-            if isinstance(value, (str, Mapping)):
-                object.__setattr__(self, table, KINDS[table].build(_table(table, value)))
-            elif not KINDS[table].holds(value):
-                raise BadField(table, value, f"a part; `list` has those of kind {table}")
+            value, kind = getattr(self, table), KINDS[table]
+            named = isinstance(value, (str, Mapping))
+            part = kind.build(_table(table, value)) if named else kind.take(value)
+            object.__setattr__(self, table, part)
 
     @property
     def drawn(self) -> int:
@@ -155,9 +157,21 @@ class Experiment:
         """The experiment with other values in some fields."""
         return dataclasses.replace(self, **changes)
 
-    def to_plain(self) -> Dict[str, Any]:
-        """The experiment as TOML values, complete; without the fields that are not given."""
-        tables = {table: KINDS[table].describe(getattr(self, table)) for table in PARTS}
+    def own_files(self) -> Dict[str, OwnFile]:
+        """The files that parts of it come from, by the table of the part."""
+        files = {table: imported_file(origin(getattr(self, table))) for table in PARTS}
+        return {table: file for table, file in files.items() if file}
+
+    def to_plain(self, nameless: bool = False) -> Dict[str, Any]:
+        """The experiment as TOML values, complete; without the fields that are not given.
+
+        Args:
+            nameless: whether a part may come from where no config can name it, as from a notebook.
+
+        Raises:
+            UserError: one does, and may not.
+        """
+        tables = {table: KINDS[table].describe(getattr(self, table), nameless) for table in PARTS}
         scalars = {name: value for name, value in vars(self).items() if name not in PARTS and value is not None}
         return {**scalars, "training": plain(self.training), **tables}
 

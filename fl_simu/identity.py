@@ -30,6 +30,8 @@ def identity(planned: Plan, dataset: Dataset) -> Identity:
         path = getattr(getattr(planned.experiment, table), "path", "")
         if path:
             found[f"the files of {table}.path"] = _of_files(Path(path))
+    for table, file in planned.experiment.own_files().items():
+        found[f"the file {file.path.name} of {table}"] = file.sha256
     return found
 
 

@@ -42,11 +42,14 @@ class Kind:
         table: the table of the config that holds such a part, and its name in messages.
         contract: "module:Class", what every part of this kind subclasses.
         registry: "module:NAME", the parts that come with fl_simu: a dict from name to class.
+        adapter: "module:function", where something else than a part may stand in its place: makes a part of it and
+            its arguments; None where it can make none. Empty where nothing else may.
     """
 
     table: str
     contract: str
     registry: str
+    adapter: str = ""
 
     @property
     def rows(self) -> Mapping[str, Type[Any]]:
@@ -63,8 +66,6 @@ class Kind:
         Raises:
             UserError: nothing is there under this name, it fails when it is imported, or it is no such part.
         """
-        if reference in self.rows:
-            return self.rows[reference]
         found = self._found(reference, folder or Path())
         self._check(reference, found)
         return found
@@ -77,13 +78,25 @@ class Kind:
         """Whether something is a part of this kind."""
         return isinstance(part, (_imported(self.contract), *self.rows.values()))
 
-    def name_of(self, part: Any) -> str:
-        """How a config names a part; the inverse of `find`."""
-        cls = type(part)
+    def name_of(self, part: Any, nameless: bool = False) -> str:
+        """How a config names a part; the inverse of `find`.
+
+        Args:
+            part: of this kind.
+            nameless: whether it may come from where no config can name it, as from a notebook.
+
+        Raises:
+            UserError: it does, and may not.
+        """
+        thing = origin(part)
         for name, row in self.rows.items():
-            if row is cls:
+            if row is thing:
                 return name
-        return f"{file_of(cls.__module__) or cls.__module__}:{cls.__qualname__}"
+        module, name = thing.__module__, thing.__qualname__
+        if not nameless and (module == "__main__" or "<" in name):
+            where = "a file or a module, so that a config can name it"
+            raise UserError(f"{self.table} = {shown(name)} is not allowed here: put it into {where}")
+        return f"{file_of(module) or module}:{name}"
 
     def build(self, options: Mapping[str, Any], folder: Optional[Path] = None) -> Any:
         """One part from its table of a config.
@@ -95,14 +108,41 @@ class Kind:
         Raises:
             UserError: an unknown name or argument, or a value that is not allowed.
         """
-        cls = self.find(options["name"], folder)
-        return make(cls, {key: value for key, value in options.items() if key != "name"}, self.table + ".")
+        reference = options["name"]
+        found = self._found(reference, folder or Path())
+        arguments = {key: value for key, value in options.items() if key != "name"}
+        part = self._adapted(found, arguments)
+        if part is None:
+            self._check(reference, found)
+            part = make(found, arguments, self.table + ".")
+        return part
 
-    def describe(self, part: Any) -> Dict[str, Any]:
+    def describe(self, part: Any, nameless: bool = False) -> Dict[str, Any]:
         """A part's table with every argument written out; the inverse of `build`."""
-        return {"name": self.name_of(part), **plain(part)}
+        return {"name": self.name_of(part, nameless), **(part.arguments() if isinstance(part, Adapted) else plain(part))}
+
+    def take(self, value: Any) -> Any:
+        """What Python code gives in the place of a part: the part, or what a part can be made of.
+
+        Raises:
+            UserError: it is neither.
+        """
+        part = value if self.holds(value) else self._adapted(value, {})
+        if part is None:
+            raise BadField(self.table, value, f"a part; `list` has those of kind {self.table}")
+        if not _is_frozen(type(part)):
+            raise BadField(self.table, value, "a frozen dataclass, as every part is")
+        return part
+
+    def _adapted(self, found: Any, arguments: Mapping[str, Any]) -> Any:
+        if not self.adapter or (isinstance(found, type) and issubclass(found, _imported(self.contract))):
+            return None
+        with told_of(self.table + ".", list(arguments)):
+            return _imported(self.adapter)(found, arguments)
 
     def _found(self, reference: str, folder: Path) -> Any:
+        if reference in self.rows:
+            return self.rows[reference]
         place, _, attribute = reference.rpartition(":")
         entry = _entries(self.table).get(reference)
         if not entry and not place:
@@ -136,13 +176,31 @@ class Kind:
         return UserError(f"{self.table}.name = {shown(reference)} is not {what}: {why}")
 
 
+class Adapted:
+    """A part that is made of something which is none, as of a function that makes a module."""
+
+    @property
+    def origin(self) -> Any:
+        """The class or function that a config names."""
+        raise NotImplementedError
+
+    def arguments(self) -> Dict[str, Any]:
+        """What stands beside its name in a config."""
+        raise NotImplementedError
+
+
+def origin(part: Any) -> Any:
+    """The class or function that a config names for a part."""
+    return part.origin if isinstance(part, Adapted) else type(part)
+
+
 KINDS: Mapping[str, Kind] = {
     kind.table: kind
     for kind in (
         Kind("backend", "fl_simu.backends.base:BackendSpec", "fl_simu.backends:BACKENDS"),
         Kind("data", "fl_simu.ue.datasets:ImageSet", "fl_simu.ue.datasets:DATASETS"),
         Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
-        Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS"),
+        Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS", "fl_simu.ue.models.own:adapt"),
         Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
         Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
         Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS"),
@@ -158,6 +216,7 @@ KINDS: Mapping[str, Kind] = {
             "fl_simu.station.aggregation.base:Aggregation",
             "fl_simu.station.aggregation:AGGREGATIONS",
         ),
+        Kind("server", "fl_simu.station.server.base:ServerOptimizer", "fl_simu.station.server:SERVERS"),
         Kind("attack", "fl_simu.attacks.model_poisoning.base:Attack", "fl_simu.attacks.model_poisoning:ATTACKS"),
         Kind(
             "method",
@@ -187,7 +246,7 @@ def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
         checked = schema.model_validate(values)
     except pydantic.ValidationError as error:
         raise UserError(explain(error, prefix, names)) from None
-    with told_of(prefix, cls):
+    with told_of(prefix, names):
         return cls(**{key: getattr(checked, key) for key in schema.model_fields}, **parts)
 
 
@@ -216,11 +275,17 @@ def plain(part: Any) -> Dict[str, Any]:
 
 @contextmanager
 def told_of(prefix: str, part: Any) -> Iterator[None]:
-    """Name the table too when what is inside complains of one of the part's fields."""
+    """Name the table too when what is inside complains of one of the part's fields.
+
+    Args:
+        prefix: of the fields' names.
+        part: a dataclass, or the names of its fields.
+    """
+    names = part if isinstance(part, list) else [field.name for field in dataclasses.fields(part)]
     try:
         yield
     except BadField as error:
-        if error.field not in {field.name for field in dataclasses.fields(part)}:
+        if error.field not in names:
             raise
         raise BadField(prefix + error.field, error.value, error.allowed) from None
 

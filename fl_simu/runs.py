@@ -13,7 +13,7 @@ from fl_simu.experiment import Experiment
 from fl_simu.identity import Identity, differing, identity
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import stack, versions
-from fl_simu.kernel.parameters import sha256, to_arrays
+from fl_simu.kernel.parameters import Params, sha256, to_arrays
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
 from fl_simu.results.files import (
@@ -26,8 +26,8 @@ from fl_simu.results.files import (
     write_text,
 )
 from fl_simu.results.plots import draw_figures
-from fl_simu.results.records import RoundLog, Summary, summarise
-from fl_simu.resume import Keeper, Restored, read
+from fl_simu.results.records import RoundLog, RoundRecord, Summary, summarise
+from fl_simu.restore import Keeper, Restored, read
 from fl_simu.ue.datasets import Dataset
 
 Say = Callable[[str], None]
@@ -63,6 +63,11 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints:
         """What a killed run goes on from."""
         return Checkpoints(self.path / "checkpoint")
+
+    @property
+    def own_files(self) -> Path:
+        """The folder of the texts of files that parts of the experiment come from."""
+        return self.path / "own"
 
     @property
     def figures(self) -> Path:
@@ -227,9 +232,17 @@ def _run(
             stack.enter_context(alone_in(folder.path))
         folder.remove_leftovers()
         write_text(folder.config, _without_address(planned.experiment).to_toml())
+        _keep_own_files(planned.experiment, folder)
         folder.log.truncate(coordinator.version)
         coordinator.run()
         return _end(planned, dataset, folder, coordinator)
+
+
+def _keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
+    """Write what files of the user's said when they were imported, each text once."""
+    for file in set(experiment.own_files().values()):
+        make_folder(folder.own_files)
+        write_text(folder.own_files / f"{file.sha256[:8]}-{file.path.name}", file.text)
 
 
 def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds: int, say: Say) -> None:
@@ -277,11 +290,17 @@ def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, fo
 
 
 def _end(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:
-    """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
-    experiment, records = planned.experiment, folder.log.read()
-    write_tensors(folder.model, to_arrays(coordinator.model))
-    figures = draw_figures(records, folder.figures, experiment.protocol.thresholds_s(), experiment.name)
-    summary = summarise(
+    records = folder.log.read()
+    summary = summary_of(planned, dataset, records, coordinator)
+    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary))
+
+
+def summary_of(
+    planned: Plan, dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator
+) -> Summary:
+    """What a run came to."""
+    experiment = planned.experiment
+    return summarise(
         records,
         experiment.name,
         KINDS["backend"].name_of(experiment.backend),
@@ -295,5 +314,27 @@ def _end(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordi
         threads=experiment.threads,
         versions=versions(),
     )
+
+
+def write_down(
+    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+) -> None:
+    """Write a run that has ended, and that nobody has written, into a folder of its own."""
+    text = _without_address(experiment).to_toml()
+    make_folder(folder.path)
+    with alone_in(folder.path):
+        write_text(folder.config, text)
+        _keep_own_files(experiment, folder)
+        for record in records:
+            folder.log.append(record)
+        _conclude(experiment, folder, records, model, summary)
+
+
+def _conclude(
+    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+) -> List[Path]:
+    """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
+    write_tensors(folder.model, to_arrays(model))
+    figures = draw_figures(records, folder.figures, experiment.protocol.thresholds_s(), experiment.name)
     summary.write(folder.summary)
-    return Ended(folder, summary, figures)
+    return figures

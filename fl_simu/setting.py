@@ -8,6 +8,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols.base import Protocol
+from fl_simu.station.server.base import Replace, ServerOptimizer
 from fl_simu.uplink.link import Link
 
 
@@ -18,7 +19,7 @@ class Setting:
     Args:
         seed: of every draw.
         rounds: number of aggregations.
-        backend, link, protocol, aggregation: one part each.
+        backend, link, protocol, aggregation, server: one part each.
         evaluate: accuracy and loss of a global model.
         draw: the UEs drawn for the round that starts from a version, and all others; see `station.draw`.
         compute_s: virtual time that a UE trains, of (ue, version).
@@ -39,4 +40,5 @@ class Setting:
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
+    server: ServerOptimizer = Replace()
     measures: Callable[[Params, Iterable[int]], Optional[Mapping[str, Any]]] = lambda params, settled: None

@@ -73,6 +73,7 @@ def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str =
     backend, flight = coordinator.setting.backend, coordinator.in_flight
     tensors, training = Tensors(), _to_train_again(coordinator)
     tensors.add("model", coordinator.model)
+    tensors.add("server/0", coordinator.server)
     for version, params in flight.references.items():
         tensors.add(f"reference/{version}", params)
     for ue, layers in flight.layers.items():

@@ -14,7 +14,7 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
 from fl_simu.kernel.parameters import sha256, structure_of
-from fl_simu.resume import restore, snapshot
+from fl_simu.restore import restore, snapshot
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation

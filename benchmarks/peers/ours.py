@@ -23,7 +23,7 @@ from fl_simu.kernel.messages import Update
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
-from fl_simu.resume import Keeper
+from fl_simu.restore import Keeper
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.ue.datasets import Dataset, Samples
@@ -146,6 +146,7 @@ def _coordinator(planned: Plan, arrays: Arrays, observers: Sequence[Observer]) -
     test = Samples(arrays.images[:1], arrays.labels[:1])
     watch = Laps()
     dataset = Dataset(planned.experiment.data.name, train, test, CLASSES, arrays.source)
+    prepare(planned.experiment.threads)
     coordinator = assemble(planned, dataset, [*observers, watch])
     coordinator.setting = replace(coordinator.setting, evaluate=lambda params: Evaluation(0.0, 0.0))
     watch.start()

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
@@ -88,6 +89,7 @@ def run(ratio: float, codec: str, rounds: int, data: Dict[str, Any], dataset: Da
         "codec": CODECS[codec],
     }
     collector = Collector()
+    keep_freed_memory()
     assemble(plan(Experiment.parse(values)), dataset, [collector]).run()
     return collector.records
 

@@ -20,6 +20,7 @@ PLURALS = {
     "downlinks": "downlink",
     "protocols": "protocol",
     "aggregations": "aggregation",
+    "servers": "server",
     "attacks": "attack",
     "models": "model",
     "optimizers": "optimizer",

@@ -12,6 +12,7 @@ from fl_simu.assemble import load_data, plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.kernel.installation import versions
+from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
 from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
@@ -185,6 +186,7 @@ class _Runs:
             raise UserError(f"{job.label}: {error}") from None
 
     def _run(self, job: Job) -> str:
+        keep_freed_memory()
         began = time.perf_counter()
         told: List[str] = []
         planned = plan(job.experiment)

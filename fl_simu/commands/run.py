@@ -14,6 +14,7 @@ from fl_simu.experiment import Experiment
 from fl_simu.kernel.ending import OutputLost
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
 from fl_simu.parts import KINDS
 from fl_simu.progress import progress
@@ -28,6 +29,7 @@ Say = Callable[[str], None]
 def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
     """The default experiment, end to end, then where to look and what to try next."""
     require_matplotlib()
+    keep_freed_memory()
     if not syft_installed():
         say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
     planned = plan(Experiment.read(MNIST))
@@ -90,6 +92,7 @@ def run_experiment(
 ) -> None:
     """Run an experiment from its first round to its last."""
     require_matplotlib()
+    keep_freed_memory()
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
     folder = runs.new_folder(planned.experiment, out)
@@ -113,6 +116,7 @@ def go_on(
         raise UserError(f"--out {out} is not allowed with --resume: the run stays in its folder")
     _require_factor(realtime)
     require_matplotlib()
+    keep_freed_memory()
     folder = RunFolder(resume)
     stored = runs.read_stored(folder)
     wanted = read_experiment(file or folder.config, changes) if file or changes else stored
@@ -159,6 +163,8 @@ class _resumable:
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
     """Say what is about to run; return what shows its progress."""
     experiment, whose = planned.experiment, planned.experiment.backend.whose()
+    for file in dict.fromkeys(experiment.own_files().values()):
+        say(f"importing {file.path} (SHA-256 {file.sha256[:16]}...)")
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
     model, backend, data = (
         KINDS[table].name_of(getattr(experiment, table)) for table in ("model", "backend", "data")

@@ -21,6 +21,8 @@ from fl_simu.kernel.errors import UserError
 # A module with a path may have modules below it; they are in no folder, and the finder below makes them.
 __path__: List[str] = []
 _PREFIX = "file_"
+# Under this name such a module holds its file.
+_FILE = "__fl_simu_file__"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def import_own(file: OwnFile) -> ModuleType:
     """
     name = _module_name(file.path)
     module = sys.modules.get(name)
-    if module is not None and getattr(module, "__fl_simu_sha256__", None) == file.sha256:
+    if module is not None and getattr(module, _FILE, None) == file:
         return module
     sys.modules.pop(name, None)
     importlib.invalidate_caches()
@@ -66,6 +68,11 @@ def import_own(file: OwnFile) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:
         raise UserError(f"{file.path}{_place(error, file.path)}: {_told(error)}") from error
+
+
+def imported_file(thing: Any) -> Optional[OwnFile]:
+    """The file that a class or function came from, as it was when it was imported; None for those of modules."""
+    return getattr(sys.modules.get(thing.__module__), _FILE, None)
 
 
 def file_of(module_name: str) -> Optional[Path]:
@@ -96,7 +103,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         file = read_own(Path(str(file_of(module.__name__))))
-        module.__dict__["__fl_simu_sha256__"] = file.sha256
+        module.__dict__[_FILE] = file
         exec(compile(file.text, str(file.path), "exec", dont_inherit=True), module.__dict__)
 
 

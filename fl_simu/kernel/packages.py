@@ -47,6 +47,7 @@ PACKAGES = (
     Package("click", ("click>=7.1,<8",), ("click>=7.1",)),
     Package("pydantic", ("pydantic>=2.5,<3",), ("pydantic>=2.5,<3",)),
     Package("tomli", ("tomli>=2",), ("tomli>=2",) if sys.version_info < (3, 11) else ()),
+    Package("importlib_metadata", ("importlib_metadata>=4.6",), ()),
     _both("tomli-w", "tomli_w"),
     _both("tqdm"),
     _both("pooch>=1.8"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
 from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
 from fl_simu.results.files import PathLike
@@ -24,6 +25,20 @@ HATCHES = {"full": "", "base": "", "none": "///"}
 
 # Name, marker, and the delay of each upload [s].
 Layer = Tuple[str, str, Any]
+
+# What one run has a number of for each round, and how an axis calls it.
+LABELS = {
+    "round": "round",
+    "time_s": "virtual time [s]",
+    "accuracy": "test accuracy",
+    "loss": "test loss",
+    "uplink_bits": "sent over the uplink, all UEs [bit]",
+    "downlink_bits": "sent over the downlink [bit]",
+    "full": "uploads accepted in full",
+    "base": "uploads of which the base layer was accepted",
+    "rejected": "uploads rejected",
+    "wall_time_s": "time on the wall clock [s]",
+}
 
 MAX_UPLOADS_TOGETHER = 400
 MAX_UPLOADS_DRAWN = 1500
@@ -86,6 +101,32 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
         left.set_ylim(max(0.0, low - margin), min(100.0, high + margin))
     else:
         _say_empty(left, right)
+    return figure
+
+
+def column_figure(rows: Sequence[Mapping[str, float]], y: str, over: str, title: str) -> "Figure":
+    """Draw one column of a run's rows, one a round, over another; bits are added up from round to round.
+
+    Args:
+        rows: in order, each with the keys of `LABELS`.
+        y, over: the columns.
+        title: stands above the figure.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    for name in (y, over):
+        if name not in LABELS:
+            raise UserError(f"column {shown(name)} is not known: {nearest(name, LABELS)}")
+    columns = {}
+    for name in (over, y):
+        column = np.array([row[name] for row in rows], dtype=float)
+        columns[name] = column.cumsum() if name.endswith("_bits") else column
+    figure = new_figure(title)
+    axes = figure.subplots()
+    axes.plot(columns[over], columns[y], color=COLOURS["full"], marker="o" if len(rows) <= 60 else "")
+    axes.set(xlabel=LABELS[over], ylabel=LABELS[y])
+    axes.grid(True, alpha=0.3)
     return figure
 
 

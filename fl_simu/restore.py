@@ -21,7 +21,7 @@ from fl_simu.ue.training import Key
 from fl_simu.uplink.link import Upload
 
 # What tensors belong to, beside the model, in a checkpoint's names: a word and a number.
-WORDS = ("reference", "received", "optimizer", "trained", "fetched", "sent", "error", "accepted")
+WORDS = ("reference", "received", "optimizer", "trained", "fetched", "sent", "error", "accepted", "server")
 Groups = Mapping[str, Mapping[int, Params]]
 
 
@@ -63,7 +63,7 @@ class Restored:
         )
         coordinator.clock.restore(one.now_s, one.events)
         coordinator.version, coordinator.state, coordinator.model = self.round, one.state, self.model
-        coordinator.wall_s = one.wall_s
+        coordinator.wall_s, coordinator.server = one.wall_s, groups["server"].get(0, {})
         flight.downloads, flight.uploads, flight.refusals = one.downloads, one.uploads, one.refusals
         flight.memories, flight.losses = one.memories, one.losses
         flight.references = dict(groups["reference"])
@@ -132,7 +132,7 @@ def _groups(arrays: Arrays, same: Mapping[str, str], ues: Mapping[int, int]) -> 
         word, _, rest = name.partition("/")
         number, _, own = ("0", "", rest) if word == "model" else rest.partition("/")
         known = word in found and number.isdigit() and 0 < len(number) < 10 and own != "" and stored in tensors
-        _require(known and (word in ("model", "reference") or int(number) in ues), f"{name[:60]}")
+        _require(known and (word in ("model", "reference", "server") or int(number) in ues), f"{name[:60]}")
         found[word].setdefault(int(number), {})[own] = tensors[stored]
     return found
 
@@ -201,6 +201,7 @@ def _check_upload(ue: int, upload: Upload, found: Restored, coordinator: Coordin
 def _check_models(found: Restored, coordinator: Coordinator, heard: AbstractSet[int]) -> None:
     one, groups, flight, model = found.standing, found.groups, coordinator.in_flight, coordinator.model
     require_alike(found.model, model, "the model")
+    require_alike(groups["server"].get(0, {}), coordinator.setting.server.start(model), "the server's memory")
     floating = {name: tensor for name, tensor in model.items() if tensor.dtype.is_floating_point}
     for word in ("reference", "trained", "fetched", "sent", "accepted", "error"):
         for number, params in groups[word].items():

@@ -1,0 +1,232 @@
+"""fl_simu from Python: run an experiment, go on with one, look at what one left behind.
+
+Nothing is printed and nothing is written unless it is asked for, and the process is left as it was found: torch's
+threads and switches, its random numbers, the environment. (Real PySyft cannot be undone: where backend `syft` runs
+on it, torch stays hooked.)
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+
+from fl_simu import config, runs
+from fl_simu.assemble import Plan, assemble, load_data, plan
+from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
+from fl_simu.progress import progress as progress_of
+from fl_simu.results.checkpoints import read_tensors
+from fl_simu.results.files import refuse_links
+from fl_simu.results.records import RoundRecord, Summary
+from fl_simu.runs import RunFolder, summary_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+PathLike = Union[str, Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run came to.
+
+    Args:
+        config: the experiment as TOML has it, complete.
+        records: one a round.
+        summary: what they come to; see docs/run-folder.md.
+        model: the final global model, a state_dict.
+        folder: where it all lies; None of a run that was not written.
+    """
+
+    config: Mapping[str, Any]
+    records: Sequence[RoundRecord]
+    summary: Summary
+    model: Params
+    folder: Optional[Path] = None
+    _planned: Optional[Plan] = field(default=None, repr=False)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment. Of a run that was loaded, files that its config names are imported now."""
+        return self._planned.experiment if self._planned else Experiment.parse(self.config, self.folder)
+
+    def frame(self) -> "DataFrame":
+        """The records as a pandas DataFrame, a row a round.
+
+        Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of the
+        round [bit], full, base and rejected (numbers of uploads), wall_time_s.
+        """
+        import pandas
+
+        return pandas.DataFrame([_row(record) for record in self.records]).set_index("round", drop=False)
+
+    def plot(self, y: str = "accuracy", over: str = "round") -> "Figure":
+        """A matplotlib figure of one column of `frame` over another.
+
+        Args:
+            y: the column that is drawn.
+            over: the column on the x axis. Bits are added up from round to round.
+
+        Raises:
+            UserError: there is no such column.
+        """
+        from fl_simu.results.plots import column_figure
+
+        rows = [_row(record) for record in self.records]
+        return column_figure(rows, y, over, self.summary.name)
+
+    def save(self, folder: PathLike) -> "Run":
+        """Write the run to a folder, as the command line does: config, records, model, summary, figures.
+
+        Raises:
+            UserError: the folder is not empty, or cannot be written to; or the config names something that no file
+                or module holds.
+        """
+        if self._planned is None:
+            raise UserError(f"save({str(folder)!r}) is not allowed: this run lies in {self.folder} already")
+        place = runs.new_folder(self.experiment, Path(folder))
+        runs.write_down(self._planned.experiment, place, self.records, self.model, self.summary)
+        return load(folder)
+
+
+class _Records(Observer):
+    def __init__(self) -> None:
+        self.records: List[RoundRecord] = []
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.records.append(record)
+
+
+def run(
+    experiment: Experiment,
+    folder: Optional[PathLike] = None,
+    observers: Sequence[Observer] = (),
+    data_dir: Optional[PathLike] = None,
+    progress: bool = False,
+) -> Run:
+    """Run an experiment from its first round to its last.
+
+    Args:
+        experiment: what to run.
+        folder: where records, checkpoints, model, summary and figures go, as of the command line; nothing is
+            written if None.
+        observers: told of each round; one may end the run by `coordinator.stop()`.
+        data_dir: folder to search for data sets first.
+        progress: whether a bar (on a terminal) or a line a round is printed.
+
+    Raises:
+        UserError: a value that is not allowed, parts that do not fit each other, data that are not here, or a folder
+            that cannot be written to; one line.
+
+    >>> import fl_simu as fl
+    >>> mine = fl.Experiment(rounds=2, ues=3, data="digits", model="logistic_regression", backend="torch")
+    >>> [record.round for record in fl.run(mine).records]
+    [1, 2]
+    """
+    with process_kept():
+        planned = plan(experiment)
+        dataset = load_data(planned, Path(data_dir) if data_dir else None)
+        watchers = [*observers, *_shown(planned, progress)]
+        if folder is not None:
+            runs.begin(planned, dataset, runs.new_folder(planned.experiment, Path(folder)), watchers)
+            return load(folder)
+        collector = _Records()
+        try:
+            coordinator = assemble(planned, dataset, [collector, *watchers])
+            coordinator.run()
+        finally:
+            planned.backend.close()
+        summary = summary_of(planned, dataset, collector.records, coordinator)
+        plain = planned.experiment.to_plain(nameless=True)
+        return Run(plain, collector.records, summary, coordinator.model, None, planned)
+
+
+def resume(
+    folder: PathLike,
+    rounds: Optional[int] = None,
+    observers: Sequence[Observer] = (),
+    data_dir: Optional[PathLike] = None,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Run:
+    """Go on with the run in a folder, after the last round that was finished.
+
+    Args:
+        folder: of a run that was stopped or has ended.
+        rounds: how many it shall have in all; as many as planned if None.
+        observers, data_dir, progress: as for `run`.
+        say: is told from where the run goes on.
+
+    Raises:
+        UserError: the folder holds no run, or one of another experiment, fl_simu, torch or data.
+    """
+    with process_kept():
+        place = RunFolder(Path(folder))
+        stored = runs.read_stored(place)
+        planned = runs.plan_resumed(place, stored if rounds is None else stored.with_(rounds=rounds), stored)
+        dataset = load_data(planned, Path(data_dir) if data_dir else None)
+        runs.go_on(planned, dataset, place, [*observers, *_shown(planned, progress)], say=say)
+    return load(folder)
+
+
+def load(folder: PathLike) -> Run:
+    """What a run left in a folder. Nothing that its config names is imported.
+
+    Raises:
+        UserError: the folder holds no run that has ended, or a file in it is damaged.
+    """
+    place = RunFolder(Path(folder))
+    refuse_links(place.path)
+    summary = Summary.read(place.summary)
+    return Run(
+        config.read(place.config), place.log.read(), summary, from_arrays(read_tensors(place.model)), place.path
+    )
+
+
+@contextlib.contextmanager
+def process_kept() -> Iterator[None]:
+    """Put torch's threads, switches and random numbers, and the environment, back to what they were."""
+    threads, environment, random = torch.get_num_threads(), dict(os.environ), torch.get_rng_state()
+    switches = [(part, name, getattr(part, name)) for part, name in _switches() if hasattr(part, name)]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(random)
+        for part, name, value in switches:
+            setattr(part, name, value)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+
+
+def _switches() -> Tuple[Tuple[Any, str], ...]:
+    cudnn, cuda = torch.backends.cudnn, getattr(torch.backends, "cuda", None)
+    matmul = getattr(cuda, "matmul", None)
+    return ((cudnn, "allow_tf32"), (cudnn, "deterministic"), (cudnn, "benchmark"), (matmul, "allow_tf32"))
+
+
+def _shown(planned: Plan, progress: bool) -> List[Observer]:
+    return [progress_of(planned.experiment.rounds, planned.experiment.drawn, print)] if progress else []
+
+
+def _row(record: RoundRecord) -> Dict[str, Any]:
+    accepted = [outcome.accepted for outcome in record.ues]
+    return {
+        "round": record.round,
+        "time_s": record.time_s,
+        "accuracy": record.accuracy,
+        "loss": record.loss,
+        "uplink_bits": record.uplink_bits,
+        "downlink_bits": record.downlink_bits,
+        "full": accepted.count("full"),
+        "base": accepted.count("base"),
+        "rejected": accepted.count("none"),
+        "wall_time_s": record.wall_time_s,
+    }

@@ -1,0 +1,8 @@
+"""Server optimisers: how the BS moves the global model towards what the accepted uploads were combined to."""
+
+from typing import Dict, Type
+
+from fl_simu.station.server.base import Replace, ServerOptimizer
+from fl_simu.station.server.fedavgm import FedAvgM
+
+SERVERS: Dict[str, Type[ServerOptimizer]] = {"replace": Replace, "fedavgm": FedAvgM}

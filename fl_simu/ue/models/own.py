@@ -1,0 +1,72 @@
+"""Modules of one's own: any callable that makes an `nn.Module` is a model."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from torch import nn
+
+from fl_simu.kernel.errors import BadField, UserError, nearest, require
+from fl_simu.parts import Adapted
+from fl_simu.ue.models.base import Model, Shape
+
+# What a callable is given of the data where it has parameters of these names that nobody else has set.
+FROM_DATA = ("shape", "classes")
+
+
+@dataclass(frozen=True)
+class OwnModel(Adapted, Model):
+    """A module that somebody's callable makes; its outputs are logits, of shape (N, classes).
+
+    For another loss, subclass `fl_simu.ue.models.base.Model`.
+
+    Args:
+        make: makes the module. It is given the image shape (C, H, W) as `shape` and the number of classes as
+            `classes` where it has such parameters and they are not among the options.
+        options: its arguments, by name.
+    """
+
+    make: Callable[..., nn.Module]
+    options: Tuple[Tuple[str, Any], ...] = ()
+
+    @property
+    def origin(self) -> Any:
+        return self.make
+
+    def arguments(self) -> Dict[str, Any]:
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.options}
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        given = dict(self.options)
+        known = {"shape": shape, "classes": classes}
+        given.update({name: known[name] for name in FROM_DATA if name in _parameters(self.make) and name not in given})
+        module = self.make(**given)
+        if not isinstance(module, nn.Module):
+            raise UserError(f"model = {self.make.__qualname__} is not allowed: it makes no torch.nn.Module")
+        return module
+
+
+def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnModel]:
+    """The model that a callable makes with these arguments; None where it is no callable.
+
+    Raises:
+        UserError: it has no such arguments, or it is a module already.
+    """
+    if isinstance(found, nn.Module):
+        raise BadField("model", type(found).__name__, "the class or a function that makes the module, not a module")
+    if not callable(found) or not hasattr(found, "__qualname__"):
+        return None
+    parameters = _parameters(found)
+    anything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for name in arguments:
+        if name not in parameters and not anything:
+            raise UserError(f"model.{name} is no known key: {nearest(name, parameters)}")
+    for name, one in parameters.items():
+        needed = one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        require(not needed or name in arguments or name in FROM_DATA, f"model.{name}", None, "it is missing")
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    return OwnModel(found, tuple(options.items()))
+
+
+def _parameters(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(make).parameters

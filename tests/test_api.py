@@ -1,0 +1,179 @@
+"""fl_simu from Python: what a notebook sees."""
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import fl_simu as fl
+from fl_simu.cli import main
+from fl_simu.kernel.parameters import sha256
+
+SMALL = {
+    "rounds": 3,
+    "ues": 4,
+    "seed": 3,
+    "backend": "torch",
+    "data": {"name": "digits", "train_samples": 200, "test_samples": 60},
+    "model": {"name": "mlp", "hidden": [8]},
+    "codec": {"name": "affine", "base_bits": 2, "enhancement_bits": [2]},
+    "channel": {"name": "normal", "mean_mbps": 2.0, "std_mbps": 1.0},
+}
+
+
+class Net(nn.Module):
+    def __init__(self, shape, classes, width=5):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), width), nn.Linear(width, classes))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class StopAfter(fl.Observer):
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+    def aggregated(self, record, coordinator):
+        if record.round == self.rounds:
+            coordinator.stop()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The small experiment as the command line runs it."""
+    folder = tmp_path_factory.mktemp("api")
+    (folder / "small.toml").write_text(fl.Experiment.parse(SMALL).to_toml())
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def lines(folder):
+    found = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in one.items() if key != "wall_time_s"} for one in found]
+
+
+def test_a_run_without_a_folder_is_that_of_the_command_line_and_changes_nothing(written, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    threads, environment = torch.get_num_threads(), dict(os.environ)
+    run = fl.run(fl.Experiment.parse(dict(SMALL, threads=2)))
+    assert (torch.get_num_threads(), dict(os.environ), list(tmp_path.iterdir())) == (threads, environment, [])
+    assert capsys.readouterr() == ("", "")
+    assert torch.equal(torch.rand(3), expected)
+    assert run.summary.model_sha256 == sha256(run.model) == fl.load(written).summary.model_sha256
+
+
+def test_frame_has_a_row_a_round(written):
+    pandas = pytest.importorskip("pandas")
+    frame = fl.load(written).frame()
+    rows = lines(written)
+    assert isinstance(frame, pandas.DataFrame) and list(frame["round"]) == [1, 2, 3]
+    assert list(frame["accuracy"]) == [row["accuracy"] for row in rows]
+    assert list(frame["full"]) == [sum(ue["accepted"] == "full" for ue in row["ues"]) for row in rows]
+
+
+def test_plot_draws_a_column_over_another(written):
+    run = fl.load(written)
+    (axes,) = run.plot("loss", over="uplink_bits").axes
+    (line,) = axes.lines
+    bits = np.cumsum([row["uplink_bits"] for row in lines(written)])
+    assert line.get_xdata().tolist() == bits.tolist()
+    assert line.get_ydata().tolist() == [row["loss"] for row in lines(written)]
+    with pytest.raises(fl.UserError, match="column 'acuracy' is not known: did you mean 'accuracy'"):
+        run.plot("acuracy")
+
+
+def test_what_is_saved_is_what_the_command_line_writes(written, tmp_path):
+    saved = fl.run(fl.Experiment.parse(SMALL)).save(tmp_path / "saved")
+    assert lines(tmp_path / "saved") == lines(written)
+    assert (tmp_path / "saved" / "config.toml").read_text() == (written / "config.toml").read_text()
+    assert saved.experiment == fl.load(written).experiment
+    with pytest.raises(fl.UserError, match="lies in .*saved already"):
+        saved.save(tmp_path / "again")
+
+
+def test_an_observer_ends_a_run_and_a_resume_goes_on(written, tmp_path):
+    folder = tmp_path / "run"
+    stopped = fl.run(fl.Experiment.parse(SMALL), folder, observers=[StopAfter(1)])
+    assert len(stopped.records) == stopped.summary.rounds == 1
+    whole = fl.resume(folder)
+    assert whole.summary.model_sha256 == fl.load(written).summary.model_sha256
+    assert lines(folder) == lines(written)
+    assert len(fl.resume(folder, rounds=4).records) == 4
+
+
+def test_a_model_of_one_s_own_in_python():
+    """A class and a function that make the same module give the same model."""
+    runs = [fl.run(fl.Experiment.parse(SMALL).with_(model=make)) for make in (Net, lambda shape, classes: Net(shape, classes))]
+    assert runs[0].summary.model_sha256 == runs[1].summary.model_sha256
+    assert [tuple(tensor.shape) for tensor in runs[0].model.values()] == [(5, 784), (5,), (10, 5), (10,)]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(fl.UserError, match="put it into a file or a module"):
+        runs[1].save(os.path.join(folder, "run"))
+
+
+@pytest.mark.parametrize(
+    "model, line",
+    [
+        (Net((1, 28, 28), 10), "model = 'Net' is not allowed: the class or a function that makes the module"),
+        (lambda shape, width: None, "model.width = None is not allowed: it is missing"),
+        (lambda shape: 3, "model = .* is not allowed: it makes no torch.nn.Module"),
+        (5, "model = 5 is not allowed: a part"),
+    ],
+)
+def test_a_model_that_is_none_is_one_line(model, line):
+    with pytest.raises(fl.UserError, match=line):
+        fl.run(fl.Experiment.parse(SMALL).with_(model=model))
+
+
+MINE = """
+from torch import nn
+
+def make(shape, classes, width=4):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, classes))
+"""
+
+
+def test_a_model_of_a_file_is_named_kept_and_known_again(tmp_path, capsys):
+    file, config = tmp_path / "nets.py", tmp_path / "mine.toml"
+    file.write_text(MINE)
+    config.write_text(fl.Experiment.parse(SMALL).to_toml().replace('name = "mlp"', 'name = "nets.py:make"'))
+    run = ["run", str(config), "--set", "model={ name = \"nets.py:make\", width = 6 }", "--out", str(tmp_path / "run")]
+    assert main(run) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].startswith(f"importing {file} (SHA-256 ")
+    (kept,) = (tmp_path / "run" / "own").iterdir()
+    assert kept.read_text() == MINE and kept.name.endswith("-nets.py")
+    assert [tuple(tensor.shape) for tensor in fl.load(tmp_path / "run").model.values()][:1] == [(6, 784)]
+
+    file.write_text(MINE.replace("nn.ReLU", "nn.Tanh"))
+    assert main(["run", "--resume", str(tmp_path / "run"), "--rounds", "4"]) == 2
+    assert "its checkpoint was made with the file nets.py of model" in capsys.readouterr().err
+    file.write_text("raise SystemError('imported')")
+    assert main(["report", str(tmp_path / "run")]) == 0
+
+
+def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names = {"__name__": "examples"}
+    for language, block in blocks:
+        if language == "python":
+            exec(block, names)
+    assert names["run"].summary.rounds == 5 and (tmp_path / "accuracy.png").exists()
+    assert len(fl.load("runs/mine").records) == 5
+
+    (tmp_path / "nets.py").write_text(next(block for _, block in blocks if "def net(" in block).split("\nfl.run(")[0])
+    (tmp_path / "mine.toml").write_text(next(block for language, block in blocks if language == "toml"))
+    shapes = [tuple(one.shape) for one in fl.Experiment.read(tmp_path / "mine.toml").model.build((1, 28, 28), 10).parameters()]
+    assert shapes == [(64, 784), (64,), (10, 64), (10,)]
