@@ -80,7 +80,6 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
     seed = next(SEEDS)
     link = Link(Affine(2, (2,)), CHANNELS[channel], NotesCount(), "update", seed)
     settled = ues if protocol != "buffered" else ues // 10
-    drawn = tuple(range(ues))
     setting = Setting(
         seed=seed,
         rounds=UPLOADS // settled,
@@ -89,10 +88,10 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         protocol=PROTOCOLS[protocol](ues),
         aggregation=Unchanged(),
         evaluate=lambda params: Evaluation(0.0, 0.0),
-        draw=lambda version: drawn,
+        drawn=ues,
         compute_s=lambda ue, version: 1.0,
         works=lambda ue, version: True,
-        samples=dict.fromkeys(drawn, 1),
+        samples=dict.fromkeys(range(ues), 1),
     )
     return Coordinator(setting, Clock(), model, Weightless(link, FixedBits()), observers=[Tally()])
 

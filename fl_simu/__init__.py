@@ -35,6 +35,7 @@ _ROOMS = {
     "optimizers": "fl_simu.ue.optimizers",
     "partitions": "fl_simu.ue.partition",
     "protocols": "fl_simu.station.protocols",
+    "selections": "fl_simu.station.selection",
     "servers": "fl_simu.station.server",
 }
 

@@ -21,7 +21,6 @@ from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.parts import KINDS, told_of
 from fl_simu.setting import Setting
-from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import evaluate
 from fl_simu.ue.datasets import Dataset, ImageSet
 from fl_simu.ue.faults import NoFaults
@@ -149,8 +148,9 @@ def assemble(
         protocol=experiment.protocol,
         aggregation=experiment.aggregation,
         server=experiment.server,
+        selection=experiment.selection,
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        draw=lambda version: draw(experiment.seed, version, experiment.ues, experiment.drawn),
+        drawn=experiment.drawn,
         compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),
         works=lambda ue, version: experiment.faults.works(experiment.seed, ue, version),
         samples=samples,

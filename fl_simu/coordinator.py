@@ -25,6 +25,7 @@ from fl_simu.kernel.messages import (
 from fl_simu.kernel.parameters import Params
 from fl_simu.results.records import RoundRecord
 from fl_simu.setting import Setting
+from fl_simu.station.selection.base import View
 from fl_simu.ue.training import Key
 from fl_simu.uplink.link import Upload
 
@@ -49,6 +50,7 @@ class Coordinator:
         version: number of aggregations behind the model.
         state: the protocol's.
         server: what the server optimiser remembers.
+        selection: what the selection remembers.
         wall_s: what the run has taken so far on the wall clock.
         observers: told of each round, in this order; no part of the checkpoint.
         stopped: whether an observer has ended the run; no part of the checkpoint either.
@@ -61,6 +63,7 @@ class Coordinator:
     version: int = 0
     state: Any = None
     server: Params = field(default_factory=dict)
+    selection: Any = ()
     wall_s: float = 0.0
     observers: Sequence[Observer] = ()
     stopped: bool = False
@@ -73,7 +76,8 @@ class Coordinator:
         """Go on until the last round has ended."""
         if self.state is None:
             self.state, self.server = self.setting.protocol.start(), self.setting.server.start(self.model)
-            self._push(Ready(0.0, 0, *self.setting.draw(0)))
+            self.selection = self.setting.selection.start()
+            self._push(Ready(0.0, 0))
         self._round_began = time.perf_counter()
         while self.version < self.setting.rounds and not self.stopped:
             # 1. Go to the next event.
@@ -105,7 +109,10 @@ class Coordinator:
         self.clock.push(event.time_s, event, priority)
 
     def _receive(self, event: Event) -> Optional[Event]:
-        """When a UE has trained, ask whether it sends; when its first layer has arrived, get its model."""
+        """When there is a new model, select UEs; when a UE has trained, ask whether it sends; when its first layer
+        has arrived, get its model."""
+        if isinstance(event, Ready):
+            return event._replace(ues=self._select(event))
         if not isinstance(event, (UploadStarted, LayerArrived)):
             return event
         ue = event.ue
@@ -121,6 +128,14 @@ class Coordinator:
             if not self.in_flight.receive(ue, params):
                 return UploadRefused(event.time_s, ue, event.version)
         return event
+
+    def _select(self, event: Ready) -> Tuple[int, ...]:
+        """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
+        setting, busy = self.setting, self.in_flight.uploads
+        idle = [ue for ue in setting.samples if ue not in busy]
+        view = View(setting.seed, event.version, event.time_s, setting.samples, idle)
+        self.selection, ues = setting.selection.choose(self.selection, view, max(setting.drawn - len(busy), 0))
+        return ues
 
     def _broadcast(self, ues: Tuple[int, ...]) -> None:
         """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
@@ -158,7 +173,7 @@ class Coordinator:
         flight.settle(settled, now_s)
         flight.losses = (*flight.losses[:1], evaluation.loss)
         self.version += 1
-        self._push(Ready(now_s, self.version, *setting.draw(self.version)))
+        self._push(Ready(now_s, self.version))
         measures = setting.measures(self.model, settled)
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         self.wall_s += wall_s

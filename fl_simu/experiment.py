@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fl_simu.backends.base import BackendSpec
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
+    from fl_simu.station.selection.base import Selection
     from fl_simu.station.server.base import ServerOptimizer
     from fl_simu.ue.compute import Compute
     from fl_simu.ue.datasets import ImageSet
@@ -108,6 +109,7 @@ class Experiment:
     channel: "Channel" = _part("channel", "normal")
     delay: "DelayRule" = _part("delay", "integrated")
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
+    selection: "Selection" = _part("selection", "random")
     protocol: "Protocol" = _part("protocol", "wait_for_all")
     aggregation: "Aggregation" = _part("aggregation", "mean")
     server: "ServerOptimizer" = _part("server", "replace")

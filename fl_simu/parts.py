@@ -210,6 +210,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("channel", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.channels:CHANNELS"),
         Kind("delay", "fl_simu.uplink.delays:DelayRule", "fl_simu.uplink.delays:DELAYS"),
         Kind("downlink", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.downlink:DOWNLINKS"),
+        Kind("selection", "fl_simu.station.selection.base:Selection", "fl_simu.station.selection:SELECTIONS"),
         Kind("protocol", "fl_simu.station.protocols.base:Protocol", "fl_simu.station.protocols:PROTOCOLS"),
         Kind(
             "aggregation",

@@ -64,6 +64,7 @@ class Restored:
         coordinator.clock.restore(one.now_s, one.events)
         coordinator.version, coordinator.state, coordinator.model = self.round, one.state, self.model
         coordinator.wall_s, coordinator.server = one.wall_s, groups["server"].get(0, {})
+        coordinator.selection = one.selection
         flight.downloads, flight.uploads, flight.refusals = one.downloads, one.uploads, one.refusals
         flight.memories, flight.losses = one.memories, one.losses
         flight.references = dict(groups["reference"])
@@ -94,7 +95,7 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
         ValueError: the checkpoint holds what that coordinator cannot have come to; in a few words.
     """
     setting = coordinator.setting
-    standing = from_plain(checkpoint.plain, CLASSES + setting.protocol.state_classes)
+    standing = from_plain(checkpoint.plain, CLASSES + setting.protocol.state_classes + setting.selection.state_classes)
     _require(isinstance(standing, Snapshot), "where the run stands")
     _require(standing.names == tuple(coordinator.model), "the names of the model's tensors")
     groups = _groups(checkpoint.arrays, standing.same, setting.samples)
@@ -156,8 +157,9 @@ def _check_clock(found: Restored, setting: Setting) -> None:
         _require(known, "the UE of an event")
     ready = [event for _, _, _, event in one.events if isinstance(event, Ready)]
     # Where two aggregations fall on one moment, both of their models are ready.
-    right = [Ready(one.now_s, event.version, *setting.draw(event.version)) for event in ready]
+    right = [Ready(one.now_s, event.version) for event in ready]
     _require(ready == right and bool(ready) and ready[-1].version == round, "the next round")
+    _require(type(one.selection) is type(setting.selection.start()), "what the selection remembers")
     state, under_way = one.state, {ue: upload.version for ue, upload in one.uploads.items()}
     _require(type(state) is type(setting.protocol.start()), "the protocol's state")
     _require(setting.protocol.settled(state, round, len(setting.samples), under_way), "the protocol's state")

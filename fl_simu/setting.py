@@ -8,6 +8,8 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols.base import Protocol
+from fl_simu.station.selection.base import Selection
+from fl_simu.station.selection.draws import RandomDraw
 from fl_simu.station.server.base import Replace, ServerOptimizer
 from fl_simu.uplink.link import Link
 
@@ -19,9 +21,9 @@ class Setting:
     Args:
         seed: of every draw.
         rounds: number of aggregations.
-        backend, link, protocol, aggregation, server: one part each.
+        backend, link, protocol, aggregation, server, selection: one part each.
         evaluate: accuracy and loss of a global model.
-        draw: the UEs drawn for the round that starts from a version, and all others; see `station.draw`.
+        drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
         compute_s: virtual time that a UE trains, of (ue, version).
         works: whether a UE takes part in the round that it was drawn for, of (ue, version).
         samples: number of samples of each UE.
@@ -36,9 +38,10 @@ class Setting:
     protocol: Protocol
     aggregation: Aggregation
     evaluate: Callable[[Params], Evaluation]
-    draw: Callable[[int], Tuple[Tuple[int, ...], Tuple[int, ...]]]
+    drawn: int
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
     server: ServerOptimizer = Replace()
+    selection: Selection = RandomDraw()
     measures: Callable[[Params, Iterable[int]], Optional[Mapping[str, Any]]] = lambda params, settled: None

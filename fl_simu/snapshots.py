@@ -22,7 +22,7 @@ class Snapshot(NamedTuple):
 
     Args:
         now_s, events: of the clock.
-        state: the protocol's.
+        state, selection: what protocol and selection remember.
         downloads, uploads, refusals, memories, losses: as in `InFlight`.
         accepted: likewise, without the models.
         wall_s: as in `Coordinator`.
@@ -35,6 +35,7 @@ class Snapshot(NamedTuple):
     now_s: float
     events: List[Tuple[float, int, int, Event]]
     state: Any
+    selection: Any
     downloads: Dict[int, Upload]
     uploads: Dict[int, Upload]
     refusals: Dict[int, str]
@@ -92,6 +93,7 @@ def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str =
         coordinator.clock.now_s,
         coordinator.clock.pending(),
         coordinator.state,
+        coordinator.selection,
         flight.downloads,
         flight.uploads,
         flight.refusals,

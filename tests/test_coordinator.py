@@ -131,7 +131,7 @@ def coordinator(
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
-        draw=lambda version: (tuple(range(len(rates_mbps))), ()),
+        drawn=len(rates_mbps),
         compute_s=compute_s,
         works=lambda ue, version: (ue, version) not in broken_off,
         samples=dict.fromkeys(range(len(rates_mbps)), 1),

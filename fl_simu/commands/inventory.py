@@ -18,6 +18,7 @@ PLURALS = {
     "channels": "channel",
     "delays": "delay",
     "downlinks": "downlink",
+    "selections": "selection",
     "protocols": "protocol",
     "aggregations": "aggregation",
     "servers": "server",

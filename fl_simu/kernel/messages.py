@@ -20,14 +20,13 @@ class Ready(NamedTuple):
     Args:
         time_s: virtual time.
         version: number of aggregations behind that model; 0 is the initial one.
-        ues: the UEs drawn for the next round, in the order in which they were drawn.
-        others: all other UEs, in the order in which they would be drawn after them.
+        ues: the UEs that are to be handed it, idle ones, in the order in which they were selected. They are selected
+            when the event happens, not when it is foreseen.
     """
 
     time_s: float
     version: int
-    ues: Tuple[int, ...]
-    others: Tuple[int, ...] = ()
+    ues: Tuple[int, ...] = ()
 
 
 class UploadStarted(NamedTuple):

@@ -17,9 +17,10 @@ from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
 from fl_simu.kernel.randomness import briefly
 from fl_simu.setting import Setting
 from fl_simu.station.aggregation.means import Mean
-from fl_simu.station.draw import draw
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import Buffered, FirstK
+from fl_simu.station.selection import RandomDraw
+from fl_simu.station.selection.base import View
 from fl_simu.uplink.bits import FixedBits
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.float32 import Float32
@@ -92,7 +93,7 @@ def participation(protocol, ues, drawn, rounds, rates):
         protocol=protocol,
         aggregation=Mean(),
         evaluate=lambda params: Evaluation(0.0, 0.0),
-        draw=lambda version: draw(1, version, ues, drawn),
+        drawn=drawn,
         compute_s=lambda ue, version: 0.0,
         works=lambda ue, version: True,
         samples=dict.fromkeys(range(ues), 1),
@@ -125,17 +126,24 @@ def test_of_uploads_that_arrive_at_once_none_is_preferred(protocol):
 
 
 def test_a_buffered_bs_shares_the_work_alike_among_idle_ues():
-    """5,000 aggregations of 100 UEs, 10 at work; without models, which the protocol never sees."""
+    """5,000 aggregations of 100 UEs, 10 at work; without models, which neither protocol nor selection sees."""
     protocol, clock, delays_s = Buffered(4), Clock(), np.random.default_rng(1).exponential
-    state, version, handed = protocol.start(), 0, Counter()
-    clock.push(0.0, Ready(0.0, 0, *draw(1, 0, 100, 10)))
+    state, version, busy, handed = protocol.start(), 0, set(), Counter()
+    clock.push(0.0, Ready(0.0, 0))
     while version < 5000:
-        state, actions = protocol.on(state, clock.pop())
+        event = clock.pop()
+        if isinstance(event, Ready):
+            idle = [ue for ue in range(100) if ue not in busy]
+            view = View(1, event.version, clock.now_s, dict.fromkeys(range(100), 1), idle)
+            event = event._replace(ues=RandomDraw().choose((), view, 10 - len(busy))[1])
+        state, actions = protocol.on(state, event)
         for action in actions:
             if isinstance(action, Aggregate):
                 version += 1
-                clock.push(clock.now_s, Ready(clock.now_s, version, *draw(1, version, 100, 10)))
+                busy -= set(action.layers())
+                clock.push(clock.now_s, Ready(clock.now_s, version))
                 continue
+            busy |= set(action.ues)
             for ue in action.ues:
                 handed[ue // 10] += 1
                 arrival_s = clock.now_s + delays_s()

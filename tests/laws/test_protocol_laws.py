@@ -56,10 +56,11 @@ def play(protocol, world):
         each (UE, version) the time at which it was handed the model.
     """
     clock, state, rounds, in_flight, handed_s = Clock(), protocol.start(), [], {}, {}
-    everyone = tuple(range(len(world)))
-    clock.push(0.0, Ready(0.0, 0, everyone))
+    clock.push(0.0, Ready(0.0, 0))
     while len(clock) and len(rounds) < ROUNDS:
         event = clock.pop()
+        if isinstance(event, Ready):
+            event = event._replace(ues=tuple(ue for ue in range(len(world)) if ue not in in_flight))
         again = protocol.on(state, event)
         state, actions = protocol.on(state, event)
         assert again == (state, actions), "the same state and event must give the same answer"
@@ -79,7 +80,7 @@ def play(protocol, world):
                 rounds.append((dict(in_flight), action, clock.now_s))
                 for ue in action.layers():
                     del in_flight[ue]
-                clock.push(clock.now_s, Ready(clock.now_s, len(rounds), everyone))
+                clock.push(clock.now_s, Ready(clock.now_s, len(rounds)))
     return rounds, handed_s
 
 

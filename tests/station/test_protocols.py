@@ -111,44 +111,42 @@ TABLES = {
             (started(1.0, 0), []),
             (arrived(2.0, 0, 0, layers=1), []),
             (arrived(3.0, 1, 0, layers=1), [Aggregate((Taken(0, 1, 1.0), Taken(1, 1, 1.0)))]),
-            (Ready(3.0, 1, (0, 1, 2)), [Broadcast((0, 1))]),
+            (Ready(3.0, 1, (0, 1)), [Broadcast((0, 1))]),
             (arrived(4.0, 2, 0, layers=1), []),
             (arrived(5.0, 1, 0, layers=1, version=1), [Aggregate((Taken(1, 1, 1.0), Taken(2, 1, OLD)))]),
-            (Ready(5.0, 2, (0, 1, 2)), [Broadcast((1, 2))]),
+            (Ready(5.0, 2, (1, 2)), [Broadcast((1, 2))]),
             (UploadRefused(6.0, 0, 1), []),
             (arrived(7.0, 1, 0, layers=1, version=2), []),
             (arrived(8.0, 2, 0, layers=1, version=2), [Aggregate((Taken(1, 1), Taken(2, 1)), (0,))]),
         ],
     ),
-    "buffered: a free place goes to the idle UE that comes first in the order of the draw": (
+    "buffered: whoever is selected works, also one whose upload was just taken": (
         Buffered(k=1),
         [
-            (Ready(0.0, 0, (3, 0), (2, 4, 1)), [Broadcast((3, 0))]),
+            (Ready(0.0, 0, (3, 0)), [Broadcast((3, 0))]),
             (arrived(1.0, 3, 0, layers=1), [Aggregate((Taken(3, 1),))]),
-            (Ready(1.0, 1, (4, 1), (0, 2, 3)), [Broadcast((4,))]),
+            (Ready(1.0, 1, (4,)), [Broadcast((4,))]),
             (arrived(2.0, 4, 0, layers=1, version=1), [Aggregate((Taken(4, 1),))]),
-            # Of the drawn ones 0 works, and 4, whose upload was just taken, is as idle as any.
-            (Ready(2.0, 2, (0, 4), (2, 3, 1)), [Broadcast((4,))]),
+            (Ready(2.0, 2, (4,)), [Broadcast((4,))]),
             (arrived(3.0, 0, 0, layers=1), [Aggregate((Taken(0, 1, 3**-0.5),))]),
-            # Nobody who was drawn is idle: the others come next.
-            (Ready(3.0, 3, (4,), (2, 0, 3, 1)), [Broadcast((2,))]),
+            (Ready(3.0, 3, (2,)), [Broadcast((2,))]),
         ],
     ),
-    "buffered: of two aggregations at one moment the newer model is handed out, to all who are idle": (
+    "buffered: of two aggregations at one moment the newer model is handed out, to all who are selected": (
         Buffered(k=1),
         [
-            (Ready(0.0, 0, (2, 0), (1,)), [Broadcast((2, 0))]),
+            (Ready(0.0, 0, (2, 0)), [Broadcast((2, 0))]),
             (arrived(1.0, 2, 0, layers=1), [Aggregate((Taken(2, 1),))]),
             (arrived(1.0, 0, 0, layers=1), [Aggregate((Taken(0, 1, OLD),))]),
-            (Ready(1.0, 1, (1, 2), (0,)), [Broadcast((1, 2))]),
-            (Ready(1.0, 2, (0, 1), (2,)), []),
+            (Ready(1.0, 1, (1, 2)), [Broadcast((1, 2))]),
+            (Ready(1.0, 2, ()), []),
             (arrived(2.0, 1, 0, layers=1, version=2), [Aggregate((Taken(1, 1),))]),
         ],
     ),
-    "rounds: the draw decides who comes first, and nothing else": (
+    "rounds: the selection decides who comes first, and nothing else": (
         WaitForAll(),
         [
-            (Ready(0.0, 0, (4, 2), (3, 0, 1)), [Broadcast((4, 2))]),
+            (Ready(0.0, 0, (4, 2)), [Broadcast((4, 2))]),
             (arrived(1.0, 4, 0, layers=1), []),
             (UploadRefused(2.0, 2, 0), [Aggregate((Taken(4, 1),), (2,))]),
         ],

@@ -1,7 +1,6 @@
 """The asynchronous protocol: no rounds, a buffer."""
 
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
 
 from fl_simu.kernel.limits import MOST_UES, require_count, require_factor
@@ -22,14 +21,12 @@ class Buffer(NamedTuple):
 
     Args:
         version: version of the global model; -1 before the first.
-        concurrency: how many UEs work at a time.
         busy: for each UE that works or whose upload waits in the buffer, the version that it started from.
         full: UEs whose complete uploads wait in the buffer, with their number of layers.
         refused: UEs whose uploads were refused since the last aggregation.
     """
 
     version: int
-    concurrency: int
     busy: Dict[int, int]
     full: Dict[int, int]
     refused: Tuple[int, ...]
@@ -40,8 +37,8 @@ class Buffered(Protocol):
     r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
 
     As many UEs as are drawn at first work at a time. When the buffer is emptied, each place that is free goes to a
-    UE that is idle then, drawn uniformly; a slow one is idle less often, and so takes part less often. An update
-    that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+    UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less often.
+    An update that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
 
     Args:
         k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.
@@ -60,11 +57,10 @@ class Buffered(Protocol):
         require_factor("staleness_power", self.staleness_power, or_zero=True)
 
     def start(self) -> Buffer:
-        return Buffer(-1, 0, {}, {}, ())
+        return Buffer(-1, {}, {}, ())
 
     def settled(self, state: Buffer, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
-        empty = Buffer(round, state.concurrency, dict(under_way), {}, ())
-        return state == empty and len(under_way) <= state.concurrency <= ues
+        return state == Buffer(round, dict(under_way), {}, ())
 
     def on(self, state: Buffer, event: Event) -> Tuple[Buffer, Actions]:
         if isinstance(event, Ready):
@@ -78,7 +74,7 @@ class Buffered(Protocol):
             full = {**full, event.ue: event.layers}
         else:
             return state, ()
-        state = Buffer(state.version, state.concurrency, state.busy, full, refused)
+        state = Buffer(state.version, state.busy, full, refused)
         at_work = len(state.busy) - len(full) - len(refused)
         return (state, ()) if len(full) < self.k and at_work else self._emptied(state)
 
@@ -86,7 +82,7 @@ class Buffered(Protocol):
         action = Aggregate(self._taken(state), state.refused)
         settled = action.layers()
         left = {ue: version for ue, version in state.busy.items() if ue not in settled}
-        return Buffer(state.version + 1, state.concurrency, left, {}, ()), (action,)
+        return Buffer(state.version + 1, left, {}, ()), (action,)
 
     def _taken(self, state: Buffer) -> Tuple[Taken, ...]:
         ages = {ue: state.version - state.busy[ue] for ue in sorted(state.full)}
@@ -95,10 +91,7 @@ class Buffered(Protocol):
     @staticmethod
     def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:
         # Two aggregations may fall on one moment: what is handed out is the newer model then.
-        version, concurrency = max(state.version, event.version), state.concurrency or len(event.ues)
-        # The draw orders all UEs, so that each free place goes to one of the idle UEs with equal chances.
-        in_turn = (ue for ue in chain(event.ues, event.others) if ue not in state.busy)
-        idle = tuple(islice(in_turn, concurrency - len(state.busy)))
-        busy = {**state.busy, **dict.fromkeys(idle, version)}
-        state = Buffer(version, concurrency, busy, state.full, state.refused)
-        return state, (Broadcast(idle),) if idle else ()
+        version = max(state.version, event.version)
+        busy = {**state.busy, **dict.fromkeys(event.ues, version)}
+        state = Buffer(version, busy, state.full, state.refused)
+        return state, (Broadcast(event.ues),) if event.ues else ()

@@ -1,0 +1,9 @@
+"""Client selection: which UEs are handed the global model."""
+
+from typing import Dict, Type
+
+from fl_simu.station.selection.base import Selection
+from fl_simu.station.selection.draws import RandomDraw
+from fl_simu.station.selection.turns import RoundRobin
+
+SELECTIONS: Dict[str, Type[Selection]] = {"random": RandomDraw, "round_robin": RoundRobin}

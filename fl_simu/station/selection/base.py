@@ -1,0 +1,51 @@
+"""The contract of client selection."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Mapping, NamedTuple, Sequence, Tuple
+
+
+class View(NamedTuple):
+    """What the BS knows when it selects.
+
+    Fields:
+        seed: of the experiment, for keyed draws.
+        version: number of aggregations behind the global model that is to be handed out.
+        now_s: virtual time [s].
+        samples: number of samples of each UE.
+        idle: UEs that neither train nor send, ascending.
+    """
+
+    seed: int
+    version: int
+    now_s: float
+    samples: Mapping[int, int]
+    idle: Sequence[int]
+
+
+class Selection(ABC):
+    """The BS's rule for who takes part: a frozen dataclass whose state goes in and comes out.
+
+    Class attributes:
+        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
+    """
+
+    state_classes: ClassVar[Tuple[type, ...]] = ()
+
+    def start(self) -> Any:
+        """The state before the first choice: plain data."""
+        return ()
+
+    @abstractmethod
+    def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
+        """Whom to hand the model now.
+
+        Args:
+            state: what it remembers; not changed.
+            view: what the BS knows.
+            free: how many may be chosen, at least 0: all that a round draws, or under an asynchronous protocol the
+                places that are free.
+
+        Returns:
+            The new state, and at most `free` of the idle UEs, in the order in which they are chosen: of uploads that
+            arrive at the same moment, that of the first one counts as first.
+        """
