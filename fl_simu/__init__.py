@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from fl_simu.coordinator import Observer
     from fl_simu.experiment import Experiment, Training
     from fl_simu.kernel.errors import UserError
+    from fl_simu.sweeping import Sweep, sweep
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "Observer", "Run", "Training", "UserError", "load", "resume", "run"]
+__all__ = ["Experiment", "Observer", "Run", "Sweep", "Training", "UserError", "load", "resume", "run", "sweep"]
 
 # Where each public name lives; and the module of each kind of part.
 _NAMES = {
     **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
     **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),
+    **dict.fromkeys(("Sweep", "sweep"), "fl_simu.sweeping"),
     "Observer": "fl_simu.coordinator",
     "UserError": "fl_simu.kernel.errors",
 }

@@ -22,7 +22,7 @@ from fl_simu.kernel.randomness import stream
 from fl_simu.parts import KINDS, told_of
 from fl_simu.setting import Setting
 from fl_simu.station.evaluation import evaluate
-from fl_simu.ue.datasets import Dataset, ImageSet
+from fl_simu.ue.datasets import Dataset, DataSource
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.models.base import Model
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
@@ -191,7 +191,7 @@ def digest(experiment: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def build_module(model: Model, data: ImageSet) -> nn.Module:
+def build_module(model: Model, data: DataSource) -> nn.Module:
     """The module of a model for a data set.
 
     Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fl_simu.station.selection.base import Selection
     from fl_simu.station.server.base import ServerOptimizer
     from fl_simu.ue.compute import Compute
-    from fl_simu.ue.datasets import ImageSet
+    from fl_simu.ue.datasets import DataSource
     from fl_simu.ue.faults import Faults
     from fl_simu.ue.models.base import Model
     from fl_simu.ue.optimizers import Optimizer
@@ -97,7 +97,7 @@ class Experiment:
     error_feedback: bool = False
     training: Training = Training()
     backend: "BackendSpec" = _part("backend", "auto")
-    data: "ImageSet" = _part("data", "mnist")
+    data: "DataSource" = _part("data", "mnist")
     partition: "Partition" = _part("partition", "iid")
     model: "Model" = _part("model", "mnist_cnn")
     optimizer: "Optimizer" = _part("optimizer", "sgd")

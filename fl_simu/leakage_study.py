@@ -25,6 +25,7 @@ from fl_simu.kernel.randomness import stream, torch_seed
 from fl_simu.parts import KINDS
 from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
+from fl_simu.ue.datasets import DATASETS, ImageSet
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import LocalTraining
 
@@ -85,6 +86,8 @@ class Setting:
 
     def _require_fit(self) -> None:
         """Raise BadField unless method, codec, model and data fit one another."""
+        known = isinstance(self.parts["data"], ImageSet)
+        require(known, "data.name", self.data["name"], "one of " + ", ".join(DATASETS))
         fits = self.parts["method"].batches or self.batch_size == 1
         allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
         require(fits, "batch_size", self.batch_size, allowed)

@@ -13,16 +13,17 @@ This module stands below the rooms that hold the parts: it names them, and impor
 import dataclasses
 import functools
 import importlib
+import inspect
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Type
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
 import pydantic
 from typing_extensions import get_type_hints
 
-from fl_simu.kernel.errors import BadField, UserError, brief, nearest, shown
+from fl_simu.kernel.errors import BadField, UserError, brief, nearest, require, shown
 from fl_simu.kernel.own_files import OwnFile, file_of, import_own, read_own
 
 if sys.version_info >= (3, 10):
@@ -189,6 +190,33 @@ class Adapted:
         raise NotImplementedError
 
 
+def called_with(
+    table: str, found: Any, arguments: Mapping[str, Any], given: Sequence[str] = ()
+) -> Optional[Tuple[Tuple[str, Any], ...]]:
+    """The arguments of a callable that stands in the place of a part, by name; None if it is no function or class.
+
+    Args:
+        table: of the part, for messages.
+        found: what a config names.
+        arguments: what stands beside the name.
+        given: names of parameters that are filled in later.
+
+    Raises:
+        UserError: it has no such parameter, or one is missing.
+    """
+    if not callable(found) or not hasattr(found, "__qualname__"):
+        return None
+    parameters = inspect.signature(found).parameters
+    anything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for name in arguments:
+        if name not in parameters and not anything:
+            raise UserError(f"{table}.{name} is no known key: {nearest(name, parameters)}")
+    for name, one in parameters.items():
+        needed = one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        require(not needed or name in (*arguments, *given), f"{table}.{name}", None, "it is missing")
+    return tuple((name, _tuples(value)) for name, value in arguments.items())
+
+
 def origin(part: Any) -> Any:
     """The class or function that a config names for a part."""
     return part.origin if isinstance(part, Adapted) else type(part)
@@ -198,7 +226,7 @@ KINDS: Mapping[str, Kind] = {
     kind.table: kind
     for kind in (
         Kind("backend", "fl_simu.backends.base:BackendSpec", "fl_simu.backends:BACKENDS"),
-        Kind("data", "fl_simu.ue.datasets:ImageSet", "fl_simu.ue.datasets:DATASETS"),
+        Kind("data", "fl_simu.ue.datasets:DataSource", "fl_simu.ue.own_data:DATA_SOURCES", "fl_simu.ue.own_data:adapt"),
         Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
         Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS", "fl_simu.ue.models.own:adapt"),
         Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),

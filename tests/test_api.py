@@ -177,3 +177,59 @@ def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text(next(block for language, block in blocks if language == "toml"))
     shapes = [tuple(one.shape) for one in fl.Experiment.read(tmp_path / "mine.toml").model.build((1, 28, 28), 10).parameters()]
     assert shapes == [(64, 784), (64,), (10, 64), (10,)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """scikit-learn's digits, scaled as ours are, as somebody's NPZ file."""
+    data, path = fl.datasets.Digits(train_samples=200, test_samples=60).load(), tmp_path_factory.mktemp("d") / "d.npz"
+    arrays = {"x_train": data.train.images, "y_train": data.train.labels}
+    arrays.update(x_test=data.test.images, y_test=data.test.labels)
+    np.savez(str(path), **{name: tensor.numpy() for name, tensor in arrays.items()})
+    return path
+
+
+def test_a_data_set_as_a_file_a_pair_or_a_function_gives_the_model_of_ours(written, exported):
+    with np.load(str(exported)) as held:
+        train, test = [(held["x_" + part], held["y_" + part]) for part in ("train", "test")]
+    listed = [(torch.from_numpy(image), label) for image, label in zip(*train)]
+    for data in ({"name": "npz", "path": str(exported)}, (train, test), (listed, test), lambda: (train, test)):
+        run = fl.run(fl.Experiment.parse(dict(SMALL, model="mlp")).with_(data=data))
+        assert run.summary.model_sha256 == fl.run(fl.Experiment.parse(dict(SMALL, model="mlp"))).summary.model_sha256
+
+
+@pytest.mark.parametrize(
+    "train, line",
+    [
+        ((np.zeros((4, 8)), np.zeros(3, int)), r"images of shape \(4, 8\) for 3 labels"),
+        ((np.zeros((4, 8)), np.full(4, 0.5)), "labels are whole numbers from 0 on"),
+        ((np.zeros((4, 8)), np.arange(4) - 1), "labels are whole numbers from 0 on"),
+        ((np.full((4, 8), np.nan), np.arange(4)), "images hold NaN"),
+        ((np.zeros((4, 9)), np.arange(4)), r"training images are \(1, 1, 9\) and test images \(1, 1, 8\)"),
+        ((np.array(["a"] * 4), np.arange(4)), "no array of numbers"),
+        (5, "a torch data set"),
+    ],
+)
+def test_data_that_are_none_are_one_line(train, line):
+    data = (train, (np.zeros((4, 8)), np.arange(4)))
+    with pytest.raises(fl.UserError, match=line):
+        fl.run(fl.Experiment(data=data, model="mlp", backend="torch", ues=2))
+
+
+def test_a_sweep_is_its_runs_and_goes_on(tmp_path):
+    base = fl.Experiment.parse(dict(SMALL, rounds=1))
+    axes = {"codec.base_bits": [1, 3], "protocol": ["wait_for_all", fl.protocols.Deadline(2.0)]}
+    found = fl.sweep(base, axes, seeds=[3, 4], folder=tmp_path)
+    assert len(found.runs) == 8 == len(list(tmp_path.iterdir()))
+    alone = base.with_(codec=fl.codecs.Affine(3, (2,)), protocol="deadline", seed=4).with_(
+        protocol=fl.protocols.Deadline(2.0)
+    )
+    assert found.runs[3, "deadline", 4].summary.model_sha256 == fl.run(alone).summary.model_sha256
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
+    again = fl.sweep(base, axes, seeds=[3, 4], folder=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")} == before
+    pytest.importorskip("pandas")
+    frame = again.frame()
+    assert list(frame.columns[:3]) == ["codec.base_bits", "protocol", "seed"] and len(frame) == 8
+    with pytest.raises(fl.UserError, match=r"'codec.bass_bits' is no known key: did you mean 'base_bits'"):
+        fl.sweep(base, {"codec.bass_bits": [1]})

@@ -28,6 +28,7 @@ FLOORS = (
         "snapshots",
         "progress",
         "api",
+        "sweeping",
         "assemble",
         "config",
         "experiment",

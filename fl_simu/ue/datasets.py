@@ -27,7 +27,7 @@ from fl_simu.ue.image_files import (
 )
 
 __all__ = [
-    "DATASETS", "Cifar10", "Cifar100", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
+    "DATASETS", "Cifar10", "Cifar100", "DataSource", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
     "Mnist", "Presence", "Samples", "fetch", "presence",
 ]  # fmt: skip
 
@@ -35,6 +35,7 @@ __all__ = [
 Raw = Tuple[List[Chunk], List[Chunk], str]
 
 SCALES = ("standard", "unit")
+Shape = Tuple[int, int, int]
 
 # The first eight labels (train, test) tell the two sets apart whose files have the same names.
 OPENINGS = {
@@ -79,9 +80,38 @@ class Presence:
     where: str
 
 
+class DataSource(ABC):
+    """What an experiment knows of its data before it reads them, and how it reads them."""
+
+    files: ClassVar[Optional[FileSet]] = None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the data are called."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """Of one image, (C, H, W)."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """Number of classes; labels count from 0."""
+
+    @abstractmethod
+    def load(self, data_dir: Optional[Path] = None) -> Dataset:
+        """Read the data.
+
+        Args:
+            data_dir: folder to search first, where the data are files that may lie in several places.
+        """
+
+
 @dataclass(frozen=True)
-class ImageSet(ABC):
-    """What all data sets share: their fields and the way from pixels to samples.
+class ImageSet(DataSource):
+    """What the known data sets share: their fields and the way from pixels to samples.
 
     Args:
         train_samples: take only the first so many training images; all of them if None.
@@ -98,13 +128,12 @@ class ImageSet(ABC):
     scale: str = "standard"
 
     name: ClassVar[str]
-    shape: ClassVar[Tuple[int, int, int]] = (1, 28, 28)
+    shape: ClassVar[Shape] = (1, 28, 28)
     classes: ClassVar[int] = 10
     sizes: ClassVar[Tuple[int, int]] = (60000, 10000)
     white: ClassVar[float] = 255.0
     mean: ClassVar[Tuple[float, ...]]
     deviation: ClassVar[Tuple[float, ...]]
-    files: ClassVar[Optional[FileSet]] = None
 
     def __post_init__(self) -> None:
         for field, size in zip(("train_samples", "test_samples"), self.sizes):

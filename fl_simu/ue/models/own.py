@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from torch import nn
 
-from fl_simu.kernel.errors import BadField, UserError, nearest, require
-from fl_simu.parts import Adapted
+from fl_simu.kernel.errors import BadField, UserError
+from fl_simu.parts import Adapted, called_with
 from fl_simu.ue.models.base import Model, Shape
 
 # What a callable is given of the data where it has parameters of these names that nobody else has set.
@@ -39,7 +39,8 @@ class OwnModel(Adapted, Model):
     def build(self, shape: Shape, classes: int) -> nn.Module:
         given = dict(self.options)
         known = {"shape": shape, "classes": classes}
-        given.update({name: known[name] for name in FROM_DATA if name in _parameters(self.make) and name not in given})
+        wanted = inspect.signature(self.make).parameters
+        given.update({name: known[name] for name in FROM_DATA if name in wanted and name not in given})
         module = self.make(**given)
         if not isinstance(module, nn.Module):
             raise UserError(f"model = {self.make.__qualname__} is not allowed: it makes no torch.nn.Module")
@@ -54,19 +55,5 @@ def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnModel]:
     """
     if isinstance(found, nn.Module):
         raise BadField("model", type(found).__name__, "the class or a function that makes the module, not a module")
-    if not callable(found) or not hasattr(found, "__qualname__"):
-        return None
-    parameters = _parameters(found)
-    anything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    for name in arguments:
-        if name not in parameters and not anything:
-            raise UserError(f"model.{name} is no known key: {nearest(name, parameters)}")
-    for name, one in parameters.items():
-        needed = one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-        require(not needed or name in arguments or name in FROM_DATA, f"model.{name}", None, "it is missing")
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    return OwnModel(found, tuple(options.items()))
-
-
-def _parameters(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(make).parameters
+    options = called_with("model", found, arguments, FROM_DATA)
+    return None if options is None else OwnModel(found, options)
