@@ -17,6 +17,8 @@ from fl_simu.setting import Setting
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
+from fl_simu.station.selection import RandomDraw
+from fl_simu.station.server import Replace
 from fl_simu.ue.models import MODELS
 from fl_simu.ue.training import initial_params
 from fl_simu.uplink.bits import FixedBits
@@ -87,6 +89,8 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         link=link,
         protocol=PROTOCOLS[protocol](ues),
         aggregation=Unchanged(),
+        server=Replace(),
+        selection=RandomDraw(),
         evaluate=lambda params: Evaluation(0.0, 0.0),
         drawn=ues,
         compute_s=lambda ue, version: 1.0,

@@ -28,6 +28,7 @@ _NAMES = {
 }
 _ROOMS = {
     "aggregation": "fl_simu.station.aggregation",
+    "algorithms": "fl_simu.ue.algorithms",
     "channels": "fl_simu.uplink.channels",
     "codecs": "fl_simu.uplink.codecs",
     "compute": "fl_simu.ue.compute",

@@ -18,7 +18,7 @@ from fl_simu.assemble import Plan, assemble, load_data, plan
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
+from fl_simu.kernel.parameters import Params, from_arrays
 from fl_simu.progress import progress as progress_of
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.files import refuse_links
@@ -59,8 +59,8 @@ class Run:
     def frame(self) -> "DataFrame":
         """The records as a pandas DataFrame, a row a round.
 
-        Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of the
-        round [bit], full, base and rejected (numbers of uploads), wall_time_s.
+        Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of
+        the round [bit], full, base and rejected (numbers of uploads), wall_time_s.
         """
         import pandas
 
@@ -121,8 +121,8 @@ def run(
         progress: whether a bar (on a terminal) or a line a round is printed.
 
     Raises:
-        UserError: a value that is not allowed, parts that do not fit each other, data that are not here, or a folder
-            that cannot be written to; one line.
+        UserError: a value that is not allowed, parts that do not fit each other, data that are not here, or a
+            folder that cannot be written to; one line.
 
     >>> import fl_simu as fl
     >>> mine = fl.Experiment(rounds=2, ues=3, data="digits", model="logistic_regression", backend="torch")

@@ -74,6 +74,7 @@ def plan(experiment: Experiment) -> Plan:
         **asdict(experiment.training),
         fast=experiment.backend.fast,
         shape=data.shape,
+        algorithm=experiment.algorithm,
     )
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
@@ -115,7 +116,7 @@ def _require_fit(experiment: Experiment) -> None:
 
 
 def _name(experiment: Experiment, table: str) -> str:
-    return KINDS[table].name_of(getattr(experiment, table))
+    return KINDS[table].name_of(getattr(experiment, table), nameless=True)
 
 
 def assemble(
@@ -197,7 +198,7 @@ def build_module(model: Model, data: DataSource) -> nn.Module:
     Raises:
         UserError: it does not fit these images, or this machine.
     """
-    table = KINDS["model"].describe(model)
+    table = KINDS["model"].describe(model, nameless=True)
     fits = model.shape in (None, data.shape)
     require(
         fits, "model.name", table["name"], f"it takes images of {model.shape}, and {data.name} has {data.shape}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fl_simu.station.protocols.base import Protocol
     from fl_simu.station.selection.base import Selection
     from fl_simu.station.server.base import ServerOptimizer
+    from fl_simu.ue.algorithms.base import LocalAlgorithm
     from fl_simu.ue.compute import Compute
     from fl_simu.ue.datasets import DataSource
     from fl_simu.ue.faults import Faults
@@ -101,6 +102,7 @@ class Experiment:
     partition: "Partition" = _part("partition", "iid")
     model: "Model" = _part("model", "mnist_cnn")
     optimizer: "Optimizer" = _part("optimizer", "sgd")
+    algorithm: "LocalAlgorithm" = _part("algorithm", "fedavg")
     compute: "Compute" = _part("compute", "constant")
     faults: "Faults" = _part("faults", "none")
     codec: "Codec" = _part("codec", "float32")

@@ -112,7 +112,7 @@ class Kind:
         reference = options["name"]
         found = self._found(reference, folder or Path())
         arguments = {key: value for key, value in options.items() if key != "name"}
-        part = self._adapted(found, arguments)
+        part = None if reference in self.rows else self._adapted(found, arguments)
         if part is None:
             self._check(reference, found)
             part = make(found, arguments, self.table + ".")
@@ -120,7 +120,10 @@ class Kind:
 
     def describe(self, part: Any, nameless: bool = False) -> Dict[str, Any]:
         """A part's table with every argument written out; the inverse of `build`."""
-        return {"name": self.name_of(part, nameless), **(part.arguments() if isinstance(part, Adapted) else plain(part))}
+        return {
+            "name": self.name_of(part, nameless),
+            **(part.arguments() if isinstance(part, Adapted) else plain(part)),
+        }
 
     def take(self, value: Any) -> Any:
         """What Python code gives in the place of a part: the part, or what a part can be made of.
@@ -163,6 +166,8 @@ class Kind:
         return getattr(module, attribute)
 
     def _check(self, reference: str, found: Any) -> None:
+        if reference in self.rows:
+            return
         contract = _imported(self.contract)
         wanted = f"a frozen dataclass that subclasses {contract.__module__}.{contract.__name__}"
         if not (isinstance(found, type) and issubclass(found, contract)):
@@ -226,10 +231,16 @@ KINDS: Mapping[str, Kind] = {
     kind.table: kind
     for kind in (
         Kind("backend", "fl_simu.backends.base:BackendSpec", "fl_simu.backends:BACKENDS"),
-        Kind("data", "fl_simu.ue.datasets:DataSource", "fl_simu.ue.own_data:DATA_SOURCES", "fl_simu.ue.own_data:adapt"),
+        Kind(
+            "data",
+            "fl_simu.ue.datasets:DataSource",
+            "fl_simu.ue.own_data:DATA_SOURCES",
+            "fl_simu.ue.own_data:adapt",
+        ),
         Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
         Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS", "fl_simu.ue.models.own:adapt"),
         Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
+        Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
         Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
         Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS"),
         Kind("codec", "fl_simu.uplink.codecs.base:Codec", "fl_simu.uplink.codecs:CODECS"),

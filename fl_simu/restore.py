@@ -95,7 +95,9 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
         ValueError: the checkpoint holds what that coordinator cannot have come to; in a few words.
     """
     setting = coordinator.setting
-    standing = from_plain(checkpoint.plain, CLASSES + setting.protocol.state_classes + setting.selection.state_classes)
+    standing = from_plain(
+        checkpoint.plain, CLASSES + setting.protocol.state_classes + setting.selection.state_classes
+    )
     _require(isinstance(standing, Snapshot), "where the run stands")
     _require(standing.names == tuple(coordinator.model), "the names of the model's tensors")
     groups = _groups(checkpoint.arrays, standing.same, setting.samples)

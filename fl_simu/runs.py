@@ -15,6 +15,7 @@ from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import Params, sha256, to_arrays
 from fl_simu.parts import KINDS
+from fl_simu.restore import Keeper, Restored, read
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
 from fl_simu.results.files import (
     alone_in,
@@ -27,7 +28,6 @@ from fl_simu.results.files import (
 )
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundLog, RoundRecord, Summary, summarise
-from fl_simu.restore import Keeper, Restored, read
 from fl_simu.ue.datasets import Dataset
 
 Say = Callable[[str], None]
@@ -303,7 +303,7 @@ def summary_of(
     return summarise(
         records,
         experiment.name,
-        KINDS["backend"].name_of(experiment.backend),
+        KINDS["backend"].name_of(experiment.backend, nameless=True),
         stack(),
         experiment.seed,
         experiment.ues,

@@ -1,7 +1,7 @@
 """What a coordinator works with."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
@@ -9,8 +9,7 @@ from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols.base import Protocol
 from fl_simu.station.selection.base import Selection
-from fl_simu.station.selection.draws import RandomDraw
-from fl_simu.station.server.base import Replace, ServerOptimizer
+from fl_simu.station.server.base import ServerOptimizer
 from fl_simu.uplink.link import Link
 
 
@@ -42,6 +41,6 @@ class Setting:
     compute_s: Callable[[int, int], float]
     works: Callable[[int, int], bool]
     samples: Mapping[int, int]
-    server: ServerOptimizer = Replace()
-    selection: Selection = RandomDraw()
+    server: ServerOptimizer
+    selection: Selection
     measures: Callable[[Params, Iterable[int]], Optional[Mapping[str, Any]]] = lambda params, settled: None

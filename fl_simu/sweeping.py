@@ -72,7 +72,7 @@ def sweep(
             unless every combination is allowed.
 
     >>> import fl_simu as fl
-    >>> base = fl.Experiment(rounds=1, ues=2, data="digits", model="logistic_regression", backend="torch", codec="affine")
+    >>> base = fl.Experiment(rounds=1, ues=2, data="digits", model="mlp", backend="torch", codec="affine")
     >>> found = fl.sweep(base, {"codec.base_bits": [2, 8]}, seeds=[1, 2])
     >>> list(found.runs)
     [(2, 1), (2, 2), (8, 1), (8, 2)]
@@ -84,7 +84,8 @@ def sweep(
             changed = _changed(changed, key, value)
         labels = tuple(_label(key, value) for key, value in zip(axes, values))
         for seed in seeds or [experiment.seed]:
-            jobs[(*labels, seed)] = changed.with_(seed=seed)
+            place = (*labels, seed)
+            jobs[place] = changed.with_(seed=seed)
     runs = {}
     for place, one in jobs.items():
         runs[place] = _run(one, place, tuple(axes), folder, data_dir)

@@ -59,7 +59,9 @@ def lines(folder):
     return [{key: value for key, value in one.items() if key != "wall_time_s"} for one in found]
 
 
-def test_a_run_without_a_folder_is_that_of_the_command_line_and_changes_nothing(written, tmp_path, monkeypatch, capsys):
+def test_a_run_without_a_folder_is_that_of_the_command_line_and_changes_nothing(
+    written, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     torch.manual_seed(5)
@@ -98,7 +100,7 @@ def test_what_is_saved_is_what_the_command_line_writes(written, tmp_path):
     assert lines(tmp_path / "saved") == lines(written)
     assert (tmp_path / "saved" / "config.toml").read_text() == (written / "config.toml").read_text()
     assert saved.experiment == fl.load(written).experiment
-    with pytest.raises(fl.UserError, match="lies in .*saved already"):
+    with pytest.raises(fl.UserError, match=r"lies in .*saved already"):
         saved.save(tmp_path / "again")
 
 
@@ -114,10 +116,15 @@ def test_an_observer_ends_a_run_and_a_resume_goes_on(written, tmp_path):
 
 def test_a_model_of_one_s_own_in_python():
     """A class and a function that make the same module give the same model."""
-    runs = [fl.run(fl.Experiment.parse(SMALL).with_(model=make)) for make in (Net, lambda shape, classes: Net(shape, classes))]
+    runs = [
+        fl.run(fl.Experiment.parse(SMALL).with_(model=make))
+        for make in (Net, lambda shape, classes: Net(shape, classes))
+    ]
     assert runs[0].summary.model_sha256 == runs[1].summary.model_sha256
     assert [tuple(tensor.shape) for tensor in runs[0].model.values()] == [(5, 784), (5,), (10, 5), (10,)]
-    with tempfile.TemporaryDirectory() as folder, pytest.raises(fl.UserError, match="put it into a file or a module"):
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(
+        fl.UserError, match="put it into a file or a module"
+    ):
         runs[1].save(os.path.join(folder, "run"))
 
 
@@ -147,13 +154,20 @@ def test_a_model_of_a_file_is_named_kept_and_known_again(tmp_path, capsys):
     file, config = tmp_path / "nets.py", tmp_path / "mine.toml"
     file.write_text(MINE)
     config.write_text(fl.Experiment.parse(SMALL).to_toml().replace('name = "mlp"', 'name = "nets.py:make"'))
-    run = ["run", str(config), "--set", "model={ name = \"nets.py:make\", width = 6 }", "--out", str(tmp_path / "run")]
+    run = [
+        "run",
+        str(config),
+        "--set",
+        'model={ name = "nets.py:make", width = 6 }',
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert main(run) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[0].startswith(f"importing {file} (SHA-256 ")
     (kept,) = (tmp_path / "run" / "own").iterdir()
     assert kept.read_text() == MINE and kept.name.endswith("-nets.py")
-    assert [tuple(tensor.shape) for tensor in fl.load(tmp_path / "run").model.values()][:1] == [(6, 784)]
+    assert fl.load(tmp_path / "run").model["1.weight"].shape == (6, 784)
 
     file.write_text(MINE.replace("nn.ReLU", "nn.Tanh"))
     assert main(["run", "--resume", str(tmp_path / "run"), "--rounds", "4"]) == 2
@@ -173,16 +187,24 @@ def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
     assert names["run"].summary.rounds == 5 and (tmp_path / "accuracy.png").exists()
     assert len(fl.load("runs/mine").records) == 5
 
-    (tmp_path / "nets.py").write_text(next(block for _, block in blocks if "def net(" in block).split("\nfl.run(")[0])
+    (tmp_path / "nets.py").write_text(
+        next(block for _, block in blocks if "def net(" in block).split("\nfl.run(")[0]
+    )
     (tmp_path / "mine.toml").write_text(next(block for language, block in blocks if language == "toml"))
-    shapes = [tuple(one.shape) for one in fl.Experiment.read(tmp_path / "mine.toml").model.build((1, 28, 28), 10).parameters()]
+    shapes = [
+        tuple(one.shape)
+        for one in fl.Experiment.read(tmp_path / "mine.toml").model.build((1, 28, 28), 10).parameters()
+    ]
     assert shapes == [(64, 784), (64,), (10, 64), (10,)]
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """scikit-learn's digits, scaled as ours are, as somebody's NPZ file."""
-    data, path = fl.datasets.Digits(train_samples=200, test_samples=60).load(), tmp_path_factory.mktemp("d") / "d.npz"
+    data, path = (
+        fl.datasets.Digits(train_samples=200, test_samples=60).load(),
+        tmp_path_factory.mktemp("d") / "d.npz",
+    )
     arrays = {"x_train": data.train.images, "y_train": data.train.labels}
     arrays.update(x_test=data.test.images, y_test=data.test.labels)
     np.savez(str(path), **{name: tensor.numpy() for name, tensor in arrays.items()})
@@ -195,7 +217,9 @@ def test_a_data_set_as_a_file_a_pair_or_a_function_gives_the_model_of_ours(writt
     listed = [(torch.from_numpy(image), label) for image, label in zip(*train)]
     for data in ({"name": "npz", "path": str(exported)}, (train, test), (listed, test), lambda: (train, test)):
         run = fl.run(fl.Experiment.parse(dict(SMALL, model="mlp")).with_(data=data))
-        assert run.summary.model_sha256 == fl.run(fl.Experiment.parse(dict(SMALL, model="mlp"))).summary.model_sha256
+        assert (
+            run.summary.model_sha256 == fl.run(fl.Experiment.parse(dict(SMALL, model="mlp"))).summary.model_sha256
+        )
 
 
 @pytest.mark.parametrize(

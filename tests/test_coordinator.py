@@ -20,6 +20,8 @@ from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
 from fl_simu.station.protocols.base import Protocol
+from fl_simu.station.selection import RandomDraw
+from fl_simu.station.server import Replace
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.fading import Fading
@@ -130,6 +132,8 @@ def coordinator(
         ),
         protocol=protocol,
         aggregation=Mean(),
+        server=Replace(),
+        selection=RandomDraw(),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
         drawn=len(rates_mbps),
         compute_s=compute_s,

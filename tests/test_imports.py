@@ -156,6 +156,8 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.station.aggregation.base",
         "fl_simu.station.evaluation",
         "fl_simu.station.protocols.base",
+        "fl_simu.station.selection.base",
+        "fl_simu.station.server.base",
         "fl_simu.uplink.bits",
         "fl_simu.uplink.link",
     }

@@ -21,9 +21,9 @@ from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.messages import Update
 from fl_simu.parts import KINDS
+from fl_simu.restore import Keeper
 from fl_simu.results.checkpoints import Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
-from fl_simu.restore import Keeper
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.ue.datasets import Dataset, Samples

@@ -64,6 +64,8 @@ class Stacked:
             training keeps none.
         """
         leaves = self.leaves([job.params for job in jobs])
+        corrects = self._training.algorithm.corrects
+        start = {name: leaf.detach().clone() for name, leaf in leaves.items()} if corrects else None
         optimizer = self.build_optimizer(leaves)
         load_state(optimizer, _stacked_states([job.state for job in jobs]), place=lambda t: t.to(self._device))
         images, labels = (self._residents.copy_of(tensor) for tensor in (jobs[0].images, jobs[0].labels))
@@ -73,6 +75,8 @@ class Stacked:
             targets = labels.index_select(0, picked.view(-1)).view(picked.shape)
             optimizer.zero_grad()
             self.loss(leaves, batch, targets, counts).backward()
+            if start is not None:
+                self._training.correct(leaves, start)
             optimizer.step()
         slices = zip(*(leaf.detach().cpu().unbind(0) for leaf in leaves.values()))
         trained = (dict(zip(leaves, tensors)) for tensors in slices)

@@ -91,6 +91,8 @@ class _Ue:
         self.labels: Any = None
         self.samples = 0
         self.away = False
+        # The model that it was handed, where its steps need it.
+        self.handed: Optional[Params] = None
         # What the optimiser remembers, if it was asked for since it last moved; what it did before the model that
         # nobody has fetched yet was trained.
         self.memory: Optional[OptimizerState] = None
@@ -165,6 +167,7 @@ class SyftWorkers(Backend):
             place.module.load_state_dict(params)
             if place.optimizer is None or not self.training.keep_optimizer_state:
                 place.optimizer = self._build_optimizer(place.module)
+            place.handed = params if self.training.algorithm.corrects else None
             place.send_away()
 
     def train(self, keys: Sequence[Key]) -> None:
@@ -175,11 +178,19 @@ class SyftWorkers(Backend):
             with torch.random.fork_rng(devices=[]):
                 self.training.seed_torch(key)
                 orders = self.training.orders(key, place.samples)
-                round_rows, start = _send(torch.cat(orders), place.worker), 0
+                round_rows, at = _send(torch.cat(orders), place.worker), 0
+                start = self._start(place)
                 for order in orders:
-                    rows, start = round_rows.narrow(0, start, len(order)), start + len(order)
+                    rows, at = round_rows.narrow(0, at, len(order)), at + len(order)
                     images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
-                    self.training.step(place.module, place.optimizer, images, labels)
+                    self.training.step(place.module, place.optimizer, images, labels, start)
+
+    def _start(self, place: _Ue) -> Any:
+        """Pointers to the parameters that the UE was handed, where its steps need them."""
+        if place.handed is None:
+            return None
+        names = [name for name, _ in place.module.named_parameters()]
+        return {name: _send(place.handed[name].clone(), place.worker) for name in names}
 
     def get(self, ue: int) -> Params:
         place = self._ues[ue]

@@ -1,6 +1,6 @@
 """One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -45,6 +45,7 @@ class Trainer:
             for name, tensor in self._module.state_dict(keep_vars=True).items():
                 tensor.copy_(params[name])
         self._module.train()
+        start = self._start(params)
         optimizer = self._training.build_optimizer(self._module)
         load_state(optimizer, state, place=lambda tensor: tensor.to(self._device, copy=True))
         once = self._residents.copy_of
@@ -53,10 +54,16 @@ class Trainer:
         with torch.random.fork_rng(devices=cards):
             self._training.seed_torch(key)
             for images, labels in self._training.batches(key, here):
-                self._training.step(self._module, optimizer, images, labels)
+                self._training.step(self._module, optimizer, images, labels, start)
         trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
         kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}
         return trained, kept
+
+    def _start(self, params: Params) -> Optional[Params]:
+        """The parameters that a UE starts from, where its steps need them."""
+        if not self._training.algorithm.corrects:
+            return None
+        return {name: params[name].to(self._device) for name, _ in self._module.named_parameters()}
 
 
 def _fetch(tensor: Tensor) -> Tensor:

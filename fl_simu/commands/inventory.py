@@ -25,6 +25,7 @@ PLURALS = {
     "attacks": "attack",
     "models": "model",
     "optimizers": "optimizer",
+    "algorithms": "algorithm",
     "computes": "compute",
     "faults": "faults",
     "datasets": "data",

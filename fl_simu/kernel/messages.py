@@ -20,8 +20,8 @@ class Ready(NamedTuple):
     Args:
         time_s: virtual time.
         version: number of aggregations behind that model; 0 is the initial one.
-        ues: the UEs that are to be handed it, idle ones, in the order in which they were selected. They are selected
-            when the event happens, not when it is foreseen.
+        ues: the UEs that are to be handed it, idle ones, in the order in which they were selected. They are
+            selected when the event happens, not when it is foreseen.
     """
 
     time_s: float

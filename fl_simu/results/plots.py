@@ -147,13 +147,13 @@ def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, flo
     together = len(uploads.round) <= MAX_UPLOADS_TOGETHER or not layers
     panels = [layers] if together else [[layer] for layer in reversed(layers)]
     figure = new_figure(title, height=4.5 if len(panels) == 1 else 6.5)
-    for axes, shown in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
-        _scale_delays(axes, [delay_s for _, _, delay_s in shown], thresholds_s)
+    for axes, drawn in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
+        _scale_delays(axes, [delay_s for _, _, delay_s in drawn], thresholds_s)
         _draw_thresholds(axes, thresholds_s)
-        _draw_marks(axes, uploads, shown)
+        _draw_marks(axes, uploads, drawn)
         if not together:
-            _draw_band(axes, uploads, shown[0])
-        axes.set_ylabel("delay of the upload [s]" if together else f"delay, {shown[0][0]} [s]")
+            _draw_band(axes, uploads, drawn[0])
+        axes.set_ylabel("delay of the upload [s]" if together else f"delay, {drawn[0][0]} [s]")
     _round_axis(axes, records)
     axes.set_xlabel("\n".join(["round (within a round: its UEs from left to right)", *uploads.notes()]))
     if layers:

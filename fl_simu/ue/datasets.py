@@ -27,8 +27,8 @@ from fl_simu.ue.image_files import (
 )
 
 __all__ = [
-    "DATASETS", "Cifar10", "Cifar100", "DataSource", "DataUnavailable", "Dataset", "Digits", "FashionMnist", "ImageSet",
-    "Mnist", "Presence", "Samples", "fetch", "presence",
+    "DATASETS", "Cifar10", "Cifar100", "DataSource", "DataUnavailable", "Dataset", "Digits", "FashionMnist",
+    "ImageSet", "Mnist", "Presence", "Samples", "fetch", "presence",
 ]  # fmt: skip
 
 # Chunks of the training part, chunks of the test part, and where they came from.

@@ -184,8 +184,8 @@ def _samples(what: str, images: Tensor, labels: Tensor) -> Samples:
         raise UserError(f"{what}: labels are whole numbers from 0 on, of shape (N,)")
     if images.dim() not in (2, 3, 4) or len(images) != len(labels) or not images[0].numel():
         raise UserError(
-            f"{what}: images of shape {tuple(images.shape)} for {len(labels)} labels; they are (N, C, H, W), (N, H, W) "
-            "or (N, features)"
+            f"{what}: images of shape {tuple(images.shape)} for {len(labels)} labels; they are (N, C, H, W), "
+            "(N, H, W) or (N, features)"
         )
     images = images.to(torch.float32)
     if not bool(torch.isfinite(images).all()):

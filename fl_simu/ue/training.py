@@ -15,6 +15,7 @@ from fl_simu.kernel.errors import BadField, require
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
+from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm, Tensors
 from fl_simu.ue.optimizers import Optimizer
 
 
@@ -58,6 +59,7 @@ class LocalTraining:
             optimiser's step in one call. Torch 1.4 trains as ever.
         shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
             does.
+        algorithm: what a step is beside the gradient of the loss.
     """
 
     make_module: Callable[[], nn.Module]
@@ -69,6 +71,7 @@ class LocalTraining:
     drop_last: bool = False
     fast: bool = False
     shape: Optional[Tuple[int, ...]] = None
+    algorithm: LocalAlgorithm = FedAvg()
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
@@ -179,11 +182,31 @@ class LocalTraining:
     def _fast(self) -> bool:
         return self.fast and MODERN
 
-    def step(self, module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
-        """One step on one batch, of tensors or of pointers."""
+    def step(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        images: Tensor,
+        labels: Tensor,
+        start: Optional[Tensors] = None,
+    ) -> None:
+        """One step on one batch, of tensors or of pointers.
+
+        Args:
+            start: the parameters of the global model, where the algorithm corrects.
+        """
         optimizer.zero_grad()
         self.loss(module(images), labels).backward()
+        if start is not None:
+            self.correct(dict(module.named_parameters()), start)
         optimizer.step()
+
+    def correct(self, parameters: Mapping[str, Any], start: Tensors) -> None:
+        """Add the algorithm's correction to the gradients of these parameters."""
+        trained = {name: one for name, one in parameters.items() if one.grad is not None}
+        found = self.algorithm.correction({name: one.data for name, one in trained.items()}, start)
+        for name, correction in found.items():
+            trained[name].grad.add_(correction)
 
 
 def _keep_gradient_channels_last(pool: nn.Module, inputs: Any, output: Tensor) -> None:

@@ -21,6 +21,7 @@ from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import Buffered, FirstK
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.selection.base import View
+from fl_simu.station.server import Replace
 from fl_simu.uplink.bits import FixedBits
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.float32 import Float32
@@ -92,6 +93,8 @@ def participation(protocol, ues, drawn, rounds, rates):
         link=link,
         protocol=protocol,
         aggregation=Mean(),
+        server=Replace(),
+        selection=RandomDraw(),
         evaluate=lambda params: Evaluation(0.0, 0.0),
         drawn=drawn,
         compute_s=lambda ue, version: 0.0,

@@ -18,7 +18,11 @@ SMALL = {
 def models(count):
     generator = torch.Generator().manual_seed(2)
     return [
-        {"w": torch.randn(3, 4, generator=generator), "b": torch.randn(4, generator=generator), "n": torch.tensor(i)}
+        {
+            "w": torch.randn(3, 4, generator=generator),
+            "b": torch.randn(4, generator=generator),
+            "n": torch.tensor(i),
+        }
         for i in range(count)
     ]
 
@@ -55,7 +59,9 @@ def test_a_step_changes_nothing_that_it_is_given(name):
     after, _ = server.step(state, current, combined, 0)
     for one, was in zip((state, current, combined), before):
         assert all(torch.equal(one[name], was[name]) for name in was)
-    assert {name: tensor.shape for name, tensor in after.items()} == {name: one.shape for name, one in state.items()}
+    assert {name: tensor.shape for name, tensor in after.items()} == {
+        name: one.shape for name, one in state.items()
+    }
 
 
 class StopAtTwo(fl.Observer):

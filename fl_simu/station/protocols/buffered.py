@@ -37,8 +37,8 @@ class Buffered(Protocol):
     r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
 
     As many UEs as are drawn at first work at a time. When the buffer is emptied, each place that is free goes to a
-    UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less often.
-    An update that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+    UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less
+    often. An update that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
 
     Args:
         k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.

@@ -46,6 +46,6 @@ class Selection(ABC):
                 places that are free.
 
         Returns:
-            The new state, and at most `free` of the idle UEs, in the order in which they are chosen: of uploads that
-            arrive at the same moment, that of the first one counts as first.
+            The new state, and at most `free` of the idle UEs, in the order in which they are chosen: of uploads
+            that arrive at the same moment, that of the first one counts as first.
         """

@@ -54,6 +54,8 @@ def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnModel]:
         UserError: it has no such arguments, or it is a module already.
     """
     if isinstance(found, nn.Module):
-        raise BadField("model", type(found).__name__, "the class or a function that makes the module, not a module")
+        raise BadField(
+            "model", type(found).__name__, "the class or a function that makes the module, not a module"
+        )
     options = called_with("model", found, arguments, FROM_DATA)
     return None if options is None else OwnModel(found, options)

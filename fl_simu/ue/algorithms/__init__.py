@@ -1,0 +1,8 @@
+"""Local algorithms: what a UE's steps are beside the gradient of its own loss."""
+
+from typing import Dict, Type
+
+from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm
+from fl_simu.ue.algorithms.fedprox import FedProx
+
+ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {"fedavg": FedAvg, "fedprox": FedProx}

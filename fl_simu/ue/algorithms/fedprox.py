@@ -1,0 +1,33 @@
+"""FedProx: local steps that are drawn back to the global model."""
+
+from dataclasses import dataclass
+
+from fl_simu.kernel.limits import require_factor
+from fl_simu.ue.algorithms.base import LocalAlgorithm, Tensors
+
+
+@dataclass(frozen=True)
+class FedProx(LocalAlgorithm):
+    r"""A proximal term keeps each UE near the global model.
+
+    Each step follows the gradient of :math:`F_u(w) + \frac{\mu}{2} \|w - w_0\|^2`, that is
+    :math:`\nabla F_u(w) + \mu (w - w_0)`, with :math:`w_0` the global model that the UE was handed.
+
+    Args:
+        mu: :math:`\mu`, at least 0; the paper tries 0.001 to 1. With 0 the result is that of `fedavg`.
+
+    Reference: Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, "Federated Optimization in Heterogeneous
+    Networks".
+    """
+
+    mu: float = 0.01
+
+    def __post_init__(self) -> None:
+        require_factor("mu", self.mu, or_zero=True)
+
+    @property
+    def corrects(self) -> bool:
+        return self.mu > 0
+
+    def correction(self, params: Tensors, start: Tensors) -> Tensors:
+        return {name: (params[name] - start[name]) * self.mu for name in params}
