@@ -51,6 +51,7 @@ setup(
         "typing_extensions",
     ],
     extras_require={
+        "pandas": ["pandas>=1.3"],
         "attacks": ["scikit-image>=0.19", "scipy"],
         # 2.7 is the last that runs on Python 3.7.
         "ray": ["ray>=2.7,<2.8; " + LEGACY, "ray>=2.7; " + MODERN],

@@ -18,6 +18,7 @@ from fl_simu.assemble import Plan, assemble, load_data, plan
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, from_arrays
 from fl_simu.progress import progress as progress_of
 from fl_simu.results.checkpoints import read_tensors
@@ -62,8 +63,7 @@ class Run:
         Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of
         the round [bit], full, base and rejected (numbers of uploads), wall_time_s.
         """
-        import pandas
-
+        pandas = import_pandas()
         return pandas.DataFrame([_row(record) for record in self.records]).set_index("round", drop=False)
 
     def plot(self, y: str = "accuracy", over: str = "round") -> "Figure":
@@ -187,6 +187,19 @@ def load(folder: PathLike) -> Run:
     return Run(
         config.read(place.config), place.log.read(), summary, from_arrays(read_tensors(place.model)), place.path
     )
+
+
+def import_pandas() -> Any:
+    """The pandas module.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if not installed("pandas"):
+        raise UserError(f"frames need pandas, which is not installed: `{install_command('pandas')}`")
+    import pandas
+
+    return pandas
 
 
 @contextlib.contextmanager

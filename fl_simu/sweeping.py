@@ -36,9 +36,7 @@ class Sweep:
 
         Over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
         """
-        import pandas
-
-        rows = []
+        pandas, rows = api.import_pandas(), []
         for place, run in self.runs.items():
             told = run.summary.as_dict()
             numbers = {name: told[name] for name in NUMBERS}

@@ -192,13 +192,13 @@ lock() {
     quietly "$log" "$tools/bin/python" -m pip install --disable-pip-version-check uv
     for stack in legacy modern; do
         case $stack in
-            legacy) options="--python-version 3.7 --python-platform x86_64-manylinux_2_28" ;;
+            legacy) options="--python-version 3.7.1 --python-platform x86_64-manylinux_2_28" ;;
             modern) options="--python-version 3.10 --universal" ;;
         esac
         say "resolving requirements/$stack.txt"
         # shellcheck disable=SC2086
         quietly "$log" "$tools/bin/uv" pip compile setup.py "requirements/$stack.in" \
-            --extra attacks --extra ray $options \
+            --extra attacks --extra pandas --extra ray $options \
             --upgrade --custom-compile-command "make lock" --output-file "$tools/$stack.txt"
         # torch itself names the CUDA parts that its own release needs; a CPU build of the same release does without.
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"

@@ -59,6 +59,7 @@ PACKAGES = (
     _both("typing_extensions"),
     Package("ray", ("ray>=2.7,<2.8",), ("ray>=2.7",), "backend ray"),
     _both("scikit-image>=0.19", "skimage", "SSIM of attack leakage"),
+    _both("pandas>=1.3", only_for="frames of runs in Python"),
     _both("scipy", only_for="attack leakage on batches of images"),
 )
 
