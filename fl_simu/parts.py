@@ -93,7 +93,7 @@ class Kind:
         for name, row in self.rows.items():
             if row is thing:
                 return name
-        module, name = thing.__module__, thing.__qualname__
+        module, name = getattr(thing, "__module__", "__main__"), called(thing)
         if not nameless and (module == "__main__" or "<" in name):
             where = "a file or a module, so that a config can name it"
             raise UserError(f"{self.table} = {shown(name)} is not allowed here: put it into {where}")
@@ -198,7 +198,7 @@ class Adapted:
 def called_with(
     table: str, found: Any, arguments: Mapping[str, Any], given: Sequence[str] = ()
 ) -> Optional[Tuple[Tuple[str, Any], ...]]:
-    """The arguments of a callable that stands in the place of a part, by name; None if it is no function or class.
+    """The arguments of a callable that stands in the place of a part, by name; None if it is none.
 
     Args:
         table: of the part, for messages.
@@ -209,7 +209,7 @@ def called_with(
     Raises:
         UserError: it has no such parameter, or one is missing.
     """
-    if not callable(found) or not hasattr(found, "__qualname__"):
+    if not callable(found):
         return None
     parameters = inspect.signature(found).parameters
     anything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
@@ -220,6 +220,11 @@ def called_with(
         needed = one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
         require(not needed or name in (*arguments, *given), f"{table}.{name}", None, "it is missing")
     return tuple((name, _tuples(value)) for name, value in arguments.items())
+
+
+def called(thing: Any) -> str:
+    """The name of a class or function; of another callable, as a partial function, that of its kind."""
+    return getattr(thing, "__qualname__", f"<{type(thing).__name__}>")
 
 
 def origin(part: Any) -> Any:

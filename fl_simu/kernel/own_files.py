@@ -72,7 +72,7 @@ def import_own(file: OwnFile) -> ModuleType:
 
 def imported_file(thing: Any) -> Optional[OwnFile]:
     """The file that a class or function came from, as it was when it was imported; None for those of modules."""
-    return getattr(sys.modules.get(thing.__module__), _FILE, None)
+    return getattr(sys.modules.get(getattr(thing, "__module__", "__main__")), _FILE, None)
 
 
 def file_of(module_name: str) -> Optional[Path]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from torch import nn
 
 from fl_simu.kernel.errors import BadField, UserError
-from fl_simu.parts import Adapted, called_with
+from fl_simu.parts import Adapted, called, called_with
 from fl_simu.ue.models.base import Model, Shape
 
 # What a callable is given of the data where it has parameters of these names that nobody else has set.
@@ -43,7 +43,7 @@ class OwnModel(Adapted, Model):
         given.update({name: known[name] for name in FROM_DATA if name in wanted and name not in given})
         module = self.make(**given)
         if not isinstance(module, nn.Module):
-            raise UserError(f"model = {self.make.__qualname__} is not allowed: it makes no torch.nn.Module")
+            raise UserError(f"model = {called(self.make)} is not allowed: it makes no torch.nn.Module")
         return module
 
 

@@ -1,0 +1,90 @@
+"""Parts that a user wrote outside the package do all that ours do."""
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+import fl_simu as fl
+from fl_simu.kernel.own_files import import_own, read_own
+from fl_simu.kernel.parameters import structure_of
+
+HERE = Path(__file__).parent
+
+BASE = {
+    **{"rounds": 4, "ues": 5, "ues_per_round": 4, "seed": 2, "backend": "torch", "payload": "update"},
+    "data": {"name": "digits", "train_samples": 120, "test_samples": 40},
+    "model": {"name": "mlp", "hidden": [6]},
+    "training": {"batch_size": 8},
+    "compute": {"name": "uniform", "low_s": 0.1, "high_s": 0.4},
+    "channel": {"name": "uniform", "low_mbps": 0.5, "high_mbps": 2.0},
+}
+
+# Table of the part -> its class or function, and arguments.
+PARTS = {
+    "model": ("model.py:Bottleneck", {"width": 5}),
+    "data": ("data.py:stripes", {"noise": 0.2}),
+    "partition": ("partition.py:OneRich", {"share": 0.4}),
+    "codec": ("codec.py:Signs", {}),
+    "channel": ("channel.py:Swing", {"period_s": 0.5}),
+    "protocol": ("protocol.py:Quorum", {"share": 0.5}),
+    "aggregation": ("aggregation.py:WithoutTheLongest", {}),
+    "selection": ("selection.py:Longest", {}),
+    "algorithm": ("algorithm.py:Shrink", {"strength": 0.5}),
+    "server": ("server.py:TwoRounds", {}),
+}
+
+
+class Stop(fl.Observer):
+    def aggregated(self, record, coordinator):
+        if record.round == 2:
+            coordinator.stop()
+
+
+def from_toml(table, folder, **changes):
+    """The experiment as a TOML file beside the part's file says it."""
+    reference, arguments = PARTS[table]
+    experiment = fl.Experiment.parse({**BASE, **changes, table: {"name": reference, **arguments}}, HERE)
+    (folder / "mine.toml").write_text(experiment.to_toml())
+    return fl.Experiment.read(folder / "mine.toml")
+
+
+def in_python(table):
+    """The same with the part as an object."""
+    reference, arguments = PARTS[table]
+    file, _, name = reference.partition(":")
+    found = getattr(import_own(read_own(HERE / file)), name)
+    made = partial(found, **arguments) if table == "model" else found(**arguments)
+    return fl.Experiment.parse(BASE).with_(**{table: made})
+
+
+@pytest.mark.parametrize("table", PARTS)
+def test_from_toml_and_from_python_it_is_one_run_that_resumes(table, tmp_path):
+    experiment = from_toml(table, tmp_path)
+    whole = fl.run(in_python(table)).summary
+    stopped = fl.run(experiment, tmp_path / "run", observers=[Stop()])
+    assert stopped.summary.rounds == 2 and len(list((tmp_path / "run" / "own").iterdir())) == 1
+    assert fl.resume(tmp_path / "run").summary.model_sha256 == whole.model_sha256
+    ours = fl.run(fl.Experiment.parse(BASE)).summary
+    assert (whole.model_sha256, whole.virtual_time_s) != (ours.model_sha256, ours.virtual_time_s)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
+@pytest.mark.parametrize("table", ["model", "algorithm"])
+def test_processes_that_train_import_it_too(table, tmp_path, running_ray):
+    hashes = [
+        fl.run(from_toml(table, tmp_path, backend=backend)).summary.model_sha256
+        for backend in ({"name": "torch", "exact": True}, {"name": "ray", "actors": 1, "exact": True})
+    ]
+    assert hashes[0] == hashes[1]
+
+
+def test_the_codec_sends_a_bit_an_element_and_the_mean_size():
+    codec = import_own(read_own(HERE / "codec.py")).Signs()
+    params = {"w": torch.tensor([[1.0, -2.0], [3.0, -4.0]]), "n": torch.tensor(7)}
+    (layer,) = codec.encode(params, None)
+    assert (len(layer),) == codec.layer_bytes(structure_of(params)) == (8 + 4 + 1,)
+    decoded = codec.decode([layer], structure_of(params))
+    assert decoded["w"].tolist() == [[2.5, -2.5], [2.5, -2.5]] and int(decoded["n"]) == 7
