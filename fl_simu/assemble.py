@@ -15,11 +15,12 @@ from fl_simu.backends.base import Backend
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
 from fl_simu.in_flight import InFlight
+from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
-from fl_simu.parts import KINDS, told_of
+from fl_simu.parts import KINDS
 from fl_simu.setting import Setting
 from fl_simu.station.evaluation import evaluate
 from fl_simu.ue.datasets import Dataset, DataSource

@@ -10,10 +10,11 @@ from pydantic import Field
 from typing_extensions import Annotated
 
 from fl_simu import config
+from fl_simu.kernel.checked import check, make, plain
 from fl_simu.kernel.errors import BadField, UserError, shown
 from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.kernel.own_files import OwnFile, imported_file
-from fl_simu.parts import KINDS, check, make, origin, plain
+from fl_simu.parts import KINDS, origin
 
 if TYPE_CHECKING:
     from fl_simu.attacks.model_poisoning.base import Attack

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fl_simu import config
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.checked import explain
 from fl_simu.kernel.errors import UserError, brief, nearest, require, shown
-from fl_simu.parts import explain
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.study_table import VALUES, Row
 

@@ -1,0 +1,113 @@
+"""Frozen dataclasses and the plain values of a config: made of them, checked, and written out again."""
+
+import dataclasses
+import functools
+from contextlib import contextmanager
+from typing import Any, Dict, Iterable, Iterator, Mapping, Type
+
+import pydantic
+from typing_extensions import get_type_hints
+
+from fl_simu.kernel.errors import BadField, UserError, brief, nearest, shown
+
+
+def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
+    """An instance of a frozen dataclass from plain values, checked by type (pydantic) and by value (the class).
+
+    Args:
+        cls: the dataclass.
+        arguments: its fields, as TOML has them.
+        prefix: of the fields' names in messages.
+
+    Raises:
+        UserError: an unknown field, or a value that is not allowed.
+    """
+    schema = _schema(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    parts = {key: arguments[key] for key in arguments if key in names and key not in schema.model_fields}
+    values = {key: tuples(value) for key, value in arguments.items() if key not in parts}
+    try:
+        checked = schema.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, prefix, names)) from None
+    with told_of(prefix, names):
+        return cls(**{key: getattr(checked, key) for key in schema.model_fields}, **parts)
+
+
+def check(instance: Any, prefix: str = "") -> None:
+    """Check the types and bounds of a dataclass's fields, parts in it aside.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+    cls: Any = type(instance)
+    schema = _schema(cls)
+    try:
+        schema.model_validate({name: getattr(instance, name) for name in schema.model_fields})
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error, prefix, schema.model_fields)) from None
+
+
+def plain(part: Any) -> Dict[str, Any]:
+    """The fields of a frozen dataclass as TOML has them: lists for tuples, nothing for None."""
+    return {
+        field.name: lists(getattr(part, field.name))
+        for field in dataclasses.fields(part)
+        if getattr(part, field.name) is not None
+    }
+
+
+@contextmanager
+def told_of(prefix: str, part: Any) -> Iterator[None]:
+    """Name the table too when what is inside complains of one of the part's fields.
+
+    Args:
+        prefix: of the fields' names.
+        part: a dataclass, or the names of its fields.
+    """
+    names = part if isinstance(part, list) else [field.name for field in dataclasses.fields(part)]
+    try:
+        yield
+    except BadField as error:
+        if error.field not in names:
+            raise
+        raise BadField(prefix + error.field, error.value, error.allowed) from None
+
+
+def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
+    """The first complaint of pydantic in one line: field, value, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    field = prefix + brief(".".join(brief(str(step)) for step in first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{field} is no known key: {nearest(str(first['loc'][-1]), known)}"
+    if first["type"] == "model_type":
+        return f"{field} = {shown(first['input'])} is not allowed: a table"
+    # TOML has lists where the parts have tuples.
+    allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
+    return f"{field} = {shown(lists(first['input']))} is not allowed: {allowed}"
+
+
+@functools.lru_cache(maxsize=None)
+def _schema(cls: Any) -> Type[pydantic.BaseModel]:
+    """A strict pydantic model with the fields of a dataclass, those aside that hold parts."""
+    own = [field for field in dataclasses.fields(cls) if field.init and "part" not in field.metadata]
+    written_out = {field.name: field.type for field in own}
+    hints = get_type_hints(cls, include_extras=True) if str in map(type, written_out.values()) else written_out
+    fields: Dict[str, Any] = {
+        field.name: (hints[field.name], ... if field.default is dataclasses.MISSING else field.default)
+        for field in own
+    }
+    strict = pydantic.ConfigDict(extra="forbid", strict=True)
+    return pydantic.create_model(cls.__name__, __config__=strict, **fields)
+
+
+def tuples(value: Any) -> Any:
+    """Tuples for lists, in them too."""
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def lists(value: Any) -> Any:
+    """Lists for tuples, in them too, and nothing for None in tables."""
+    if isinstance(value, dict):
+        return {key: lists(item) for key, item in value.items() if item is not None}
+    return [lists(item) for item in value] if isinstance(value, (list, tuple)) else value
