@@ -111,10 +111,8 @@ class Coordinator:
     def _receive(self, event: Event) -> Optional[Event]:
         """When there is a new model, select UEs; when a UE has trained, ask whether it sends; when its first layer
         has arrived, get its model."""
-        if isinstance(event, Ready):
-            return event._replace(ues=self._select(event))
         if not isinstance(event, (UploadStarted, LayerArrived)):
-            return event
+            return event._replace(ues=self._select(event)) if isinstance(event, Ready) else event
         ue = event.ue
         if not self.in_flight.expects(ue, event.version):
             return None
@@ -132,7 +130,7 @@ class Coordinator:
     def _select(self, event: Ready) -> Tuple[int, ...]:
         """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
         setting, busy = self.setting, self.in_flight.uploads
-        idle = [ue for ue in setting.samples if ue not in busy]
+        idle = [ue for ue in setting.samples if ue not in busy] if busy else list(setting.samples)
         view = View(setting.seed, event.version, event.time_s, setting.samples, idle)
         self.selection, ues = setting.selection.choose(self.selection, view, max(setting.drawn - len(busy), 0))
         return ues

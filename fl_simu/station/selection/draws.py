@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Tuple
 
-from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.kernel.randomness import briefly, permutation
 from fl_simu.station.selection.base import Selection, View
 
 
@@ -17,6 +17,8 @@ class RandomDraw(Selection):
     """
 
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
-        order = permutation(stream(view.seed, "draw", round=view.version), len(view.samples)).tolist()
+        order = permutation(briefly(view.seed, "draw", round=view.version), len(view.samples)).tolist()
+        if len(view.idle) == len(order):
+            return state, tuple(order[:free])
         idle = set(view.idle)
         return state, tuple(islice((ue for ue in order if ue in idle), free))

@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC, abstractmethod
-from itertools import accumulate
 from typing import ClassVar, Iterator, List, Sequence, Tuple
 
 from fl_simu.kernel.errors import require
@@ -89,9 +88,9 @@ def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[
     (0.5, 3.0)
     """
     arrivals: List[float] = []
-    now, rate_mbps, until_s = start_s, 0.0, start_s
-    for load, sent in zip(loads_mbit, accumulate(loads_mbit)):
-        left, negligible = load, NEGLIGIBLE * sent
+    now, rate_mbps, until_s, negligible = start_s, 0.0, start_s, 0.0
+    for load in loads_mbit:
+        left, negligible = load, negligible + NEGLIGIBLE * load
         while left > 0 and now < math.inf:
             carried = rate_mbps * (until_s - now) if rate_mbps else 0.0
             if left <= carried + negligible:
