@@ -146,7 +146,10 @@ class Kind:
         place, _, attribute = reference.rpartition(":")
         entry = _entries(self.table).get(reference)
         if not entry and not place:
-            raise self._wrong(reference, "known", nearest(reference, [*self.rows, *self.offered()]))
+            hint = nearest(reference, [*self.rows, *self.offered()])
+            if "." in reference:
+                hint += '; one of your own is named by its file or module, as "mine.py:Name"'
+            raise self._wrong(reference, "known", hint)
         try:
             if entry:
                 return entry.load()

@@ -79,6 +79,7 @@ def test_what_is_kept_of_files_is_their_text_and_nothing_is_imported(folder):
     "reference, line",
     [
         ("affin", "codec.name = 'affin' is not known: did you mean 'affine'?"),
+        ("codecs.Mine", 'one of your own is named by its file or module, as "mine.py:Name"'),
         ("codecs.py:Min", "codec.name = 'codecs.py:Min' is not known: did you mean 'Mine'?"),
         ("codecs.py:Other", "not a frozen dataclass that subclasses fl_simu.uplink.codecs.base.Codec"),
         ("codecs.py:Melting", "it is not frozen"),
