@@ -13,7 +13,7 @@ from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
 from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.experiment import Experiment
+from fl_simu.experiment import Checkpointing, Experiment
 from fl_simu.in_flight import InFlight
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
@@ -187,9 +187,10 @@ def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything in an experiment but the number of rounds, which a resumed run may raise, and the
-    cluster that it runs on."""
-    text = experiment.with_(rounds=1, backend=experiment.backend.anywhere()).to_toml()
+    """A digest of everything that decides the result of an experiment but its number of rounds, which a resumed
+    run may raise."""
+    other = experiment.with_(rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing())
+    text = other.to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
 
 

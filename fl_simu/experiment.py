@@ -61,6 +61,20 @@ class Training:
         check(self, "training.")
 
 
+@dataclass(frozen=True)
+class Checkpointing:
+    """How often a run can be gone on with; it decides no result.
+
+    Args:
+        every: a checkpoint is written after so many rounds, and after the last one.
+    """
+
+    every: Annotated[int, Field(ge=1, le=MOST)] = 1
+
+    def __post_init__(self) -> None:
+        check(self, "checkpoint.")
+
+
 def _part(table: str, name: str) -> Any:
     """A field that holds a part; by default that of this name."""
     return field(default_factory=lambda: KINDS[table].build({"name": name}), metadata={"part": name})
@@ -82,6 +96,7 @@ class Experiment:
         payload: what is encoded, the "weights" or the "update" (weights minus the global model).
         error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
         training: local training.
+        checkpoint: how often the run can be gone on with.
         backend ... attack: one part each.
 
     Raises:
@@ -98,6 +113,7 @@ class Experiment:
     payload: str = "weights"
     error_feedback: bool = False
     training: Training = Training()
+    checkpoint: Checkpointing = Checkpointing()
     backend: "BackendSpec" = _part("backend", "auto")
     data: "DataSource" = _part("data", "mnist")
     partition: "Partition" = _part("partition", "iid")
@@ -145,8 +161,8 @@ class Experiment:
         given = dict(values)
         for key in set(given) & set(PARTS):
             given[key] = KINDS[key].build(_table(key, given[key]), folder)
-        if "training" in given:
-            given["training"] = _training(given["training"])
+        for key in set(given) & set(TABLES):
+            given[key] = _plain_table(key, given[key])
         return make(Experiment, given, "")
 
     @staticmethod
@@ -178,13 +194,15 @@ class Experiment:
         """
         tables = {table: KINDS[table].describe(getattr(self, table), nameless) for table in PARTS}
         scalars = {name: value for name, value in vars(self).items() if name not in PARTS and value is not None}
-        return {**scalars, "training": plain(self.training), **tables}
+        return {**scalars, **{key: plain(getattr(self, key)) for key in TABLES}, **tables}
 
     def to_toml(self) -> str:
         """The experiment as a TOML document; parsing it gives the same experiment."""
         return tomli_w.dumps(self.to_plain())
 
 
+# Tables that are no parts.
+TABLES = {"training": Training, "checkpoint": Checkpointing}
 PARTS = tuple(one.name for one in dataclasses.fields(Experiment) if "part" in one.metadata)
 DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
 
@@ -198,7 +216,7 @@ def _table(key: str, value: Any) -> Dict[str, Any]:
     return table
 
 
-def _training(value: Any) -> Training:
+def _plain_table(key: str, value: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise BadField("training", value, "a table")
-    return make(Training, value, "training.")
+        raise BadField(key, value, "a table")
+    return make(TABLES[key], value, key + ".")

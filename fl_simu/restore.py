@@ -26,22 +26,25 @@ Groups = Mapping[str, Mapping[int, Params]]
 
 
 class Keeper(Observer):
-    """After every round writes its record, then a checkpoint.
+    """After every round writes its record, and after some a checkpoint.
 
     Args:
         log: where the records go.
         checkpoints: where the checkpoints go.
         identity: of what decides the numbers. A resumed run must have the same.
+        every: a checkpoint is written after so many rounds, and after the last one.
     """
 
-    def __init__(self, log: RoundLog, checkpoints: Checkpoints, identity: Identity) -> None:
+    def __init__(self, log: RoundLog, checkpoints: Checkpoints, identity: Identity, every: int = 1) -> None:
         self.log = log
         self.checkpoints = checkpoints
         self.identity = identity
+        self.every = every
 
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
         self.log.append(record)
-        self.checkpoints.write(snapshot(coordinator, self.identity, self.log.digest()))
+        if record.round % self.every == 0 or record.round == coordinator.setting.rounds:
+            self.checkpoints.write(snapshot(coordinator, self.identity, self.log.digest()))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
     """
     planned = plan(wanted)
     here, there = _without_address(planned.experiment).to_plain(), stored.to_plain()
-    keys = [key for key in config.differences(here, there) if key != "rounds"]
+    keys = [key for key in config.differences(here, there) if key not in ("rounds", "checkpoint")]
     if keys:
         given, kept = shown(here.get(keys[0])), shown(there.get(keys[0]))
         raise UserError(f"{keys[0]} = {given} is not allowed with --resume {folder.path}: that run has {kept}")
@@ -221,9 +221,8 @@ def _run(
             refuse_links(folder.path)
             stack.enter_context(alone_in(folder.path))
         own = identity(planned, dataset)
-        coordinator = assemble(
-            planned, dataset, [Keeper(folder.log, folder.checkpoints, own), *observers], realtime
-        )
+        keeper = Keeper(folder.log, folder.checkpoints, own, planned.experiment.checkpoint.every)
+        coordinator = assemble(planned, dataset, [keeper, *observers], realtime)
         if resumed:
             _restore(coordinator, own, folder, planned.experiment.rounds, resumed)
         else:

@@ -114,6 +114,19 @@ def test_an_observer_ends_a_run_and_a_resume_goes_on(written, tmp_path):
     assert len(fl.resume(folder, rounds=4).records) == 4
 
 
+def test_a_run_with_few_checkpoints_goes_on_after_the_last_one(tmp_path):
+    experiment, told = fl.Experiment.parse(dict(SMALL, rounds=7, checkpoint={"every": 3})), []
+    fl.run(experiment, tmp_path / "run", observers=[StopAfter(5)])
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoint").glob("*.json"))
+    assert kept == ["round-000003.json"] and len(lines(tmp_path / "run")) == 5
+    resumed = fl.resume(tmp_path / "run", say=told.append)
+    assert told == ["going on after round 3"]
+    whole = fl.run(experiment.with_(checkpoint=fl.Experiment().checkpoint))
+    assert resumed.summary.model_sha256 == whole.summary.model_sha256
+    assert [record.time_s for record in resumed.records] == [record.time_s for record in whole.records]
+    assert (tmp_path / "run" / "checkpoint" / "round-000007.json").exists()
+
+
 def test_a_model_of_one_s_own_in_python():
     """A class and a function that make the same module give the same model."""
     runs = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fl_simu import config
 from fl_simu.defaults import DIGITS, MNIST
-from fl_simu.experiment import PARTS, Experiment, Training
+from fl_simu.experiment import PARTS, Checkpointing, Experiment, Training
 from fl_simu.kernel.errors import UserError, nearest
 from fl_simu.parts import KINDS
 from fl_simu.station.protocols import BaseThenEnhancement
@@ -46,6 +46,7 @@ EXPERIMENTS = st.builds(
     payload=st.sampled_from(["weights", "update"]),
     error_feedback=st.booleans(),
     training=st.builds(Training, epochs=COUNT, batch_size=COUNT, keep_optimizer_state=st.booleans()),
+    checkpoint=st.builds(Checkpointing, COUNT),
     **PARTS_OF,
 )
 

@@ -18,7 +18,7 @@ import pytest
 
 from fl_simu import __version__
 from fl_simu.assemble import plan
-from fl_simu.experiment import PARTS, Experiment, Training
+from fl_simu.experiment import PARTS, TABLES, Experiment, Training
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.parts import KINDS
 from fl_simu.results.records import RoundRecord, UeOutcome
@@ -276,11 +276,12 @@ def test_every_top_level_key_is_described():
     expected = {
         field.name: literal(field.metadata.get("part", field.default))
         for field in dataclasses.fields(Experiment)
-        if field.name != "training"
+        if field.name not in TABLES
     }
-    assert described(section(CONFIG, "## Top level")) == dict(expected, training="")
+    assert described(section(CONFIG, "## Top level")) == {**expected, **dict.fromkeys(TABLES, "")}
     expected = {field.name: literal(field.default) for field in dataclasses.fields(Training)}
     assert described(section(CONFIG, "## training")) == expected
+    assert described(section(CONFIG, "## checkpoint")) == {"every": "`1`"}
 
 
 @pytest.mark.parametrize("table", PARTS)
