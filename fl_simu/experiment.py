@@ -11,7 +11,7 @@ from typing_extensions import Annotated
 
 from fl_simu import config
 from fl_simu.kernel.checked import check, make, plain
-from fl_simu.kernel.errors import BadField, UserError, shown
+from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.kernel.own_files import OwnFile, imported_file
 from fl_simu.parts import KINDS, origin
@@ -139,7 +139,7 @@ class Experiment:
         for table in PARTS:
             value, kind = getattr(self, table), KINDS[table]
             named = isinstance(value, (str, Mapping))
-            part = kind.build(_table(table, value)) if named else kind.take(value)
+            part = kind.build(kind.table_of(value, DEFAULTS[table])) if named else kind.take(value)
             object.__setattr__(self, table, part)
 
     @property
@@ -159,10 +159,11 @@ class Experiment:
             UserError: an unknown key, a wrong type, or a value that is not allowed; one line that names it.
         """
         given = dict(values)
-        for key in set(given) & set(PARTS):
-            given[key] = KINDS[key].build(_table(key, given[key]), folder)
-        for key in set(given) & set(TABLES):
-            given[key] = _plain_table(key, given[key])
+        for key, value in values.items():
+            if key in PARTS:
+                given[key] = KINDS[key].build(KINDS[key].table_of(value, DEFAULTS[key]), folder)
+            elif key in TABLES:
+                given[key] = _plain_table(key, value)
         return make(Experiment, given, "")
 
     @staticmethod
@@ -203,17 +204,9 @@ class Experiment:
 
 # Tables that are no parts.
 TABLES = {"training": Training, "checkpoint": Checkpointing}
-PARTS = tuple(one.name for one in dataclasses.fields(Experiment) if "part" in one.metadata)
+# The fields that hold parts, and the names of their default ones.
 DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
-
-
-def _table(key: str, value: Any) -> Dict[str, Any]:
-    """A part's table: a name alone is short for it, and one without a name keeps the default part."""
-    table = {"name": value} if isinstance(value, str) else value
-    table = {"name": DEFAULTS[key], **table} if isinstance(table, Mapping) else None
-    if table is None or not isinstance(table["name"], str):
-        raise UserError(f"{key} = {shown(value)} is not allowed: a name, or a table with a name")
-    return table
+PARTS = tuple(DEFAULTS)
 
 
 def _plain_table(key: str, value: Any) -> Any:

@@ -171,8 +171,7 @@ class InFlight:
 
     def not_fetched(self) -> List[int]:
         """UEs whose trained model the BS has not fetched and still may."""
-        done = {*self.layers, *self.refusals}
-        return [ue for ue, upload in self.uploads.items() if ue not in done and upload.start_s < math.inf]
+        return not_fetched(self.uploads, self.layers, self.refusals)
 
     def settle(self, ues: Iterable[int], now_s: float) -> None:
         """Let go of uploads, and of global models that no other upload started from."""
@@ -186,3 +185,9 @@ class InFlight:
                 self.memories[ue] = self.memories.get(ue, Memory()).after(rate_mbps)
         versions = {upload.version for upload in self.uploads.values()}
         self.references = {version: self.references[version] for version in versions}
+
+
+def not_fetched(uploads: Mapping[int, Upload], received: Iterable[int], refusals: Mapping[int, str]) -> List[int]:
+    """UEs of these uploads whose trained model the BS has not fetched and still may."""
+    done = {*received, *refusals}
+    return [ue for ue, upload in uploads.items() if ue not in done and upload.start_s < math.inf]

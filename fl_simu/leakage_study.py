@@ -17,7 +17,7 @@ from fl_simu.assemble import build_module
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.observation import observe
-from fl_simu.kernel.errors import UserError, nearest, require, shown
+from fl_simu.kernel.errors import UserError, nearest, require
 from fl_simu.kernel.installation import versions
 from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.machine import prepare
@@ -73,7 +73,7 @@ class Setting:
     parts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = {name: KINDS[name].build(self._table(name)) for name in TABLES}
+        parts = {name: KINDS[name].build(KINDS[name].table_of(getattr(self, name))) for name in TABLES}
         for name in TABLES:
             object.__setattr__(self, name, KINDS[name].describe(parts[name]))
         object.__setattr__(self, "parts", parts)
@@ -99,13 +99,6 @@ class Setting:
         layers = len(self.parts["codec"].layer_bytes(()))
         allowed = f"1 to {layers}, all that the codec has"
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
-
-    def _table(self, name: str) -> Dict[str, Any]:
-        value = getattr(self, name)
-        table = {"name": value} if isinstance(value, str) else value
-        if not isinstance(table, dict) or not isinstance(table.get("name"), str):
-            raise UserError(f"{name} = {shown(value)} is not allowed: a name, or a table with a name")
-        return table
 
     def plain(self) -> Dict[str, Any]:
         """Everything that decides a trial's result, beside its key, as JSON has it."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Type
 
-from fl_simu.kernel.checked import make, plain, told_of, tuples
+from fl_simu.kernel.checked import lists, make, plain, told_of, tuples
 from fl_simu.kernel.errors import BadField, UserError, brief, nearest, require, shown
 from fl_simu.kernel.own_files import OwnFile, file_of, import_own, read_own
 
@@ -94,6 +94,18 @@ class Kind:
             where = "a file or a module, so that a config can name it"
             raise UserError(f"{self.table} = {shown(name)} is not allowed here: put it into {where}")
         return f"{file_of(module) or module}:{name}"
+
+    def table_of(self, value: Any, default: Optional[str] = None) -> Dict[str, Any]:
+        """A part's table of a config: a name alone is short for it, and one without a name is of the default part.
+
+        Raises:
+            UserError: it is neither, or has no name.
+        """
+        table = {"name": value} if isinstance(value, str) else value
+        name = table.get("name", default) if isinstance(table, Mapping) else None
+        if not isinstance(name, str):
+            raise UserError(f"{self.table} = {shown(value)} is not allowed: a name, or a table with a name")
+        return {"name": name, **table}
 
     def build(self, options: Mapping[str, Any], folder: Optional[Path] = None) -> Any:
         """One part from its table of a config.
@@ -184,6 +196,8 @@ class Kind:
 class Adapted:
     """A part that is made of something which is none, as of a function that makes a module."""
 
+    options: Tuple[Tuple[str, Any], ...]
+
     @property
     def origin(self) -> Any:
         """The class or function that a config names."""
@@ -191,7 +205,7 @@ class Adapted:
 
     def arguments(self) -> Dict[str, Any]:
         """What stands beside its name in a config."""
-        raise NotImplementedError
+        return {name: lists(value) for name, value in self.options}
 
 
 def called_with(

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import AbstractSet, Any, Dict, Iterable, List, Mapping
+from typing import AbstractSet, Any, Dict, Iterable, Mapping
 
 import numpy as np
 
 from fl_simu.backends.base import Backend
 from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.identity import Identity
-from fl_simu.in_flight import InFlight
+from fl_simu.in_flight import InFlight, not_fetched
 from fl_simu.kernel.messages import LayerArrived, Ready, Woke
 from fl_simu.kernel.parameters import Params, from_arrays, require_alike, structure_of
 from fl_simu.kernel.plain import from_plain
@@ -216,7 +216,7 @@ def _check_models(found: Restored, coordinator: Coordinator, heard: AbstractSet[
     _require(
         set(groups["reference"]) == {upload.version for upload in one.uploads.values()}, "the models handed out"
     )
-    due = _not_fetched(found)
+    due = not_fetched(one.uploads, groups["received"], one.refusals)
     _require(set(groups["trained"]) <= set(due), "the models trained")
     for ue in set(due) - set(groups["trained"]):
         _require(ue in one.training.get(one.uploads[ue].version, ()), f"the training of UE {ue}")
@@ -242,13 +242,6 @@ def _wanted(flight: InFlight, received: AbstractSet[int], heard: AbstractSet[int
         "error": heard if feedback else None,
         "accepted": heard if flight.repeats else None,
     }
-
-
-def _not_fetched(found: Restored) -> List[int]:
-    """As in `InFlight`."""
-    one = found.standing
-    done = {*found.groups["received"], *one.refusals}
-    return [ue for ue, upload in one.uploads.items() if ue not in done and upload.start_s < math.inf]
 
 
 def _check_memories(

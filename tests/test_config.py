@@ -165,6 +165,9 @@ def test_override_into_what_is_no_table():
         ({"codec": {"name": 3}}, "codec = {'name': 3} is not allowed: a name, or a table with a name"),
         ({"codec": {"name": "affine", "base_bits": 0}}, "codec.base_bits = 0 is not allowed: "),
         ({"name": "a b"}, "name = 'a b' is not allowed: string should match pattern"),
+        # Of two mistakes in parts the one that stands first is told, in every process.
+        ({"codec": 3, "channel": 4}, "codec = 3 is not allowed"),
+        ({"channel": 4, "codec": 3}, "channel = 4 is not allowed"),
     ],
 )
 def test_a_complaint_is_one_line(values, line):

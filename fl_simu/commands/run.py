@@ -21,6 +21,7 @@ from fl_simu.progress import progress
 from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.records import closing_table
 from fl_simu.runs import Ended, RunFolder
+from fl_simu.ue.datasets import Dataset
 from fl_simu.ue.downloads import DataUnavailable
 
 Say = Callable[[str], None]
@@ -39,11 +40,7 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
         say(f"{error}\nusing scikit-learn's handwritten digits instead of MNIST")
         planned = plan(Experiment.read(DIGITS))
         dataset = load_data(planned, data_dir)
-    folder = runs.new_folder(planned.experiment, out)
-    observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, _data_option(planned, data_dir), say):
-        ended = runs.begin(planned, dataset, folder, observers)
-    _close(ended, say)
+    ended = _begin(planned, dataset, data_dir, out, say)
     say("\ntry next")
     for words in _next_steps(ended, _data_option(planned, data_dir)):
         say("  " + command_line(*words))
@@ -95,11 +92,23 @@ def run_experiment(
     keep_freed_memory()
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
+    _begin(planned, dataset, data_dir, out, say, realtime)
+
+
+def _begin(
+    planned: Plan,
+    dataset: Dataset,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    realtime: Optional[float] = None,
+) -> Ended:
     folder = runs.new_folder(planned.experiment, out)
     observers = _announce(planned, dataset.source, folder, say)
     with _resumable(folder, _data_option(planned, data_dir), say):
         ended = runs.begin(planned, dataset, folder, observers, realtime)
     _close(ended, say)
+    return ended
 
 
 def go_on(
@@ -131,9 +140,8 @@ def go_on(
 def _data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
     """What the same data need on a command line: a shell that is opened later may lack $FL_SIMU_DATA."""
     root = str(data_dir or os.environ.get("FL_SIMU_DATA", ""))
-    return (
-        ["--data-dir", root] if planned.experiment.data.files and os.path.isdir(os.path.expanduser(root)) else []
-    )
+    needed = planned.experiment.data.files and os.path.isdir(os.path.expanduser(root))
+    return ["--data-dir", root] if needed else []
 
 
 def _require_factor(realtime: Optional[float]) -> None:

@@ -124,9 +124,6 @@ class OwnData(Adapted, _Own):
     def origin(self) -> Any:
         return self.given if callable(self.given) else OwnData
 
-    def arguments(self) -> Dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.options}
-
     @property
     def name(self) -> str:
         return getattr(self.given, "__name__", "own")

@@ -271,7 +271,7 @@ class CentredClipping(Robust):
     iterations: int = 3
 
     def __post_init__(self) -> None:
-        _require_radius(self.radius)
+        require_factor("radius", self.radius)
         require_count("iterations", self.iterations)
 
     def merge(self, models: Models) -> Tensor:
@@ -297,12 +297,8 @@ class NormBound(Robust):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_radius(self.radius)
+        require_factor("radius", self.radius)
 
     def merge(self, models: Models) -> Tensor:
         shares = models.claims / models.claims.sum()
         return models.current + shares @ clipped(models.rows, models.current, self.radius)
-
-
-def _require_radius(value: float) -> None:
-    require_factor("radius", value)

@@ -20,5 +20,5 @@ class RoundRobin(Selection):
 
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
         ues = len(view.samples)
-        in_turn = sorted(view.idle, key=lambda ue: (ue - state) % ues)[: max(free, 0)]
+        in_turn = sorted(view.idle, key=lambda ue: (ue - state) % ues)[:free]
         return ((in_turn[-1] + 1) % ues if in_turn else state), tuple(in_turn)

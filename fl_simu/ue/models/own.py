@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
 from torch import nn
 
@@ -32,9 +32,6 @@ class OwnModel(Adapted, Model):
     @property
     def origin(self) -> Any:
         return self.make
-
-    def arguments(self) -> Dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.options}
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         given = dict(self.options)
