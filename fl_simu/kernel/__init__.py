@@ -1,1 +1,1 @@
-"""What all rooms share: virtual time, messages, keyed randomness, params, errors."""
+"""What all rooms share: time, messages, keyed randomness, params, errors, checks; and what this machine has."""

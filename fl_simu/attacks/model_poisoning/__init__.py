@@ -1,4 +1,4 @@
-"""The attacks by name."""
+"""A malicious UE: what it sends in place of what it trained. One class an attack, one row here."""
 
 from typing import Dict, Type
 
