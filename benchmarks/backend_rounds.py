@@ -13,7 +13,7 @@ import torch
 from fl_simu.backends import BACKENDS
 from fl_simu.ue.models import MODELS
 from fl_simu.ue.optimizers import OPTIMIZERS
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SHAPE, CLASSES = (1, 28, 28), 10
 
@@ -46,8 +46,7 @@ def main() -> None:
     ues = range(options.ues)
     for version, _ in enumerate(sys.stdin):
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        backend.send(ues, params)
-        backend.train([Key(1, ue, version) for ue in ues])
+        backend.train([Task(Key(1, ue, version), params, {}) for ue in ues])
         for ue in ues:
             backend.get(ue)
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s

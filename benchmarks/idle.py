@@ -1,34 +1,31 @@
 """Backends that train nothing, for what is measured beside training."""
 
-from typing import Iterable, Sequence
+from typing import Sequence
 
-from fl_simu.backends.base import Backend, OptimizerState
+from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import Key, Shard
+from fl_simu.ue.training import Shard, Task, Trained
 
 
 class Idle(Backend):
     """Every UE gives back the model that it was sent."""
 
+    model: Params
+
     def place(self, ue: int, shard: Shard) -> None:
         pass
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        self.model = params
+    def train(self, tasks: Sequence[Task]) -> None:
+        for task in tasks[:1]:
+            self.model = task.start
 
-    def train(self, keys: Sequence[Key]) -> None:
-        pass
+    def get(self, ue: int) -> Trained:
+        return Trained(self.model, {})
 
-    def get(self, ue: int) -> Params:
+    def peek(self, ue: int) -> Params:
         return self.model
 
-    def put_back(self, ue: int, params: Params) -> None:
-        pass
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return {}
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
+    def give_up(self, ue: int) -> None:
         pass
 
     def close(self) -> None:
@@ -38,5 +35,6 @@ class Idle(Backend):
 class Standstill(Idle):
     """Every UE gives back the model that it was sent, moved a little and the same way each time."""
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        self.model = {name: tensor * 1.01 for name, tensor in params.items()}
+    def train(self, tasks: Sequence[Task]) -> None:
+        for task in tasks[:1]:
+            self.model = {name: tensor * 1.01 for name, tensor in task.start.items()}

@@ -1,7 +1,7 @@
 """What times the rounds of a run."""
 
 from benchmarks.timing import Stopwatch
-from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.results.records import RoundRecord
 
 

@@ -10,9 +10,9 @@ import torch
 from peak_memory import peak_mb
 
 from fl_simu import runs
-from fl_simu.assemble import plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
+from fl_simu.loop.assemble import plan
 from fl_simu.ue.datasets import Dataset, Samples
 
 

@@ -2,23 +2,28 @@
 
 import itertools
 import time
+from dataclasses import dataclass
 from typing import Any, Iterable, Tuple
 
 import pytest
 from idle import Idle
 
-from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.messages import Taken, Update
 from fl_simu.kernel.parameters import Params
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.flight import Flights
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import RunState
 from fl_simu.results.records import RoundRecord
-from fl_simu.setting import Setting
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
+from fl_simu.ue.compute import ConstantCompute, Work
+from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.models import MODELS
 from fl_simu.ue.training import initial_params
 from fl_simu.uplink.bits import FixedBits
@@ -42,15 +47,22 @@ PROTOCOLS = {
 CHANNELS = {"normal": Normal(), "fading": Fading(radius_m=100.0, shadowing_db=4.0, shares=1)}
 
 
-class Weightless(InFlight):
+class Weightless(Flights):
     """Uploads of the real sizes that hold nothing: what arrives is not encoded, what is taken not decoded."""
 
     def receive(self, ue: int, params: Params) -> bool:
-        self.layers[ue] = ()
+        self.state.flights[ue].layers = (b"",)
         return True
 
-    def take(self, choice: Taken, samples: int) -> Any:
+    def take(self, choice: Taken) -> Any:
         return None
+
+
+@dataclass(frozen=True)
+class Local:
+    """All that the loop asks of local training."""
+
+    keep_optimizer_state: bool = False
 
 
 class Unchanged(Aggregation):
@@ -85,19 +97,22 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
     setting = Setting(
         seed=seed,
         rounds=UPLOADS // settled,
-        backend=Idle(None),
+        drawn=ues,
+        work=dict.fromkeys(range(ues), Work(1, 1, 1)),
+        evaluate=lambda params: Evaluation(0.0, 0.0),
         link=link,
         protocol=PROTOCOLS[protocol](ues),
         aggregation=Unchanged(),
         server=Replace(),
         selection=RandomDraw(),
-        evaluate=lambda params: Evaluation(0.0, 0.0),
-        drawn=ues,
-        compute_s=lambda ue, version: 1.0,
-        works=lambda ue, version: True,
-        samples=dict.fromkeys(range(ues), 1),
+        compute=ConstantCompute(1.0),
+        faults=NoFaults(),
+        bits=FixedBits(),
     )
-    return Coordinator(setting, Clock(), model, Weightless(link, FixedBits()), observers=[Tally()])
+    state = RunState(model)
+    coordinator = Coordinator(setting, state, Clock(), Cohorts(Idle(Local()), seed, state), [Tally()])
+    coordinator.flights = Weightless(setting, state)
+    return coordinator
 
 
 @pytest.mark.benchmark(timer=time.process_time)

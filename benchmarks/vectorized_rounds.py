@@ -18,7 +18,7 @@ from fl_simu.backends.vectorized import Vectorized, VectorizedUes
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.parts import KINDS
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SHAPE, CLASSES = (1, 28, 28), 10
 
@@ -66,8 +66,7 @@ def main() -> None:
 
 
 def stacked_round(backend: VectorizedUes, params: Params, ues: int, round: int) -> None:
-    backend.send(range(ues), params)
-    backend.train([Key(1, ue, round) for ue in range(ues)])
+    backend.train([Task(Key(1, ue, round), params, {}) for ue in range(ues)])
     for ue in range(ues):
         backend.get(ue)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
     from fl_simu.api import Run, load, resume, run
-    from fl_simu.coordinator import Observer
     from fl_simu.experiment import Experiment, Training
     from fl_simu.kernel.errors import UserError
+    from fl_simu.loop.coordinator import Observer
     from fl_simu.sweeping import Sweep, sweep
 
 __version__ = "0.1.0"
@@ -23,10 +23,11 @@ _NAMES = {
     **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
     **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),
     **dict.fromkeys(("Sweep", "sweep"), "fl_simu.sweeping"),
-    "Observer": "fl_simu.coordinator",
+    "Observer": "fl_simu.loop.coordinator",
     "UserError": "fl_simu.kernel.errors",
 }
 _ROOMS = {
+    "allocators": "fl_simu.uplink.allocation",
     "aggregation": "fl_simu.station.aggregation",
     "algorithms": "fl_simu.ue.algorithms",
     "channels": "fl_simu.uplink.channels",
@@ -34,12 +35,15 @@ _ROOMS = {
     "compute": "fl_simu.ue.compute",
     "datasets": "fl_simu.ue.datasets",
     "faults": "fl_simu.ue.faults",
+    "media": "fl_simu.uplink.media",
+    "meters": "fl_simu.meters",
     "models": "fl_simu.ue.models",
     "optimizers": "fl_simu.ue.optimizers",
     "partitions": "fl_simu.ue.partition",
     "protocols": "fl_simu.station.protocols",
     "selections": "fl_simu.station.selection",
     "servers": "fl_simu.station.server",
+    "transforms": "fl_simu.ue.transforms",
 }
 
 

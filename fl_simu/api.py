@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 import torch
 
 from fl_simu import config, runs
-from fl_simu.assemble import Plan, assemble, load_data, plan
-from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, from_arrays
+from fl_simu.loop.assemble import Plan, assemble, load_data, plan
+from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.progress import progress as progress_of
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.files import refuse_links

@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from fl_simu.assemble import Plan
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.limits import LONGEST_S, MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.loop.assemble import Plan
 from fl_simu.parts import KINDS
 from fl_simu.results.intervals import Z95, wilson
 from fl_simu.uplink.channels.base import NEGLIGIBLE

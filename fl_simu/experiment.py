@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Union
 
 import tomli_w
 from pydantic import Field
@@ -14,11 +14,12 @@ from fl_simu.kernel.checked import check, make, plain
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.kernel.own_files import OwnFile, imported_file
-from fl_simu.parts import KINDS, origin
+from fl_simu.parts import KINDS, Kind, origin
 
 if TYPE_CHECKING:
     from fl_simu.attacks.model_poisoning.base import Attack
     from fl_simu.backends.base import BackendSpec
+    from fl_simu.meters.base import Meter
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
     from fl_simu.station.selection.base import Selection
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from fl_simu.ue.models.base import Model
     from fl_simu.ue.optimizers import Optimizer
     from fl_simu.ue.partition import Partition
+    from fl_simu.ue.transforms.base import Transform
+    from fl_simu.uplink.allocation.base import Allocator
     from fl_simu.uplink.bits import BitRule
     from fl_simu.uplink.channels.base import Channel
     from fl_simu.uplink.codecs.base import Codec
     from fl_simu.uplink.delays import DelayRule
     from fl_simu.uplink.downlink import Free
+    from fl_simu.uplink.media.base import Medium
     from fl_simu.uplink.sizes import SizeRule
 
 # What a signed 64-bit integer holds, which is what TOML promises.
@@ -75,6 +79,10 @@ class Checkpointing:
         check(self, "checkpoint.")
 
 
+# Of a field that holds any number of parts of one kind.
+SEVERAL = {"part": ""}
+
+
 def _part(table: str, name: str) -> Any:
     """A field that holds a part; by default that of this name."""
     return field(default_factory=lambda: KINDS[table].build({"name": name}), metadata={"part": name})
@@ -94,9 +102,11 @@ class Experiment:
         ues_per_round: UEs drawn for each round; all of them where it is not given.
         threads: threads of torch. Sums of another number of threads may differ in the last bit.
         payload: what is encoded, the "weights" or the "update" (weights minus the global model).
-        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
+        error_feedback: whether the transform of this name ends the chain of transforms.
         training: local training.
         checkpoint: how often the run can be gone on with.
+        transforms: what a UE does to its update between training and codec, in this order.
+        meters: what is measured besides.
         backend ... attack: one part each.
 
     Raises:
@@ -122,25 +132,31 @@ class Experiment:
     algorithm: "LocalAlgorithm" = _part("algorithm", "fedavg")
     compute: "Compute" = _part("compute", "constant")
     faults: "Faults" = _part("faults", "none")
+    transforms: "Tuple[Transform, ...]" = field(default=(), metadata=SEVERAL)
     codec: "Codec" = _part("codec", "float32")
     bits: "BitRule" = _part("bits", "fixed")
     size: "SizeRule" = _part("size", "bytes")
     channel: "Channel" = _part("channel", "normal")
     delay: "DelayRule" = _part("delay", "integrated")
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
+    medium: "Medium" = _part("medium", "orthogonal")
+    allocator: "Allocator" = _part("allocator", "equal")
     selection: "Selection" = _part("selection", "random")
     protocol: "Protocol" = _part("protocol", "wait_for_all")
     aggregation: "Aggregation" = _part("aggregation", "mean")
     server: "ServerOptimizer" = _part("server", "replace")
+    meters: "Tuple[Meter, ...]" = field(default=(), metadata=SEVERAL)
     attack: "Attack" = _part("attack", "none")
 
     def __post_init__(self) -> None:
         check(self)
         for table in PARTS:
             value, kind = getattr(self, table), KINDS[table]
-            named = isinstance(value, (str, Mapping))
-            part = kind.build(kind.table_of(value, DEFAULTS[table])) if named else kind.take(value)
-            object.__setattr__(self, table, part)
+            if table in CHAINS:
+                made: Any = tuple(_taken(kind, one) for one in _items(table, value))
+            else:
+                made = _taken(kind, value, DEFAULTS[table])
+            object.__setattr__(self, table, made)
 
     @property
     def drawn(self) -> int:
@@ -160,7 +176,10 @@ class Experiment:
         """
         given = dict(values)
         for key, value in values.items():
-            if key in PARTS:
+            if key in CHAINS:
+                kind = KINDS[key]
+                given[key] = tuple(kind.build(kind.table_of(one), folder) for one in _items(key, value))
+            elif key in PARTS:
                 given[key] = KINDS[key].build(KINDS[key].table_of(value, DEFAULTS[key]), folder)
             elif key in TABLES:
                 given[key] = _plain_table(key, value)
@@ -181,8 +200,19 @@ class Experiment:
 
     def own_files(self) -> Dict[str, OwnFile]:
         """The files that parts of it come from, by the table of the part."""
-        files = {table: imported_file(origin(getattr(self, table))) for table in PARTS}
-        return {table: file for table, file in files.items() if file}
+        files = {place: imported_file(origin(part)) for place, part in self.parts().items()}
+        return {place: file for place, file in files.items() if file}
+
+    def parts(self) -> Dict[str, Any]:
+        """Every part, by its table; of several in one table each with its number, from 0."""
+        found = {}
+        for table in PARTS:
+            value = getattr(self, table)
+            if table in CHAINS:
+                found.update({f"{table}[{at}]": part for at, part in enumerate(value)})
+            else:
+                found[table] = value
+        return found
 
     def to_plain(self, nameless: bool = False) -> Dict[str, Any]:
         """The experiment as TOML values, complete; without the fields that are not given.
@@ -193,7 +223,11 @@ class Experiment:
         Raises:
             UserError: one does, and may not.
         """
-        tables = {table: KINDS[table].describe(getattr(self, table), nameless) for table in PARTS}
+        tables: Dict[str, Any] = {}
+        for table in PARTS:
+            value, kind = getattr(self, table), KINDS[table]
+            described = [kind.describe(one, nameless) for one in (value if table in CHAINS else (value,))]
+            tables[table] = described if table in CHAINS else described[0]
         scalars = {name: value for name, value in vars(self).items() if name not in PARTS and value is not None}
         return {**scalars, **{key: plain(getattr(self, key)) for key in TABLES}, **tables}
 
@@ -207,6 +241,20 @@ TABLES = {"training": Training, "checkpoint": Checkpointing}
 # The fields that hold parts, and the names of their default ones.
 DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
 PARTS = tuple(DEFAULTS)
+# Those of them that hold any number of parts.
+CHAINS = tuple(table for table, default in DEFAULTS.items() if not default)
+
+
+def _items(table: str, value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise BadField(table, value, "a list of parts")
+    return value
+
+
+def _taken(kind: Kind, value: Any, default: Optional[str] = None) -> Any:
+    """The part that Python code gives: itself, its name, or its table."""
+    named = isinstance(value, (str, Mapping))
+    return kind.build(kind.table_of(value, default)) if named else kind.take(value)
 
 
 def _plain_table(key: str, value: Any) -> Any:

@@ -2,16 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from fl_simu import __version__
-from fl_simu.assemble import Plan, digest
-from fl_simu.experiment import PARTS
 from fl_simu.kernel.installation import versions
+from fl_simu.loop.assemble import Plan, digest
+from fl_simu.results.checkpoints import Identity
 from fl_simu.results.files import read_bytes, told_in_one_line
 from fl_simu.ue.datasets import Dataset
-
-Identity = Mapping[str, str]
 
 
 def identity(planned: Plan, dataset: Dataset) -> Identity:
@@ -26,8 +24,8 @@ def identity(planned: Plan, dataset: Dataset) -> Identity:
         "the experiment": digest(planned.experiment),
         f"the data set {dataset.name}": _of_samples(dataset),
     }
-    for table in PARTS:
-        path = getattr(getattr(planned.experiment, table), "path", "")
+    for table, part in planned.experiment.parts().items():
+        path = getattr(part, "path", "")
         if path:
             found[f"the files of {table}.path"] = _of_files(Path(path))
     for table, file in planned.experiment.own_files().items():

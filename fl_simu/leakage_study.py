@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from fl_simu import config
-from fl_simu.assemble import build_module
 from fl_simu.attacks.gradient_leakage.attempts import Attempt, attack, draw
 from fl_simu.attacks.gradient_leakage.image_measures import found_labels, likeness, scikit_image_ssim
 from fl_simu.attacks.gradient_leakage.observation import observe
@@ -22,6 +21,7 @@ from fl_simu.kernel.installation import versions
 from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.randomness import stream, torch_seed
+from fl_simu.loop.assemble import build_module
 from fl_simu.parts import KINDS
 from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json

@@ -261,12 +261,15 @@ KINDS: Mapping[str, Kind] = {
         Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
         Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
         Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS"),
+        Kind("transforms", "fl_simu.ue.transforms.base:Transform", "fl_simu.ue.transforms:TRANSFORMS"),
         Kind("codec", "fl_simu.uplink.codecs.base:Codec", "fl_simu.uplink.codecs:CODECS"),
         Kind("bits", "fl_simu.uplink.bits:BitRule", "fl_simu.uplink.bits:BITS"),
         Kind("size", "fl_simu.uplink.sizes:SizeRule", "fl_simu.uplink.sizes:SIZE_RULES"),
         Kind("channel", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.channels:CHANNELS"),
         Kind("delay", "fl_simu.uplink.delays:DelayRule", "fl_simu.uplink.delays:DELAYS"),
         Kind("downlink", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.downlink:DOWNLINKS"),
+        Kind("medium", "fl_simu.uplink.media.base:Medium", "fl_simu.uplink.media:MEDIA"),
+        Kind("allocator", "fl_simu.uplink.allocation.base:Allocator", "fl_simu.uplink.allocation:ALLOCATORS"),
         Kind("selection", "fl_simu.station.selection.base:Selection", "fl_simu.station.selection:SELECTIONS"),
         Kind("protocol", "fl_simu.station.protocols.base:Protocol", "fl_simu.station.protocols:PROTOCOLS"),
         Kind(
@@ -275,6 +278,7 @@ KINDS: Mapping[str, Kind] = {
             "fl_simu.station.aggregation:AGGREGATIONS",
         ),
         Kind("server", "fl_simu.station.server.base:ServerOptimizer", "fl_simu.station.server:SERVERS"),
+        Kind("meters", "fl_simu.meters.base:Meter", "fl_simu.meters:METERS"),
         Kind("attack", "fl_simu.attacks.model_poisoning.base:Attack", "fl_simu.attacks.model_poisoning:ATTACKS"),
         Kind(
             "method",

@@ -5,7 +5,7 @@ from typing import Callable
 
 from tqdm import tqdm
 
-from fl_simu.coordinator import Coordinator, Observer
+from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.results.attack_measures import in_words
 from fl_simu.results.records import RoundRecord
 

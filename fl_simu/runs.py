@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config
-from fl_simu.assemble import Plan, assemble, plan
-from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
-from fl_simu.identity import Identity, differing, identity
+from fl_simu.identity import differing, identity
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import Params, sha256, to_arrays
+from fl_simu.loop.assemble import Plan, assemble, plan
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.resuming import Keeper, put_into, read
+from fl_simu.loop.state import Moment
 from fl_simu.parts import KINDS
-from fl_simu.restore import Keeper, Restored, read
-from fl_simu.results.checkpoints import Checkpoint, Checkpoints, write_tensors
+from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity, write_tensors
 from fl_simu.results.files import (
     alone_in,
     leftovers,
@@ -246,7 +247,7 @@ def _keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
 
 def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds: int, say: Say) -> None:
     """Put a coordinator where the newest checkpoint was taken that is whole, if there is one."""
-    found: List[Restored] = []
+    found: List[Moment] = []
     checkpoint, passed_over = folder.checkpoints.newest(
         lambda one: found.append(_checked(coordinator, one, own, folder))
     )
@@ -258,10 +259,10 @@ def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds:
         raise UserError(f"rounds = {rounds} is not allowed: the run has {checkpoint.round} already")
     else:
         say(f"going on after round {checkpoint.round}")
-        found[-1].put_into(coordinator)
+        put_into(found[-1], coordinator)
 
 
-def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, folder: RunFolder) -> Restored:
+def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, folder: RunFolder) -> Moment:
     """What a checkpoint tells.
 
     Raises:
@@ -307,7 +308,7 @@ def summary_of(
         experiment.seed,
         experiment.ues,
         sha256(coordinator.model),
-        coordinator.wall_s,
+        coordinator.state.wall_s,
         data=dataset.name,
         data_source=dataset.source,
         threads=experiment.threads,

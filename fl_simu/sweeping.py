@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from fl_simu import api
 from fl_simu.api import PathLike, Run
-from fl_simu.assemble import digest
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
+from fl_simu.loop.assemble import digest
 from fl_simu.parts import KINDS
 from fl_simu.runs import RunFolder
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from fl_simu import channel_study, config
-from fl_simu.assemble import plan
 from fl_simu.channel_study import _first_reached, _student95, draw, numbers, wilson
 from fl_simu.cli import main
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.loop.assemble import plan
 from fl_simu.results import channel_plots
 from fl_simu.results.files import finite_or_none
 from fl_simu.uplink.channels.fading import Fading

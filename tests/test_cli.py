@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from fl_simu.assemble import plan
 from fl_simu.attacks.model_poisoning.targeted import Boosting
 from fl_simu.cli import main
 from fl_simu.commands import inventory, run
@@ -12,6 +11,7 @@ from fl_simu.defaults import POISONING
 from fl_simu.experiment import PARTS, Experiment
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
+from fl_simu.loop.assemble import plan
 from fl_simu.parts import KINDS
 from fl_simu.ue import downloads
 from fl_simu.ue.datasets import DATASETS, FashionMnist

@@ -8,20 +8,27 @@ import pytest
 import torch
 
 from fl_simu.backends.base import Backend
-from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
 from fl_simu.kernel.parameters import sha256, structure_of
-from fl_simu.restore import restore, snapshot
-from fl_simu.setting import Setting
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.resuming import restore, snapshot
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import RunState
+from fl_simu.meters import Energy
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
 from fl_simu.station.protocols.base import Protocol
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
+from fl_simu.ue.compute import ConstantCompute, Work
+from fl_simu.ue.faults import Faults
+from fl_simu.ue.training import Trained
+from fl_simu.ue.transforms import Clip, ErrorFeedback, Movement
+from fl_simu.ue.transforms.base import Chain, Transform
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.fading import Fading
@@ -31,46 +38,50 @@ from fl_simu.uplink.codecs.affine import Affine
 from fl_simu.uplink.codecs.float32 import Float32
 from fl_simu.uplink.downlink import Free, downlink
 from fl_simu.uplink.link import Link
+from fl_simu.uplink.media import Orthogonal, SharedBand
 from fl_simu.uplink.sizes import RealBytes
 
 FIXED = FixedBits()
+ORTHOGONAL = Orthogonal()
+
+
+@dataclass(frozen=True)
+class Local:
+    """All that the loop asks of local training."""
+
+    keep_optimizer_state: bool = False
 
 
 class Adding(Backend):
     """UE i adds i + 1 to every weight, or turns it into NaN if it is among `broken`."""
 
     def __init__(self, broken=()):
-        super().__init__(None)
+        super().__init__(Local())
         self.broken, self.held, self.log = broken, {}, []
 
     def place(self, ue, shard):
         pass
 
-    def send(self, ues, params):
-        self.log.append(("send", tuple(ues)))
-        for ue in ues:
-            self.held[ue] = params
+    def train(self, tasks):
+        self.log.append(("train", tuple(task.key.ue for task in tasks)))
+        for task in tasks:
+            self.held[task.key.ue] = {name: self.moved(tensor, task.key) for name, tensor in task.start.items()}
 
-    def train(self, keys):
-        for key in keys:
-            step = math.nan if key.ue in self.broken else key.ue + 1
-            self.held[key.ue] = {name: tensor + step for name, tensor in self.held[key.ue].items()}
+    def moved(self, tensor, key):
+        return tensor + self.step(key.ue)
+
+    def step(self, ue):
+        return math.nan if ue in self.broken else ue + 1
 
     def get(self, ue):
         self.log.append(("get", ue))
-        return self.held.pop(ue)
+        return Trained(self.held.pop(ue), {})
 
-    def put_back(self, ue, params):
-        self.held[ue] = params
+    def peek(self, ue):
+        return self.held[ue]
 
-    def optimizer_state(self, ue):
-        return {}
-
-    def restore(self, ue, optimizer):
-        pass
-
-    def remembers(self):
-        return False
+    def give_up(self, ue):
+        del self.held[ue]
 
     def close(self):
         pass
@@ -79,11 +90,18 @@ class Adding(Backend):
 class Uneven(Adding):
     """As Adding, but each weight moves by its own share, so that a codec loses something."""
 
-    def train(self, keys):
-        for key in keys:
-            before = self.held[key.ue]["w"]
-            step = math.nan if key.ue in self.broken else key.ue + 1
-            self.held[key.ue] = {"w": before + step * torch.linspace(0, 1, len(before)) ** 2}
+    def moved(self, tensor, key):
+        return tensor + self.step(key.ue) * torch.linspace(0, 1, len(tensor)) ** 2
+
+
+@dataclass(frozen=True)
+class Fails(Faults):
+    """Those (UE, version) do not work."""
+
+    when: frozenset
+
+    def works(self, seed, ue, round):
+        return (ue, round) not in self.when
 
 
 @dataclass(frozen=True)
@@ -114,42 +132,49 @@ def coordinator(
     rounds=1,
     backend=None,
     codec=None,
-    compute_s=lambda ue, version: 1.0,
     broken_off=(),
     rule=FIXED,
     downlink_mbps=None,
     error_feedback=False,
     weights=31_250,
+    medium=ORTHOGONAL,
+    transforms=(),
+    meters=(),
+    payload="weights",
 ):
+    payload = "update" if error_feedback else payload
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
     model = {"w": torch.zeros(weights)}
     setting = Setting(
         seed=1,
         rounds=rounds,
-        backend=backend or Adding(),
+        drawn=len(rates_mbps),
+        work=dict.fromkeys(range(len(rates_mbps)), Work(1, 1, 1)),
+        evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
         link=Link(
-            codec or Float32(), RateOfUe(rates_mbps), RealBytes(), "update" if error_feedback else "weights", 1
+            codec or Float32(),
+            RateOfUe(rates_mbps),
+            RealBytes(),
+            payload,
+            1,
         ),
         protocol=protocol,
         aggregation=Mean(),
         server=Replace(),
         selection=RandomDraw(),
-        evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
-        drawn=len(rates_mbps),
-        compute_s=compute_s,
-        works=lambda ue, version: (ue, version) not in broken_off,
-        samples=dict.fromkeys(range(len(rates_mbps)), 1),
+        compute=ConstantCompute(1.0),
+        faults=Fails(frozenset(broken_off)),
+        bits=rule,
+        medium=medium,
+        meters=meters,
     )
     down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
-    flight = InFlight(
-        setting.link,
-        rule,
-        down,
-        threshold=protocol.movement_threshold(),
-        repeats=protocol.repeats(),
-        error_feedback=error_feedback,
-    )
-    return Coordinator(setting, Clock(), model, flight, observers=[Keep()])
+    threshold = protocol.movement_threshold()
+    trigger = () if threshold is None else (Movement(threshold),)
+    chain = Chain((*trigger, *transforms, *([ErrorFeedback()] if error_feedback else [])))
+    setting = replace(setting, downlink=down, chain=chain)
+    state = RunState(model)
+    return Coordinator(setting, state, Clock(), Cohorts(backend or Adding(), 1, state), [Keep()])
 
 
 def seen(running):
@@ -161,7 +186,7 @@ def test_models_are_fetched_when_the_clock_reaches_their_arrival():
     running.run()
     record = seen(running).records[0]
     assert seen(running).fetched_ues == [1, 2, 0]
-    assert running.setting.backend.log == [("send", (0, 1, 2)), ("get", 1), ("get", 2), ("get", 0)]
+    assert running.cohorts.backend.log == [("train", (0, 1, 2)), ("get", 1), ("get", 2), ("get", 0)]
     assert record.time_s == 3.0
     assert [outcome.delays_s for outcome in record.ues] == [(2.0,), (0.5,), (1.0,)]
     assert record.uplink_bits == 3_000_000
@@ -170,7 +195,8 @@ def test_models_are_fetched_when_the_clock_reaches_their_arrival():
 
 def test_measures_of_an_attack_are_asked_for_the_uploads_that_were_settled():
     running = coordinator(EveryArrival(), (1.0, 2.0, 4.0), rounds=6)
-    running.setting = replace(running.setting, measures=lambda params, settled: {"settled": list(settled)})
+    measures = replace(running.setting, measures=lambda params, sent: {"settled": list(sent)})
+    running.setting = running.flights.setting = measures
     running.run()
     records = seen(running).records
     assert [record.attack["settled"] for record in records] == [
@@ -186,7 +212,7 @@ def test_a_late_model_is_never_fetched_and_its_upload_is_cut_off():
     assert [outcome.accepted for outcome in first.ues] == ["none", "full", "full"]
     assert first.ues[0].reason == "late"
     assert first.ues[0].bits == 500_000
-    assert ("get", 0) not in running.setting.backend.log
+    assert ("get", 0) not in running.cohorts.backend.log
     assert (first.loss, second.loss) == (2.5, 5.0)
     assert second.time_s == 4.0
 
@@ -219,7 +245,7 @@ def test_a_ue_that_drops_out_neither_trains_nor_sends():
         ("none", "dropped out", 0),
         ("full", "", 1_000_000),
     ]
-    assert running.setting.backend.log[0] == ("send", (0, 2))
+    assert running.cohorts.backend.log[0] == ("train", (0, 2))
     assert (first.time_s, first.loss) == (5.0, 2.0)
     assert [outcome.accepted for outcome in second.ues] == ["none", "full", "full"]
 
@@ -256,7 +282,7 @@ def test_the_deadline_counts_the_download_from_the_broadcast():
     assert [outcome.bits for outcome in record.ues] == [1_000_000, 0, 0]
     # In 4 s: a whole copy, 0.8 Mbit of one, and nothing.
     assert record.downlink_bits == 1_800_000
-    assert running.setting.backend.log == [("send", (0, 1)), ("get", 0)]
+    assert running.cohorts.backend.log == [("train", (0, 1)), ("get", 0)]
 
 
 def test_a_copy_is_sent_to_a_ue_that_drops_out():
@@ -350,9 +376,8 @@ STEPS = torch.linspace(-1, 1, 48).reshape(3, 16) ** 3 + torch.tensor([[0.3], [-0
 class Stepping(Adding):
     """A UE adds the row of STEPS that its round has."""
 
-    def train(self, keys):
-        for key in keys:
-            self.held[key.ue] = {"w": self.held[key.ue]["w"] + STEPS[key.round]}
+    def moved(self, tensor, key):
+        return tensor + STEPS[key.round]
 
 
 def through_affine(values, bits):
@@ -374,41 +399,44 @@ def test_error_feedback_is_the_recursion_of_the_papers(bits):
         model, error = model + told, sent - told
     assert np.abs(error).max() > 0.05
     assert running.model["w"].numpy() == pytest.approx(model, abs=1e-6)
-    assert running.in_flight.errors[0]["w"].numpy() == pytest.approx(error, abs=1e-6)
+    (owed,) = running.state.ues[0].transforms
+    assert owed["w"].numpy() == pytest.approx(error, abs=1e-6)
     # What was decoded and what is still owed are together all that was trained.
-    owed = running.model["w"] + running.in_flight.errors[0]["w"]
-    assert owed.numpy() == pytest.approx(STEPS.sum(dim=0).numpy(), abs=1e-6)
+    assert (running.model["w"] + owed["w"]).numpy() == pytest.approx(STEPS.sum(dim=0).numpy(), abs=1e-6)
 
 
 def test_an_error_is_that_of_the_layers_taken_and_stays_where_none_was():
     codec, draws = Affine(1, (3,)), np.random.default_rng(0)
-    link = Link(codec, RateOfUe((1.0,)), RealBytes(), "update", 1)
-    flight = InFlight(link, FIXED, error_feedback=True)
+    running = coordinator(WaitForAll(), (1.0,), codec=codec, error_feedback=True, weights=16)
+    flights, state = running.flights, running.state
     reference = {"w": torch.zeros(16), "n": torch.tensor(5)}
     trained = [{"w": step, "n": torch.tensor(5 + number)} for number, step in enumerate(STEPS)]
 
     def upload(version, taken):
-        flight.begin(0, version, 0.0, 1.0, True, reference)
-        assert flight.receive(0, trained[version])
-        sent, update = flight.layers[0], flight.take(Taken(0, taken), 1) if taken else None
-        flight.settle([0], 9.0)
+        flights.begin(0, version, 0.0, reference)
+        assert flights.receive(0, trained[version])
+        sent, update = state.flights[0].layers, flights.take(Taken(0, taken)) if taken else None
+        flights.settle([0], 9.0)
         return sent, update
 
     def told(values, layers):
         structure = structure_of({"w": values})
         return codec.decode(codec.encode({"w": values}, draws)[:layers], structure)["w"]
 
+    def owed():
+        return state.ues[0].transforms[0]
+
     upload(0, taken=0)
-    assert flight.errors == {} and flight.trained == {}
+    assert state.ues == {} and state.flights == {}
     _, update = upload(1, taken=1)
     error = STEPS[1] - told(STEPS[1], 1)
-    assert list(flight.errors[0]) == ["w"] and torch.equal(flight.errors[0]["w"], error)
+    assert list(owed()) == ["w"] and torch.equal(owed()["w"], error)
     assert update.params["n"] == 6
     upload(2, taken=0)
-    assert torch.equal(flight.errors[0]["w"], error)
+    assert torch.equal(owed()["w"], error)
     sent, _ = upload(2, taken=2)
     assert sent == codec.encode({"w": STEPS[2] + error, "n": torch.tensor(2)}, draws)
-    assert torch.equal(flight.errors[0]["w"], STEPS[2] + error - told(STEPS[2] + error, 2))
+    assert torch.equal(owed()["w"], STEPS[2] + error - told(STEPS[2] + error, 2))
 
 
 @pytest.mark.parametrize("make", [Fading, Uniform, RandomWalk], ids=lambda cls: cls.__name__)
@@ -462,7 +490,7 @@ def test_a_run_with_uploads_in_flight_goes_on_from_its_checkpoint(after, broken_
 
     whole = make()
     whole.run()
-    assert len({upload.version for upload in whole.in_flight.uploads.values()}) > 1
+    assert len({flight.upload.version for flight in whole.state.flights.values()}) > 1
     resumed = make()
     restore(resumed, seen(whole).snapshots[after - 1])
     resumed.run()
@@ -507,3 +535,100 @@ def test_adaptive_bits_go_on_from_a_checkpoint(rule):
     resumed.run()
     assert [record.ues for record in seen(resumed).records] == [record.ues for record in seen(whole).records[4:]]
     assert sha256(resumed.model) == sha256(whole.model)
+
+
+def test_uploads_that_share_a_band_are_as_by_hand():
+    # A Mbit each over 1 Mbit/s: all three begin after 1 s of training and have a third of the band, until 4 s.
+    running = coordinator(WaitForAll(), (1.0, 1.0, 1.0), rounds=2, medium=SharedBand())
+    running.run()
+    first, second = seen(running).records
+    assert (first.time_s, second.time_s) == (pytest.approx(4.0), pytest.approx(8.0))
+    assert seen(running).fetched_ues[:3] != [] and first.loss == 2.0
+    assert [outcome.delays_s for outcome in first.ues] == [(pytest.approx(3.0),)] * 3
+    assert [outcome.bits for outcome in first.ues] == [1_000_000] * 3
+    # Twice as fast, UE 1 has sent after 2.5 s what takes the others until 2 1/6 s more: 1 / (2/3) = 1.5 s, then
+    # the half that is left of each takes 1 s with half of the band.
+    faster = coordinator(WaitForAll(), (1.0, 2.0, 1.0), medium=SharedBand())
+    faster.run()
+    delays = [outcome.delays_s[0] for outcome in seen(faster).records[0].ues]
+    assert delays == pytest.approx([2.5, 1.5, 2.5])
+
+
+def test_who_is_late_on_a_shared_band_is_cut_off_and_hinders_nobody_after():
+    # By the deadline, 1 s after they began, each has sent half of its Mbit; in the next round they begin anew.
+    running = coordinator(Deadline(2.0), (1.0, 1.0), rounds=3, medium=SharedBand())
+    running.run()
+    for record in seen(running).records:
+        assert [(one.accepted, one.reason, one.bits) for one in record.ues] == [("none", "late", 500_000)] * 2
+    assert running.state.medium.senders == {} and running.state.flights == {}
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "protocol", [EveryArrival(), Buffered(2), Deadline(2.2)], ids=lambda one: type(one).__name__
+)
+def test_a_run_on_a_shared_band_goes_on_from_its_checkpoint(protocol, after):
+    def make():
+        return coordinator(
+            protocol, (0.6, 1.4, 1.1), rounds=7, backend=Uneven(), codec=Affine(2, (2,)), medium=SharedBand(),
+            transforms=(Clip(20.0),), meters=(Energy(),), error_feedback=True,
+        )  # fmt: skip
+
+    whole, resumed = make(), make()
+    whole.run()
+    restore(resumed, seen(whole).snapshots[after - 1])
+    resumed.run()
+    kept = [replace(record, wall_time_s=0.0) for record in seen(whole).records[after:]]
+    assert [replace(record, wall_time_s=0.0) for record in seen(resumed).records] == kept
+    assert sha256(resumed.model) == sha256(whole.model)
+
+
+def test_transforms_come_in_their_order_and_what_is_lost_of_an_upload_leaves_no_trace():
+    # UE 0 moves by 3 in every weight: of 16 that is a norm of 12, clipped to 4 is 1 a weight.
+    running = coordinator(WaitForAll(), (1.0,), backend=Adding(), weights=16, transforms=(Double(), Clip(4.0)))
+    running.run()
+    assert running.model["w"].tolist() == pytest.approx([1.0] * 16)
+    other = coordinator(WaitForAll(), (1.0,), backend=Adding(), weights=16, transforms=(Clip(2.0), Double()))
+    other.run()
+    assert other.model["w"].tolist() == pytest.approx([1.0] * 16)
+    assert running.state.ues[0].transforms == (1, None)
+    late = coordinator(Deadline(1.5), (1.0,), rounds=2, transforms=(Double(),))
+    late.run()
+    assert late.state.ues == {}
+
+
+@dataclass(frozen=True)
+class Double(Transform):
+    """Twice the update; counts how often something of it was taken."""
+
+    def apply(self, update, context, memory):
+        return {name: 2 * tensor for name, tensor in update.items()}, memory or 0
+
+    def settled(self, memory, sent, decoded):
+        return memory + 1
+
+
+def test_energy_is_the_cost_table_of_hierarchical_learning():
+    """Liu, Zhang, Song, Letaief 2020: 1 MHz, 0.5 W, gain 1e-8, noise 1e-10 W."""
+    rate_mbps = math.log2(1 + 0.5 * 1e-8 / 1e-10)
+    assert rate_mbps == pytest.approx(5.6724, abs=1e-4)
+    energy = Energy(kappa=1e-28, cycles_per_sample=2.4e7, frequency_hz=1e9, power_w=0.5)
+    for weights, airtime_s, joule in ((21_840, 0.12321, 0.06160), (5_852_170, 33.014, 16.507)):
+        running = coordinator(WaitForAll(), (rate_mbps,), weights=weights, meters=(energy,))
+        running.run()
+        (record,) = seen(running).records
+        (outcome,) = record.ues
+        assert outcome.delays_s[0] == pytest.approx(airtime_s, rel=1e-4)
+        assert outcome.meters["transmit_energy_j"] == pytest.approx(joule, rel=1e-4)
+        assert outcome.meters["compute_energy_j"] == pytest.approx(0.0024)
+        assert record.meters["energy_j"] == pytest.approx(joule + 0.0024, rel=1e-4)
+
+
+def test_energy_of_what_is_cut_off_or_never_begins():
+    # 0.5 W for 1 s on the air until the deadline; the UE that drops out spends nothing.
+    energy = Energy(kappa=0.0, power_w=0.5, efficiency=0.5, circuit_w=0.25)
+    running = coordinator(Deadline(2.0), (0.1, 4.0, 1.0), broken_off={(2, 0)}, meters=(energy,))
+    running.run()
+    (record,) = seen(running).records
+    assert [one.meters["energy_j"] for one in record.ues] == pytest.approx([1.25, 1.25 / 4, 0.0])
+    assert record.meters["energy_j"] == pytest.approx(1.5625)

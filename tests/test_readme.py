@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from fl_simu import __version__
-from fl_simu.assemble import plan
 from fl_simu.experiment import PARTS, TABLES, Experiment, Training
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.loop.assemble import plan
 from fl_simu.parts import KINDS
 from fl_simu.results.records import RoundRecord, UeOutcome
 

@@ -6,6 +6,7 @@ One small run is made once; each row changes a copy of its folder.
 import hashlib
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -80,31 +81,31 @@ def rewrite(folder, round, change):
     names[1].write_bytes(tensors)
 
 
-def field(body, name):
-    """A field of the snapshot, as JSON has it, to be changed."""
-    return body["plain"]["fields"], name
+def run_of(body):
+    """The fields of the run's state, as JSON has them, to be changed."""
+    return body["plain"]["fields"]["run"]["fields"]
 
 
 def puts(name, value):
     def change(body, arrays):
-        fields, own = field(body, name)
-        assert own in fields
-        fields[own] = value
+        fields = body["plain"]["fields"] if name in ("now_s", "events") else run_of(body)
+        assert name in fields
+        fields[name] = value
 
     return change
 
 
-def array(name, make):
+def array(where, make):
     def change(body, arrays):
-        found = next(one for one in sorted(arrays) if one.startswith(name))
+        found = next(one for one in sorted(arrays) if where in one)
         arrays[found] = make(arrays[found])
 
     return change
 
 
-def without(name):
+def without(where):
     def change(body, arrays):
-        found = next(one for one in sorted(arrays) if one.startswith(name))
+        found = next(one for one in sorted(arrays) if where in one)
         del arrays[found]
 
     return change
@@ -115,41 +116,51 @@ def event_of_a_stranger(body, arrays):
 
 
 def other_ue(body, arrays):
-    text = json.dumps(body["plain"]["fields"]["uploads"])
+    text = json.dumps(run_of(body)["flights"])
     assert '"ue": ' in text
-    body["plain"]["fields"]["uploads"] = json.loads(text.replace('"ue": ', '"ue": 7'))
+    run_of(body)["flights"] = json.loads(text.replace('"ue": ', '"ue": 7'))
+
+
+def forgotten(body, arrays):
+    """No UE remembers anything, and nothing is left of it."""
+    run_of(body)["ues"] = {"pairs": []}
+    for name in [one for one in arrays if one.startswith("run/ues/")]:
+        del arrays[name]
 
 
 def deep(body, arrays):
     value = 0
     for _ in range(400):
         value = [value]
-    body["plain"]["fields"]["state"] = value
+    run_of(body)["protocol"] = value
 
 
 FITTED = {
-    "a model of float64": array("model/", lambda one: one.astype(np.float64)),
-    "a model of NaN": array("model/", lambda one: one * np.float32(np.nan)),
-    "a model of another shape": array("model/", lambda one: one.reshape(-1)[:3]),
-    "a model without a tensor": without("model/"),
-    "an optimiser of another shape": array("optimizer/", lambda one: one.reshape(-1)[:1]),
-    "without an optimiser": lambda body, arrays: [arrays.pop(one) for one in list(arrays) if "optimizer/" in one],
-    "without a model handed out": without("reference/"),
+    "a model of float64": array("run/model/", lambda one: one.astype(np.float64)),
+    "a model of NaN": array("run/model/", lambda one: one * np.float32(np.nan)),
+    "a model of another shape": array("run/model/", lambda one: one.reshape(-1)[:3]),
+    "a model without a tensor": without("run/model/"),
+    "an optimiser of another shape": array("/training/", lambda one: one.reshape(-1)[:1]),
+    "without an optimiser": forgotten,
+    "without a model handed out": without("/start/"),
+    "a model handed out of another shape": array("/start/", lambda one: one.reshape(-1)[:1]),
     "a tensor of nobody": lambda body, arrays: arrays.update({"trained/77/w": np.zeros(2)}),
-    "uploads = 5": puts("uploads", 5),
-    "state = None": puts("state", None),
+    "flights = 5": puts("flights", 5),
+    "protocol = None": puts("protocol", None),
     "events = x": puts("events", "x"),
     "no events": puts("events", []),
     "an event of another class": event_of_a_stranger,
     "an upload of another UE": other_ue,
     "a state nested deep": deep,
-    "no UEs at training": puts("training", {"pairs": []}),
+    "no upload under way": puts("flights", {"pairs": []}),
+    "a broadcast that was never": puts("begun", 0),
+    "another round": puts("version", 3),
     "time of a text": puts("now_s", "soon"),
     "time of NaN": puts("now_s", {"float": "nan"}),
-    "a key is missing": lambda body, arrays: body["plain"]["fields"].pop("losses"),
+    "a key is missing": lambda body, arrays: run_of(body).pop("losses"),
     "another class": lambda body, arrays: body["plain"].update({"class": "Upload"}),
     "null": lambda body, arrays: body.update(plain=None),
-    "a name for what is not there": puts("same", {"pairs": [["sent/1/w", "sent/2/w"]]}),
+    "a name for what is not there": puts("server", {"tensor": "w"}),
 }
 
 
@@ -342,13 +353,13 @@ def test_a_folder_with_leftovers_alone_is_as_good_as_empty(made, tmp_path, monke
 def test_a_checkpoint_holds_each_start_model_once_and_no_trained_one(folder):
     arrays = safetensors.numpy.load((folder / "checkpoint" / "round-000004.safetensors").read_bytes())
     body = json.loads(json.loads((folder / "checkpoint" / "round-000004.json").read_text())["body"])
-    uploads = body["plain"]["fields"]["uploads"]["pairs"]
-    versions = {upload["fields"]["version"] for _, upload in uploads}
-    words = {name.split("/")[0] for name in arrays}
-    assert len(uploads) == 3 and words == {"model", "reference", "optimizer"}
-    assert {name.split("/")[1] for name in arrays if name.startswith("reference/")} == {str(v) for v in versions}
-    parameters = sum(array.size for name, array in arrays.items() if name.startswith("model/"))
-    kept = {name.split("/")[1] for name in arrays if name.startswith("optimizer/")}
+    flights = run_of(body)["flights"]["pairs"]
+    versions = {flight["fields"]["upload"]["fields"]["version"] for _, flight in flights}
+    words = [re.sub(r"/\d+/", "/", name) for name in arrays]
+    assert len(flights) == 3 and len(versions) == 2
+    assert all(word.startswith(("run/model/", "run/flights/start/", "run/ues/training/")) for word in words)
+    parameters = sum(array.size for name, array in arrays.items() if name.startswith("run/model/"))
+    kept = {name.split("/")[2] for name in arrays if name.startswith("run/ues/")}
     assert sum(array.size for array in arrays.values()) == parameters * (1 + len(versions) + len(kept))
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from fl_simu import studies
-from fl_simu.assemble import plan
 from fl_simu.cli import main
 from fl_simu.commands.reproduce import reproduce, reproduce_study
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.loop.assemble import plan
 from fl_simu.station.aggregation.means import PlainMean
 from fl_simu.station.protocols import Deadline
 from fl_simu.uplink.codecs.affine import Affine

@@ -15,20 +15,20 @@ from benchmarks.laps import Laps
 from benchmarks.peers.data import SEED
 from benchmarks.peers.jobs import CLASSES, Arrays, Job, Outcome
 from benchmarks.timing import timed
-from fl_simu.assemble import Plan, assemble, plan
-from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.messages import Update
+from fl_simu.loop.assemble import Plan, assemble, plan
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.resuming import Keeper
 from fl_simu.parts import KINDS
-from fl_simu.restore import Keeper
 from fl_simu.results.checkpoints import Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.ue.datasets import Dataset, Samples
 from fl_simu.ue.partition import Partition
-from fl_simu.ue.training import Key, Shard
+from fl_simu.ue.training import Key, Shard, Task
 
 
 def run(
@@ -83,9 +83,8 @@ def _backend_alone(planned: Plan, job: Job, arrays: Arrays) -> Any:
 
     def one_round(round: int) -> None:
         ues = arrays.ues(round)
-        backend.send(ues, model[0])
-        backend.train([Key(SEED, ue, round) for ue in ues])
-        updates = (Update(ue, round, job.samples, backend.get(ue)) for ue in ues)
+        backend.train([Task(Key(SEED, ue, round), model[0], {}) for ue in ues])
+        updates = (Update(ue, round, job.samples, backend.get(ue).params) for ue in ues)
         model[0] = rule.combine(model[0], updates, len(ues))
 
     seconds = timed(len(arrays.drawn), one_round)

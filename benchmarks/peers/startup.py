@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 def main() -> None:
     from fl_simu import runs
-    from fl_simu.assemble import load_data, plan
-    from fl_simu.coordinator import Observer
     from fl_simu.experiment import Experiment
     from fl_simu.kernel.errors import UserError
+    from fl_simu.loop.assemble import load_data, plan
+    from fl_simu.loop.coordinator import Observer
 
     class FirstModel(Observer):
         """Tells the time and ends the program."""

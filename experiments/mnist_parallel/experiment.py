@@ -31,7 +31,7 @@ from fl_simu.ue.datasets import Dataset, ImageSet, Mnist
 from fl_simu.ue.models import MnistCnn
 from fl_simu.ue.optimizers import Optimizer, Sgd
 from fl_simu.ue.partition import Iid
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SEED = 1
 ALICE, BOB = 0, 1
@@ -133,7 +133,7 @@ def find(site: "Site", rounds: int, say: Say) -> Findings:
 
 
 class Site:
-    """Where it happens: both halves of the data, placed as `fl_simu.assemble` does, and the BS's test images.
+    """Where it happens: both halves of the data, placed as `fl_simu.loop.assemble` does, and the BS's test images.
 
     What two arms have in common (Alice's first round, for one) is trained and evaluated once.
     """
@@ -155,9 +155,8 @@ class Site:
         """What a UE makes of a model in a round."""
         key = (ue, number, sha256(params))
         if key not in self._trained:
-            self.backend.send((ue,), params)
-            self.backend.train((Key(SEED, ue, number),))
-            self._trained[key] = self.backend.get(ue)
+            self.backend.train([Task(Key(SEED, ue, number), params, {})])
+            self._trained[key] = self.backend.get(ue).params
         return self._trained[key]
 
     def accuracy(self, params: Params) -> float:

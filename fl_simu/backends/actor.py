@@ -13,7 +13,7 @@ from fl_simu.backends.devices import CPU
 from fl_simu.backends.flat import Flat, pack, unpack
 from fl_simu.backends.trainer import Trainer
 from fl_simu.kernel.machine import prepare
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 
 
 class Errand(NamedTuple):
@@ -54,8 +54,8 @@ class Actor:
         for key, number, rows, optimizer in errands:
             shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
             state = unpack(optimizer) if optimizer else {}
-            own, kept = self._trainer.train(key, params, shard, state)
-            trained.append((pack(own), pack(kept)))
+            own, memory = self._trainer.train(Task(key, params, state), shard)
+            trained.append((pack(own), pack(memory)))
         return trained, time.perf_counter() - started_s
 
 

@@ -2,107 +2,58 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Iterable, Optional, Sequence
+from typing import ClassVar, Sequence
 
-from torch import Tensor
-
-from fl_simu.backends.optimizer_state import memory_after_a_step
-from fl_simu.kernel.parameters import Params, require_alike
-from fl_simu.ue.training import Key, LocalTraining, Shard
-
-OptimizerState = Dict[str, Tensor]
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 class Backend(ABC):
-    """Places data, sends models, trains, and fetches models.
+    """Places data, hands out models, trains, and fetches models.
 
-    The order is `place` once for each UE; then, for any UEs and any number of times, `send`, `train`, `get`.
-    A model that is never fetched may be sent over again. Whatever a backend does in between, `get` returns the
-    params that the plain loop gives for the same params, data and key: bit for bit on one stack, or within the
-    tolerance that the backend states.
+    The order is `place` once for each UE; then, for any UEs and any number of times, `train`, `get`. A backend
+    holds nothing that decides a result but the tasks under way: what a UE remembers goes in and comes out.
+    Whatever a backend does in between, `get` returns what the plain loop gives for the same task and data: bit for
+    bit on one stack, or within the tolerance that the backend states.
 
     Args:
         training: what every UE does in a round.
+
+    Class attributes:
+        stacks: whether the last bits of a UE's model depend on who trains with it, so that only the same tasks
+            handed over together give the same models again.
     """
+
+    stacks: ClassVar[bool] = False
 
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
-        self._trial: Optional[OptimizerState] = None
 
     @abstractmethod
     def place(self, ue: int, shard: Shard) -> None:
         """Give a UE its data, once."""
 
     @abstractmethod
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        """Give UEs the global model. The backend does not change these tensors."""
+    def train(self, tasks: Sequence[Task]) -> None:
+        """Hand these UEs, none of which holds a model, the global one, and let them make a round's local steps.
+
+        The backend does not change the tensors of a task.
+        """
 
     @abstractmethod
-    def train(self, keys: Sequence[Key]) -> None:
-        """Let the UEs of these keys, which hold a model, make a round's local steps."""
-
-    @abstractmethod
-    def get(self, ue: int) -> Params:
-        """The model that a UE has trained, which it then no longer holds.
+    def get(self, ue: int) -> Trained:
+        """What a UE has trained, which it then no longer holds.
 
         Its tensors may be slices of one that holds many UEs' models: who keeps one for long, copies it.
         """
 
     @abstractmethod
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        """What a UE's optimiser remembers; empty where it remembers nothing.
-
-        While the UE holds a model that may be fetched, and that `kept` does not tell, it is what it remembered
-        before, even if it has trained already; else what it does after the round it trained last. Nothing is
-        trained for it.
-        Names are "<index of the parameter>/<name in torch's optimiser>".
-        """
-
-    @abstractmethod
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        """Put back what `optimizer_state` gave."""
-
     def peek(self, ue: int) -> Params:
         """The model that a UE has trained, which it still holds. Nobody may change these tensors."""
-        params = self.get(ue)
-        self.put_back(ue, params)
-        return params
 
-    def put_back(self, ue: int, params: Params) -> None:
-        """Let a UE hold a model as if it had just trained it."""
-        self.send((ue,), params)
-
+    @abstractmethod
     def give_up(self, ue: int) -> None:
-        """Nobody will fetch what a UE was sent; an optimiser that remembers moves all the same."""
-        return None
-
-    def kept(self, ue: int) -> Optional[Params]:
-        """The model that a UE holds, where it does not follow from what it was sent, its data, its key and its
-        optimiser, and a checkpoint must hold it; else None."""
-        return None
-
-    def together(self, ue: int) -> Sequence[int]:
-        """The UEs that have to train at once, in this order, for one of them to train the same model again."""
-        return (ue,)
-
-    def train_again(self, keys: Sequence[Key], params: Params) -> None:
-        """Let UEs hold again, after `restore`, what they held when a checkpoint was taken."""
-        self.send([key.ue for key in keys], params)
-        self.train(keys)
-
-    def check_memory(self, ue: int, optimizer: OptimizerState) -> None:
-        """Raise ValueError unless a UE of this backend can have had that optimiser's memory after a round."""
-        remembered = self._remembered()
-        require_alike(optimizer, remembered, f"the optimiser of UE {ue}")
-
-    def remembers(self) -> bool:
-        """Whether every UE that has trained has an optimiser that remembers."""
-        return bool(self._remembered())
-
-    def _remembered(self) -> OptimizerState:
-        if self._trial is None:
-            self._trial = memory_after_a_step(self.training) if self.training.keep_optimizer_state else {}
-        return self._trial
+        """Nobody will fetch what a UE trains, if it does."""
 
     @abstractmethod
     def close(self) -> None:

@@ -15,14 +15,14 @@ import tempfile
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fl_simu.backends.actor import Actor, Errand
-from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.base import Backend, BackendSpec
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.work_queue import Job, WorkQueue
@@ -32,7 +32,7 @@ from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.results.files import alone_in
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 LOCAL, AUTO = "", "auto"
 CONNECT_S = 5.0
@@ -111,11 +111,8 @@ class RayActors(Backend):
         self._arrays: List[Tuple[Any, Any]] = []
         self._numbers: Dict[Tuple[int, int], int] = {}
         self._shards: Dict[int, Shard] = {}
-        self._models: Dict[int, Params] = {}
         self._jobs: Dict[int, Job] = {}
-        self._optimizers: Dict[int, OptimizerState] = {}
-        # Of UEs whose model is here and not fetched yet, what their optimisers remembered before.
-        self._before: Dict[int, OptimizerState] = {}
+        self._looked_at: Dict[int, Trained] = {}
         self._broadcast: Tuple[Optional[Params], Any] = (None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
@@ -126,43 +123,27 @@ class RayActors(Backend):
             self._numbers[arrays] = len(self._arrays) - 1
         self._shards[ue] = shard
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        for ue in ues:
-            self.give_up(ue)
-            self._models[ue] = params
-
-    def train(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            shard, state = self._shards[key.ue], self._optimizers.get(key.ue)
+    def train(self, tasks: Sequence[Task]) -> None:
+        for key, start, memory in tasks:
+            shard = self._shards[key.ue]
             number = self._numbers[id(shard.images), id(shard.labels)]
-            errand = Errand(key, number, _array(shard.indices), pack(state) if state else None)
-            shared = self._put(self._models.pop(key.ue))
-            self._jobs[key.ue] = Job(errand, shared, cost=max(1, len(shard.indices)))
-        self._queue.add([self._jobs[key.ue] for key in keys])
+            errand = Errand(key, number, _array(shard.indices), pack(memory) if memory else None)
+            self._jobs[key.ue] = Job(errand, self._put(start), cost=max(1, len(shard.indices)))
+        self._queue.add([self._jobs[task.key.ue] for task in tasks])
 
-    def get(self, ue: int) -> Params:
-        self._collect(ue)
-        self._before.pop(ue, None)
-        return self._models.pop(ue)
+    def get(self, ue: int) -> Trained:
+        if ue in self._looked_at:
+            return self._looked_at.pop(ue)
+        return Trained(*self._queue.fetch(self._jobs.pop(ue)))
 
     def peek(self, ue: int) -> Params:
-        self._collect(ue)
-        return self._models[ue]
+        self._looked_at[ue] = self.get(ue)
+        return self._looked_at[ue].params
 
     def give_up(self, ue: int) -> None:
-        if self.training.keep_optimizer_state:
-            # A round whose model nobody fetches still moves an optimiser that remembers.
-            self._collect(ue)
-        elif ue in self._jobs:
+        if ue in self._jobs:
             self._queue.drop(self._jobs.pop(ue))
-        self._models.pop(ue, None)
-        self._before.pop(ue, None)
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return self._before.get(ue, self._optimizers.get(ue, {}))
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        self._optimizers[ue] = optimizer
+        self._looked_at.pop(ue, None)
 
     def close(self) -> None:
         if self._hands:
@@ -173,7 +154,7 @@ class RayActors(Backend):
             hand.join()
         for held in (self._arrays, self._numbers, self._hands):
             held.clear()
-        for kept in (self._shards, self._models, self._jobs, self._optimizers, self._before):
+        for kept in (self._shards, self._jobs, self._looked_at):
             kept.clear()
         self._broadcast = None, None
         if self._cluster:
@@ -204,15 +185,6 @@ class RayActors(Backend):
         if self._cluster and self._broadcast[0] is not params:
             self._broadcast = params, self._cluster.put(pack(params))
         return self._broadcast[1]
-
-    def _collect(self, ue: int) -> None:
-        """Wait for what a UE is training, if it is."""
-        job = self._jobs.pop(ue, None)
-        if job:
-            self._models[ue], state = self._queue.fetch(job)
-            self._before[ue] = self._optimizers.get(ue, {})
-            if state:
-                self._optimizers[ue] = state
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -6,30 +6,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fl_simu.backends.base import OptimizerState
 from fl_simu.backends.devices import Residents
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import Key, LocalTraining
+from fl_simu.ue.training import LocalTraining, Task, Trained
 
 
 class Job(NamedTuple):
-    """What one UE is to do in a round.
+    """One UE's task with its data.
 
     Args:
-        key: what its draws are keyed by.
-        params: the model that it was handed.
+        task: what it is to do.
         images, labels: the arrays of its data.
         rows: int64, shape (n,): which of them are its own.
-        state: what its optimiser remembers.
     """
 
-    key: Key
-    params: Params
+    task: Task
     images: Tensor
     labels: Tensor
     rows: np.ndarray
-    state: OptimizerState
 
 
 class Stacked:
@@ -52,7 +47,7 @@ class Stacked:
             if type(module) is nn.Linear:
                 module.__class__ = _Linear
 
-    def train(self, jobs: Sequence[Job]) -> Iterator[Tuple[Params, OptimizerState]]:
+    def train(self, jobs: Sequence[Job]) -> Iterator[Trained]:
         """A round of each UE.
 
         Args:
@@ -60,14 +55,14 @@ class Stacked:
                 many.
 
         Returns:
-            The trained models, as slices of one stack, and what the optimisers remember now; empty where the
-            training keeps none.
+            What comes of each task; the trained models are slices of one stack.
         """
-        leaves = self.leaves([job.params for job in jobs])
+        leaves = self.leaves([job.task.start for job in jobs])
         corrects = self._training.algorithm.corrects
         start = {name: leaf.detach().clone() for name, leaf in leaves.items()} if corrects else None
         optimizer = self.build_optimizer(leaves)
-        load_state(optimizer, _stacked_states([job.state for job in jobs]), place=lambda t: t.to(self._device))
+        memories = _stacked_memories([job.task.memory for job in jobs])
+        load_state(optimizer, memories, place=lambda t: t.to(self._device))
         images, labels = (self._residents.copy_of(tensor) for tensor in (jobs[0].images, jobs[0].labels))
         for rows, counts in self._batches(jobs):
             picked = torch.from_numpy(rows).to(self._device)
@@ -80,7 +75,7 @@ class Stacked:
             optimizer.step()
         slices = zip(*(leaf.detach().cpu().unbind(0) for leaf in leaves.values()))
         trained = (dict(zip(leaves, tensors)) for tensors in slices)
-        return zip(trained, self._states(optimizer, len(jobs)))
+        return map(Trained, trained, self._memories(optimizer, len(jobs)))
 
     def leaves(self, models: Sequence[Params]) -> Dict[str, Tensor]:
         """The models stacked, to be trained; UEs mostly start from one and the same."""
@@ -134,13 +129,13 @@ class Stacked:
             # A batch is a whole shard, and its mean loss has no order.
             yield from [(rows, samples)] * (training.epochs * steps)
             return
-        for order in training.shuffles([job.key for job in jobs], samples):
+        for order in training.shuffles([job.task.key for job in jobs], samples):
             shuffled = np.take_along_axis(rows, order, axis=1)
             for start in range(0, steps * training.batch_size, training.batch_size):
                 end = start + training.batch_size
                 yield np.ascontiguousarray(shuffled[:, start:end]), np.minimum(samples, end) - start
 
-    def _states(self, optimizer: torch.optim.Optimizer, ues: int) -> Iterator[OptimizerState]:
+    def _memories(self, optimizer: torch.optim.Optimizer, ues: int) -> Iterator[Params]:
         if not self._training.keep_optimizer_state:
             return iter([{}] * ues)
         flat = flatten_state(optimizer, fetch=lambda tensor: tensor.detach().cpu())
@@ -162,8 +157,8 @@ def is_count(name: str) -> bool:
     return name.endswith("/step")
 
 
-def _stacked_states(states: Sequence[OptimizerState]) -> OptimizerState:
+def _stacked_memories(memories: Sequence[Params]) -> Params:
     return {
-        name: first.clone() if is_count(name) else torch.stack([state[name] for state in states])
-        for name, first in states[0].items()
+        name: first.clone() if is_count(name) else torch.stack([memory[name] for memory in memories])
+        for name, first in memories[0].items()
     }

@@ -10,12 +10,12 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.base import Backend, BackendSpec
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import lacks_syft, syft_installed, whose_syft
@@ -23,7 +23,7 @@ from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.shell import command_line
 from fl_simu.parts import KINDS
 from fl_simu.ue.optimizers import Adagrad, Adam
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 # What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail, and
 # AMSGrad's running maximum is lost.
@@ -91,12 +91,8 @@ class _Ue:
         self.labels: Any = None
         self.samples = 0
         self.away = False
-        # The model that it was handed, where its steps need it.
-        self.handed: Optional[Params] = None
-        # What the optimiser remembers, if it was asked for since it last moved; what it did before the model that
-        # nobody has fetched yet was trained.
-        self.memory: Optional[OptimizerState] = None
-        self.before: Optional[OptimizerState] = None
+        # What its optimiser came to remember in its last round, and still does on the worker.
+        self.memory: Optional[Params] = None
 
     @property
     def module(self) -> Any:
@@ -158,45 +154,43 @@ class SyftWorkers(Backend):
         place.labels = _send(shard.labels.index_select(0, shard.indices), place.worker)
         place.samples = len(shard.indices)
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
+    def train(self, tasks: Sequence[Task]) -> None:
         self._forget_dead_ids()
-        for ue in ues:
-            place = self._ues[ue]
-            place.bring_home()
-            place.before = None
-            place.module.load_state_dict(params)
-            if place.optimizer is None or not self.training.keep_optimizer_state:
-                place.optimizer = self._build_optimizer(place.module)
-            place.handed = params if self.training.algorithm.corrects else None
-            place.send_away()
+        for task in tasks:
+            self._train(self._ues[task.key.ue], task)
 
-    def train(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            place = self._ues[key.ue]
-            place.before, place.memory = self._memory(place), None
-            place.module.train()
-            with torch.random.fork_rng(devices=[]):
-                self.training.seed_torch(key)
-                orders = self.training.orders(key, place.samples)
-                round_rows, at = _send(torch.cat(orders), place.worker), 0
-                start = self._start(place)
-                for order in orders:
-                    rows, at = round_rows.narrow(0, at, len(order)), at + len(order)
-                    images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
-                    self.training.step(place.module, place.optimizer, images, labels, start)
+    def _train(self, place: _Ue, task: Task) -> None:
+        place.bring_home()
+        place.module.load_state_dict(task.start)
+        if place.optimizer is None or place.memory is None or place.memory is not task.memory:
+            place.optimizer = self._build_optimizer(place.module)
+            load_state(place.optimizer, task.memory, place=lambda tensor: _send(tensor, place.worker))
+        place.memory = None
+        place.send_away()
+        place.module.train()
+        with torch.random.fork_rng(devices=[]):
+            self.training.seed_torch(task.key)
+            orders = self.training.orders(task.key, place.samples)
+            round_rows, at = _send(torch.cat(orders), place.worker), 0
+            start = self._start(place, task.start)
+            for order in orders:
+                rows, at = round_rows.narrow(0, at, len(order)), at + len(order)
+                images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
+                self.training.step(place.module, place.optimizer, images, labels, start)
 
-    def _start(self, place: _Ue) -> Any:
+    def _start(self, place: _Ue, params: Params) -> Any:
         """Pointers to the parameters that the UE was handed, where its steps need them."""
-        if place.handed is None:
+        if not self.training.algorithm.corrects:
             return None
         names = [name for name, _ in place.module.named_parameters()]
-        return {name: _send(place.handed[name].clone(), place.worker) for name in names}
+        return {name: _send(params[name].clone(), place.worker) for name in names}
 
-    def get(self, ue: int) -> Params:
+    def get(self, ue: int) -> Trained:
         place = self._ues[ue]
         place.bring_home()
-        place.before = None
-        return params_of(place.module)
+        if self.training.keep_optimizer_state:
+            place.memory = flatten_state(place.optimizer, fetch=_copy_here)
+        return Trained(params_of(place.module), place.memory or {})
 
     def peek(self, ue: int) -> Params:
         place = self._ues[ue]
@@ -206,28 +200,12 @@ class SyftWorkers(Backend):
         return params
 
     def give_up(self, ue: int) -> None:
-        self._ues[ue].before = None
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        place = self._ues[ue]
-        return self._memory(place) if place.before is None else place.before
-
-    def _memory(self, place: _Ue) -> OptimizerState:
-        if place.optimizer is None or not self.training.keep_optimizer_state:
-            return {}
-        if place.memory is None:
-            place.memory = flatten_state(place.optimizer, fetch=_copy_here)
-        return place.memory
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        place = self._ues[ue]
-        place.optimizer, place.memory = self._build_optimizer(place.module), None
-        load_state(place.optimizer, optimizer, place=lambda tensor: _send(tensor, place.worker))
+        """What it has trained already is overwritten by its next task."""
 
     def close(self) -> None:
         for place in self._ues.values():
             place.bring_home()
-            place.optimizer = place.images = place.labels = place.memory = place.before = None
+            place.optimizer = place.images = place.labels = place.memory = None
             place.worker.clear_objects()
             place.worker.remove_worker_from_local_worker_registry()
         self._ues.clear()

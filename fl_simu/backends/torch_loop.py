@@ -1,15 +1,15 @@
 """Plain torch in one process: one module serves every UE in turn."""
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, Sequence
+from typing import Dict, Sequence
 
 import torch
 
-from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.base import Backend, BackendSpec
 from fl_simu.backends.devices import CPU, open_device, require_device
 from fl_simu.backends.trainer import Trainer
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,6 @@ class TorchLoop(Backend):
 
     A UE is trained when its model is fetched, so that one trained model is in memory at a time.
 
-    Between `send` and `get` a UE holds nothing but a reference to the global model and its key, however many UEs
-    there are. An optimiser that remembers costs its state for each UE.
-
     Args:
         training: what every UE does in a round.
         device: where it is done. The models that go in and come out are on the processor.
@@ -54,54 +51,29 @@ class TorchLoop(Backend):
         super().__init__(training)
         self._trainer = Trainer(training, device)
         self._shards: Dict[int, Shard] = {}
-        self._models: Dict[int, Params] = {}
-        self._untrained: Dict[int, Key] = {}
-        self._optimizers: Dict[int, OptimizerState] = {}
-        # Of UEs that have trained a model which nobody has fetched yet, what their optimisers remembered before.
-        self._before: Dict[int, OptimizerState] = {}
+        self._tasks: Dict[int, Task] = {}
+        self._looked_at: Dict[int, Trained] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         self._shards[ue] = shard
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        for ue in ues:
-            self.give_up(ue)
-            self._models[ue] = params
+    def train(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self._tasks[task.key.ue] = task
 
-    def train(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            self._untrained[key.ue] = key
-
-    def get(self, ue: int) -> Params:
-        self._train_if_due(ue)
-        self._before.pop(ue, None)
-        return self._models.pop(ue)
+    def get(self, ue: int) -> Trained:
+        if ue in self._looked_at:
+            return self._looked_at.pop(ue)
+        return self._trainer.train(self._tasks.pop(ue), self._shards[ue])
 
     def peek(self, ue: int) -> Params:
-        self._train_if_due(ue)
-        return self._models[ue]
+        self._looked_at[ue] = self.get(ue)
+        return self._looked_at[ue].params
 
     def give_up(self, ue: int) -> None:
-        if self.training.keep_optimizer_state:
-            # A round whose model nobody fetches still moves an optimiser that remembers.
-            self._train_if_due(ue)
-        for held in (self._untrained, self._models, self._before):
-            held.pop(ue, None)
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return self._before.get(ue, self._optimizers.get(ue, {}))
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        self._optimizers[ue] = optimizer
+        self._tasks.pop(ue, None)
+        self._looked_at.pop(ue, None)
 
     def close(self) -> None:
-        for held in (self._shards, self._models, self._untrained, self._optimizers, self._before):
+        for held in (self._shards, self._tasks, self._looked_at):
             held.clear()
-
-    def _train_if_due(self, ue: int) -> None:
-        key = self._untrained.pop(ue, None)
-        if key is not None:
-            state = self._before[ue] = self._optimizers.get(ue, {})
-            self._models[ue], state = self._trainer.train(key, self._models[ue], self._shards[ue], state)
-            if state:
-                self._optimizers[ue] = state

@@ -1,15 +1,14 @@
 """One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
 
-from typing import Optional, Tuple
+from typing import Optional
 
 import torch
 from torch import Tensor
 
-from fl_simu.backends.base import OptimizerState
 from fl_simu.backends.devices import Residents
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.parameters import Params, params_of
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 class Trainer:
@@ -26,20 +25,9 @@ class Trainer:
         self._module = training.trainee().to(device)
         self._residents = Residents(device)
 
-    def train(
-        self, key: Key, params: Params, shard: Shard, state: OptimizerState
-    ) -> Tuple[Params, OptimizerState]:
-        """A round of one UE.
-
-        Args:
-            key: what its draws are keyed by.
-            params: the model that it was handed; not changed.
-            shard: its data.
-            state: what its optimiser remembers; not changed.
-
-        Returns:
-            The trained model, and what the optimiser remembers now; empty where the training keeps none.
-        """
+    def train(self, task: Task, shard: Shard) -> Trained:
+        """A round of one UE, whose task is not changed."""
+        key, params, memory = task
         with torch.no_grad():
             # Asked for anew, since training may put another tensor in a buffer's place, as torch 1.4's batch norm.
             for name, tensor in self._module.state_dict(keep_vars=True).items():
@@ -47,7 +35,7 @@ class Trainer:
         self._module.train()
         start = self._start(params)
         optimizer = self._training.build_optimizer(self._module)
-        load_state(optimizer, state, place=lambda tensor: tensor.to(self._device, copy=True))
+        load_state(optimizer, memory, place=lambda tensor: tensor.to(self._device, copy=True))
         once = self._residents.copy_of
         here = Shard(once(shard.images), once(shard.labels), shard.indices.to(self._device))
         cards = [self._device] if self._device.type == "cuda" else []
@@ -57,7 +45,7 @@ class Trainer:
                 self._training.step(self._module, optimizer, images, labels, start)
         trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
         kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}
-        return trained, kept
+        return Trained(trained, kept)
 
     def _start(self, params: Params) -> Optional[Params]:
         """The parameters that a UE starts from, where its steps need them."""

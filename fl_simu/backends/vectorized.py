@@ -1,13 +1,13 @@
 """All UEs of a round in one computation, on torch.func."""
 
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fl_simu.backends.base import Backend, BackendSpec, OptimizerState
+from fl_simu.backends.base import Backend, BackendSpec
 from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
@@ -16,7 +16,7 @@ from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.shell import command_line
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,10 @@ class _Data(NamedTuple):
 
 @dataclass(eq=False)
 class _Broadcast:
-    """UEs that are trained at once, in the order of their keys; their jobs, until that is done."""
+    """UEs that are trained at once, in the order of their tasks; their jobs, until that is done."""
 
     jobs: List[Job]
-    ues: List[int]
-    done: bool = False
+    trained: Dict[int, Trained] = field(default_factory=dict)
 
 
 class VectorizedUes(Backend):
@@ -85,80 +84,53 @@ class VectorizedUes(Backend):
         memory_bytes: what the training of a chunk of UEs may take.
     """
 
+    stacks = True
+
     def __init__(self, training: LocalTraining, device: torch.device, memory_bytes: float) -> None:
         super().__init__(training)
         self._stacked = Stacked(training, device)
         self.footprint = try_out(self._stacked, training, device)
         self._memory_bytes = memory_bytes
         self._data: Dict[int, _Data] = {}
-        self._models: Dict[int, Params] = {}
         # Of each UE that holds a model to be fetched, with whom it trains.
         self._broadcasts: Dict[int, _Broadcast] = {}
-        self._optimizers: Dict[int, OptimizerState] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
         rows = shard.indices.numpy()
         steps = self.training.steps(len(rows))
         self._data[ue] = _Data(shard.images, shard.labels, rows, (id(shard.images), id(shard.labels), steps))
 
-    def send(self, ues: Iterable[int], params: Params) -> None:
-        for ue in ues:
-            self.give_up(ue)
-            self._models[ue] = params
+    def train(self, tasks: Sequence[Task]) -> None:
+        broadcast = _Broadcast([self._job(task) for task in tasks])
+        self._broadcasts.update((task.key.ue, broadcast) for task in tasks)
 
-    def train(self, keys: Sequence[Key]) -> None:
-        broadcast = _Broadcast([self._job(key) for key in keys], [key.ue for key in keys])
-        self._broadcasts.update((key.ue, broadcast) for key in keys)
-
-    def get(self, ue: int) -> Params:
-        self._train_if_due(ue)
-        self._broadcasts.pop(ue, None)
-        return self._models.pop(ue)
+    def get(self, ue: int) -> Trained:
+        self._train_if_due(self._broadcasts[ue])
+        return self._broadcasts.pop(ue).trained.pop(ue)
 
     def peek(self, ue: int) -> Params:
-        self._train_if_due(ue)
-        return self._models[ue]
+        self._train_if_due(self._broadcasts[ue])
+        return self._broadcasts[ue].trained[ue].params
 
     def give_up(self, ue: int) -> None:
-        if self.training.keep_optimizer_state:
-            # A round whose model nobody fetches still moves an optimiser that remembers.
-            self._train_if_due(ue)
-        self._broadcasts.pop(ue, None)
-        self._models.pop(ue, None)
-
-    def optimizer_state(self, ue: int) -> OptimizerState:
-        return self._optimizers.get(ue, {})
-
-    def kept(self, ue: int) -> Optional[Params]:
-        """Where optimisers remember, those of a broadcast that was trained have moved on, and it cannot be trained
-        again as a whole."""
-        broadcast = self._broadcasts.get(ue)
-        moved = broadcast is None or (self.training.keep_optimizer_state and broadcast.done)
-        return self._models[ue] if moved else None
-
-    def together(self, ue: int) -> Sequence[int]:
-        return self._broadcasts[ue].ues
-
-    def restore(self, ue: int, optimizer: OptimizerState) -> None:
-        self._optimizers[ue] = optimizer
+        broadcast = self._broadcasts.pop(ue, None)
+        if broadcast:
+            broadcast.trained.pop(ue, None)
 
     def close(self) -> None:
-        for held in (self._data, self._models, self._broadcasts, self._optimizers):
+        for held in (self._data, self._broadcasts):
             held.clear()
 
-    def _train_if_due(self, ue: int) -> None:
-        broadcast = self._broadcasts.get(ue)
-        if broadcast is None or broadcast.done:
-            return
-        for jobs in self._chunks(broadcast.jobs):
-            for job, (params, state) in zip(jobs, self._train(jobs)):
-                if self._broadcasts.get(job.key.ue) is broadcast:
-                    self._models[job.key.ue] = params
-                    if state:
-                        self._optimizers[job.key.ue] = state
-        broadcast.done, broadcast.jobs = True, []
+    def _train_if_due(self, broadcast: _Broadcast) -> None:
+        jobs, broadcast.jobs = broadcast.jobs, []
+        for chunk in self._chunks(jobs):
+            for job, trained in zip(chunk, self._train(chunk)):
+                ue = job.task.key.ue
+                # Who was given up meanwhile has trained only for the others' sake.
+                if self._broadcasts.get(ue) is broadcast:
+                    broadcast.trained[ue] = trained
 
-    def _train(self, jobs: List[Job]) -> Iterator[Tuple[Params, OptimizerState]]:
+    def _train(self, jobs: List[Job]) -> Iterator[Trained]:
         try:
             return self._stacked.train(jobs)
         except Exception as error:
@@ -170,9 +142,9 @@ class VectorizedUes(Backend):
                 ) from error
             raise
 
-    def _job(self, key: Key) -> Job:
-        images, labels, rows, _ = self._data[key.ue]
-        return Job(key, self._models[key.ue], images, labels, rows, self._optimizers.get(key.ue, {}))
+    def _job(self, task: Task) -> Job:
+        images, labels, rows, _ = self._data[task.key.ue]
+        return Job(task, images, labels, rows)
 
     def _chunks(self, jobs: Sequence[Job]) -> Iterator[List[Job]]:
         """UEs that can be stacked, those with about as many samples together, as many as fit into the memory."""
@@ -193,7 +165,7 @@ class VectorizedUes(Backend):
 
     def _kind(self, job: Job) -> Any:
         """What UEs of one stack have in common: arrays, number of steps, what their optimisers remember."""
-        state, kind = job.state, self._data[job.key.ue].kind
-        if not state:
+        memory, kind = job.task.memory, self._data[job.task.key.ue].kind
+        if not memory:
             return kind
-        return (*kind, *sorted((name, float(state[name]) if is_count(name) else 0.0) for name in state))
+        return (*kind, *sorted((name, float(memory[name]) if is_count(name) else 0.0) for name in memory))

@@ -12,10 +12,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import psutil
 
-from fl_simu.assemble import plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
+from fl_simu.loop.assemble import plan
 from fl_simu.parts import KINDS
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors

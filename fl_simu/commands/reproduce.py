@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from fl_simu import runs, scripts, studies
-from fl_simu.assemble import load_data, plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.kernel.installation import versions
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
+from fl_simu.loop.assemble import load_data, plan
 from fl_simu.pool import MOST_JOBS, run_all
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import require_matplotlib, write_figures

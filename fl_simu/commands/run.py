@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from fl_simu import config, runs
-from fl_simu.assemble import Plan, load_data, plan
-from fl_simu.coordinator import Observer
 from fl_simu.defaults import DIGITS, MNIST
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.ending import OutputLost
@@ -16,6 +14,8 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
+from fl_simu.loop.assemble import Plan, load_data, plan
+from fl_simu.loop.coordinator import Observer
 from fl_simu.parts import KINDS
 from fl_simu.progress import progress
 from fl_simu.results.figures import require_matplotlib

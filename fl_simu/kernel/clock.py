@@ -1,6 +1,7 @@
 """Virtual time: a heap of events, totally ordered by (time, priority, sequence)."""
 
 import heapq
+import math
 import time
 from typing import Any, List, Optional, Tuple
 
@@ -33,6 +34,10 @@ class Clock:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def next_s(self) -> float:
+        """Time of the next event; infinity if none is left."""
+        return self._heap[0][0] if self._heap else math.inf
 
     def push(self, time_s: float, event: Any, priority: int = 0) -> None:
         """Schedule an event.

@@ -47,6 +47,14 @@ class LayerArrived(NamedTuple):
     layers: int
 
 
+class Due(NamedTuple):
+    """The next layer of a UE on a shared medium has arrived, if the plan of this number still holds."""
+
+    time_s: float
+    plan: int
+    ue: int
+
+
 class UploadRefused(NamedTuple):
     """The BS received a model that it cannot use (NaN or infinite numbers, another structure); nothing more comes
     from that UE."""
@@ -119,6 +127,8 @@ class Aggregate(NamedTuple):
 
 
 Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke]
+# What waits in the clock; of `Due` a protocol hears as `LayerArrived`.
+Scheduled = Union[Event, Due]
 Action = Union[Broadcast, WakeAt, Aggregate]
 
 

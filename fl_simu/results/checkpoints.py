@@ -18,6 +18,7 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.results.files import PathLike, make_folder, read_bytes, told_in_one_line, write_atomically
 
 Arrays = Dict[str, np.ndarray]
+Identity = Mapping[str, str]
 KEPT = 2
 
 
@@ -33,7 +34,7 @@ class Checkpoint(NamedTuple):
     """
 
     round: int
-    identity: Mapping[str, str]
+    identity: Identity
     records_sha256: str
     plain: Any
     arrays: Arrays

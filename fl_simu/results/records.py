@@ -40,6 +40,7 @@ class UeOutcome:
         reason: why nothing was accepted ("late", "not finite", "wrong shape", "dropped out", "not reached", "not
             moved"), else empty.
         download_s: from the broadcast to the arrival of the global model [s]; 0 where the downlink is free.
+        meters: what meters tell of it, by the names of their columns.
 
     Raises:
         BadField: another word for `accepted`, or negative bits.
@@ -52,6 +53,7 @@ class UeOutcome:
     accepted: str
     reason: str = ""
     download_s: float = 0.0
+    meters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.accepted in ACCEPTED, "accepted", self.accepted, _ONE_OF_THESE)
@@ -72,6 +74,7 @@ class RoundRecord:
         wall_time_s: what this round took on the wall clock [s].
         downlink_bits: what the BS sent to hand these UEs the model [bit]; 0 where the downlink is free.
         attack: measures of the attack that the run is under, as JSON has them; None where it is under none.
+        meters: what meters tell of the round, by the names of their columns.
 
     Raises:
         BadField: `uplink_bits` is not the sum of the UEs' bits.
@@ -86,6 +89,7 @@ class RoundRecord:
     wall_time_s: float
     downlink_bits: int = 0
     attack: Optional[Mapping[str, Any]] = None
+    meters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         total = sum(outcome.bits for outcome in self.ues)
@@ -103,6 +107,7 @@ class RoundRecord:
             "wall_time_s": float(self.wall_time_s),
             "downlink_bits": int(self.downlink_bits),
             **({} if self.attack is None else {"attack": dict(self.attack)}),
+            **_plain_meters(self.meters),
         }
         return json.dumps(finite_or_none(value), allow_nan=False)
 
@@ -120,7 +125,8 @@ class RoundRecord:
             outcomes = tuple(_read_outcome(outcome) for outcome in value["ues"])
             if "attack" in value:
                 require_measures(value["attack"])
-            return RoundRecord(**{**value, **numbers, **counts, "ues": outcomes})
+            own = {**numbers, **counts, "ues": outcomes, **_read_meters(value)}
+            return RoundRecord(**{**value, **own})
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not a record of a round: {type(error).__name__}") from error
 
@@ -134,7 +140,17 @@ def _plain_outcome(outcome: UeOutcome) -> Dict[str, Any]:
         "accepted": outcome.accepted,
         "reason": outcome.reason,
         "download_s": float(outcome.download_s),
+        **_plain_meters(outcome.meters),
     }
+
+
+def _plain_meters(meters: Mapping[str, float]) -> Dict[str, Dict[str, float]]:
+    return {"meters": {name: float(value) for name, value in meters.items()}} if meters else {}
+
+
+def _read_meters(value: Dict[str, Any]) -> Dict[str, Dict[str, float]]:
+    told = {text(name): number(one) for name, one in value.get("meters", {}).items()}
+    return {"meters": told} if told else {}
 
 
 def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
@@ -142,7 +158,7 @@ def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
     whole = {"ue": count(value["ue"]), "bits": count(value["bits"])}
     times = {name: number(value[name]) for name in ("compute_s", "download_s")}
     words = {name: text(value[name]) for name in ("accepted", "reason")}
-    return UeOutcome(**{**value, "delays_s": delays_s, **times, **whole, **words})
+    return UeOutcome(**{**value, "delays_s": delays_s, **times, **whole, **words, **_read_meters(value)})
 
 
 class RoundLog:

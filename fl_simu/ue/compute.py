@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Type
+from typing import Dict, NamedTuple, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_time
@@ -12,11 +12,25 @@ from fl_simu.kernel.randomness import briefly
 LEAST_SHAPE = 0.1
 
 
+class Work(NamedTuple):
+    """What a UE trains in a round.
+
+    Args:
+        samples: number of its samples.
+        epochs: passes over them.
+        steps: number of batches in all.
+    """
+
+    samples: int
+    epochs: int
+    steps: int
+
+
 class Compute(ABC):
     """Time from the broadcast until a UE begins to send."""
 
     @abstractmethod
-    def time_s(self, seed: int, ue: int, round: int) -> float:
+    def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
         """Virtual time in s that UE `ue` trains in a round, at least 0 and finite."""
 
 
@@ -33,7 +47,7 @@ class ConstantCompute(Compute):
     def __post_init__(self) -> None:
         require_time("seconds", self.seconds, or_zero=True)
 
-    def time_s(self, seed: int, ue: int, round: int) -> float:
+    def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
         return self.seconds
 
 
@@ -57,7 +71,7 @@ class UniformCompute(Compute):
             self.low_s <= self.high_s <= LONGEST_S, "high_s", self.high_s, f"at least low_s, at most {LONGEST_S:g}"
         )
 
-    def time_s(self, seed: int, ue: int, round: int) -> float:
+    def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
         draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()
         return self.low_s + (self.high_s - self.low_s) * draw
 
@@ -80,7 +94,7 @@ class ParetoCompute(Compute):
         require_time("least_s", self.least_s)
         require(LEAST_SHAPE <= self.shape <= LARGEST, "shape", self.shape, f"{LEAST_SHAPE} to {LARGEST:g}")
 
-    def time_s(self, seed: int, ue: int, round: int) -> float:
+    def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
         draw = briefly(seed, "compute", ue, round if self.per_round else 0).random()
         return float(self.least_s * (1 - draw) ** (-1 / self.shape))
 

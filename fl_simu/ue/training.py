@@ -41,6 +41,33 @@ class Key(NamedTuple):
     round: int
 
 
+class Task(NamedTuple):
+    """One UE's training in one round.
+
+    Args:
+        key: what its draws are keyed by.
+        start: the global model that it is handed; nobody changes it.
+        memory: what its optimiser remembers, named "<index of the parameter>/<name in torch's optimiser>"; empty
+            before its first round, and where it remembers nothing.
+    """
+
+    key: Key
+    start: Params
+    memory: Params
+
+
+class Trained(NamedTuple):
+    """What comes of a task.
+
+    Args:
+        params: the model that the UE has trained.
+        memory: what its optimiser remembers now.
+    """
+
+    params: Params
+    memory: Params
+
+
 @dataclass(frozen=True)
 class LocalTraining:
     """What every UE does in a round.

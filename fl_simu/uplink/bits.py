@@ -61,6 +61,11 @@ class BitRule(ABC):
 
     remembers: ClassVar[bool] = True
 
+    @property
+    def foresees(self) -> bool:
+        """Whether it asks for the delay that the upload will really have."""
+        return False
+
     @abstractmethod
     def choose(self, outlook: Outlook) -> int:
         """Bits a parameter of the next upload, sent in one layer; 0 for the codec as it is configured."""
@@ -115,6 +120,10 @@ class ChannelAdaptive(BitRule):
         require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
         require(self.knows in KNOWLEDGE, "knows", self.knows, "one of " + ", ".join(KNOWLEDGE))
         _require_bits(self.least_bits, self.most_bits)
+
+    @property
+    def foresees(self) -> bool:
+        return self.knows == "oracle"
 
     def choose(self, outlook: Outlook) -> int:
         for bits in range(self.most_bits, self.least_bits, -1):

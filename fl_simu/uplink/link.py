@@ -1,15 +1,16 @@
 """One UE's path to the BS: the codec, the channel, the codec back.
 
-An upload crosses the link in three steps. The UE encodes what it trained (`encode`); the layers travel one after
-the other and arrive when the channel has carried their bits (`transmit`); the BS decodes the layers that it takes
-(`decode`). Because the length of a layer follows from the structure of the model alone, `transmit` can tell the
-arrivals when the UE begins to send, and the BS fetches the model only when the clock has reached them.
+An upload crosses the link in steps. The UE encodes what it trained (`encode`); the layers travel one after the
+other and arrive when the channel has carried their bits (`transmit`); the BS decodes the layers that it takes
+(`told`) and makes a model of them (`model`). Because the length of a layer follows from the structure of the model
+alone, `transmit` can tell the arrivals when the UE begins to send, and the BS fetches the model only when the
+clock has reached them.
 """
 
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
@@ -47,6 +48,11 @@ class Upload:
     arrivals_s: Tuple[float, ...]
     bits: int = 0
     compute_s: float = 0.0
+
+    @property
+    def begins(self) -> bool:
+        """Whether it ever begins."""
+        return self.start_s < math.inf
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
@@ -92,22 +98,17 @@ class Link:
         """The codec at other bits, in one layer; as it is configured for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
 
-    def content(self, params: Params, reference: Params, error: Optional[Params] = None) -> Params:
-        """What a UE encodes.
-
-        Args:
-            params: the model that it has trained.
-            reference: the global model that it started from.
-            error: what `lost` told of its last accepted upload, with error feedback.
-        """
-        content = difference(params, reference) if self.payload == "update" else params
-        return {**content, **{name: content[name] + missed for name, missed in (error or {}).items()}}
+    def content(self, params: Params, reference: Params) -> Params:
+        """What a UE encodes of the model that it has trained from `reference`; transforms may change it."""
+        return difference(params, reference) if self.payload == "update" else params
 
     def encode(self, upload: Upload, content: Params) -> Tuple[bytes, ...]:
         """Step 1, at the UE: the layers that it sends of its content, base first."""
         return self.codec_at(upload.bits).encode(content, briefly(self.seed, "codec", upload.ue, upload.version))
 
-    def transmit(self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0) -> Upload:
+    def transmit(
+        self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0, compute_s: float = 0.0
+    ) -> Upload:
         """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
 
         An upload that never begins (`start_s` infinite) never arrives.
@@ -116,44 +117,51 @@ class Link:
             UserError: virtual time has gone on for too long.
         """
         sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
-        if start_s == math.inf:
-            return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits)
-        if start_s > LATEST_S:
-            raise UserError(f"virtual time has come to {start_s:g} s, and up to {LATEST_S:g} s can be simulated")
-        loads_mbit = [self.size.load_mbit(size) for size in sizes]
-        arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
-        return Upload(ue, version, start_s, sizes, arrivals, bits)
+        arrivals: Tuple[float, ...] = (math.inf,) * len(sizes)
+        if start_s < math.inf:
+            if start_s > LATEST_S:
+                raise UserError(
+                    f"virtual time has come to {start_s:g} s, and up to {LATEST_S:g} s can be simulated"
+                )
+            loads_mbit = [self.size.load_mbit(size) for size in sizes]
+            arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
+        return Upload(ue, version, start_s, sizes, arrivals, bits, compute_s)
+
+    def pending(
+        self, ue: int, version: int, start_s: float, structure: Structure, bits: int, compute_s: float
+    ) -> Upload:
+        """An upload whose arrivals nobody can foresee, since they depend on who else sends."""
+        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
+        return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s)
+
+    def told(self, upload: Upload, layers: Sequence[bytes], structure: Structure) -> Params:
+        """Step 3, at the BS: what the first layers say of the content."""
+        return self.codec_at(upload.bits).decode(layers, structure)
+
+    def model(self, told: Params, reference: Params) -> Params:
+        """Step 4, at the BS: the model that this content tells of a UE that started from `reference`."""
+        return total(told, reference) if self.payload == "update" else told
 
     def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
-        """Step 3, at the BS: the model that the first layers tell."""
-        params = self.codec_at(upload.bits).decode(layers, structure_of(reference))
-        return total(params, reference) if self.payload == "update" else params
+        """Steps 3 and 4: the model that the first layers tell."""
+        return self.model(self.told(upload, layers, structure_of(reference)), reference)
 
-    def lost(
-        self,
-        upload: Upload,
-        layers: Sequence[bytes],
-        params: Params,
-        reference: Params,
-        error: Optional[Params] = None,
-    ) -> Params:
-        r"""Error feedback, at the UE: what these layers do not tell of what was encoded.
+    def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
+        """The rate of the channel at a moment."""
+        return next(self.channel.pieces(self.seed, ue, version, now_s))[0]
 
-        .. math:: e_{t+1} = v_t - decode(layers), \quad v_t = (params - reference) + e_t
+    def carried_mbit(self, ue: int, version: int, start_s: float, end_s: float) -> float:
+        """What the channel carries from one moment to another, in Mbit."""
+        return self.delay.carried_mbit(self.channel, self.seed, ue, version, start_s, end_s)
 
-        Args:
-            upload, params, reference, error: as they were when it was encoded.
-            layers: those that the BS took.
+    def arrival_s(self, ue: int, version: int, start_s: float, load_mbit: float) -> float:
+        """When a load has been carried by the channel, sent from `start_s` on; infinity if it never is."""
+        return self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, [load_mbit])[0]
 
-        Returns:
-            :math:`e_{t+1}`, floating-point tensors only.
-
-        Reference: Seide et al. 2014, "1-Bit Stochastic Gradient Descent"; Karimireddy et al. 2019, "Error Feedback
-        Fixes SignSGD and other Gradient Compression Schemes".
-        """
-        content = self.content(params, reference, error)
-        told = self.codec_at(upload.bits).decode(layers, structure_of(reference))
-        return {name: tensor - told[name] for name, tensor in content.items() if tensor.dtype.is_floating_point}
+    def require_integrated(self, field: str, value: str) -> None:
+        """Raise BadField unless an upload's delay follows from the integral of the rate."""
+        integrated = isinstance(self.delay, Integrated)
+        require(integrated, field, value, "it divides the rate over time; take delay integrated")
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
         """What an upload at so many bits puts on the air, in Mbit."""
@@ -165,10 +173,11 @@ class Link:
             return 0
         if end_s >= upload.arrivals_s[-1]:
             return sum(upload.sizes_bits)
-        carried = self.delay.carried_mbit(
-            self.channel, self.seed, upload.ue, upload.version, upload.start_s, end_s
-        )
-        return min(sum(upload.sizes_bits), round(carried / self.size.load_mbit(1)))
+        return self.bits_of(upload, self.carried_mbit(upload.ue, upload.version, upload.start_s, end_s))
+
+    def bits_of(self, upload: Upload, sent_mbit: float) -> int:
+        """The bits of an upload that so much load on the air is."""
+        return min(sum(upload.sizes_bits), round(sent_mbit / self.size.load_mbit(1)))
 
 
 @functools.lru_cache(maxsize=64)

@@ -24,7 +24,7 @@ from fl_simu.kernel.parameters import sha256
 from fl_simu.results.files import alone_in
 from fl_simu.ue.models import Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SHAPE, CLASSES, UES, SEED = (1, 28, 28), 10, 8, 7
 
@@ -53,15 +53,15 @@ def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, **options
     """Digests of all models of two rounds, and of an optimiser; `meanwhile` the UEs train in the second one."""
     local = local_training(spec, **options)
     backend, params, digests = placed(spec, local), initial_params(local.make_module, SEED), []
+    memories = {ue: {} for ue in range(UES)}
     for round in range(2):
-        backend.send(range(UES), params)
-        backend.train([Key(SEED, ue, round) for ue in range(UES)])
+        backend.train([Task(Key(SEED, ue, round), params, memories[ue]) for ue in range(UES)])
         if round == 1:
             meanwhile(backend)
-        models = {ue: backend.get(ue) for ue in order}
-        digests += [sha256(models[ue]) for ue in range(UES)]
-        params = models[3]
-    digests.append(sha256(backend.optimizer_state(2)))
+        trained = {ue: backend.get(ue) for ue in order}
+        digests += [sha256(trained[ue].params) for ue in range(UES)]
+        params, memories = trained[3].params, {ue: one.memory for ue, one in trained.items()}
+    digests.append(sha256(memories[2]))
     backend.close()
     return digests
 
@@ -108,8 +108,7 @@ def trained(what):
     spec = Ray(actors=1)
     local = local_training(spec, loss)
     backend = placed(spec, local)
-    backend.send((0,), initial_params(local.make_module, SEED))
-    backend.train([Key(SEED, 0, 0)])
+    backend.train([Task(Key(SEED, 0, 0), initial_params(local.make_module, SEED), {})])
     try:
         return backend.get(0)
     finally:
@@ -191,14 +190,13 @@ from functools import partial
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.ue.models import LogisticRegression
 from fl_simu.ue.optimizers import Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 model = LogisticRegression()
 local = LocalTraining(partial(model.build, (1, 28, 28), 10), model.loss, Sgd())
 backend = Ray(actors=1).build(local)
 backend.place(0, Shard(torch.randn(20, 1, 28, 28), torch.zeros(20, dtype=torch.int64), torch.arange(20)))
-backend.send((0,), initial_params(local.make_module, 1))
-backend.train([Key(1, 0, 0)])
+backend.train([Task(Key(1, 0, 0), initial_params(local.make_module, 1), {})])
 backend.get(0)
 folder, children = backend._cluster._folder, psutil.Process().children(recursive=True)
 

@@ -17,7 +17,7 @@ from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.parameters import params_of, sha256
 from fl_simu.ue.models import Mlp, RowLstm
 from fl_simu.ue.optimizers import Adagrad, Adam, Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SHAPE, CLASSES = (1, 28, 28), 10
 real_only = pytest.mark.skipif(not syft_installed(), reason="fl_simu.pointers gets it right")
@@ -35,10 +35,11 @@ def local_training(model=None, optimizer=None, **options):
     return LocalTraining(lambda: model.build(SHAPE, CLASSES), model.loss, optimizer, **options)
 
 
-def one_round(backend, params, round):
-    backend.send((0, 1), params)
-    backend.train([Key(1, ue, round) for ue in (0, 1)])
-    return backend.get(0), backend.get(1)
+def one_round(backend, params, round, memories):
+    backend.train([Task(Key(1, ue, round), params, memories.get(ue, {})) for ue in (0, 1)])
+    trained = {ue: backend.get(ue) for ue in (0, 1)}
+    memories.update((ue, one.memory) for ue, one in trained.items())
+    return trained[0].params, trained[1].params
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -48,12 +49,12 @@ def test_nothing_grows_over_rounds(keep):
     images, labels = torch.randn(128, *SHAPE), torch.randint(0, CLASSES, (128,))
     for ue in (0, 1):
         backend.place(ue, Shard(images, labels, torch.arange(64) + 64 * ue))
-    params, seen = initial_params(local.make_module, 1), []
+    params, seen, memories = initial_params(local.make_module, 1), [], {}
     ids = backend._syft.ID_PROVIDER.generated
     # What is there already is left out of sixty collections.
     gc.freeze()
     for round in range(60):
-        params = one_round(backend, params, round)[0]
+        params = one_round(backend, params, round, memories)[0]
         gc.collect()
         seen.append((backend.objects(), len(ids), psutil.Process().memory_info().rss))
     gc.unfreeze()
@@ -101,9 +102,9 @@ def test_what_syft_gets_wrong_is_right_on_our_pointers(wrong, named):
     for backend in (SyftWorkers(local), TorchLoop(local)):
         for ue in (0, 1):
             backend.place(ue, data._replace(indices=torch.arange(32) + 32 * ue))
-        params = initial_params(local.make_module, 1)
+        params, memories = initial_params(local.make_module, 1), {}
         for round in range(2):
-            params = one_round(backend, params, round)[1]
+            params = one_round(backend, params, round, memories)[1]
         trained.append(sha256(params))
         backend.close()
     assert trained[0] == trained[1], named

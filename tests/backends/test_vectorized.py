@@ -14,11 +14,11 @@ from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import MODERN
-from fl_simu.kernel.parameters import distance
+from fl_simu.kernel.parameters import distance, sha256
 from fl_simu.ue.models import DlgLeNet, LogisticRegression, Mlp, RowLstm
 from fl_simu.ue.models.base import cross_entropy
 from fl_simu.ue.optimizers import Adadelta, Adagrad, Adam, AdamW, Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 pytestmark = pytest.mark.skipif(not MODERN, reason="torch.func needs the modern stack")
 
@@ -53,10 +53,12 @@ def plain(local, data):
     return placed(Torch(exact=True), local, data)
 
 
-def trained(backend, params, ues, round=0):
-    backend.send(ues, params)
-    backend.train([Key(SEED, ue, round) for ue in ues])
-    return [backend.get(ue) for ue in ues]
+def trained(backend, params, ues, round=0, memories=None):
+    known = {} if memories is None else memories
+    backend.train([Task(Key(SEED, ue, round), params, known.get(ue, {})) for ue in ues])
+    found = {ue: backend.get(ue) for ue in ues}
+    known.update((ue, one.memory) for ue, one in found.items())
+    return [one.params for one in found.values()]
 
 
 def assert_agree(models, wanted):
@@ -106,12 +108,13 @@ def test_ues_that_take_part_in_different_rounds_keep_their_own_optimizers(optimi
     local, data = local_training(Mlp((16,)), optimizer, keep_optimizer_state=True), shards((20, 9, 20, 33))
     params = initial_params(local.make_module, SEED)
     one, other = placed(Vectorized(), local, data), plain(local, data)
+    memories, other_memories = {}, {}
     for round, ues in enumerate([(0, 1, 2), (2, 0), (1, 3), (0, 1, 2, 3)]):
-        wanted = trained(other, params, ues, round)
-        assert_agree(trained(one, params, ues, round), wanted)
+        wanted = trained(other, params, ues, round, other_memories)
+        assert_agree(trained(one, params, ues, round, memories), wanted)
         params = wanted[0]
     for ue in range(4):
-        state, wanted = one.optimizer_state(ue), other.optimizer_state(ue)
+        state, wanted = memories[ue], other_memories[ue]
         assert sorted(state) == sorted(wanted)
         for name, tensor in wanted.items():
             assert state[name].shape == tensor.shape
@@ -125,23 +128,21 @@ def test_ues_may_start_from_different_models_and_have_arrays_of_their_own():
     other_start = initial_params(local.make_module, SEED + 1)
     results = []
     for backend in (placed(Vectorized(), local, data), plain(local, data)):
-        backend.send((0, 2, 4), start)
-        backend.train([Key(SEED, ue, 0) for ue in (0, 2, 4)])
-        backend.send((1, 3), other_start)
-        backend.train([Key(SEED, ue, 1) for ue in (1, 3)])
-        results.append([backend.get(ue) for ue in (3, 0, 4, 1, 2)])
+        backend.train([Task(Key(SEED, ue, 0), start, {}) for ue in (0, 2, 4)])
+        backend.train([Task(Key(SEED, ue, 1), other_start, {}) for ue in (1, 3)])
+        results.append([backend.get(ue).params for ue in (3, 0, 4, 1, 2)])
     assert_agree(*results)
 
 
-def test_a_model_that_is_sent_over_again_is_not_trained():
+def test_who_is_given_up_trains_for_the_others_sake_and_may_be_handed_another_model():
     local, data = local_training(), shards((20, 20))
     params = initial_params(local.make_module, SEED)
-    backend = placed(Vectorized(), local, data)
-    backend.send((0, 1), params)
-    backend.train([Key(SEED, ue, 0) for ue in (0, 1)])
-    backend.send((0,), params)
-    backend.get(1)
-    assert backend.get(0) is params
+    backend, whole = placed(Vectorized(), local, data), placed(Vectorized(), local, data)
+    wanted = trained(whole, params, (0, 1))[1], trained(whole, params, (0,), 1)[0]
+    backend.train([Task(Key(SEED, ue, 0), params, {}) for ue in (0, 1)])
+    backend.give_up(0)
+    backend.train([Task(Key(SEED, 0, 1), params, {})])
+    assert [sha256(backend.get(ue).params) for ue in (1, 0)] == [sha256(one) for one in wanted]
 
 
 class _NormOfTheBatch(nn.Sequential):

@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Tuple
 import torch
 
 from fl_simu import config
-from fl_simu.assemble import assemble, load_data, plan
-from fl_simu.coordinator import Observer
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import sha256
+from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.coordinator import Observer
 
 STEPS = Path(__file__).with_name("steps.txt")
 
@@ -212,8 +212,8 @@ def outcome(row: str, backend: str) -> Tuple[str, str, str, float]:
             for ue in line["ues"]
         ]
         times = [line[key] for key in ("round", "time_s", "uplink_bits", "downlink_bits")] + ues
-        timeline.append(times)
-        records.append([times, line["accuracy"], line["loss"], line.get("attack")])
+        timeline.append(_rounded(times))
+        records.append([_rounded(times), line["accuracy"], line["loss"], line.get("attack")])
     return _digest(timeline), _digest(records), sha256(coordinator.model), keep.records[-1].loss
 
 
@@ -230,3 +230,10 @@ def probe() -> str:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to ten digits: numpy's exponentials, of which a rate is made, differ in the last bit elsewhere."""
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.9e}") if isinstance(value, float) else value

@@ -6,9 +6,9 @@ import pytest
 import scipy.stats
 
 from fl_simu import studies
-from fl_simu.assemble import assemble, load_data, plan
-from fl_simu.coordinator import Observer
 from fl_simu.experiment import Experiment
+from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.coordinator import Observer
 from fl_simu.results.attack_measures import confidence, hit, ratio
 
 # What is run once serves several tests.

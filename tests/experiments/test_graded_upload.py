@@ -6,8 +6,8 @@ from statistics import mean
 import pytest
 
 from fl_simu import studies
-from fl_simu.assemble import assemble, load_data, plan
-from fl_simu.coordinator import Observer
+from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.coordinator import Observer
 
 pytestmark = [
     pytest.mark.experiments,

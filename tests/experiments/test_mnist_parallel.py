@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from fl_simu import scripts
-from fl_simu.assemble import assemble, load_data, plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import sha256
+from fl_simu.loop.assemble import assemble, load_data, plan
 from fl_simu.ue.datasets import Digits
 from fl_simu.ue.optimizers import Sgd
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.messages import Aggregate, Taken, Update
 from fl_simu.kernel.parameters import all_finite, structure_of
+from fl_simu.loop.flight import InFlight
 from fl_simu.station.aggregation import AGGREGATIONS
 from fl_simu.uplink.bits import FixedBits
 from fl_simu.uplink.channels.constant import Constant

@@ -10,12 +10,12 @@ import torch
 from test_protocol_laws import CASES
 
 from fl_simu.backends.base import Backend
-from fl_simu.coordinator import Coordinator, Observer
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
 from fl_simu.kernel.randomness import briefly
-from fl_simu.setting import Setting
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.flight import InFlight
+from fl_simu.loop.setting import Setting
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import Buffered, FirstK

@@ -1,6 +1,7 @@
 """What every protocol must do, whatever arrives in whatever order. Give a new protocol a few settings here."""
 
 import pytest
+from fl_simu.kernel.plain import from_plain, to_plain
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from fl_simu.kernel.messages import (
     WakeAt,
     Woke,
 )
-from fl_simu.kernel.plain import from_plain, to_plain
 from fl_simu.station.protocols import (
     PROTOCOLS,
     BaseThenEnhancement,

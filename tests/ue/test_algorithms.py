@@ -15,7 +15,7 @@ from fl_simu.kernel.parameters import distance, params_of
 from fl_simu.ue.algorithms import FedAvg, FedProx
 from fl_simu.ue.models import Mlp
 from fl_simu.ue.optimizers import Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 
 SPECS = {"torch": Torch(exact=True), "syft": Syft(), "vectorized": Vectorized()}
 SHAPE = (1, 4, 4)
@@ -41,9 +41,8 @@ def trained(spec, algorithm, module, data, **options):
     backend.place(0, data)
     torch.manual_seed(2)
     start = params_of(module())
-    backend.send((0,), start)
-    backend.train([Key(1, 0, 0)])
-    after = backend.get(0)
+    backend.train([Task(Key(1, 0, 0), start, {})])
+    after = backend.get(0).params
     backend.close()
     return start, after
 

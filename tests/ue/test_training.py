@@ -9,7 +9,7 @@ from torch import nn
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import params_of
-from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
+from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute, Work
 from fl_simu.ue.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
@@ -115,15 +115,18 @@ def test_every_optimizer_is_torchs_own_and_checks_its_rate(name):
             OPTIMIZERS[name](lr=rate)
 
 
+WORK = Work(samples=10, epochs=1, steps=2)
+
+
 def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
-    assert ConstantCompute(2.0).time_s(1, 5, 7) == 2.0
+    assert ConstantCompute(2.0).time_s(1, 5, 7, WORK) == 2.0
     each, once = UniformCompute(1.0, 3.0), UniformCompute(1.0, 3.0, per_round=False)
-    times = [each.time_s(1, ue, round) for ue in range(40) for round in range(40)]
+    times = [each.time_s(1, ue, round, WORK) for ue in range(40) for round in range(40)]
     assert min(times) >= 1.0 and max(times) < 3.0
     # The mean of n uniform draws lies within four deviations, (high - low) / sqrt(12 n), of the middle.
     assert sum(times) / len(times) == pytest.approx(2.0, abs=4 * 2 / math.sqrt(12 * len(times)))
-    assert once.time_s(1, 3, 0) == once.time_s(1, 3, 9) != each.time_s(1, 3, 9)
-    tail = [ParetoCompute(0.5, 2.0).time_s(1, ue, round) for ue in range(50) for round in range(40)]
+    assert once.time_s(1, 3, 0, WORK) == once.time_s(1, 3, 9, WORK) != each.time_s(1, 3, 9, WORK)
+    tail = [ParetoCompute(0.5, 2.0).time_s(1, ue, round, WORK) for ue in range(50) for round in range(40)]
     assert min(tail) >= 0.5
     # P(time > 1.5) = (0.5 / 1.5)^2.
     share = sum(time > 1.5 for time in tail) / len(tail)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fl_simu.assemble import plan
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import structure_of
+from fl_simu.loop.assemble import plan
 from fl_simu.ue.models import LogisticRegression
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.constant import Constant

@@ -12,6 +12,7 @@ from fl_simu.kernel.messages import (
     Ready,
     Taken,
     UploadRefused,
+    UploadSkipped,
 )
 from fl_simu.station.protocols.base import Actions, Protocol
 
@@ -68,7 +69,7 @@ class Buffered(Protocol):
         if state.busy.get(event.ue) != event.version or event.ue in state.full or event.ue in state.refused:
             return state, ()
         full, refused = state.full, state.refused
-        if isinstance(event, UploadRefused):
+        if isinstance(event, (UploadRefused, UploadSkipped)):
             refused = (*refused, event.ue)
         elif isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
             full = {**full, event.ue: event.layers}

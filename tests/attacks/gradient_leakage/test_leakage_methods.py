@@ -21,7 +21,7 @@ from fl_simu.kernel.parameters import params_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.ue.models import DlgLeNet
 from fl_simu.ue.optimizers import Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 from fl_simu.uplink.codecs import Affine, Float16, Float32
 
 SHAPE, CLASSES = (1, 8, 8), 10
@@ -59,9 +59,8 @@ def test_an_update_is_what_the_torch_backend_gives():
     module, images, labels = make_net(), torch.rand(4, *SHAPE), torch.arange(4)
     backend = TorchLoop(training(3, images=4))
     backend.place(0, Shard(images, labels, torch.arange(4)))
-    backend.send([0], params_of(module))
-    backend.train([Key(0, 0, 0)])
-    trained, before = backend.get(0), params_of(module)
+    backend.train([Task(Key(0, 0, 0), params_of(module), {})])
+    trained, before = backend.get(0).params, params_of(module)
     for name, update in upload(training(3), module, images, labels).items():
         # The backend takes the four images in another order.
         np.testing.assert_allclose(update, trained[name] - before[name], rtol=1e-4, atol=1e-6)

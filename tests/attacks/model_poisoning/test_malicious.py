@@ -8,15 +8,20 @@ import pytest
 import torch
 
 from fl_simu.attacks.model_poisoning.base import Hostile, draw_targets
-from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.attacks.model_poisoning.malicious import AttackMemory, Malicious
 from fl_simu.attacks.model_poisoning.untargeted import GaussianNoise
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.cli import main
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import sha256
+from fl_simu.kernel.trees import flatten, unflatten
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.state import CLASSES as CLASSES_OF_STATE
+from fl_simu.loop.state import Flight, RunState
 from fl_simu.ue.models import Mlp
 from fl_simu.ue.optimizers import Adam
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
+from fl_simu.uplink.link import Upload
 
 SHAPE, CLASSES, UES, SEED = (1, 3, 3), 4, 5, 3
 MODEL = Mlp((6,), dropout=0.2)
@@ -41,35 +46,62 @@ class Spy(Hostile):
 told = []
 
 
-def placed(backend):
+class Side:
+    """The UEs with their cohorts; what each of them fetched model says is kept in the state, as the loop does."""
+
+    def __init__(self, attack=None, state=None):
+        told.clear()
+        self.malicious = Malicious(attack or Spy(malicious=2), TRAINING, UES, CLASSES, TARGETS)
+        self.state = state or RunState(START)
+        backend = TorchLoop(TRAINING)
+        for ue in range(UES):
+            shard = Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8))
+            backend.place(ue, self.malicious.own_data(ue, shard))
+        self.cohorts = Cohorts(backend, SEED, self.state, self.malicious)
+
+    def broadcast(self, params, version, ues=range(UES)):
+        self.state.begun += 1
+        for ue in ues:
+            upload = Upload(ue, version, 1.0, (8,), (2.0,))
+            self.state.flights[ue] = Flight(upload, params, self.state.begun - 1)
+        self.cohorts.train(list(ues), version, params)
+
+    def fetch(self, ue):
+        flight = self.state.flights[ue]
+        flight.layers, flight.sent = (b"x",), self.cohorts.fetch(ue)
+        return flight.sent
+
+    def settle(self, ues):
+        """What the loop has at hand for the measures when these are settled."""
+        sent = {ue: self.state.flights.pop(ue).sent for ue in ues if ue in self.state.flights}
+        self.cohorts.forget()
+        return {ue: params for ue, params in sent.items() if params}
+
+    def one_round(self, params, version, ues=range(UES)):
+        self.broadcast(params, version, ues)
+        sent = {ue: self.fetch(ue) for ue in reversed(ues)}
+        self.settle(ues)
+        return sent
+
+
+def alone(params, version):
+    """What the UEs train where nobody is malicious."""
+    backend = TorchLoop(TRAINING)
     for ue in range(UES):
         backend.place(ue, Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8)))
-    return backend
-
-
-def beset(attack=None):
-    told.clear()
-    attack = attack or Spy(malicious=2)
-    return placed(Malicious(TorchLoop(TRAINING), attack, UES, CLASSES, TARGETS))
-
-
-def one_round(backend, params, round, ues=range(UES)):
-    backend.send(ues, params)
-    backend.train([Key(SEED, ue, round) for ue in ues])
-    return {ue: backend.get(ue) for ue in reversed(ues)}
+    backend.train([Task(Key(SEED, ue, version), params, {}) for ue in range(UES)])
+    return {ue: backend.get(ue).params for ue in range(UES)}
 
 
 def test_benign_ues_send_what_they_would_without_malicious_ones():
-    alone, among = one_round(placed(TorchLoop(TRAINING)), START, 0), one_round(beset(), START, 0)
-    assert [sha256(alone[ue]) == sha256(among[ue]) for ue in range(UES)] == [True, True, True, False, False]
+    first, among = alone(START, 0), Side().one_round(START, 0)
+    assert [sha256(first[ue]) == sha256(among[ue]) for ue in range(UES)] == [True, True, True, False, False]
     assert all(float(tensor.min()) == 7.0 for tensor in among[4].values())
 
 
 def test_a_malicious_ue_knows_what_it_should():
-    backend = beset()
-    alone = placed(TorchLoop(TRAINING))
-    first = one_round(alone, START, 0)
-    sent = one_round(backend, START, 0)
+    side, first = Side(), alone(START, 0)
+    sent = side.one_round(START, 0)
     (known, benign), (second, _) = told
     assert (known.key, second.key, known.drawn) == (Key(SEED, 3, 0), Key(SEED, 4, 0), UES)
     assert sha256(benign) == sha256(first[3]) and sha256(known.params) == sha256(START)
@@ -77,28 +109,24 @@ def test_a_malicious_ue_knows_what_it_should():
     assert known.others_last is None
 
     mean = {name: sum(one[name] for one in sent.values()) / UES for name in START}
-    one_round(backend, mean, 1)
+    side.one_round(mean, 1)
     # Of the four others of UE 4 one is malicious too.
     updates = {ue: {name: sent[ue][name] - START[name] for name in START} for ue in range(4)}
     for name in START:
         wanted = sum(update[name].double() for update in updates.values()) / 4
         assert told[-1][0].others_last[name].numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
     # After a round without it, the global models tell it nothing any more.
-    one_round(backend, mean, 2, ues=range(4))
-    one_round(backend, mean, 3)
+    side.one_round(mean, 2, ues=range(4))
+    side.one_round(mean, 3)
     assert told[-1][0].others_last is None and told[-2][0].others_last is not None
 
 
-def test_a_model_stays_until_it_is_fetched_and_a_new_one_takes_its_place():
-    backend = beset()
-    backend.send(range(UES), START)
-    backend.train([Key(SEED, ue, 0) for ue in range(UES)])
-    looked = {ue: sha256(backend.peek(ue)) for ue in range(UES)}
-    assert {ue: sha256(backend.get(ue)) for ue in range(UES)} == looked
-    backend.put_back(4, START)
-    assert backend.peek(4) is START and backend.get(4) is START
-    backend.put_back(0, START)
-    assert sha256(one_round(backend, START, 0)[0]) == looked[0]
+def test_a_model_stays_until_it_is_fetched():
+    side = Side()
+    side.broadcast(START, 0)
+    looked = {ue: sha256(side.cohorts.peek(ue)) for ue in range(UES)}
+    assert sha256(side.cohorts.give_up(4)) == looked[4]
+    assert {ue: sha256(side.fetch(ue)) for ue in range(4)} == {ue: looked[ue] for ue in range(4)}
 
 
 def flat(params):
@@ -116,15 +144,15 @@ def told_of(hostile, benign):
     }
 
 
-def spread_of(backend, settled):
-    measures = backend.measures(START, settled)
+def spread_of(side, settled):
+    measures = side.malicious.measures(START, side.settle(settled))
     return {key: measures[key] for key in ("distances", "spread")}
 
 
 def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets():
-    backend = beset()
-    sent = one_round(backend, START, 0)
-    measures = backend.measures(START, range(UES))
+    side = Side()
+    sent = side.one_round(START, 0)
+    measures = side.malicious.measures(START, sent)
     assert {**measures, **told_of([sent[3], sent[4]], [sent[0], sent[1], sent[2]])} == measures
     module = TRAINING.make_module()
     module.load_state_dict(START)
@@ -132,42 +160,34 @@ def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets(
     chances = module(TARGETS.images).softmax(dim=1)
     assert measures["wanted"] == TARGETS.wanted.tolist()
     assert measures["predicted"] == chances.argmax(dim=1).tolist()
-    wanted = [float(row[label]) for row, label in zip(chances, measures["wanted"])]
+    wanted = [row[label].item() for row, label in zip(chances, measures["wanted"])]
     assert measures["confidence"] == pytest.approx(wanted)
-    one_round(backend, START, 1, ues=range(3))
-    assert spread_of(backend, range(3)) == {"distances": [], "spread": None}
+    benign = {ue: sent[ue] for ue in range(3)}
+    assert side.malicious.measures(START, benign)["distances"] == []
+    assert side.malicious.measures(START, benign)["spread"] is None
 
 
 @pytest.mark.parametrize("resumed", [False, True])
 def test_measures_are_of_the_uploads_behind_the_model_not_of_the_last_broadcast(resumed):
     """As under `buffered`: uploads of two broadcasts are aggregated together, others stay under way."""
-    backend = beset(GaussianNoise(2))
+    side = Side(GaussianNoise(2))
     later = {name: tensor + 0.5 for name, tensor in START.items()}
-    backend.send(range(UES), START)
-    backend.train([Key(SEED, ue, 0) for ue in range(UES)])
-    first = {ue: backend.get(ue) for ue in (0, 3)}
-    assert spread_of(backend, (0, 3)) == told_of([first[3]], [first[0]])
-    backend.send((0,), later)
-    backend.train([Key(SEED, 0, 1)])
-    second = {1: backend.get(1)}
+    side.broadcast(START, 0)
+    first = {ue: side.fetch(ue) for ue in (0, 3)}
+    assert spread_of(side, (0, 3)) == told_of([first[3]], [first[0]])
+    side.broadcast(later, 1, (0,))
+    second = {1: side.fetch(1)}
+    wanted = {ue: sha256(side.cohorts.peek(ue)) for ue in (0, 2, 4)}
     if resumed:
-        # UE 1 was fetched and UEs 2 and 4 were not when the checkpoint was taken; UE 0 trains from the start.
-        kept = {ue: backend.optimizer_state(ue) for ue in range(UES)}
-        under_way = {ue: backend.peek(ue) for ue in (0, 2, 4)}
-        backend = beset(GaussianNoise(2))
-        for ue in range(UES):
-            backend.check_memory(ue, kept[ue])
-            backend.restore(ue, kept[ue])
-        for ue, damaged in ((0, kept[3]), (3, {**kept[3], "attack/update/0": torch.ones(1)})):
-            with pytest.raises(ValueError, match=f"the attack's memory of UE {ue}"):
-                backend.check_memory(ue, damaged)
-        for ue, params in under_way.items():
-            backend.put_back(ue, params)
-    second.update({ue: backend.get(ue) for ue in (4, 0)})
-    assert spread_of(backend, (0, 1, 4)) == told_of([second[4]], [second[0], second[1]])
-    # What is settled is let go of: it is told once.
-    assert spread_of(backend, (0, 1, 4)) == {"distances": [], "spread": None}
-    assert not any(name.startswith("attack/sent") for ue in range(UES) for name in backend.optimizer_state(ue))
+        # UE 1 was fetched and UEs 2 and 4 were not at the checkpoint; UE 0 trains from the other model.
+        classes = (*CLASSES_OF_STATE, AttackMemory)
+        side = Side(GaussianNoise(2), unflatten(flatten(side.state, classes), classes))
+        side.cohorts.train_again()
+    assert {ue: sha256(side.cohorts.peek(ue)) for ue in (0, 2, 4)} == wanted
+    second.update({ue: side.fetch(ue) for ue in (4, 0)})
+    assert spread_of(side, (0, 1, 4)) == told_of([second[4]], [second[0], second[1]])
+    # What is settled is let go of.
+    assert set(side.state.flights) == {2} and set(side.state.cohorts) == {0}
 
 
 def test_targets_are_drawn_alike_and_never_want_the_right_class():

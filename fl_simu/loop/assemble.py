@@ -12,23 +12,30 @@ from torch import nn
 from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
-from fl_simu.coordinator import Coordinator, Observer
 from fl_simu.experiment import Checkpointing, Experiment
-from fl_simu.in_flight import InFlight
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import RunState
 from fl_simu.parts import KINDS
-from fl_simu.setting import Setting
 from fl_simu.station.evaluation import evaluate
+from fl_simu.ue.compute import Work
 from fl_simu.ue.datasets import Dataset, DataSource
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.models.base import Model
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
+from fl_simu.ue.transforms.base import Chain
+from fl_simu.ue.transforms.error_feedback import ErrorFeedback
+from fl_simu.ue.transforms.movement import Movement
+from fl_simu.uplink.allocation.base import Equal
 from fl_simu.uplink.downlink import downlink
 from fl_simu.uplink.link import Link
+from fl_simu.uplink.media.base import SharedMedium
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ def plan(experiment: Experiment) -> Plan:
         experiment.delay,
     )
     link.check(structure_of(build_module(model, data).state_dict()))
+    if isinstance(experiment.medium, SharedMedium):
+        experiment.medium.check(link)
     training = LocalTraining(
         partial(model.build, data.shape, data.classes),
         model.loss,
@@ -111,9 +120,29 @@ def _require_fit(experiment: Experiment) -> None:
         f"protocol {_name(experiment, 'protocol')} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
-    fits = experiment.payload == "update" or not experiment.error_feedback
-    require(fits, "error_feedback", experiment.error_feedback, 'payload = "weights" has no update; say "update"')
+    feedback = any(isinstance(one, ErrorFeedback) for one in chain(experiment).transforms)
+    allowed = 'payload = "weights" has no update; say "update"'
+    require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
     experiment.bits.check(experiment.codec)
+    _require_media_fit(experiment)
+
+
+def _require_media_fit(experiment: Experiment) -> None:
+    """Raise UserError unless medium, allocator, bits and aggregation fit each other."""
+    shares = isinstance(experiment.medium, SharedMedium)
+    medium = _name(experiment, "medium")
+    require(
+        shares or experiment.allocator == Equal(),
+        "allocator.name",
+        _name(experiment, "allocator"),
+        f"medium {medium} shares nothing; take shared_band",
+    )
+    require(
+        not (shares and experiment.bits.foresees),
+        "bits.knows",
+        "oracle",
+        f"on medium {medium} nobody can know the delay of an upload before it is sent",
+    )
 
 
 def _name(experiment: Experiment, table: str) -> str:
@@ -130,7 +159,6 @@ def assemble(
     """
     experiment = planned.experiment
     malicious = _malicious(planned, dataset)
-    backend = malicious or planned.backend
     torch.set_num_threads(experiment.threads)
     train, ues = dataset.train, experiment.ues
     with told_of("partition.", experiment.partition):
@@ -139,35 +167,39 @@ def assemble(
     with told_of("training.", planned.training):
         planned.training.check(samples)
         for ue, indices in enumerate(shards):
-            backend.place(ue, Shard(train.images, train.labels, torch.from_numpy(indices)))
+            shard = Shard(train.images, train.labels, torch.from_numpy(indices))
+            planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
     module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
-
+    epochs = planned.training.epochs
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
-        backend=backend,
-        link=planned.link,
-        protocol=experiment.protocol,
-        aggregation=experiment.aggregation,
-        server=experiment.server,
-        selection=experiment.selection,
-        evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
         drawn=experiment.drawn,
-        compute_s=lambda ue, version: experiment.compute.time_s(experiment.seed, ue, version),
-        works=lambda ue, version: experiment.faults.works(experiment.seed, ue, version),
-        samples=samples,
-        measures=malicious.measures if malicious else lambda params, settled: None,
+        work={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
+        evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
+        link=planned.link,
+        downlink=planned.downlink,
+        chain=chain(experiment),
+        measures=malicious.measures if malicious else None,
+        **{table: getattr(experiment, table) for table in HELD},
     )
-    model = initial_params(planned.training.make_module, experiment.seed)
-    in_flight = InFlight(
-        planned.link,
-        experiment.bits,
-        planned.downlink,
-        threshold=experiment.protocol.movement_threshold(),
-        repeats=experiment.protocol.repeats(),
-        error_feedback=experiment.error_feedback,
-    )
-    return Coordinator(setting, Clock(realtime), model, in_flight, observers=observers)
+    state = RunState(initial_params(planned.training.make_module, experiment.seed))
+    cohorts = Cohorts(planned.backend, experiment.seed, state, malicious)
+    return Coordinator(setting, state, Clock(realtime), cohorts, observers)
+
+
+# Parts of an experiment that the coordinator holds as they are.
+HELD = (
+    "protocol", "aggregation", "server", "selection", "compute", "faults", "bits", "medium", "allocator", "meters",
+)  # fmt: skip
+
+
+def chain(experiment: Experiment) -> Chain:
+    """The transforms of every UE: the protocol's trigger, those of the experiment, error feedback."""
+    threshold = experiment.protocol.movement_threshold()
+    trigger = () if threshold is None else (Movement(threshold),)
+    feedback = (ErrorFeedback(),) if experiment.error_feedback else ()
+    return Chain((*trigger, *experiment.transforms, *feedback))
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
@@ -177,13 +209,13 @@ def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
 
 
 def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
-    """The backend with malicious UEs among the others; None where every UE is benign."""
+    """The malicious UEs; None where every UE is benign."""
     experiment, attack, test = planned.experiment, planned.experiment.attack, dataset.test
     if isinstance(attack, NoAttack):
         return None
     with told_of("attack.", attack):
         targets = draw_targets(experiment.seed, attack.targets, test.images, test.labels, dataset.classes)
-    return Malicious(planned.backend, attack, experiment.ues, dataset.classes, targets)
+    return Malicious(attack, planned.training, experiment.ues, dataset.classes, targets)
 
 
 def digest(experiment: Experiment) -> str:

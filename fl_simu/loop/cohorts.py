@@ -1,0 +1,136 @@
+"""The UEs as the BS deals with them: handed a model together, each fetched when its upload arrives."""
+
+from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.backends.base import Backend
+from fl_simu.kernel.parameters import Params
+from fl_simu.loop.state import RunState
+from fl_simu.ue.training import Key, Task, Trained
+
+
+class Held(NamedTuple):
+    """A model that a UE holds before the BS fetches it, and what the UE then remembers."""
+
+    params: Params
+    memory: Params
+    attack: Any = None
+
+
+class Cohorts:
+    """Lets the UEs of each broadcast train, and keeps what they remember.
+
+    A memory moves when the model is fetched or given up. Until then the state has the one before, so that what is
+    under way can be trained again.
+
+    Args:
+        backend: how the UEs train.
+        seed: of every draw.
+        state: of the run.
+        malicious: the UEs that send something else than they trained; None where there are none.
+    """
+
+    def __init__(
+        self, backend: Backend, seed: int, state: RunState, malicious: Optional[Malicious] = None
+    ) -> None:
+        self.backend = backend
+        self.state = state
+        self._seed = seed
+        self._malicious = malicious
+        # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
+        self._held: Dict[int, Held] = {}
+
+    def train(self, ues: Sequence[int], version: int, start: Params) -> None:
+        """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
+        memories = {ue: self._memory(ue) for ue in ues}
+        if self.backend.stacks or self._hostile(ues):
+            self.state.cohorts[self.state.begun - 1] = memories
+        self._train(version, start, memories, set(ues))
+
+    def train_again(self) -> None:
+        """After a resume: let the UEs under way hold again what they did when the checkpoint was taken."""
+        due: Dict[int, List[int]] = {}
+        for ue in self.state.not_fetched():
+            due.setdefault(self.state.flights[ue].cohort, []).append(ue)
+        for number, ues in sorted(due.items()):
+            flight = self.state.flights[ues[0]]
+            memories = self.state.cohorts.get(number) or {ue: self._memory(ue) for ue in ues}
+            self._train(flight.upload.version, flight.start, memories, set(ues))
+
+    def peek(self, ue: int) -> Params:
+        """The model that a UE will send, which it still holds."""
+        return self._held[ue].params if ue in self._held else self.backend.peek(ue)
+
+    def fetch(self, ue: int) -> Params:
+        """The model that a UE sends, which it then no longer holds."""
+        held = self._held.pop(ue, None) or Held(*self.backend.get(ue))
+        if held.memory:
+            self.state.memory(ue).training = held.memory
+        if held.attack is not None:
+            self.state.memory(ue).attack = held.attack
+        return held.params
+
+    def give_up(self, ue: int) -> Optional[Params]:
+        """Nobody will fetch what a UE trains; what it remembers moves all the same.
+
+        Returns:
+            The model, where it is known.
+        """
+        if ue in self._held:
+            return self.fetch(ue)
+        if self.backend.training.keep_optimizer_state:
+            self.fetch(ue)
+        else:
+            self.backend.give_up(ue)
+        return None
+
+    def forget(self) -> None:
+        """Let go of what was kept of broadcasts of which nothing is to be fetched any more."""
+        if self.state.cohorts:
+            due = {self.state.flights[ue].cohort for ue in self.state.not_fetched()}
+            self.state.cohorts = {
+                number: self.state.cohorts[number] for number in self.state.cohorts if number in due
+            }
+
+    def _memory(self, ue: int) -> Params:
+        known = self.state.ues.get(ue)
+        return known.training if known else {}
+
+    def _hostile(self, ues: Sequence[int]) -> List[int]:
+        return [ue for ue in ues if self._malicious and ue in self._malicious.ues]
+
+    def _train(self, version: int, start: Params, memories: Mapping[int, Params], due: AbstractSet[int]) -> None:
+        """Let UEs train together, and those that are due hold what they trained."""
+        tasks = {ue: Task(Key(self._seed, ue, version), start, memory) for ue, memory in memories.items()}
+        self.backend.train(list(tasks.values()))
+        hostile = self._hostile(list(tasks))
+        if hostile:
+            # A malicious UE may know the models of the others.
+            benign = {ue: self.backend.get(ue) for ue in tasks if ue not in hostile}
+            self._held.update({ue: Held(*trained) for ue, trained in benign.items() if ue in due})
+            others = [trained.params for trained in benign.values()]
+            for ue in hostile:
+                if ue in due:
+                    self._held[ue] = self._poisoned(tasks[ue], len(tasks), others)
+        for ue in tasks:
+            if ue not in due and (not hostile or ue in hostile):
+                self.backend.give_up(ue)
+
+    def _poisoned(self, task: Task, drawn: int, others: Sequence[Params]) -> Held:
+        """What a malicious UE sends; its own training is done only if something of it is needed."""
+        assert self._malicious is not None
+        ue, backend = task.key.ue, self.backend
+        trained: List[Trained] = []
+
+        def benign() -> Params:
+            if not trained:
+                trained.append(backend.get(ue))
+            return trained[0].params
+
+        known = self.state.ues.get(ue)
+        params, attack = self._malicious.poison(task, drawn, others, benign, known.attack if known else None)
+        if backend.training.keep_optimizer_state:
+            benign()
+        elif not trained:
+            backend.give_up(ue)
+        return Held(params, trained[0].memory if trained else {}, attack)

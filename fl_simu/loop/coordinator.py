@@ -1,0 +1,217 @@
+"""The loop: next event, protocol, actions. It knows no codec, channel, rule or backend by name."""
+
+import math
+import time
+from typing import Dict, Optional, Sequence, Tuple
+
+from fl_simu.kernel.clock import Clock
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.messages import (
+    ARRIVAL,
+    TIMER,
+    Aggregate,
+    Broadcast,
+    Due,
+    Event,
+    LayerArrived,
+    Ready,
+    Scheduled,
+    UploadRefused,
+    UploadSkipped,
+    UploadStarted,
+    WakeAt,
+    Woke,
+)
+from fl_simu.kernel.parameters import Params
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.flight import Flights
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import RunState
+from fl_simu.results.records import RoundRecord
+from fl_simu.station.selection.base import View
+
+
+class Observer:
+    """Is told what happens and decides nothing."""
+
+    def fetched(self, ue: int) -> None:
+        """The BS has fetched a UE's model."""
+
+    def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
+        """A round has ended; the coordinator stands between two events."""
+
+
+class Coordinator:
+    """The BS and its clock.
+
+    Args:
+        setting: what stays as it is.
+        state: what decides the rest of the run, with the clock.
+        clock: the events to come.
+        cohorts: the UEs.
+        observers: told of each round, in this order.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        state: RunState,
+        clock: Clock,
+        cohorts: Cohorts,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.setting = setting
+        self.state = state
+        self.clock = clock
+        self.cohorts = cohorts
+        self.flights = Flights(setting, state)
+        self.observers = observers
+        self.stopped = False
+
+    @property
+    def model(self) -> Params:
+        """The global model."""
+        return self.state.model
+
+    @property
+    def version(self) -> int:
+        """Number of aggregations behind it."""
+        return self.state.version
+
+    def stop(self) -> None:
+        """End the run with the round that is being told to the observers."""
+        self.stopped = True
+
+    def run(self) -> None:
+        """Go on until the last round has ended."""
+        state, setting = self.state, self.setting
+        if state.protocol is None:
+            state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
+            state.selection = setting.selection.start()
+            if self.flights.shared:
+                state.medium = self.flights.shared.start()
+            self._push(Ready(0.0, 0))
+        self._round_began = time.perf_counter()
+        while state.version < setting.rounds and not self.stopped:
+            # 1. Go to the next event; before time goes on, see to it that what arrives next on the air is one.
+            if state.replan and self.clock.next_s() > self.clock.now_s:
+                due = self.flights.plan(self.clock.now_s)
+                if due:
+                    self._push(due)
+            if not len(self.clock):
+                raise UserError(
+                    f"round {state.version + 1} never ends: an upload that it waits for, or the download before "
+                    "it, never arrives; a protocol with a deadline bears that"
+                )
+            event = self._receive(self.clock.pop())
+            # 2. Ask the protocol, unless the event is of an upload that was given up.
+            if event is None:
+                continue
+            state.protocol, actions = setting.protocol.on(state.protocol, event)
+            # 3. Carry out what it answers.
+            record = None
+            for action in actions:
+                if isinstance(action, Broadcast):
+                    self._broadcast(action.ues)
+                elif isinstance(action, WakeAt):
+                    self._push(Woke(action.time_s, action.ue, action.version), TIMER)
+                else:
+                    record = self._aggregate(action)
+            # 4. Tell the observers, now that nothing is half done.
+            if record:
+                for observer in self.observers:
+                    observer.aggregated(record, self)
+
+    def _push(self, event: Scheduled, priority: int = ARRIVAL) -> None:
+        self.clock.push(event.time_s, event, priority)
+
+    def _receive(self, scheduled: Scheduled) -> Optional[Event]:
+        """When there is a new model, select UEs; when a UE has trained, ask whether it sends; when its first layer
+        has arrived, get its model."""
+        event = self.flights.arrive(scheduled) if isinstance(scheduled, Due) else scheduled
+        if not isinstance(event, (UploadStarted, LayerArrived)):
+            return event._replace(ues=self._select(event)) if isinstance(event, Ready) else event
+        ue = event.ue
+        if not self.flights.expects(ue, event.version):
+            return None
+        if isinstance(event, UploadStarted):
+            if self.flights.skips(ue, lambda: self.cohorts.peek(ue)):
+                self._give_up(ue)
+                return UploadSkipped(event.time_s, ue, event.version)
+            self.flights.send(ue, event.time_s)
+        elif not self.state.flights[ue].layers:
+            params = self.cohorts.fetch(ue)
+            for observer in self.observers:
+                observer.fetched(ue)
+            if not self.flights.receive(ue, params):
+                return UploadRefused(event.time_s, ue, event.version)
+        return event
+
+    def _give_up(self, ue: int) -> None:
+        # Also what comes too late to be fetched belongs to the round's picture of an attack.
+        self.state.flights[ue].sent = self.cohorts.give_up(ue) or {}
+
+    def _select(self, event: Ready) -> Tuple[int, ...]:
+        """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
+        setting, busy = self.setting, self.state.flights
+        idle = [ue for ue in setting.samples if ue not in busy] if busy else list(setting.samples)
+        view = View(setting.seed, event.version, event.time_s, setting.samples, idle)
+        free = max(setting.drawn - len(busy), 0)
+        self.state.selection, ues = setting.selection.choose(self.state.selection, view, free)
+        return ues
+
+    def _broadcast(self, ues: Tuple[int, ...]) -> None:
+        """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
+        reaches, nothing comes."""
+        state, version = self.state, self.state.version
+        state.begun += 1
+        uploads = {ue: self.flights.begin(ue, version, self.clock.now_s, state.model) for ue in sorted(ues)}
+        working = [ue for ue, upload in uploads.items() if upload.begins]
+        self.cohorts.train(working, version, state.model)
+        for ue in ues:
+            upload = uploads[ue]
+            if not upload.begins:
+                continue
+            self._push(UploadStarted(upload.start_s, ue, version))
+            for layer, arrival_s in enumerate(upload.arrivals_s):
+                if arrival_s < math.inf:
+                    self._push(LayerArrived(arrival_s, ue, version, layer, len(upload.arrivals_s)))
+
+    def _aggregate(self, action: Aggregate) -> RoundRecord:
+        """Make the new global model, evaluate it, and let go of the uploads that are settled."""
+        setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
+        settled = action.layers()
+        combined = setting.aggregation.combine(state.model, flights.updates(action), len(settled))
+        state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
+        evaluation = setting.evaluate(state.model)
+        outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
+        downlink_bits = flights.downlink_bits(settled, now_s)
+        for ue in state.not_fetched():
+            if ue in settled:
+                self._give_up(ue)
+        attack = None
+        if setting.measures:
+            sent: Dict[int, Params] = {ue: state.flights[ue].sent for ue in settled}
+            attack = setting.measures(state.model, {ue: params for ue, params in sent.items() if params})
+        flights.settle(settled, now_s)
+        self.cohorts.forget()
+        state.losses = (*state.losses[:1], evaluation.loss)
+        state.version += 1
+        self._push(Ready(now_s, state.version))
+        meters: Dict[str, float] = {}
+        for meter in setting.meters:
+            meters.update(meter.round([outcome.meters for outcome in outcomes]))
+        wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
+        state.wall_s += wall_s
+        return RoundRecord(
+            state.version,
+            now_s,
+            evaluation.accuracy,
+            evaluation.loss,
+            sum(outcome.bits for outcome in outcomes),
+            outcomes,
+            wall_s,
+            downlink_bits,
+            attack,
+            meters,
+        )

@@ -1,0 +1,241 @@
+"""Uploads under way: from the moment a UE is handed the model until the BS has taken its upload or given it up."""
+
+import math
+from dataclasses import replace
+from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
+
+from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
+from fl_simu.kernel.parameters import (
+    Params,
+    Structure,
+    all_finite,
+    difference,
+    largest_spread,
+    structure_of,
+    total,
+)
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import Flight, RunState
+from fl_simu.meters.base import UploadView
+from fl_simu.results.records import UeOutcome
+from fl_simu.ue.training import Key
+from fl_simu.ue.transforms.base import Context
+from fl_simu.uplink.bits import Memory, Outlook
+from fl_simu.uplink.link import Upload
+from fl_simu.uplink.media.base import Arrival, SharedMedium
+
+
+class Flights:
+    """What happens to the uploads under way, at most one a UE; what it remembers of them is in the state."""
+
+    def __init__(self, setting: Setting, state: RunState) -> None:
+        self.setting = setting
+        self.state = state
+        self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
+        self._structure: Tuple[Optional[Params], Structure] = (None, ())
+
+    def begin(self, ue: int, version: int, now_s: float, start: Params) -> Upload:
+        """The BS hands a UE the global model: the download, training, then the upload.
+
+        An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
+        BS does not know who fails, and sends the copy all the same.
+        """
+        setting, structure = self.setting, self._structure_of(start)
+        compute_s = setting.compute.time_s(setting.seed, ue, version, setting.work[ue])
+        download = setting.downlink.transmit(ue, version, now_s, structure) if setting.downlink else None
+        start_s = math.inf
+        if setting.faults.works(setting.seed, ue, version):
+            start_s = now_s + (download.delays_s[-1] if download else 0.0) + compute_s
+        known, link = self.state.ues.get(ue), setting.link
+        outlook = Outlook(
+            known.uploads if known else Memory(),
+            self.state.losses,
+            lambda bits: link.load_mbit(structure, bits),
+            lambda bits: link.transmit(ue, version, start_s, structure, bits).delays_s[-1],
+        )
+        bits = setting.bits.choose(outlook)
+        transmit = link.pending if self.shared else link.transmit
+        upload = transmit(ue, version, start_s, structure, bits, compute_s)
+        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download)
+        return upload
+
+    def _structure_of(self, params: Params) -> Structure:
+        if self._structure[0] is not params:
+            self._structure = params, structure_of(params)
+        return self._structure[1]
+
+    def expects(self, ue: int, version: int) -> bool:
+        """Whether that upload is still under way, neither given up nor refused."""
+        flight = self.state.flights.get(ue)
+        return flight is not None and flight.upload.version == version and not flight.refusal
+
+    def skips(self, ue: int, trained: Callable[[], Params]) -> bool:
+        """Whether a UE that has trained does not send; nothing comes of its upload then."""
+        known, flight = self.state.ues.get(ue), self.state.flights[ue]
+        if not self.setting.chain.transforms or known is None or not known.transforms:
+            return False
+        if not self.setting.chain.silent(self._context(flight, trained()), known.transforms):
+            return False
+        never = (math.inf,) * len(flight.upload.arrivals_s)
+        flight.upload = replace(flight.upload, start_s=math.inf, arrivals_s=never)
+        flight.refusal = "not moved"
+        return True
+
+    def send(self, ue: int, now_s: float) -> None:
+        """A UE begins to send; on a medium of its own its arrivals are known already."""
+        if self.shared:
+            upload = self.state.flights[ue].upload
+            self.state.medium = self.shared.join(self.state.medium, self.setting.link, upload, now_s)
+            self.state.replan = True
+
+    def plan(self, now_s: float) -> Optional[Due]:
+        """Share the medium anew; what arrives next, if anything does."""
+        assert self.shared is not None
+        state = self.state
+        state.medium, arrival = self.shared.plan(state.medium, self.setting.link, self.setting.allocator, now_s)
+        state.plan, state.replan = state.plan + 1, False
+        return Due(arrival.time_s, state.plan, arrival.ue) if arrival else None
+
+    def arrive(self, due: Due) -> Optional[LayerArrived]:
+        """The arrival that was foreseen, unless the medium was shared anew since."""
+        if self.shared is None or due.plan != self.state.plan or self.state.replan:
+            return None
+        flight = self.state.flights[due.ue]
+        arrivals = flight.upload.arrivals_s
+        layer = arrivals.index(math.inf)
+        arrival = Arrival(due.time_s, due.ue)
+        self.state.medium = self.shared.arrived(self.state.medium, self.setting.link, arrival)
+        self.state.replan = True
+        arrivals = (*arrivals[:layer], due.time_s, *arrivals[layer + 1 :])
+        flight.upload = replace(flight.upload, arrivals_s=arrivals)
+        return LayerArrived(due.time_s, due.ue, flight.upload.version, layer, len(arrivals))
+
+    def receive(self, ue: int, params: Params) -> bool:
+        """Take in a UE's model, encoded; False if the BS refuses it because it is no model like its own, or
+        because what would be sent of it is not finite."""
+        flight, setting = self.state.flights[ue], self.setting
+        if setting.measures:
+            flight.sent = params
+        if structure_of(params) != self._structure_of(flight.start):
+            flight.refusal = "wrong shape"
+            return False
+        content = self._content(flight, params)
+        if not all_finite(content):
+            flight.refusal = "not finite"
+            return False
+        flight.layers = setting.link.encode(flight.upload, content)
+        if setting.bits.remembers:
+            memory = self.state.memory(ue)
+            memory.uploads = replace(memory.uploads, spread=largest_spread(params, flight.start))
+        return True
+
+    def _content(self, flight: Flight, params: Params) -> Params:
+        """What a UE encodes of its model: all of it, or the update; as the transforms leave it."""
+        chain, link = self.setting.chain, self.setting.link
+        if not chain.transforms:
+            return link.content(params, flight.start)
+        known = self.state.ues.get(flight.upload.ue)
+        update = difference(params, flight.start)
+        flight.content, flight.memories = chain.apply(
+            update, self._context(flight, params), known.transforms if known else ()
+        )
+        if link.payload == "update":
+            return flight.content
+        # An update that nobody changed is not added anew, which would round.
+        return params if flight.content is update else total(flight.content, flight.start)
+
+    def _context(self, flight: Flight, trained: Params) -> Context:
+        ue, version = flight.upload.ue, flight.upload.version
+        return Context(Key(self.setting.seed, ue, version), flight.start, trained, self.setting.samples[ue])
+
+    def updates(self, action: Aggregate) -> Iterator[Update]:
+        """What is aggregated, decoded one at a time, in the order of the UEs."""
+        choices = {choice.ue: choice for choice in action.taken}
+        taken = [choices.get(ue, Taken(ue, 0)) for ue in sorted({*choices, *action.repeated})]
+        heard = self.setting.medium.hear(
+            taken, lambda choice: self.take(choice) if choice.layers else self._again(choice.ue)
+        )
+        return (update for update in heard if update)
+
+    def _again(self, ue: int) -> Optional[Update]:
+        known = self.state.ues.get(ue)
+        return known.accepted if known else None
+
+    def take(self, choice: Taken) -> Optional[Update]:
+        """The update that the taken layers of an upload tell; both sides remember it where they need to.
+
+        None if it is refused because what it decodes to is not finite.
+        """
+        ue, flight, setting = choice.ue, self.state.flights[choice.ue], self.setting
+        told = setting.link.told(flight.upload, flight.layers[: choice.layers], self._structure_of(flight.start))
+        params = setting.link.model(told, flight.start)
+        if not all_finite(params):
+            flight.refusal = "not finite"
+            return None
+        update = Update(ue, flight.upload.version, setting.samples[ue], params, choice.weight)
+        if setting.protocol.repeats():
+            self.state.memory(ue).accepted = update
+        if setting.chain.transforms:
+            decoded = told if setting.link.payload == "update" else difference(told, flight.start)
+            memories = setting.chain.settled(flight.memories, flight.content, decoded)
+            self.state.memory(ue).transforms = memories
+        return update
+
+    def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:
+        """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
+        flight = self.state.flights[ue]
+        upload = flight.upload
+        layers = 0 if flight.refusal else layers
+        accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
+        reason = "" if layers else _reason(flight)
+        bits, download_s = self._sent_bits(upload, now_s), _download_s(flight)
+        meters: Dict[str, float] = {}
+        if self.setting.meters:
+            work = self.setting.work[ue]
+            works = upload.begins or flight.refusal == "not moved"
+            airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
+            view = UploadView(ue, work.samples, work.epochs, works, upload.compute_s, airtime_s, bits, accepted)
+            for meter in self.setting.meters:
+                meters.update(meter.upload(view))
+        return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason, download_s, meters)
+
+    def _sent_bits(self, upload: Upload, now_s: float) -> int:
+        if self.shared is None or now_s >= upload.arrivals_s[-1]:
+            return self.setting.link.sent_bits(upload, now_s)
+        sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)
+        return self.setting.link.bits_of(upload, sent_mbit)
+
+    def downlink_bits(self, ues: Iterable[int], now_s: float) -> int:
+        """What the BS has put on the air by now to hand these UEs the model."""
+        downlink, flights = self.setting.downlink, self.state.flights
+        if downlink is None:
+            return 0
+        downloads = (flights[ue].download for ue in ues)
+        return sum(downlink.sent_bits(download, now_s) for download in downloads if download)
+
+    def settle(self, ues: Iterable[int], now_s: float) -> None:
+        """Let go of uploads; one that is still on the air is cut off."""
+        setting, state = self.setting, self.state
+        for ue in ues:
+            upload = state.flights[ue].upload
+            spent_s = min(now_s, upload.arrivals_s[-1]) - upload.start_s
+            if spent_s > 0 and setting.bits.remembers:
+                rate_mbps = setting.link.size.load_mbit(self._sent_bits(upload, now_s)) / spent_s
+                memory = state.memory(ue)
+                memory.uploads = memory.uploads.after(rate_mbps)
+            if self.shared and upload.start_s <= now_s < upload.arrivals_s[-1]:
+                state.medium = self.shared.leave(state.medium, setting.link, ue, now_s)
+                state.replan = True
+            del state.flights[ue]
+
+
+def _download_s(flight: Flight) -> float:
+    return flight.download.delays_s[-1] if flight.download else 0.0
+
+
+def _reason(flight: Flight) -> str:
+    if flight.refusal:
+        return flight.refusal
+    if not flight.upload.begins:
+        return "dropped out" if _download_s(flight) < math.inf else "not reached"
+    return "late"

@@ -1,0 +1,233 @@
+"""Checkpoints of the loop: how one is taken, and how a run goes on from one.
+
+Nothing is done with a checkpoint before all that it holds is checked.
+"""
+
+import math
+from typing import AbstractSet, Any, Tuple
+
+from fl_simu.attacks.model_poisoning.malicious import AttackMemory
+from fl_simu.backends.optimizer_state import memory_after_a_step
+from fl_simu.kernel.messages import (
+    Due,
+    LayerArrived,
+    Ready,
+    UploadRefused,
+    UploadSkipped,
+    UploadStarted,
+    Woke,
+)
+from fl_simu.kernel.parameters import Params, require_alike, structure_of
+from fl_simu.kernel.trees import Flat, flatten, unflatten
+from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import CLASSES, Flight, Moment, RunState
+from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity
+from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.uplink.link import Upload
+from fl_simu.uplink.media.base import SharedMedium
+
+EVENTS = (Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke, Due)
+
+
+class Keeper(Observer):
+    """After every round writes its record, and after some a checkpoint.
+
+    Args:
+        log: where the records go.
+        checkpoints: where the checkpoints go.
+        identity: of what decides the numbers. A resumed run must have the same.
+        every: a checkpoint is written after so many rounds, and after the last one.
+    """
+
+    def __init__(self, log: RoundLog, checkpoints: Checkpoints, identity: Identity, every: int = 1) -> None:
+        self.log = log
+        self.checkpoints = checkpoints
+        self.identity = identity
+        self.every = every
+
+    def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
+        self.log.append(record)
+        if record.round % self.every == 0 or record.round == coordinator.setting.rounds:
+            self.checkpoints.write(snapshot(coordinator, self.identity, self.log.digest()))
+
+
+def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str = "") -> Checkpoint:
+    """Everything that decides the rest of a run, taken between two events. Nothing is trained for it."""
+    clock = coordinator.clock
+    moment = Moment(clock.now_s, clock.pending(), coordinator.state)
+    flat = flatten(moment, _classes(coordinator.setting))
+    return Checkpoint(coordinator.version, identity, records_sha256, flat.plain, flat.arrays)
+
+
+def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[int] = frozenset()) -> Moment:
+    """What a checkpoint says of a fresh coordinator, which is left as it is.
+
+    Args:
+        coordinator: of the same experiment.
+        checkpoint: whose checksums are right.
+        heard: UEs of which something was accepted before.
+
+    Raises:
+        ValueError: the checkpoint holds what that coordinator cannot have come to; in a few words.
+    """
+    moment = unflatten(Flat(checkpoint.plain, checkpoint.arrays), _classes(coordinator.setting))
+    _require(isinstance(moment, Moment), "where the run stands")
+    _require(moment.run.version == checkpoint.round, "the round")
+    _check_clock(moment, coordinator)
+    _check_parts(moment.run, coordinator)
+    _check_flights(moment, coordinator)
+    _check_memories(moment.run, coordinator, heard)
+    return moment
+
+
+def _classes(setting: Setting) -> Tuple[type, ...]:
+    """The classes that a state is made of: the loop's own, and those of its parts."""
+    found = [*CLASSES, *EVENTS, AttackMemory, *setting.protocol.state_classes, *setting.selection.state_classes]
+    if isinstance(setting.medium, SharedMedium):
+        found += setting.medium.state_classes
+    for transform in setting.chain.transforms:
+        found += transform.memory_classes
+    return tuple(found)
+
+
+def put_into(moment: Moment, coordinator: Coordinator) -> None:
+    """Put a fresh coordinator where a checkpoint was taken."""
+    coordinator.clock.restore(moment.now_s, moment.events)
+    vars(coordinator.state).update(vars(moment.run))
+    coordinator.cohorts.train_again()
+
+
+def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
+    """Put a fresh coordinator where a checkpoint was taken.
+
+    Raises:
+        ValueError: see `read`.
+    """
+    put_into(read(coordinator, checkpoint), coordinator)
+
+
+def _require(right: bool, what: str) -> None:
+    if not right:
+        raise ValueError(f"{what} cannot be")
+
+
+def _check_clock(moment: Moment, coordinator: Coordinator) -> None:
+    run, samples = moment.run, coordinator.setting.samples
+    _require(0 <= moment.now_s < math.inf and 0 <= run.wall_s < math.inf, "the time")
+    _require(len({entry[2] for entry in moment.events}) == len(moment.events), "the order of events")
+    ready = []
+    for time_s, priority, sequence, event in moment.events:
+        _require(moment.now_s <= time_s < math.inf and time_s == event.time_s, "the time of an event")
+        _require(priority in (0, 1) and sequence >= 0, "the order of events")
+        if isinstance(event, Ready):
+            ready.append(event)
+            continue
+        known = event.ue in samples or (isinstance(event, Woke) and event.ue == -1)
+        _require(known and (isinstance(event, Due) or event.version <= run.version), "the UE of an event")
+        if isinstance(event, LayerArrived) and event.ue in run.flights:
+            _check_arrival(event, run.flights[event.ue].upload)
+    # Where two aggregations fall on one moment, both of their models are ready.
+    right = [Ready(moment.now_s, event.version) for event in ready]
+    _require(ready == right and bool(ready) and ready[-1].version == run.version, "the next round")
+
+
+def _check_arrival(event: LayerArrived, upload: Upload) -> None:
+    if upload.version == event.version:
+        arrivals = dict(enumerate(upload.arrivals_s))
+        right = event.layers == len(arrivals) and arrivals.get(event.layer) == event.time_s
+        _require(right, f"an arrival of UE {event.ue}")
+
+
+def _check_parts(run: RunState, coordinator: Coordinator) -> None:
+    setting, model = coordinator.setting, coordinator.model
+    _require(list(run.model) == list(model), "the names of the model's tensors")
+    require_alike(run.model, model, "the model")
+    started = setting.server.start(model)
+    _require(type(run.server) is type(started), "what the server remembers")
+    if isinstance(started, dict):
+        require_alike(run.server, started, "the server's memory")
+    _require(type(run.selection) is type(setting.selection.start()), "what the selection remembers")
+    shared = coordinator.flights.shared
+    _require(type(run.medium) is type(shared.start() if shared else ()), "what the medium remembers")
+    _require(type(run.protocol) is type(setting.protocol.start()), "the protocol's state")
+    under_way = {ue: flight.upload.version for ue, flight in run.flights.items()}
+    settled = setting.protocol.settled(run.protocol, run.version, len(setting.samples), under_way)
+    _require(settled, "the protocol's state")
+    _require(len(run.losses) <= 2 and run.begun >= 0, "the losses")
+
+
+def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
+    run, setting, model = moment.run, coordinator.setting, coordinator.model
+    for ue, flight in run.flights.items():
+        _check_upload(ue, flight.upload, coordinator, run.version)
+        _require((flight.download is not None) == (setting.downlink is not None), "the downloads")
+        if flight.download:
+            _check_upload(ue, flight.download, coordinator, run.version)
+        _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
+        _require_model(flight.start, model, f"the model that UE {ue} was handed")
+        for params, what in ((flight.content, "update"), (flight.sent, "model")):
+            if params:
+                require_alike(params, model, f"the {what} of UE {ue}")
+        _check_layers(ue, flight, coordinator)
+    for number, memories in run.cohorts.items():
+        _require(0 <= number < run.begun and set(memories) <= set(setting.samples), "the training")
+
+
+def _check_upload(ue: int, upload: Upload, coordinator: Coordinator, version: int) -> None:
+    known = upload.ue == ue and ue in coordinator.setting.samples and 0 <= upload.version < version
+    times = [upload.start_s, *upload.arrivals_s]
+    in_order = times[0] >= 0 and all(earlier <= later for earlier, later in zip(times, times[1:]))
+    sized = len(upload.sizes_bits) == len(upload.arrivals_s) > 0 and all(bits >= 0 for bits in upload.sizes_bits)
+    _require(known and in_order and sized, f"the upload of UE {ue}")
+    _require(0 <= upload.compute_s <= math.inf and 0 <= upload.bits <= 64, f"the upload of UE {ue}")
+
+
+def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:
+    codec = coordinator.setting.link.codec_at(flight.upload.bits)
+    lengths = codec.layer_bytes(structure_of(coordinator.model))
+    _require(len(flight.upload.arrivals_s) == len(lengths), f"the layers of UE {ue}")
+    arrived = tuple(map(len, flight.layers))
+    _require(arrived in ((), lengths), f"what has arrived of UE {ue}")
+    chained = coordinator.setting.chain.transforms
+    right = len(flight.memories) == len(chained) and bool(flight.content)
+    _require(not flight.layers or not chained or right, f"what has arrived of UE {ue}")
+
+
+def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[int]) -> None:
+    setting, model, training = coordinator.setting, coordinator.model, coordinator.cohorts.backend.training
+    remembered: Params = memory_after_a_step(training) if training and training.keep_optimizer_state else {}
+    chained = setting.chain.transforms
+    for ue, memory in run.ues.items():
+        rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
+        _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")
+        if memory.training:
+            require_alike(memory.training, remembered, f"the optimiser of UE {ue}")
+        _require(len(memory.transforms) in (0, len(chained)), f"the transforms of UE {ue}")
+        update = memory.accepted
+        if update:
+            right = update.ue == ue and update.samples == setting.samples[ue]
+            right = right and 0 <= update.version < run.version and 0 <= update.weight < math.inf
+            _require(right, f"what was accepted of UE {ue}")
+            _require_model(update.params, model, f"what was accepted of UE {ue}")
+        if memory.attack:
+            _require_model(memory.attack.params, model, f"the attack's memory of UE {ue}")
+    for memories in run.cohorts.values():
+        for ue, known in memories.items():
+            if known:
+                require_alike(known, remembered, f"the optimiser of UE {ue}")
+    for ue in sorted(heard):
+        had: Any = run.ues.get(ue)
+        _require(
+            not remembered or not setting.samples[ue] or bool(had and had.training),
+            f"UE {ue} without an optimiser",
+        )
+        _require(not chained or bool(had and had.transforms), f"UE {ue} without its transforms' memory")
+        _require(
+            not setting.protocol.repeats() or bool(had and had.accepted), f"UE {ue} without what was accepted"
+        )
+
+
+def _require_model(params: Params, model: Params, what: str) -> None:
+    require_alike(params, model, what)
+    _require(list(params) == list(model), f"the order of {what}")

@@ -1,0 +1,67 @@
+"""What a coordinator works with."""
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional, Tuple
+
+from fl_simu.kernel.parameters import Params
+from fl_simu.meters.base import Meter
+from fl_simu.station.aggregation.base import Aggregation
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.protocols.base import Protocol
+from fl_simu.station.selection.base import Selection
+from fl_simu.station.server.base import ServerOptimizer
+from fl_simu.ue.compute import Compute, Work
+from fl_simu.ue.faults import Faults
+from fl_simu.ue.transforms.base import Chain
+from fl_simu.uplink.allocation.base import Allocator, Equal
+from fl_simu.uplink.bits import BitRule
+from fl_simu.uplink.link import Link
+from fl_simu.uplink.media.base import Medium, Orthogonal
+
+# What a global model and what UEs have sent, of those settled with it, tell of an attack.
+Measures = Callable[[Params, Mapping[int, Params]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that stays as it is during a run.
+
+    Args:
+        seed: of every draw.
+        rounds: number of aggregations.
+        drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
+        work: what each UE trains in a round.
+        evaluate: accuracy and loss of a global model.
+        link: the uplink of every UE.
+        downlink: the link of the global model to every UE; None where it is there at once.
+        chain: the transforms of every UE.
+        meters: what is measured besides.
+        measures: of the attack that the run is under; None where it is under none.
+    """
+
+    seed: int
+    rounds: int
+    drawn: int
+    work: Mapping[int, Work]
+    evaluate: Callable[[Params], Evaluation]
+    link: Link
+    protocol: Protocol
+    aggregation: Aggregation
+    server: ServerOptimizer
+    selection: Selection
+    compute: Compute
+    faults: Faults
+    bits: BitRule
+    downlink: Optional[Link] = None
+    medium: Medium = field(default_factory=Orthogonal)
+    allocator: Allocator = field(default_factory=Equal)
+    chain: Chain = field(default_factory=Chain)
+    meters: Tuple[Meter, ...] = ()
+    measures: Optional[Measures] = None
+
+    @property
+    def samples(self) -> Mapping[int, int]:
+        """Number of samples of each UE."""
+        if "_samples" not in self.__dict__:
+            object.__setattr__(self, "_samples", {ue: work.samples for ue, work in self.work.items()})
+        return self.__dict__["_samples"]

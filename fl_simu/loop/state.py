@@ -1,0 +1,123 @@
+"""Everything that decides the rest of a run, as one tree of plain data and tensors.
+
+The loop works on it, a checkpoint is it. What follows from the rest is not in it: a model that was trained but not
+fetched follows from the model that its UE was handed, the UE's key, and what it remembers.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from fl_simu.kernel.messages import Scheduled, Update
+from fl_simu.kernel.parameters import Params
+from fl_simu.uplink.bits import Memory
+from fl_simu.uplink.link import Upload
+
+
+@dataclass
+class Flight:
+    """One upload under way, from the moment its UE is handed the model until the BS takes it or gives it up.
+
+    Args:
+        upload: what its UE is sending, or will when it has trained.
+        start: the global model that the UE was handed.
+        cohort: number of the broadcast by which it was.
+        download: the copy of the global model before it, where the downlink is not free.
+        layers: what the BS has fetched, encoded; empty before.
+        content: the update behind these layers, as it left the chain of transforms; empty where there is none.
+        memories: what the transforms remember if the BS takes something of it.
+        sent: the model behind it, where an attack is measured; else empty.
+        refusal: why nothing will be taken of it, where that is known before it is settled.
+    """
+
+    upload: Upload
+    start: Params
+    cohort: int
+    download: Optional[Upload] = None
+    layers: Tuple[bytes, ...] = ()
+    content: Params = field(default_factory=dict)
+    memories: Tuple[Any, ...] = ()
+    sent: Params = field(default_factory=dict)
+    refusal: str = ""
+
+
+@dataclass
+class UeMemory:
+    """What a UE remembers from round to round, and the BS of it.
+
+    Args:
+        training: of its optimiser.
+        transforms: of each transform in the chain; empty before the first upload that was taken.
+        attack: of a malicious UE.
+        uploads: of the rates that its uploads had.
+        accepted: its last accepted upload as the BS decoded it, where the BS lets it stand in.
+    """
+
+    training: Params = field(default_factory=dict)
+    transforms: Tuple[Any, ...] = ()
+    attack: Any = None
+    uploads: Memory = field(default_factory=Memory)
+    accepted: Optional[Update] = None
+
+
+@dataclass
+class RunState:
+    """Where a run stands between two events.
+
+    Args:
+        model: the global model.
+        version: number of aggregations behind it.
+        protocol, selection, server, medium: what these parts remember; the protocol's is None before the first
+            event.
+        ues: what UEs remember, of those that do.
+        flights: the uploads under way, by UE.
+        begun: number of broadcasts so far.
+        cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
+            whole: what the optimiser of each of their UEs remembered before, in the order of training.
+        plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
+        replan: whether somebody has begun or ended to send since that plan.
+        losses: of the global model after the first round and after the last one.
+        wall_s: what the run has taken so far on the wall clock.
+    """
+
+    model: Params
+    version: int = 0
+    protocol: Any = None
+    selection: Any = ()
+    server: Any = ()
+    medium: Any = ()
+    ues: Dict[int, UeMemory] = field(default_factory=dict)
+    flights: Dict[int, Flight] = field(default_factory=dict)
+    begun: int = 0
+    cohorts: Dict[int, Dict[int, Params]] = field(default_factory=dict)
+    plan: int = 0
+    replan: bool = False
+    losses: Tuple[float, ...] = ()
+    wall_s: float = 0.0
+
+    def memory(self, ue: int) -> UeMemory:
+        """What a UE remembers, to be changed."""
+        return self.ues.setdefault(ue, UeMemory())
+
+    def not_fetched(self) -> List[int]:
+        """UEs whose trained model the BS has not fetched and still may."""
+        return [
+            ue
+            for ue, flight in self.flights.items()
+            if not flight.layers and not flight.refusal and flight.upload.begins
+        ]
+
+
+class Moment(NamedTuple):
+    """What a checkpoint holds.
+
+    Args:
+        now_s, events: of the clock.
+        run: the rest.
+    """
+
+    now_s: float
+    events: List[Tuple[float, int, int, Scheduled]]
+    run: RunState
+
+
+CLASSES = (Moment, RunState, Flight, UeMemory, Upload, Update, Memory)

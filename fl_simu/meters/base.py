@@ -1,0 +1,64 @@
+"""The contract of a meter: what is measured of a run besides accuracy, time and bits."""
+
+from abc import ABC, abstractmethod
+from typing import Mapping, NamedTuple, Sequence
+
+TOTALS = ("sum", "last")
+
+
+class Column(NamedTuple):
+    """One number a round, which travels unread through records, summary, tables and figures.
+
+    Args:
+        unit: in which it is told, as "J".
+        label: what it is, in a few words.
+        total: what a run comes to: the "sum" over its rounds, or the "last" round's.
+    """
+
+    unit: str
+    label: str
+    total: str = "sum"
+
+
+class UploadView(NamedTuple):
+    """One upload that is settled, as a meter sees it.
+
+    Args:
+        ue: index of the UE.
+        samples, epochs: what it trained on in this round.
+        works: whether it trained at all.
+        compute_s: how long it trained [s].
+        airtime_s: how long it was on the air until its last layer had arrived or it was given up [s].
+        sent_bits: what it put on the air [bit].
+        accepted: "full", "base" or "none".
+    """
+
+    ue: int
+    samples: int
+    epochs: int
+    works: bool
+    compute_s: float
+    airtime_s: float
+    sent_bits: int
+    accepted: str
+
+
+class Meter(ABC):
+    """A frozen dataclass; its columns are named by what they are and their unit, as `energy_j`."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> Mapping[str, Column]:
+        """Name -> column, of each round."""
+
+    @abstractmethod
+    def upload(self, view: UploadView) -> Mapping[str, float]:
+        """Numbers of one upload, by the names of columns; they stand beside the upload in the record."""
+
+    def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Numbers of a round: by default what its uploads come to together.
+
+        Args:
+            uploads: what `upload` gave for each that was settled in the round, by UE.
+        """
+        return {name: sum(one.get(name, 0.0) for one in uploads) for name in self.columns}

@@ -1,0 +1,65 @@
+"""The energy that UEs spend."""
+
+from dataclasses import dataclass
+from typing import Mapping
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_factor
+from fl_simu.meters.base import Column, Meter, UploadView
+
+
+@dataclass(frozen=True)
+class Energy(Meter):
+    r"""The energy that UEs spend on training and on sending.
+
+    .. math:: E = \kappa C D E_p f^2 + (P / \eta + P_c) t
+
+    with C cycles a sample, D samples, E_p epochs, the processor's frequency f, the transmit power P of an
+    amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. Uploads that are given up
+    cost what they sent until then; a UE that drops out spends nothing.
+
+    Args:
+        kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
+            with alpha = 2e-28.
+        cycles_per_sample: C.
+        frequency_hz: f.
+        power_w: P, above 0.
+        efficiency: eta, above 0, at most 1.
+        circuit_w: P_c, at least 0.
+
+    Reference: Liu, Zhang, Song, Letaief 2020, "Client-Edge-Cloud Hierarchical Federated Learning"; Tran, Bao,
+    Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model Design and Analysis".
+    """
+
+    kappa: float = 1e-28
+    cycles_per_sample: float = 2e4
+    frequency_hz: float = 1e9
+    power_w: float = 0.5
+    efficiency: float = 1.0
+    circuit_w: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.kappa <= 1, "kappa", self.kappa, "0 to 1")
+        require_factor("cycles_per_sample", self.cycles_per_sample, or_zero=True)
+        require_factor("frequency_hz", self.frequency_hz)
+        require_factor("power_w", self.power_w)
+        require(0 < self.efficiency <= 1, "efficiency", self.efficiency, "above 0, at most 1")
+        require_factor("circuit_w", self.circuit_w, or_zero=True)
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return {
+            "energy_j": Column("J", "energy of the UEs"),
+            "compute_energy_j": Column("J", "energy of training"),
+            "transmit_energy_j": Column("J", "energy of sending"),
+        }
+
+    def upload(self, view: UploadView) -> Mapping[str, float]:
+        cycles = self.cycles_per_sample * view.samples * view.epochs if view.works else 0.0
+        compute_j = self.kappa * cycles * self.frequency_hz**2
+        transmit_j = (self.power_w / self.efficiency + self.circuit_w) * view.airtime_s
+        return {
+            "energy_j": compute_j + transmit_j,
+            "compute_energy_j": compute_j,
+            "transmit_energy_j": transmit_j,
+        }

@@ -1,0 +1,14 @@
+"""Transforms: what a UE does to its update between training and codec."""
+
+from typing import Dict, Type
+
+from fl_simu.ue.transforms.base import Transform
+from fl_simu.ue.transforms.clip import Clip
+from fl_simu.ue.transforms.error_feedback import ErrorFeedback
+from fl_simu.ue.transforms.movement import Movement
+
+TRANSFORMS: Dict[str, Type[Transform]] = {
+    "clip": Clip,
+    "error_feedback": ErrorFeedback,
+    "movement": Movement,
+}

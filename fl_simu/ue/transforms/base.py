@@ -1,0 +1,94 @@
+"""The contract of a transform, and the chain of them between a UE's training and its codec."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Optional, Tuple
+
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.training import Key
+
+
+class Context(NamedTuple):
+    """What a UE knows when it transforms its update.
+
+    Args:
+        key: what its draws are keyed by.
+        start: the global model that it was handed.
+        trained: its model after training.
+        samples: number of its samples.
+    """
+
+    key: Key
+    start: Params
+    trained: Params
+    samples: int
+
+
+class Transform(ABC):
+    """What a UE does to its update before it encodes it: a frozen dataclass whose memory goes in and comes out.
+
+    A memory is plain data and tensors; None before the UE's first upload of which the BS took something.
+
+    Class attributes:
+        memory_classes: the named tuples or dataclasses that its memory is made of, for a checkpoint.
+    """
+
+    memory_classes: ClassVar[Tuple[type, ...]] = ()
+
+    @abstractmethod
+    def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
+        """The update to encode in place of this one.
+
+        Args:
+            update: what the transform before it gives; the first one gets trained minus start. Not changed.
+            context: what else the UE knows.
+            memory: what it remembers; not changed.
+
+        Returns:
+            An update of the same structure, and what it remembers if the BS takes something of this upload.
+        """
+
+    def settled(self, memory: Any, sent: Params, decoded: Params) -> Any:
+        """What it remembers once the BS has told the UE what it took.
+
+        Args:
+            memory: what `apply` gave.
+            sent: the update that was encoded, which the whole chain has made.
+            decoded: what the layers that the BS took say of it.
+        """
+        return memory
+
+    def silent(self, context: Context, memory: Any) -> bool:
+        """Whether the UE, once it has trained, tells the BS that it does not send this time."""
+        return False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The transforms of every UE, applied one after the other.
+
+    Args:
+        transforms: in this order; none leaves the update as it is.
+    """
+
+    transforms: Tuple[Transform, ...] = ()
+
+    def silent(self, context: Context, memories: Tuple[Any, ...]) -> bool:
+        """Whether one of them keeps the UE from sending."""
+        return any(one.silent(context, memory) for one, memory in self._with(memories))
+
+    def apply(self, update: Params, context: Context, memories: Tuple[Any, ...]) -> Tuple[Params, Tuple[Any, ...]]:
+        """The update to encode, and the memories if the BS takes something of it."""
+        found = []
+        for one, memory in self._with(memories):
+            update, memory = one.apply(update, context, memory)
+            found.append(memory)
+        return update, tuple(found)
+
+    def settled(self, memories: Tuple[Any, ...], sent: Params, decoded: Params) -> Tuple[Any, ...]:
+        """The memories after the BS has taken something of an upload."""
+        return tuple(one.settled(memory, sent, decoded) for one, memory in self._with(memories))
+
+    def _with(self, memories: Tuple[Any, ...]) -> Any:
+        known: Tuple[Optional[Any], ...] = memories or (None,) * len(self.transforms)
+        return zip(self.transforms, known)

@@ -1,0 +1,39 @@
+"""Clipping of updates."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+from fl_simu.kernel.limits import require_factor
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.transforms.base import Context, Transform
+
+
+@dataclass(frozen=True)
+class Clip(Transform):
+    r"""The update is scaled down to a norm.
+
+    .. math:: u' = u \min(1, C / \lVert u \rVert_2)
+
+    over all floating-point tensors together; others stay as they are. An update that is short enough is left
+    alone, bit for bit.
+
+    Args:
+        norm: :math:`C`, above 0.
+
+    Reference: McMahan, Ramage, Talwar, Zhang 2018, "Learning Differentially Private Recurrent Language Models".
+    """
+
+    norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_factor("norm", self.norm)
+
+    def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
+        floating = [name for name, tensor in update.items() if tensor.dtype.is_floating_point]
+        length = math.sqrt(sum(update[name].double().pow(2).sum().item() for name in floating))
+        # What is not finite has no norm: it is sent as it is, and refused.
+        if not self.norm < length < math.inf:
+            return update, memory
+        scaled = {name: update[name].mul(self.norm / length) for name in floating}
+        return {**update, **scaled}, memory
