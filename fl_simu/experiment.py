@@ -46,10 +46,12 @@ class Training:
     """Local training of every UE.
 
     Args:
-        epochs: passes over a UE's samples in a round.
-        batch_size: samples a step.
-        keep_optimizer_state: whether momentum and moments outlive a round.
-        drop_last: whether an epoch leaves out what does not fill a batch.
+        epochs: passes over a UE's samples in a round: the notes' aggregation interval.
+        batch_size: samples a step; the last batch of an epoch may be smaller.
+        keep_optimizer_state: whether a UE's momentum and moments outlive the round.
+        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch, others in each
+            epoch. A model with batch norm needs it where a UE's last batch would have one sample. Every UE then
+            needs a full batch.
     """
 
     epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -63,10 +65,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """How often a run can be gone on with; it decides no result.
+    """How often a run can be gone on with.
+
+    It decides no result, and may be another one when a run goes on.
 
     Args:
-        every: a checkpoint is written after so many rounds, and after the last one.
+        every: a checkpoint is written after so many rounds, and after the last one. A run that is stopped goes on
+            after the last checkpoint.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -86,15 +91,26 @@ class Experiment:
 
     In the place of a part its name may be given, or its table as TOML has it.
 
+    With `error_feedback` a UE encodes v = update + e. When the BS has taken the first k layers of that upload, it
+    tells the UE so, and e becomes v minus what these layers decode to; an upload of which nothing was taken leaves
+    e as it was, and e is 0 at first. So what a codec loses is sent later, and not lost for ever (Seide et al.
+    2014; Karimireddy et al. 2019). That needs a codec that loses less than it is given, such as `top_k`; where it
+    loses more, as `affine` with 1 bit does on most updates, e grows from round to round. It works with every codec
+    and protocol, for floating-point tensors; others travel exactly anyway. It costs the memory of one model a UE,
+    in the run and in its checkpoints.
+
     Args:
-        name: of the run; part of its folder's name.
+        name: of the run; part of its folder's name. Letters, digits, `_`, `.` and `-`, a letter or digit first.
         seed: of every draw.
         rounds: number of aggregations.
-        ues: number of UEs.
-        ues_per_round: UEs drawn for each round; all of them where it is not given.
-        threads: threads of torch. Sums of another number of threads may differ in the last bit.
-        payload: what is encoded, the "weights" or the "update" (weights minus the global model).
-        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload.
+        ues: number of UEs, at most the training samples unless the partition is `independent`.
+        ues_per_round: UEs selected for each round, at most `ues`; under the protocol `buffered`, UEs that work at
+            a time. All of them where it is not given.
+        threads: threads of torch. Another number may change the last bit of a sum.
+        payload: what is encoded: the params ("weights"), or the params minus the global model that the UE started
+            from ("update").
+        error_feedback: whether a UE adds to its update what the codec lost of its last accepted upload, as told
+            above; with `payload = "update"` only.
         training: local training.
         checkpoint: how often the run can be gone on with.
         backend ... attack: one part each.

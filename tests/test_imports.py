@@ -32,6 +32,7 @@ FLOORS = (
         "assemble",
         "config",
         "experiment",
+        "reference",
         "defaults",
     ),
     ("coordinator",),
