@@ -21,6 +21,7 @@ from fl_simu.results.files import write_text
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, INTRODUCTION = DOCS / "config.md", DOCS / "config.md.in"
+NOTICE = "<!-- Made by `make reference` from config.md.in and the docstrings of the classes: change those. -->"
 
 TYPES = {str: "text", int: "integer", float: "number", bool: "boolean"}
 COLUMNS = ("key", "type", "default", "meaning", "allowed")
@@ -58,7 +59,7 @@ class Docstring(NamedTuple):
 def config_page() -> str:
     """The page: the introduction, the top level, the tables that are no parts, and each kind of parts."""
     introduction = INTRODUCTION.read_text(encoding="utf-8").strip()
-    blocks = [introduction, *_described("## Top level", Experiment)]
+    blocks = [NOTICE, introduction, *_described("## Top level", Experiment)]
     for name, cls in TABLES.items():
         blocks += _described("## " + name, cls)
     # A part that several kinds have is described with the first of them.

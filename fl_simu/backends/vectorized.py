@@ -23,10 +23,10 @@ from fl_simu.ue.training import Key, LocalTraining, Shard
 class Vectorized(BackendSpec):
     """All UEs of a round in one computation, for many UEs with small models; torch 2.
 
-    The models are stacked along a leading axis, on `torch.func`. The draws are those of every backend, and shards
-    may be of any sizes. The weights of a round agree with those of `torch` within 1e-5 of their norm; with
-    `rmsprop`, whose first steps divide a gradient by its own size also where that is mostly rounding, within 1e-4,
-    and the plain loop itself is then no nearer to exact arithmetic.
+    It needs the modern stack. The models are stacked along a leading axis, on `torch.func`. The draws are those of
+    every backend, and shards may be of any sizes. The weights of a round agree with those of `torch` within 1e-5
+    of their norm; with `rmsprop`, whose first steps divide a gradient by its own size also where that is mostly
+    rounding, within 1e-4, and the plain loop itself is then no nearer to exact arithmetic.
 
     When the first model of a round is fetched, all UEs that are due are trained, also those whose upload comes too
     late; the models stay in memory until they are fetched, which `memory_mb` does not count. What a UE takes is

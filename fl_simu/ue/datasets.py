@@ -111,9 +111,9 @@ class DataSource(ABC):
 
 @dataclass(frozen=True)
 class ImageSet(DataSource):
-    """Known sets, of which the numbers of training and of test images are given.
+    """A public data set; two numbers, as 60,000 + 10,000, are those of its training and of its test images.
 
-    Their files are looked for in `--data-dir`, in `$FL_SIMU_DATA`, then in the user's cache; else they are
+    Its files are looked for in `--data-dir`, in `$FL_SIMU_DATA`, then in the user's cache; else they are
     downloaded into the cache and checked.
 
     Args:
