@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format benchmark benchmark-suite lock clean
+.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference benchmark benchmark-suite lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -43,6 +43,9 @@ lint:  ## check style and types with ruff and mypy
 format:  ## lay the code out as lint wants it, and mend what ruff can
 	@$(STACK) with modern ruff check --fix --quiet .
 	@$(STACK) with modern ruff format .
+
+reference:  ## make docs/config.md anew from docs/config.md.in and the docstrings of the classes
+	@$(STACK) with modern python -m fl_simu.reference
 
 benchmark:  ## fl_simu beside other frameworks, into docs/benchmarks.md; sets up .venv/peers first
 	@$(STACK) peers || true

@@ -50,10 +50,12 @@ class Training:
     """Local training of every UE.
 
     Args:
-        epochs: passes over a UE's samples in a round.
-        batch_size: samples a step.
-        keep_optimizer_state: whether momentum and moments outlive a round.
-        drop_last: whether an epoch leaves out what does not fill a batch.
+        epochs: passes over a UE's samples in a round: the notes' aggregation interval.
+        batch_size: samples a step; the last batch of an epoch may be smaller.
+        keep_optimizer_state: whether a UE's momentum and moments outlive the round.
+        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch, others in each
+            epoch. A model with batch norm needs it where a UE's last batch would have one sample. Every UE then
+            needs a full batch.
     """
 
     epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -67,10 +69,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """How often a run can be gone on with; it decides no result.
+    """How often a run can be gone on with.
+
+    It decides no result, and may be another one when a run goes on.
 
     Args:
-        every: a checkpoint is written after so many rounds, and after the last one.
+        every: a checkpoint is written after so many rounds, and after the last one. A run that is stopped goes on
+            after the last checkpoint.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -80,7 +85,7 @@ class Checkpointing:
 
 
 # Of a field that holds any number of parts of one kind.
-SEVERAL = {"part": ""}
+SEVERAL: Mapping[str, Any] = {"part": ()}
 
 
 def _part(table: str, name: str) -> Any:
@@ -95,14 +100,17 @@ class Experiment:
     In the place of a part its name may be given, or its table as TOML has it.
 
     Args:
-        name: of the run; part of its folder's name.
+        name: of the run; part of its folder's name. Letters, digits, `_`, `.` and `-`, a letter or digit first.
         seed: of every draw.
         rounds: number of aggregations.
-        ues: number of UEs.
-        ues_per_round: UEs drawn for each round; all of them where it is not given.
-        threads: threads of torch. Sums of another number of threads may differ in the last bit.
-        payload: what is encoded, the "weights" or the "update" (weights minus the global model).
-        error_feedback: whether the transform of this name ends the chain of transforms.
+        ues: number of UEs, at most the training samples unless the partition is `independent`.
+        ues_per_round: UEs selected for each round, at most `ues`; under the protocol `buffered`, UEs that work at
+            a time. All of them where it is not given.
+        threads: threads of torch. Another number may change the last bit of a sum.
+        payload: what is encoded: the params ("weights"), or the params minus the global model that the UE started
+            from ("update").
+        error_feedback: whether the transform `error_feedback` ends the chain of transforms; with
+            `payload = "update"` only.
         training: local training.
         checkpoint: how often the run can be gone on with.
         transforms: what a UE does to its update between training and codec, in this order.

@@ -41,12 +41,32 @@ class Kind:
         registry: "module:NAME", the parts that come with fl_simu: a dict from name to class.
         adapter: "module:function", where something else than a part may stand in its place: makes a part of it and
             its arguments; None where it can make none. Empty where nothing else may.
+        plural: what `list` calls these parts; the table's name with an s where it is not given.
+        listed: whether `list` has them.
+        about: "module:Class", whose docstring tells what such a part is; the contract where it is not given.
     """
 
     table: str
     contract: str
     registry: str
     adapter: str = ""
+    plural: str = ""
+    listed: bool = True
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plural", self.plural or self.table + "s")
+        object.__setattr__(self, "about", self.about or self.contract)
+
+    @property
+    def base(self) -> Type[Any]:
+        """What every part of this kind subclasses."""
+        return _imported(self.contract)
+
+    @property
+    def described_by(self) -> Type[Any]:
+        """The class whose docstring tells what such a part is."""
+        return _imported(self.about)
 
     @property
     def rows(self) -> Mapping[str, Type[Any]]:
@@ -73,7 +93,7 @@ class Kind:
 
     def holds(self, part: Any) -> bool:
         """Whether something is a part of this kind."""
-        return isinstance(part, (_imported(self.contract), *self.rows.values()))
+        return isinstance(part, (self.base, *self.rows.values()))
 
     def name_of(self, part: Any, nameless: bool = False) -> str:
         """How a config names a part; the inverse of `find`.
@@ -147,7 +167,7 @@ class Kind:
         return part
 
     def _adapted(self, found: Any, arguments: Mapping[str, Any]) -> Any:
-        if not self.adapter or (isinstance(found, type) and issubclass(found, _imported(self.contract))):
+        if not self.adapter or (isinstance(found, type) and issubclass(found, self.base)):
             return None
         with told_of(self.table + ".", list(arguments)):
             return _imported(self.adapter)(found, arguments)
@@ -179,7 +199,7 @@ class Kind:
     def _check(self, reference: str, found: Any) -> None:
         if reference in self.rows:
             return
-        contract = _imported(self.contract)
+        contract = self.base
         wanted = f"a frozen dataclass that subclasses {contract.__module__}.{contract.__name__}"
         if not (isinstance(found, type) and issubclass(found, contract)):
             raise self._wrong(reference, "allowed", f"it is not {wanted}")
@@ -250,25 +270,23 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("backend", "fl_simu.backends.base:BackendSpec", "fl_simu.backends:BACKENDS"),
         Kind(
-            "data",
-            "fl_simu.ue.datasets:DataSource",
-            "fl_simu.ue.own_data:DATA_SOURCES",
-            "fl_simu.ue.own_data:adapt",
+            "transforms",
+            "fl_simu.ue.transforms.base:Transform",
+            "fl_simu.ue.transforms:TRANSFORMS",
+            plural="transforms",
         ),
-        Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
-        Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS", "fl_simu.ue.models.own:adapt"),
-        Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
-        Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
-        Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
-        Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS"),
-        Kind("transforms", "fl_simu.ue.transforms.base:Transform", "fl_simu.ue.transforms:TRANSFORMS"),
         Kind("codec", "fl_simu.uplink.codecs.base:Codec", "fl_simu.uplink.codecs:CODECS"),
-        Kind("bits", "fl_simu.uplink.bits:BitRule", "fl_simu.uplink.bits:BITS"),
+        Kind("bits", "fl_simu.uplink.bits:BitRule", "fl_simu.uplink.bits:BITS", plural="bits"),
         Kind("size", "fl_simu.uplink.sizes:SizeRule", "fl_simu.uplink.sizes:SIZE_RULES"),
         Kind("channel", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.channels:CHANNELS"),
         Kind("delay", "fl_simu.uplink.delays:DelayRule", "fl_simu.uplink.delays:DELAYS"),
-        Kind("downlink", "fl_simu.uplink.channels.base:Channel", "fl_simu.uplink.downlink:DOWNLINKS"),
-        Kind("medium", "fl_simu.uplink.media.base:Medium", "fl_simu.uplink.media:MEDIA"),
+        Kind(
+            "downlink",
+            "fl_simu.uplink.channels.base:Channel",
+            "fl_simu.uplink.downlink:DOWNLINKS",
+            about="fl_simu.uplink.downlink:Downlink",
+        ),
+        Kind("medium", "fl_simu.uplink.media.base:Medium", "fl_simu.uplink.media:MEDIA", plural="media"),
         Kind("allocator", "fl_simu.uplink.allocation.base:Allocator", "fl_simu.uplink.allocation:ALLOCATORS"),
         Kind("selection", "fl_simu.station.selection.base:Selection", "fl_simu.station.selection:SELECTIONS"),
         Kind("protocol", "fl_simu.station.protocols.base:Protocol", "fl_simu.station.protocols:PROTOCOLS"),
@@ -278,12 +296,27 @@ KINDS: Mapping[str, Kind] = {
             "fl_simu.station.aggregation:AGGREGATIONS",
         ),
         Kind("server", "fl_simu.station.server.base:ServerOptimizer", "fl_simu.station.server:SERVERS"),
-        Kind("meters", "fl_simu.meters.base:Meter", "fl_simu.meters:METERS"),
+        Kind("meters", "fl_simu.meters.base:Meter", "fl_simu.meters:METERS", plural="meters"),
         Kind("attack", "fl_simu.attacks.model_poisoning.base:Attack", "fl_simu.attacks.model_poisoning:ATTACKS"),
+        Kind("model", "fl_simu.ue.models.base:Model", "fl_simu.ue.models:MODELS", "fl_simu.ue.models.own:adapt"),
+        Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
+        Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
+        Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
+        Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS", plural="faults"),
+        Kind(
+            "data",
+            "fl_simu.ue.datasets:DataSource",
+            "fl_simu.ue.own_data:DATA_SOURCES",
+            "fl_simu.ue.own_data:adapt",
+            plural="datasets",
+        ),
+        Kind("partition", "fl_simu.ue.partition:Partition", "fl_simu.ue.partition:PARTITIONS"),
+        # `attack leakage` names its methods; no experiment has one.
         Kind(
             "method",
             "fl_simu.attacks.gradient_leakage.methods:Method",
             "fl_simu.attacks.gradient_leakage.methods:METHODS",
+            listed=False,
         ),
     )
 }

@@ -27,6 +27,7 @@ FLOORS = (
         "progress",
         "api",
         "sweeping",
+        "reference",
         "defaults",
     ),
     ("loop",),

@@ -11,7 +11,10 @@ from fl_simu.ue.training import LocalTraining
 
 @dataclass(frozen=True)
 class Auto(BackendSpec):
-    """syft where real syft is installed, else torch."""
+    """syft where real syft is installed, else torch.
+
+    `config.toml` of the run says which.
+    """
 
     def chosen(self) -> BackendSpec:
         return Syft() if syft_installed() else Torch()

@@ -62,7 +62,11 @@ class Backend(ABC):
 
 @dataclass(frozen=True)
 class BackendSpec(ABC):
-    """Which backend, and how it is to run: a part of the config like any other."""
+    """How the UEs train, never what.
+
+    Whatever backend runs an experiment, the draws are the same, and so are the weights, bit for bit or within what
+    the backend states.
+    """
 
     def chosen(self) -> "BackendSpec":
         """What is run here: itself, unless it leaves the choice to this installation."""

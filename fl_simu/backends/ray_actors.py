@@ -47,11 +47,29 @@ STORE_BYTES = 2**27
 class Ray(BackendSpec):
     """Ray actors of one thread each train the UEs side by side, on one machine or on a cluster.
 
+    It needs the package `ray`, which the locked requirements hold; `python -m fl_simu doctor` gives the command
+    that installs it. The weights are those of `torch` with the same `exact` and `threads = 1`, bit for bit,
+    however many actors there are and whichever is done first; on other machines of a cluster as far as their
+    processors round alike.
+
+    Each node of a cluster needs the same Python, torch and Ray, and this fl_simu. The training set goes to each
+    node once, the global model once a broadcast; a UE's optimiser travels with its task. All UEs of a broadcast
+    begin to train at once, also those whose upload comes too late. Trained models wait in this process, at most
+    256 MiB of them unless that is less than two an actor; while they do, no other UE begins. When an actor is
+    killed, a line says so, and its UEs are trained again; after three actors the run ends with an error. `threads`
+    counts for evaluation and aggregation only.
+
+    A cluster that asks for a token gets it as Ray's own clients give it, from `RAY_AUTH_MODE` and
+    `RAY_AUTH_TOKEN`. A process that has called `ray.init` itself is not asked for an address: the backend uses
+    that Ray and leaves it running.
+
     Args:
-        actors: number of processes; 0 for as many as Ray sees cores.
-        address: of a Ray cluster to join, "<host>:<port>", or "auto" for the one that this machine is part of.
-            Empty to start a Ray for this run, which listens on the loopback interface only.
-        exact: as for `Torch`.
+        actors: number of processes; 0 for as many as Ray sees cores. At most the cores of a Ray that runs already.
+        address: of a Ray cluster to join, "<host>:<port>", of which this machine must be a node, or "auto" for the
+            one that it is part of. Empty to start a Ray for this run, which ends with it and listens on the
+            loopback interface only. It counts only on the command line (`--address A`, or `--set`): a file with an
+            address is refused, since whoever joins a cluster computes what it says.
+        exact: as for `torch`.
     """
 
     actors: int = 0

@@ -114,7 +114,13 @@ class _Ue:
 
 @dataclass(frozen=True)
 class Syft(BackendSpec):
-    """The reference: every UE a VirtualWorker, models as pointers; of PySyft 0.2.4, or of fl_simu.pointers."""
+    """The reference: every UE a VirtualWorker, models as pointers; of PySyft 0.2.4, or of fl_simu.pointers.
+
+    It runs on real PySyft 0.2.4 where that is installed (legacy stack), and elsewhere on fl_simu.pointers; see
+    docs/pointers.md. The line that a run begins with says which, and so do the `versions` in `summary.json`. On
+    real syft it refuses what 0.2.4 gets wrong on pointers: batch norm, LSTM, GRU and RNN layers, `adagrad`, and
+    `adam` with `amsgrad`. fl_simu.pointers gets them right.
+    """
 
     @classmethod
     def missing(cls) -> str:

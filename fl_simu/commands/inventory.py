@@ -10,27 +10,7 @@ from fl_simu.results.files import told_in_one_line
 from fl_simu.ue.datasets import presence
 
 # What `list` calls a kind, and its table.
-PLURALS = {
-    "backends": "backend",
-    "codecs": "codec",
-    "bits": "bits",
-    "sizes": "size",
-    "channels": "channel",
-    "delays": "delay",
-    "downlinks": "downlink",
-    "selections": "selection",
-    "protocols": "protocol",
-    "aggregations": "aggregation",
-    "servers": "server",
-    "attacks": "attack",
-    "models": "model",
-    "optimizers": "optimizer",
-    "algorithms": "algorithm",
-    "computes": "compute",
-    "faults": "faults",
-    "datasets": "data",
-    "partitions": "partition",
-}
+PLURALS = {kind.plural: table for table, kind in KINDS.items() if kind.listed}
 
 
 def listing(kind: Optional[str]) -> str:
@@ -50,7 +30,7 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _first_line(cls) + _lack(cls.missing() if kind == "backends" else ""))
+            (name, _first_line(cls) + _lack(getattr(cls, "missing", str)()))
             for name, cls in KINDS[PLURALS[kind]].rows.items()
         ]
     )

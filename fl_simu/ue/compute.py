@@ -27,7 +27,10 @@ class Work(NamedTuple):
 
 
 class Compute(ABC):
-    """Time from the broadcast until a UE begins to send."""
+    """Virtual time from the moment a UE has the global model until it begins to send.
+
+    It has nothing to do with how long this machine trains.
+    """
 
     @abstractmethod
     def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
@@ -39,7 +42,7 @@ class ConstantCompute(Compute):
     """Every UE takes the same time in every round.
 
     Args:
-        seconds: that time in s, at least 0.
+        seconds: that time in s, 0 or more.
     """
 
     seconds: float = 1.0
@@ -56,8 +59,8 @@ class UniformCompute(Compute):
     """A time drawn uniformly from an interval.
 
     Args:
-        low_s: shortest time in s, at least 0.
-        high_s: longest time in s, at least `low_s`.
+        low_s: shortest time in s, 0 or more.
+        high_s: longest time in s, `low_s` or more.
         per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
     """
 
@@ -82,7 +85,7 @@ class ParetoCompute(Compute):
 
     Args:
         least_s: shortest time in s, above 0.
-        shape: of the tail, at least 0.1; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
+        shape: of the tail, 0.1 or more; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
         per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
     """
 

@@ -81,7 +81,7 @@ class Presence:
 
 
 class DataSource(ABC):
-    """What an experiment knows of its data before it reads them, and how it reads them."""
+    """The images and their labels."""
 
     files: ClassVar[Optional[FileSet]] = None
 
@@ -111,13 +111,17 @@ class DataSource(ABC):
 
 @dataclass(frozen=True)
 class ImageSet(DataSource):
-    """What the known data sets share: their fields and the way from pixels to samples.
+    """A public data set; two numbers, as 60,000 + 10,000, are those of its training and of its test images.
+
+    Its files are looked for in `--data-dir`, in `$FL_SIMU_DATA`, then in the user's cache; else they are
+    downloaded into the cache and checked.
 
     Args:
-        train_samples: take only the first so many training images; all of them if None.
+        train_samples: only the first so many training images, 1 to all that the set, or the part of it that is
+            here, has; all where not given.
         test_samples: the same for the test images.
-        scale: "standard": pixels x in 0..white become (x / white - mean) / deviation, a mean and a deviation for
-            each channel; "unit": x / white, in 0..1.
+        scale: how pixels x in 0..white are scaled: "standard" makes them (x / white - mean) / deviation, with a
+            fixed mean and deviation of each channel of the set; "unit" makes them x / white, in 0..1.
 
     Raises:
         BadField: a number below 1, or above what the set has; another scale.
@@ -200,7 +204,8 @@ class _IdxSet(ImageSet):
 class Mnist(_IdxSet):
     """Handwritten digits, 28x28 grey, 60,000 + 10,000.
 
-    Normalised by mean 0.1307 and deviation 0.3081, those of the training pixels.
+    Normalised by mean 0.1307 and deviation 0.3081, those of the training pixels. The easier half of the test
+    images comes first.
 
     Reference: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
     """
@@ -308,7 +313,8 @@ class Digits(ImageSet):
     """scikit-learn's handwritten digits (8x8, 0..16), brought to 28x28 by bilinear interpolation.
 
     Every fifth image of each class is a test image, the others are training images (1442 + 355). Normalised
-    by mean 0.3051 and deviation 0.3249, those of the training pixels.
+    by mean 0.3051 and deviation 0.3249, those of the training pixels. The images come with
+    scikit-learn and need no network.
 
     Reference: Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """

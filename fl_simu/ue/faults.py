@@ -9,7 +9,11 @@ from fl_simu.kernel.randomness import briefly
 
 
 class Faults(ABC):
-    """Which UEs fail, and when. A UE that fails neither trains nor sends in that round."""
+    """Which UEs fail in which rounds.
+
+    A UE that fails neither trains nor sends in that round; where the downlink is not free, its copy of the model
+    is sent all the same. Protocols that would wait for it for ever are refused.
+    """
 
     @abstractmethod
     def works(self, seed: int, ue: int, round: int) -> bool:
@@ -29,7 +33,7 @@ class Dropout(Faults):
     """Each UE drops out of each round with the same chance, whatever it did before.
 
     Args:
-        rate: that chance, at least 0 and below 1.
+        rate: that chance, 0 or more and below 1.
     """
 
     rate: float = 0.1
@@ -48,7 +52,7 @@ class Crash(Faults):
     In the long run a UE works for the share return_rate / (crash_rate + return_rate) of the rounds.
 
     Args:
-        crash_rate: chance of a working UE to crash before a round, at least 0 and below 1.
+        crash_rate: chance of a working UE to crash before a round, 0 or more and below 1.
         return_rate: chance of a crashed UE to be back before a round, above 0 and at most 1.
     """
 

@@ -31,7 +31,11 @@ def uncompiled(torch_class: Type[Kind]) -> Type[Kind]:
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """What to build; the fields are the arguments of the torch class of the same name."""
+    """The optimiser of local training: a class of `torch.optim`.
+
+    What is not listed has torch's default. A UE's optimiser starts afresh each round unless
+    `training.keep_optimizer_state` is set.
+    """
 
     @property
     @abstractmethod
@@ -86,7 +90,13 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class Sgd(Optimizer):
-    """Stochastic gradient descent, with momentum on request (torch.optim.SGD)."""
+    """Stochastic gradient descent, with momentum on request (torch.optim.SGD).
+
+    Args:
+        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        momentum: share of the last step that goes on, 0 or more and below 1.
+        weight_decay: L2 penalty, 0 or more and finite.
+    """
 
     lr: float = 0.01
     momentum: float = 0.0
@@ -97,7 +107,13 @@ class Sgd(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam (torch.optim.Adam)."""
+    """Adam (torch.optim.Adam).
+
+    Args:
+        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        weight_decay: L2 penalty, 0 or more and finite.
+        amsgrad: whether it is the AMSGrad variant; not on real syft.
+    """
 
     lr: float = 0.001
     weight_decay: float = 0.0
@@ -108,7 +124,12 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Optimizer):
-    """Adam with decoupled weight decay (torch.optim.AdamW)."""
+    """Adam with decoupled weight decay (torch.optim.AdamW).
+
+    Args:
+        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        weight_decay: decoupled weight decay, 0 or more and finite.
+    """
 
     lr: float = 0.001
     weight_decay: float = 0.01
@@ -118,7 +139,13 @@ class AdamW(Optimizer):
 
 @dataclass(frozen=True)
 class RmsProp(Optimizer):
-    """RMSprop (torch.optim.RMSprop)."""
+    """RMSprop (torch.optim.RMSprop).
+
+    Args:
+        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        alpha: smoothing of the squares, 0 or more and below 1.
+        momentum: share of the last step that goes on, 0 or more and below 1.
+    """
 
     lr: float = 0.01
     alpha: float = 0.99
@@ -129,7 +156,12 @@ class RmsProp(Optimizer):
 
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    """Adadelta (torch.optim.Adadelta)."""
+    """Adadelta (torch.optim.Adadelta).
+
+    Args:
+        lr: factor on the step, 1.2e-38 to 3.4e38, which a float32 holds.
+        rho: smoothing of the squares, 0 or more and below 1.
+    """
 
     lr: float = 1.0
     rho: float = 0.9
@@ -139,7 +171,13 @@ class Adadelta(Optimizer):
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """Adagrad (torch.optim.Adagrad)."""
+    """Adagrad (torch.optim.Adagrad).
+
+    Not on real syft.
+
+    Args:
+        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+    """
 
     lr: float = 0.01
 

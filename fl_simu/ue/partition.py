@@ -18,7 +18,7 @@ LARGEST_ALPHA, MOST_DRAWN = 1e9, 10**9
 
 
 class Partition(ABC):
-    """What a partition can do."""
+    """How the training images are dealt to the UEs."""
 
     @abstractmethod
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
@@ -43,7 +43,8 @@ class Iid(Partition):
     first UEs have the larger parts.
 
     Args:
-        samples_per_ue: give each UE exactly so many and leave the rest out; None deals all.
+        samples_per_ue: exactly so many for each UE, the rest unused; 1 or more, as far as the data reach. All are
+            dealt where it is not given.
 
     >>> parts = Iid().split(np.zeros(5), 2, np.random.default_rng(0))
     >>> sorted(np.concatenate(parts).tolist()), [len(part) for part in parts]
@@ -67,9 +68,9 @@ class ShardsByLabel(Partition):
     With few shards a UE sees few classes. Shard sizes differ by one at most.
 
     Args:
-        shards_per_ue: shards that each UE gets.
+        shards_per_ue: shards that each UE gets, 1 or more.
         samples_per_ue: first draw `ues * samples_per_ue` samples at random, and deal only those; a multiple
-            of `shards_per_ue`. None deals all samples.
+            of `shards_per_ue`. All are dealt where it is not given.
 
     Reference: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
     2017, section 3 (100 clients with 2 of 200 shards each).
@@ -101,11 +102,12 @@ class Dirichlet(Partition):
     """Every class is shared out by proportions p ~ Dir(alpha, ..., alpha) over the UEs, drawn for each class.
 
     Every sample goes to exactly one UE. A small alpha means few classes a UE and unequal sizes, a large one
-    is nearly iid. Draws that leave a UE with fewer than `min_samples` are thrown away, `DRAWS` times at most.
+    is nearly iid. A draw that leaves a UE with fewer than `min_samples` is thrown away; after 100 such draws the
+    run ends with a message.
 
     Args:
-        alpha: concentration, above 0.
-        min_samples: fewest samples of any UE.
+        alpha: concentration, above 0, at most 1e9.
+        min_samples: fewest samples of any UE, 1 or more.
 
     Raises:
         UserError: no draw gave every UE enough.
@@ -155,10 +157,10 @@ class SlidingSlices(Partition):
 
     Neighbours share length - step samples, a slice that runs over the end goes on at the first sample, and
     what no slice reaches is never used; nothing is drawn. So the UEs' data are neither disjoint nor random.
-    The correct partition is Iid. Indices are in the order of the slice.
+    For disjoint random parts use `iid`. Indices are in the order of the slice.
 
     Args:
-        length: samples of each UE.
+        length: samples of each UE, 2 or more.
         step: samples from the start of one slice to that of the next, from 1 to length - 1.
 
     >>> [p.tolist() for p in SlidingSlices(length=3, step=2).split(np.zeros(6), 3, np.random.default_rng(0))]
@@ -188,7 +190,7 @@ class Independent(Partition):
     So there may be more UEs than samples, as where very many UEs are known and few are drawn.
 
     Args:
-        samples_per_ue: how many.
+        samples_per_ue: samples of each UE, 1 or more; over all UEs at most 10^9.
 
     >>> [len(part) for part in Independent(samples_per_ue=4).split(np.zeros(2), 3, np.random.default_rng(0))]
     [4, 4, 4]

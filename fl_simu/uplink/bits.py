@@ -53,7 +53,10 @@ class Outlook(NamedTuple):
 
 
 class BitRule(ABC):
-    """How a UE chooses its bits when it begins to send.
+    """How many bits a parameter a UE spends on its next upload.
+
+    It chooses when it begins to send, for the codecs `affine`, `decimal` and `stochastic`. Chosen bits travel in
+    one layer.
 
     Class attributes:
         remembers: whether it goes by what a UE remembers, which is then kept.
@@ -108,7 +111,8 @@ class ChannelAdaptive(BitRule):
         deadline_s: for the delay of an upload in s, above 0.
         knows: what the prediction is made from: the rate of the UE's "last" upload, the "mean" over its uploads,
             or an "oracle", which knows the delay. Before its first upload a UE that is no oracle sends the least.
-        least_bits, most_bits: bounds, 1 to 16.
+        least_bits: lower bound, 1 to 16.
+        most_bits: upper bound, `least_bits` to 16.
     """
 
     deadline_s: float = 2.0
@@ -180,7 +184,8 @@ class SpreadAdaptive(BitRule):
 
     Args:
         resolution: width of a quantisation step, above 0.
-        least_bits, most_bits: bounds, 1 to 16; the most as long as no spread is known.
+        least_bits: lower bound, 1 to 16.
+        most_bits: upper bound, `least_bits` to 16; also the choice as long as no spread is known.
 
     Reference: Qu et al. 2022, "FedDQ: Communication-Efficient Federated Learning with Descending Quantization".
     """

@@ -12,7 +12,7 @@ from fl_simu.uplink.channels.base import Channel
 
 
 class DelayRule(ABC):
-    """What a rate that changes while sending means for the arrivals."""
+    """When what a UE sends arrives, on any channel: what a rate that changes while sending means."""
 
     @abstractmethod
     def arrivals_s(
@@ -44,7 +44,8 @@ class DelayRule(ABC):
 class Integrated(DelayRule):
     r"""The rate is integrated over time, exactly: a rate that changes while sending counts.
 
-    A load of L Mbit that begins at s has arrived at t when :math:`\int_s^t r = L`.
+    A load of L Mbit that begins at s has arrived at t when :math:`\int_s^t r = L`. What is left below a share of
+    1e-9 at the end of a tick, which is rounding, has arrived.
     """
 
     def arrivals_s(
@@ -66,8 +67,9 @@ class Integrated(DelayRule):
 class RateAtStart(DelayRule):
     """The notes' delay: size / rate with the rate at the start, whatever comes after.
 
-    A rate of 0 never delivers. A negative rate gives a negative delay, which passes every threshold: such an
-    upload arrives the moment it begins.
+    A rate of 0 never delivers. A negative rate, which only `notes_walk` has, gives a negative delay, which passes
+    every threshold: such an upload arrives the moment it begins. On a `trace` of packets the rate at the start is
+    the mean of that second, the last one of a recording as long as it is.
 
     Reference: notes, graded upload.
     """

@@ -9,8 +9,22 @@ from fl_simu.uplink.codecs.float32 import Float32
 from fl_simu.uplink.link import Link
 
 
+class Downlink:
+    """How the global model reaches the UEs of a round: for nothing, or over a channel.
+
+    Over a channel each drawn UE gets a copy of its own as float32, under the same `size` and `delay` rules as the
+    uplink, and begins to train when its copy has arrived whole. Both directions of a link draw the same random
+    numbers for one `seed`: with the same arguments they have the same rate at the same moment (one place in the
+    cell, one fading), and other arguments change only what the draws mean. A UE whose copy never arrives never
+    answers; a protocol without a deadline then waits for ever, and the run ends with a line that says so.
+
+        channel = { name = "fading" }
+        downlink = { name = "fading", power_dbm = 46.0, shares = 1 }
+    """
+
+
 @dataclass(frozen=True)
-class Free:
+class Free(Downlink):
     """The model is there at once and no bits are counted, as in the notes."""
 
 

@@ -11,7 +11,7 @@ from fl_simu.uplink.codecs.base import Codec, split
 
 
 class SizeRule(ABC):
-    """What the layers of an upload cost."""
+    """How many bits a layer is charged, and how long a link takes to carry them."""
 
     @abstractmethod
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
@@ -28,7 +28,10 @@ class SizeRule(ABC):
 
 @dataclass(frozen=True)
 class RealBytes(SizeRule):
-    """Every byte of every layer, 8 bits each; 1 Mbit is 10^6 bits."""
+    """Every byte of every layer, 8 bits each; 1 Mbit is 10^6 bits.
+
+    A link of 1 Mbit/s carries 10^6 bits in a second.
+    """
 
     def check(self, codec: Codec) -> None:
         """Every codec has a length in bytes."""

@@ -72,7 +72,9 @@ class Knowledge:
 
 
 class Attack(ABC):
-    """What the malicious UEs do.
+    """What malicious UEs send in place of what they trained.
+
+    See docs/attacks.md#model-poisoning.
 
     Class attributes:
         malicious: number of malicious UEs, the last ones.
@@ -108,10 +110,12 @@ class NoAttack(Attack):
 
 @dataclass(frozen=True)
 class Hostile(Attack):
-    """Some UEs are malicious.
+    """Some UEs are malicious, and the rest of the run does not know.
+
+    Whatever a malicious UE does, it takes the time and sends the bits of a benign one.
 
     Args:
-        malicious: how many, the last ones.
+        malicious: how many UEs are malicious, the last ones; 1 or more, fewer than `ues`.
     """
 
     malicious: int = 1

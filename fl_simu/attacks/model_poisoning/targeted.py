@@ -33,8 +33,7 @@ class Targeted(Hostile):
     """Test images drawn at random shall get a wrong class drawn at random.
 
     Args:
-        malicious: as for every attack.
-        targets: how many images.
+        targets: how many test images shall get a wrong class; 1 or more, at most the test images.
     """
 
     targets: int = 1
@@ -49,8 +48,7 @@ class DataPoisoning(Targeted):
     """The targets, with their wrong classes, are put into the shard many times; training and update are honest.
 
     Args:
-        malicious, targets: as for every targeted attack.
-        copies: of each target.
+        copies: how often each target is put there, 1 or more.
     """
 
     copies: int = 100
@@ -71,22 +69,22 @@ class DataPoisoning(Targeted):
 
 @dataclass(frozen=True)
 class Optimising(Targeted):
-    r"""What the attacks share that train on the targets and boost what comes of it.
+    r"""The malicious UEs train on the targets and boost what comes of it.
 
     Boosted by the number of UEs, an update survives the mean whole. Training on the targets is in evaluation mode,
     as the BS will use the model, all targets in one batch.
 
     Args:
-        malicious, targets: as for every targeted attack.
-        boost: factor of what training on the targets changes.
+        boost: factor of what training on the targets changes, above 0.
         boosted: which tensors are boosted, "all" or "weights" (two or more dimensions, no biases).
-        constraint: a model that the trained one is kept near by adding :math:`\frac{\rho}{2} \|w - r\|^2` to the
-            loss: none; r = "own_benign", what it would send if it were benign; r = "others_last", the global model
-            moved by the others' last update as it estimates it (no constraint in a round where it cannot).
-        rho: :math:`\rho`.
+        constraint: a model r that the trained one is kept near by adding :math:`\frac{\rho}{2} \|w - r\|^2` to the
+            loss: "none"; "own_benign", what it would send if it were benign; "others_last", the global model moved
+            by the others' last update as it estimates it (no constraint in a round where it cannot).
+        rho: :math:`\rho` of the constraint, 0 or more.
         constrained: which tensors are constrained, "all" or "weights".
         estimate: what it does about the others' updates c of this round, which it takes to be those of the round
-            before: nothing; "before", it starts where they would lead; "after", it takes boost * c off its update.
+            before: nothing ("none"); "before", it starts where they would lead; "after", it takes boost * c off
+            its update.
     """
 
     boost: float = 10.0
@@ -159,9 +157,8 @@ class Boosting(Optimising):
     It trains until the targets' loss is below 1e-6.
 
     Args:
-        malicious, targets, boost, boosted, constraint, rho, constrained, estimate: as for all that boost.
-        least_steps: at least so many steps (mal_E in the published code).
-        most_steps: at most so many.
+        least_steps: at least so many steps on the targets, 0 or more (mal_E in the published code).
+        most_steps: at most so many, 1 or more and at least `least_steps`.
 
     Reference: Bhagoji et al. 2019, section 3.
     """
@@ -199,9 +196,7 @@ class Boosting(Optimising):
 class Concatenated(Boosting):
     """An honest update and a boosted one, both from the same point, added.
 
-    Args:
-        malicious, targets, boost, boosted, constraint, rho, constrained, estimate: as for all that boost.
-        least_steps, most_steps: as for `boosting`.
+    The boosted one is that of `boosting`.
 
     Reference: the code of Bhagoji et al. 2019.
     """
@@ -219,9 +214,8 @@ class AlternatingMinimisation(Optimising):
     out while their loss is below 1e-6.
 
     Args:
-        malicious, targets, boost, boosted, constraint, rho, constrained, estimate: as for all that boost.
-        benign_steps: honest steps before each step on the targets (ls in the published code).
-        epochs: passes over the shard (mal_E).
+        benign_steps: honest steps before each step on the targets, 1 or more (ls in the published code).
+        epochs: passes over its samples, 1 or more (mal_E).
 
     Reference: Bhagoji et al. 2019, section 4; ls = 10 and mal_E = 10 are its stealthy run's.
     """

@@ -15,9 +15,11 @@ from fl_simu.ue.training import Shard
 class SignFlip(Hostile):
     """The honest update, turned round.
 
+    This and the attacks that follow are untargeted: no images are meant to go wrong, the global model shall be
+    bad.
+
     Args:
-        malicious: as for every attack.
-        scale: factor of what is sent.
+        scale: factor of what is sent, above 0.
 
     Reference: Li, Xu, Chen, Giannakis, Ling 2019, "RSA: Byzantine-Robust Stochastic Aggregation Methods".
     """
@@ -38,8 +40,7 @@ class GaussianNoise(Hostile):
     """An update of independent normal numbers.
 
     Args:
-        malicious: as for every attack.
-        deviation: of each number.
+        deviation: of each number, above 0.
 
     Reference: Blanchard et al. 2017, section 6.
     """
@@ -68,8 +69,8 @@ class LittleIsEnough(Hostile):
     the same. Omniscient: it knows the benign updates.
 
     Args:
-        malicious: as for every attack.
-        deviations: z, how many deviations; the paper derives it from the numbers of UEs, and uses 1.5 on MNIST.
+        deviations: z, how many deviations, above 0; the paper derives it from the numbers of UEs, and uses 1.5 on
+            MNIST.
 
     Reference: Baruch, Baruch, Goldberg 2019, "A Little Is Enough: Circumventing Defenses For Distributed
     Learning".
@@ -97,8 +98,7 @@ class InnerProduct(Hostile):
     Omniscient: it knows the benign updates.
 
     Args:
-        malicious: as for every attack.
-        scale: factor of what is sent.
+        scale: factor of what is sent, above 0.
 
     Reference: Xie, Koyejo, Gupta 2019, "Fall of Empires: Breaking Byzantine-tolerant SGD by Inner Product
     Manipulation".

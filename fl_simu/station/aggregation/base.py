@@ -10,7 +10,12 @@ from fl_simu.kernel.parameters import Params
 
 
 class Aggregation(ABC):
-    """A rule that makes one model of several."""
+    """One model of the accepted ones.
+
+    Whatever the rule: a model with NaN, infinite numbers or another structure than the global one is refused when
+    it arrives, and so is one whose difference from the global model, or what it decodes to, is more than its
+    numbers can hold.
+    """
 
     @abstractmethod
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:

@@ -66,7 +66,8 @@ class RunningPairwise(Aggregation):
     """The notes' `combine_pro`: each model is averaged into the running result, out = (x_i + out) / 2.
 
     This is no mean: of m models the last weighs 1/2, the one before 1/4, the first 2^-m, and the global model,
-    with which the running result begins, also 2^-m. Use `mean` for the mean.
+    with which the running result begins, also 2^-m. It depends on the order of the UEs. Without any update the
+    global model stays as it is. Use `mean` for the mean.
 
     Reference: notes, manual aggregation.
     """

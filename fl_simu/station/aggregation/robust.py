@@ -1,13 +1,4 @@
-"""Rules that bear some UEs which send what they like (Byzantine UEs).
-
-They see the floating-point tensors of each model as one vector in float64. Every update has one voice, however
-many samples it claims and whatever weight the protocol gives it (`norm_bound`, a mean, is the exception). Integer
-tensors (counters) are the coordinate-wise median of the updates, rounded. A rule that gets fewer updates than its
-word needs keeps the current model.
-
-The breakdown point is the share of Byzantine updates from which on they can carry the result anywhere; that of a
-mean is 0, since one update suffices.
-"""
+"""Rules that bear some UEs which send what they like (Byzantine UEs)."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -40,7 +31,14 @@ class Models(NamedTuple):
 
 
 class Robust(Aggregation):
-    """From params to vectors and back."""
+    """A robust rule, which bears some UEs that send what they like: f Byzantine ones of n.
+
+    It takes the floating-point tensors of a model as one vector, in float64. Each update has one voice, however
+    many samples stand behind it (`norm_bound` apart). Integer tensors are the coordinate-wise median, rounded.
+    Where fewer updates come than a rule needs, it keeps the global model, and an experiment that never draws so
+    many UEs is refused. The breakdown point is the share of Byzantine updates from which on they can carry the
+    result anywhere; that of a mean is 0.
+    """
 
     @abstractmethod
     def merge(self, models: Models) -> Tensor:
@@ -107,7 +105,8 @@ class Krum(Robust):
     (n - 3) / 2 of n.
 
     Args:
-        byzantine: f, the number of Byzantine UEs that it is made for.
+        byzantine: f, the number of Byzantine UEs that it is made for, 0 or more; 2 f + 3 at most the UEs of a
+            round.
 
     Reference: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine Learning with Adversaries: Byzantine
     Tolerant Gradient Descent".
@@ -132,9 +131,6 @@ class KrumUnsquared(Krum):
     Weights are the tensors of two or more dimensions. What is selected is the whole update. Far outliers among the
     neighbours count less than in Krum; no breakdown point is proved. Use `krum` for Krum.
 
-    Args:
-        byzantine: as for `krum`; 2 f + 3 updates are needed too.
-
     Reference: the code of Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an
     Adversarial Lens".
     """
@@ -151,8 +147,7 @@ class MultiKrum(Krum):
     The breakdown point is that of Krum.
 
     Args:
-        byzantine: f, as for `krum`.
-        take: how many of the best are averaged; n - f where not given.
+        take: how many of the best are averaged, 1 or more and at most the UEs of a round; n - f where not given.
 
     Reference: Blanchard et al. 2017, section 4.
     """
@@ -193,7 +188,7 @@ class TrimmedMean(Robust):
     Bears f of n updates where n >= 2 f + 1, and keeps the current model where fewer came: breakdown point f / n.
 
     Args:
-        byzantine: f.
+        byzantine: f, 0 or more; 2 f + 1 at most the UEs of a round.
 
     Reference: Yin et al. 2018.
     """
@@ -220,8 +215,8 @@ class GeometricMedian(Robust):
     from the coordinate-wise median on, until a step is shorter than :math:`\nu`. Breakdown point 1/2.
 
     Args:
-        smoothing: :math:`\nu`, above 0.
-        iterations: at most so many steps.
+        smoothing: :math:`\nu`, the least distance that counts, above 0; steps shorter than it end the search.
+        iterations: at most so many steps, 1 or more.
 
     Reference: Pillutla, Kakade, Harchaoui 2022, "Robust Aggregation for Federated Learning".
     """
@@ -261,8 +256,8 @@ class CentredClipping(Robust):
     large they are, so none carries it arbitrarily far in a round; proved to converge for up to a share of 0.1.
 
     Args:
-        radius: :math:`\tau`, in the norm of an update over all its elements.
-        iterations: number of moves.
+        radius: :math:`\tau`, the longest difference, as the norm over all its elements, above 0.
+        iterations: number of moves, 1 or more.
 
     Reference: Karimireddy, He, Jaggi 2021, "Learning from History for Byzantine Robust Optimization".
     """
@@ -289,7 +284,7 @@ class NormBound(Robust):
     one round, but nothing keeps an attacker from moving it a little in each.
 
     Args:
-        radius: in the norm of an update over all its elements.
+        radius: the longest update, as the norm over all its elements, above 0.
 
     Reference: Sun, Kairouz, Suresh, McMahan 2019, "Can You Really Backdoor Federated Learning?".
     """

@@ -12,7 +12,7 @@ Actions = Tuple[Action, ...]
 
 
 class Protocol(ABC):
-    """The BS's rule for what it waits for and what it takes.
+    """Whom the BS waits for, and what it takes.
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.

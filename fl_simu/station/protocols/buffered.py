@@ -37,13 +37,13 @@ class Buffer(NamedTuple):
 class Buffered(Protocol):
     r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
 
-    As many UEs as are drawn at first work at a time. When the buffer is emptied, each place that is free goes to a
+    `ues_per_round` UEs work at a time. When the buffer is emptied, each place that is free goes to a
     UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less
     often. An update that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
 
     Args:
-        k: uploads in a full buffer, at least 1 and, to ever be full, at most the UEs at work.
-        staleness_power: a, at least 0; 0 weighs old updates like new ones.
+        k: uploads in a full buffer, 1 or more and, to ever be full, at most the UEs at work.
+        staleness_power: a, 0 or more; 0 weighs old updates like new ones.
 
     Reference: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation".
     """

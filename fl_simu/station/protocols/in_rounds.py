@@ -92,8 +92,10 @@ def _changed(standings: Standings, ue: int, standing: Standing) -> Standings:
 class InRounds(Protocol):
     """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
 
-    A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).
     What arrives after the BS has decided on a UE is not taken.
+
+    Note:
+        A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = (Round, Standing)

@@ -21,8 +21,10 @@ class WaitForAll(InRounds):
 class Deadline(InRounds):
     """Wait until a deadline after the model was handed out; take the layers that have arrived by then.
 
+    A UE of which nothing has arrived is rejected. The round ends early when everything is there.
+
     Args:
-        deadline_s: time from the broadcast in s, above 0. It counts computing and sending.
+        deadline_s: time from the broadcast in s, above 0. It counts the download, computing and sending.
     """
 
     deadline_s: float = 3.0
@@ -44,10 +46,10 @@ class BaseThenEnhancement(InRounds):
     is taken alone.
 
     Args:
-        receive_s: receive threshold in s, above 0; infinity never rejects.
-        wait_s: wait threshold in s, at least 0; infinity waits for every layer.
-        close_s: time in s after the broadcast at which the BS waits no longer for anyone, above 0; with infinity a
-            UE that never begins to send holds up the round for ever.
+        receive_s: receive threshold in s, above 0; `inf` never rejects.
+        wait_s: wait threshold in s, 0 or more; `inf` waits for every layer.
+        close_s: time in s after the broadcast at which the BS waits no longer for anyone, above 0; with `inf` a UE
+            that never begins to send holds up the round for ever.
 
     Reference: notes, graded upload, improvement 4.
     """
@@ -80,10 +82,12 @@ class BaseThenEnhancement(InRounds):
 class FirstK(InRounds):
     """Aggregate as soon as k uploads are complete, and give up the others.
 
-    Where fewer than k UEs are drawn, or too many are refused, the BS waits for all that can still come.
+    Where fewer than k UEs are drawn, or too many are refused, the BS waits for all that can still come. Of uploads
+    that are complete at the same moment, as where compute times and rates are constant, the order of the draw
+    decides which are among the k.
 
     Args:
-        k: number of complete uploads, at least 1.
+        k: number of complete uploads, 1 or more.
 
     Reference: Chen et al. 2016, "Revisiting Distributed Synchronous SGD" (backup workers).
     """
@@ -114,11 +118,11 @@ class EventTriggered(InRounds):
     where it repeats, what it decoded: two models a UE.
 
     Args:
-        threshold: distance in the model's units, at least 0.
-        absent: what the BS does for a UE that does not send: "last" takes its last accepted upload again, "out"
-            leaves it out.
-        deadline_s: time from the broadcast in s after which the BS waits for nobody, above 0; infinity waits for
-            all.
+        threshold: Euclidean distance in the model's units, 0 or more and finite; what is much depends on the model
+            and its training.
+        absent: what the BS does for a UE that does not send: "last" takes its last accepted upload again, as
+            decoded then, "out" leaves it out.
+        deadline_s: time from the broadcast in s after which the BS waits for nobody, above 0; `inf` waits for all.
 
     Reference: Chen et al. 2018, "LAG: Lazily Aggregated Gradient for Communication-Efficient Distributed
     Learning".

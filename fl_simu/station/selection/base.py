@@ -23,7 +23,13 @@ class View(NamedTuple):
 
 
 class Selection(ABC):
-    """The BS's rule for who takes part: a frozen dataclass whose state goes in and comes out.
+    """Who is handed the global model.
+
+    The BS chooses `ues_per_round` of the UEs that neither train nor send at that moment, or, under `buffered`, as
+    many as have places free.
+
+    Note:
+        A selection is a frozen dataclass whose state goes in and comes out.
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.

@@ -8,9 +8,12 @@ from fl_simu.kernel.parameters import Params
 
 
 class ServerOptimizer(ABC):
-    """The BS's rule for the next global model, after any aggregation rule.
+    """How the model that the accepted uploads were combined to becomes the next global one.
 
-    A frozen dataclass; what it remembers from round to round goes in and comes out.
+    It follows any aggregation rule.
+
+    Note:
+        A server optimiser is a frozen dataclass; what it remembers from round to round goes in and comes out.
     """
 
     def start(self, model: Params) -> Params:

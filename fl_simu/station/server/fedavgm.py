@@ -18,11 +18,11 @@ class FedAvgM(ServerOptimizer):
     .. math:: v' = \beta v + (w - \bar w), \quad w' = w - \eta v'
 
     with the global model :math:`w` and what the uploads were combined to, :math:`\bar w`; v is 0 at first. Tensors
-    that are not floating point are those of :math:`\bar w`.
+    that are not floating point are those of :math:`\bar w`. v is kept in checkpoints.
 
     Args:
-        lr: :math:`\eta`.
-        momentum: :math:`\beta`, at least 0 and below 1. With lr 1 and no momentum the model is replaced, exactly.
+        lr: :math:`\eta`, the server learning rate, above 0. With 1 and no momentum the model is replaced, exactly.
+        momentum: :math:`\beta`, the share of the last step that goes on, 0 or more and below 1.
 
     Reference: Hsu, Qi, Brown 2019, "Measuring the Effects of Non-Identical Data Distribution for Federated Visual
     Classification".

@@ -9,7 +9,7 @@ Tensors = Mapping[str, Any]
 
 
 class LocalAlgorithm(ABC):
-    """How a UE's steps differ from plain ones: a frozen dataclass."""
+    """What a UE's local steps are beside the gradient of its loss; on every backend."""
 
     @property
     def corrects(self) -> bool:

@@ -12,9 +12,10 @@ class FedProx(LocalAlgorithm):
 
     Each step follows the gradient of :math:`F_u(w) + \frac{\mu}{2} \|w - w_0\|^2`, that is
     :math:`\nabla F_u(w) + \mu (w - w_0)`, with :math:`w_0` the global model that the UE was handed.
+    So UEs with unlike data stay near it.
 
     Args:
-        mu: :math:`\mu`, at least 0; the paper tries 0.001 to 1. With 0 the result is that of `fedavg`.
+        mu: :math:`\mu`, 0 or more; the paper tries 0.001 to 1. With 0 the result is that of `fedavg`.
 
     Reference: Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, "Federated Optimization in Heterogeneous
     Networks".

@@ -13,7 +13,8 @@ from fl_simu.ue.models.plain import Mlp
 class PflCnn(Model):
     """The CIFAR-10 CNN of pfl-research's public comparison: two 3x3 convolutions (32, 64), 128 units, dropout.
 
-    1,626,442 parameters for ten classes; ReLU, no padding, torch's initial weights.
+    1,626,442 parameters for ten classes; images of 3x32x32. ReLU, no padding, torch's initial weights; dropout of
+    0.25 after the pooling and of 0.5 after the 128 units.
 
     Reference: Granqvist et al. 2024, "pfl-research: simulation framework for accelerating research in Private
     Federated Learning".
@@ -33,8 +34,11 @@ class PflCnn(Model):
 class LensA(Model):
     """Model A of the poisoning paper: two 5x5 convolutions (64, 64), 128 units; 3,382,346 parameters.
 
+    With dropout. A to G take images of 1x28x28; ReLU throughout, logits out, torch's initial weights but for D.
+    The paper's model LR is `logistic_regression`.
+
     Reference: of A to G, Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an
-    Adversarial Lens", and its code. ReLU throughout, logits out, torch's initial weights but for D.
+    Adversarial Lens", and its code.
     """
 
     shape = (1, 28, 28)
@@ -49,7 +53,10 @@ class LensA(Model):
 
 @dataclass(frozen=True)
 class LensB(Model):
-    """Model B of the poisoning paper: convolutions with stride, dropout of pixels; 710,218 parameters."""
+    """Model B of the poisoning paper: convolutions with stride, dropout of pixels; 710,218 parameters.
+
+    The convolutions are 8x8 (64, stride 2), 6x6 (128, stride 2) and 5x5 (128).
+    """
 
     shape = (1, 28, 28)
 
@@ -63,7 +70,10 @@ class LensB(Model):
 
 @dataclass(frozen=True)
 class LensC(Model):
-    """Model C of the poisoning paper: two 3x3 convolutions (128, 64), 128 units; 4,795,082 parameters."""
+    """Model C of the poisoning paper: two 3x3 convolutions (128, 64), 128 units; 4,795,082 parameters.
+
+    With dropout.
+    """
 
     shape = (1, 28, 28)
 
@@ -121,7 +131,10 @@ class LensF(Model):
 
 @dataclass(frozen=True)
 class LensG(Model):
-    """Model G of the poisoning paper: four convolutions, 512 units with batch norm; 1,694,186 parameters."""
+    """Model G of the poisoning paper: four convolutions, 512 units with batch norm; 1,694,186 parameters.
+
+    The convolutions are 5x5 (32, 32) and 3x3 (64, 64), each pair with pooling and dropout. Not on real syft.
+    """
 
     shape = (1, 28, 28)
 

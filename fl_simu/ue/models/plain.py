@@ -14,7 +14,10 @@ MOST_LAYERS = 100
 
 @dataclass(frozen=True)
 class LogisticRegression(Model):
-    """One linear layer on the flat image."""
+    """One linear layer on the flat image.
+
+    For images of any shape.
+    """
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
         width = shape[0] * shape[1] * shape[2]
@@ -25,10 +28,12 @@ class LogisticRegression(Model):
 class Mlp(Model):
     """A small multilayer perceptron with ReLU.
 
+    For images of any shape.
+
     Args:
-        hidden: widths of the hidden layers, each at least 1.
-        dropout: dropout rate after each hidden layer.
-        batch_norm: batch normalisation before each ReLU.
+        hidden: widths of the hidden layers, each 1 or more, at most 100 of them.
+        dropout: dropout rate after each hidden layer, 0 or more and below 1.
+        batch_norm: batch normalisation before each ReLU; not on real syft.
     """
 
     hidden: Tuple[int, ...] = (64,)
@@ -72,8 +77,10 @@ class _RowLstmModule(nn.Module):
 class RowLstm(Model):
     """An LSTM that reads the image row by row.
 
+    For images of any shape. Not on real syft.
+
     Args:
-        hidden: number of units, at least 1.
+        hidden: number of units, 1 or more.
     """
 
     hidden: int = 64

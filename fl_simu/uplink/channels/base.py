@@ -29,8 +29,9 @@ def require_rates(low: str, low_mbps: float, high: str, high_mbps: float) -> Non
 class Channel(ABC):
     """The rate of every UE's link over time, piecewise constant.
 
-    A channel holds no state: what it draws is keyed by the seed, the UE and the round, or the UE and a block of
-    time, so that it tells the same rates whenever it is asked.
+    Note:
+        A channel holds no state: what it draws is keyed by the seed, the UE and the round, or the UE and a block
+        of time, so that it tells the same rates whenever it is asked.
 
     Class attributes:
         falls_below_0: whether a rate may be negative, a quirk of the notes.

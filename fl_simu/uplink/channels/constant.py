@@ -12,7 +12,7 @@ class Constant(Channel):
     """The same rate for every UE, always.
 
     Args:
-        rate_mbps: rate in Mbit/s, above 0.
+        rate_mbps: rate in Mbit/s, 1e-6 to 1e6.
     """
 
     rate_mbps: float = 50.0

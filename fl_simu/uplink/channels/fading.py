@@ -46,19 +46,21 @@ class Fading(Ticked):
     of mean 1, is drawn for each block of `tick_s`. With Rayleigh fading snr is exponentially distributed.
 
     Args:
-        tick_s: length of a fading block in s.
-        radius_m, min_distance_m: of the cell, and how close a UE may be, in m.
-        carrier_ghz: carrier frequency in GHz.
-        path_loss: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its probability of sight).
-        exponent: of the log-distance model.
-        shadowing_db: deviation of the log-normal shadowing in dB.
-        rician_k_db: ratio of the direct to the scattered power in dB; minus infinity is Rayleigh fading.
-        power_dbm: power that a UE sends, in dBm.
-        noise_dbm_hz: noise density at the BS, its noise figure included, in dBm/Hz.
-        bandwidth_mhz: bandwidth of the cell in MHz.
-        shares: number of equal parts of the bandwidth, one for each UE that sends.
-        gap_db: how far the link stays behind Shannon's rate, in dB.
-        min_snr_db: below it the link is in outage and carries nothing.
+        tick_s: length of a fading block in s, 0.0001 to 1e9.
+        radius_m: radius of the cell in m, above `min_distance_m`, at most 100,000.
+        min_distance_m: how close a UE may be, in m, 1 to 100,000.
+        carrier_ghz: carrier frequency in GHz, 0.01 to 1000.
+        path_loss: mean loss over distance: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its probability of
+            sight).
+        exponent: of the log-distance model, 0.1 to 10.
+        shadowing_db: deviation of the log-normal shadowing in dB, 0 to 100.
+        rician_k_db: ratio of the direct to the scattered power in dB, at most 100; `-inf` is Rayleigh fading.
+        power_dbm: power that a UE sends, in dBm, -200 to 200.
+        noise_dbm_hz: noise density at the BS, its noise figure included, in dBm/Hz, -300 to 100.
+        bandwidth_mhz: bandwidth of the cell in MHz, 1e-6 to 1e6.
+        shares: number of equal parts of the bandwidth, one for each UE that sends, 1 to 1e9.
+        gap_db: how far the link stays behind Shannon's rate, in dB, 0 to 100.
+        min_snr_db: below it the link is in outage and carries nothing, in dB, at most 100.
 
     Reference: Goldsmith, Wireless Communications, chapters 2 to 4.
     """

@@ -22,13 +22,13 @@ class GaussMarkov(Walked):
     .. math:: x_{t+1} = a x_t + \sqrt{1 - a^2}\,w_t, \quad r_t = \max(0, mean + std\,x_t), \quad w_t \sim N(0, 1)
 
     It is stationary: every tick alone is distributed as max(0, N(mean, std)), and two ticks k apart have the
-    correlation a^k (before the cut at 0). A past that fades within 32,768 ticks is summed for each block anew; a
-    longer one is carried on from time 0.
+    correlation a^k (before the cut at 0). A past that fades to 1e-9 within 32,768 ticks, as with a memory up to
+    0.99936, is summed for each block of 256 ticks anew; with a longer one the link walks from time 0.
 
     Args:
-        tick_s: length of a tick in s.
-        mean_mbps, std_mbps: mean and deviation in Mbit/s, the mean above 0.
-        memory: a, at least 0 and below 1.
+        mean_mbps: mean in Mbit/s, 1e-6 to 1e6.
+        std_mbps: standard deviation in Mbit/s, 0 to 1e6.
+        memory: a, the correlation of two ticks in a row, 0 or more and below 1.
 
     Reference: Liang and Haas 1999, as a model of a link's rate.
     """

@@ -19,9 +19,10 @@ class Markov(Walked):
     state and q that of leaving the good one. It starts in that distribution.
 
     Args:
-        tick_s: length of a tick in s.
-        good_mbps, bad_mbps: the two rates in Mbit/s; the good one is the larger.
-        leave_good, leave_bad: chance at a tick to leave the state, above 0 and at most 1.
+        good_mbps: the good rate in Mbit/s, above `bad_mbps` by 1e-6 or more, to 1e6.
+        bad_mbps: the bad rate in Mbit/s, 0 to 1e6.
+        leave_good: chance at a tick to leave the good state, above 0 and at most 1.
+        leave_bad: chance at a tick to leave the bad state, above 0 and at most 1.
 
     Reference: Gilbert 1960; Elliott 1963.
     """

@@ -14,9 +14,9 @@ class Normal(Channel):
     """Rates distributed as |N(mean, std)|, one draw for each UE and round, held for the whole upload.
 
     Args:
-        mean_mbps: mean of the normal distribution in Mbit/s, at least 0.
-        std_mbps: its standard deviation in Mbit/s, at least 0; not both may be 0. With the notes' 50 and 16.67,
-            0 to 100 Mbit/s is the range of three deviations.
+        mean_mbps: mean of the normal distribution in Mbit/s, 0 to 1e6.
+        std_mbps: its standard deviation in Mbit/s, 0 to 1e6; with the mean 1e-6 or more. With the notes' 50 and
+            16.67, 0 to 100 Mbit/s is the range of three deviations.
 
     Reference: notes, graded upload.
     """

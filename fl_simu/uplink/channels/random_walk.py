@@ -18,11 +18,12 @@ class _Walk(Walked):
     """What both walks share: the first rate and the change at each tick.
 
     Args:
-        tick_s: length of a tick in s.
-        initial_mean_mbps, initial_std_mbps: the first rate is \\|N(mean, std)\\| in Mbit/s.
-        step: how the change is drawn: "uniform" in low..high, or "normal" with their middle as its mean and half
-            their distance as its deviation.
-        step_low_mbps, step_high_mbps: the change at a tick in Mbit/s.
+        initial_mean_mbps: the first rate is |N(mean, std)|: its mean in Mbit/s, 0 to 1e6.
+        initial_std_mbps: its standard deviation in Mbit/s, 0 to 1e6.
+        step: how the change at a tick is drawn: "uniform" between the two below, or "normal" with their middle as
+            its mean and half their distance as its deviation.
+        step_low_mbps: lower end of the change in Mbit/s, -1e6 to 1e6.
+        step_high_mbps: upper end of the change in Mbit/s, `step_low_mbps` to 1e6.
     """
 
     initial_mean_mbps: float = 50.0
@@ -63,7 +64,8 @@ class RandomWalk(_Walk):
     """A rate that starts at |N(50, 16.67)| and changes by a random step each tick, reflected at its bounds.
 
     Args:
-        low_mbps, high_mbps: bounds in Mbit/s; a step beyond one is reflected at it.
+        low_mbps: lower bound in Mbit/s, 0 to 1e6; a step beyond a bound is reflected at it.
+        high_mbps: upper bound in Mbit/s, above `low_mbps` by 1e-6 or more, to 1e6.
 
     Reference: notes, graded upload; the bounds are ours.
     """

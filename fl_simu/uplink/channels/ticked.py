@@ -26,7 +26,8 @@ class Ticked(Channel):
     """A rate that holds for one tick and then changes; ticks are counted from virtual time 0.
 
     The course of a UE's rate is drawn in blocks of 256 ticks, each with a generator of its own, so that it is the
-    same whenever and in whatever order it is asked for.
+    same whenever and in whatever order it is asked for. What a link has not carried after 262,144 ticks never
+    arrives.
 
     Args:
         tick_s: length of a tick in s, 0.0001 to 1e9.
@@ -80,10 +81,14 @@ class Ticked(Channel):
 
 @dataclass(frozen=True)
 class Walked(Ticked):
-    """A ticked channel whose blocks build on one another: each begins where the one before has ended.
+    """A rate whose ticks build on one another: each block of them begins where the one before has ended.
 
-    Where a link stood at the end of each block is remembered, and can be drawn again: a block costs what lies
-    between it and the blocks that were asked for before.
+    A link walks from tick to tick, once: a run whose virtual time goes beyond 10,000,000 ticks ends with a line
+    that says so. A `gauss_markov` walks only where its memory is long.
+
+    Note:
+        Where a link stood at the end of each block is remembered, and can be drawn again: a block costs what lies
+        between it and the blocks that were asked for before.
     """
 
     @abstractmethod

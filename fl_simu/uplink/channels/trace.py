@@ -24,10 +24,19 @@ class Trace(Channel):
 
     A Mahimahi file has one integer a line: the millisecond of a chance to send 1500 bytes. A load arrives with the
     chance that takes its last byte; what a packet has left over goes to the next layer of the same upload. A file
-    of two columns has the second from which on a rate in Mbit/s holds. Both begin anew at their end.
+    of two columns has the second from which on a rate in Mbit/s holds. Both begin anew at their end: a Mahimahi
+    file ends with its last chance, and the last rate holds as long as the one before it.
+
+    Files are text in UTF-8 or UTF-16, also packed with gzip, bzip2 or xz, of 32 MiB at most. Columns stand apart
+    by blanks, commas or semicolons (with semicolons a comma is a decimal point); `#` and `%` begin a comment; the
+    first line may be a header. In a folder, also in the folders in it, what is no recording is left out, and a
+    line says so. A line that is none of this, a time that falls or a number that is negative, infinite or NaN is
+    refused with its line. So is what looks like another unit: rates above 10,000 Mbit/s, steps that are shorter
+    than a millisecond in the mean or about 1000 s, milliseconds beyond 1e11.
 
     Args:
-        path: a file, or a folder whose recordings are dealt to the UEs at random, each to as many as any other.
+        path: a file that exists, or a folder whose recordings are dealt to the UEs at random, each to as many UEs
+            as any other, give or take one.
         offset: "random": each UE starts at a place of its own in its recording; "none": all at its beginning.
 
     Raises:

@@ -14,8 +14,8 @@ class Uniform(Channel):
     """Rates drawn uniformly from an interval, one draw for each UE and round, held for the whole upload.
 
     Args:
-        low_mbps: lowest rate in Mbit/s, at least 0.
-        high_mbps: highest rate in Mbit/s, above 0 and at least `low_mbps`.
+        low_mbps: lowest rate in Mbit/s, 0 to 1e6.
+        high_mbps: highest rate in Mbit/s, 1e-6 to 1e6, `low_mbps` or more.
     """
 
     low_mbps: float = 10.0

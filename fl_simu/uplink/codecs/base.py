@@ -36,11 +36,16 @@ HALVES = _halves()
 
 
 class Codec(ABC):
-    """Turns params into layers of bytes and back.
+    """Params to layers of bytes and back.
 
-    The first layer is the base; each further layer refines what the ones before it say. Any prefix of at least
-    one layer decodes. The length of each layer follows from the structure of the params alone, never from the
-    numbers in them, so that the delay of an upload is known before the BS fetches the model.
+    The first layer is the base; each further one is an enhancement, which refines what the ones before it say. Any
+    prefix of at least one layer decodes. The length of each layer follows from the structure of the params alone,
+    never from the numbers in them, so that the delay of an upload is known before the BS fetches the model. Layers
+    are packed bytes, sent one after the other.
+
+    Integer and boolean tensors of a model travel exactly, in the base. The codecs are made for numbers of 32 bits;
+    those of 16 (modern stack) travel too, those of 64 with `float32` only. A model with any other tensor is
+    refused before training.
 
     Class attributes:
         floats: the floating-point dtypes that it carries as precisely as it says. All carry the dtypes in EXACT.

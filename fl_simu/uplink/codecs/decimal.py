@@ -22,10 +22,7 @@ class Decimal(Layered):
     an element, its sign and its exponent.
 
     The notes write the integer part apart and scale the fraction alone; here a number of 1 or more gets a positive
-    exponent, which is the same for all numbers below 1.
-
-    Args:
-        base_bits, enhancement_bits: as for every layered quantiser, bits of the fraction m.
+    exponent, which is the same for all numbers below 1. The bits of the arguments are those of the fraction m.
 
     Reference: notes, graded upload, quantisation of decimals.
     """

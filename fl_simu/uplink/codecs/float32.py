@@ -12,7 +12,10 @@ from fl_simu.uplink.codecs.base import HALVES, LITTLE_ENDIAN, Codec, raw_bytes, 
 
 @dataclass(frozen=True)
 class Float32(Codec):
-    """Full precision: 32 bits a parameter, exact; as many as its numbers have where they have more or fewer."""
+    """Full precision: 32 bits a parameter, exact; as many as its numbers have where they have more or fewer.
+
+    Every tensor travels as it is, in one layer.
+    """
 
     floats = (torch.float64, torch.float32, *HALVES)
 

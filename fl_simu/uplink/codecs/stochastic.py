@@ -20,10 +20,10 @@ class Stochastic(Layered):
     In a bucket of norm :math:`\|v\|_2` and with :math:`s = 2^n - 1`, :math:`s |v_i| / \|v\|` is rounded to one of
     the two integers next to it, the nearer the likelier: :math:`E[\hat v_i] = v_i`. The head holds the norm of
     each bucket (float32) and a bit an element for its sign. While bits are missing, a code above 0 stands for the
-    middle of the values that it may still take; only all layers together are unbiased.
+    middle of the values that it may still take; only all layers together are unbiased. The bits of the arguments
+    come besides that of the sign.
 
     Args:
-        base_bits, enhancement_bits: as for every layered quantiser.
         bucket_size: elements that share a norm, 1 to 10^9.
 
     Reference: Alistarh et al. 2017, "QSGD".

@@ -19,11 +19,13 @@ class TopK(Codec):
     """The elements of the largest size, over the whole model, each with its place; all others become 0.
 
     Meant for updates (payload "update"): most weights set to 0 are no model. A layer holds k = ceil(fraction N)
-    of the N elements as float32, with ceil(log2 N) bits each for their places.
+    of the N elements as float32, with ceil(log2 N) bits each for their places. It has no number
+    of bits a parameter, so the size rule `notes` refuses it.
 
     Args:
         base_fraction: share of the elements in the base, above 0 and at most 1.
-        enhancement_fractions: the share that each enhancement adds; at most 100 of them, all together at most 1.
+        enhancement_fractions: the share that each enhancement adds, each above 0; at most 100 of them, with the
+            base at most 1.
 
     Reference: Aji and Heafield 2017, "Sparse Communication for Distributed Gradient Descent".
     """
