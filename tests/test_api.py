@@ -87,7 +87,9 @@ def test_frame_has_a_row_a_round(written):
 
 def test_plot_draws_a_column_over_another(written):
     run = fl.load(written)
-    (axes,) = run.plot("loss", over="uplink_bits").axes
+    figure = run.plot("loss", over="uplink_bits")
+    assert figure._repr_png_().startswith(b"\x89PNG"), "a notebook shows it"
+    (axes,) = figure.axes
     (line,) = axes.lines
     bits = np.cumsum([row["uplink_bits"] for row in lines(written)])
     assert line.get_xdata().tolist() == bits.tolist()
