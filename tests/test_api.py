@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,22 @@ def test_a_model_of_one_s_own_in_python():
         fl.UserError, match="put it into a file or a module"
     ):
         runs[1].save(os.path.join(folder, "run"))
+
+
+def test_parts_of_a_notebook_have_no_file_and_need_none():
+    @dataclass(frozen=True)
+    class Mine(fl.codecs.Affine):
+        pass
+
+    @dataclass(frozen=True)
+    class Slow(fl.optimizers.Sgd):
+        pass
+
+    for size in ("bytes", "notes"):
+        small = fl.Experiment.parse(dict(SMALL, rounds=1, size=size, bits="feddq", payload="update"))
+        mine = small.with_(codec=Mine(2, (2,)), optimizer=Slow())
+        assert fl.run(mine).summary.model_sha256 == fl.run(small).summary.model_sha256
+    assert list(fl.sweep(mine, {"codec.base_bits": [1]}).runs) == [(1, SMALL["seed"])]
 
 
 @pytest.mark.parametrize(
