@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference benchmark benchmark-suite lock clean
+.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial benchmark benchmark-suite lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -31,6 +31,9 @@ test-experiments:  ## run the tests of what the experiments found, which take mi
 fuzz:  ## the property tests with random examples, then 3,000 random inputs to the program; ARGS="--seed 7" repeats
 	@$(STACK) with modern $(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz python -m pytest -n 2 -p no:benchmark -m hypothesis
 	@$(STACK) with modern $(ONE_THREAD) python -m tests.fuzz $(ARGS)
+
+tutorial:  ## run docs/tutorial.ipynb from start to end, in place
+	@$(STACK) with modern python -m scripts.tutorial
 
 setup:  ## make or renew .venv/legacy and .venv/modern from requirements/
 	@$(STACK) setup

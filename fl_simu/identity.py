@@ -51,7 +51,8 @@ def _of_samples(dataset: Dataset) -> str:
     """Of what a run computes with, however its files are packed."""
     found = hashlib.sha256()
     for samples in (dataset.train, dataset.test):
-        for tensor in (samples.images, samples.labels):
+        tensors = (samples.images, samples.labels, samples.ues)
+        for tensor in (tensor for tensor in tensors if tensor is not None):
             found.update(repr(tuple(tensor.shape)).encode())
             found.update(_bytes(tensor))
     return found.hexdigest()

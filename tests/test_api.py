@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 import fl_simu as fl
 from fl_simu.cli import main
 from fl_simu.kernel.parameters import sha256
+from fl_simu.kernel.randomness import stream
 
 SMALL = {
     "rounds": 3,
@@ -86,7 +88,9 @@ def test_frame_has_a_row_a_round(written):
 
 def test_plot_draws_a_column_over_another(written):
     run = fl.load(written)
-    (axes,) = run.plot("loss", over="uplink_bits").axes
+    figure = run.plot("loss", over="uplink_bits")
+    assert figure._repr_png_().startswith(b"\x89PNG"), "a notebook shows it"
+    (axes,) = figure.axes
     (line,) = axes.lines
     bits = np.cumsum([row["uplink_bits"] for row in lines(written)])
     assert line.get_xdata().tolist() == bits.tolist()
@@ -139,6 +143,22 @@ def test_a_model_of_one_s_own_in_python():
         fl.UserError, match="put it into a file or a module"
     ):
         runs[1].save(os.path.join(folder, "run"))
+
+
+def test_parts_of_a_notebook_have_no_file_and_need_none():
+    @dataclass(frozen=True)
+    class Mine(fl.codecs.Affine):
+        pass
+
+    @dataclass(frozen=True)
+    class Slow(fl.optimizers.Sgd):
+        pass
+
+    for size in ("bytes", "notes"):
+        small = fl.Experiment.parse(dict(SMALL, rounds=1, size=size, bits="feddq", payload="update"))
+        mine = small.with_(codec=Mine(2, (2,)), optimizer=Slow())
+        assert fl.run(mine).summary.model_sha256 == fl.run(small).summary.model_sha256
+    assert list(fl.sweep(mine, {"codec.base_bits": [1]}).runs) == [(1, SMALL["seed"])]
 
 
 @pytest.mark.parametrize(
@@ -235,6 +255,76 @@ def test_a_data_set_as_a_file_a_pair_or_a_function_gives_the_model_of_ours(writt
         )
 
 
+@pytest.fixture(scope="module")
+def dealt(exported):
+    """The same file with the parts that `iid` deals, and these parts as a dict."""
+    with np.load(str(exported)) as held:
+        arrays = {name: held[name] for name in held.files}
+    parts = fl.partitions.Iid().split(arrays["y_train"], SMALL["ues"], stream(SMALL["seed"], "partition"))
+    owners, path = np.empty(len(arrays["y_train"]), np.int16), exported.parent / "dealt.npz"
+    for ue, part in enumerate(parts):
+        owners[part] = ue
+    np.savez(str(path), ue_train=owners, **arrays)
+    train = {ue: (arrays["x_train"][part], arrays["y_train"][part]) for ue, part in enumerate(parts)}
+    return path, (train, (arrays["x_test"], arrays["y_test"]))
+
+
+def test_parts_by_ue_that_are_those_of_iid_give_the_model_of_iid(dealt):
+    path, (train, test) = dealt
+    listed = {ue: list(zip(*part)) for ue, part in sorted(train.items(), reverse=True)}
+    npz, iid = {"name": "npz", "path": str(path)}, fl.run(fl.Experiment.parse(SMALL)).summary.model_sha256
+    for data in (npz, (train, test), (listed, test), lambda: (train, test)):
+        run = fl.run(fl.Experiment.parse(dict(SMALL, partition="by_ue")).with_(data=data))
+        assert run.summary.model_sha256 == iid
+    assert fl.run(fl.Experiment.parse(dict(SMALL, data=npz))).summary.model_sha256 == iid
+
+
+def test_a_resume_needs_the_same_parts(dealt, tmp_path):
+    with np.load(str(dealt[0])) as held:
+        arrays = {name: held[name] for name in held.files}
+    np.savez(str(tmp_path / "mine.npz"), **arrays)
+    data = {"name": "npz", "path": str(tmp_path / "mine.npz")}
+    experiment = fl.Experiment.parse(dict(SMALL, partition="by_ue", data=data))
+    fl.run(experiment, tmp_path / "run", observers=[StopAfter(1)])
+    arrays["ue_train"] = np.roll(arrays["ue_train"], 1)
+    np.savez(str(tmp_path / "mine.npz"), **arrays)
+    with pytest.raises(fl.UserError, match="its checkpoint was made with the data set mine"):
+        fl.resume(tmp_path / "run")
+
+
+PART = (np.zeros((2, 8)), np.arange(2))
+
+
+@pytest.mark.parametrize(
+    "train, line",
+    [
+        (PART, "partition.name = 'by_ue' is not allowed: the data do not say which UE has which sample"),
+        ({0: PART, 1: PART, 2: PART}, "ues = 2 is not allowed: 3, as many as the data have parts by UE"),
+        ({1: PART, 2: PART}, "the keys of training sets by UE are the UEs 0, 1, 2, ..."),
+        ({"a": PART, "b": PART}, "the keys of training sets by UE are the UEs 0, 1, 2, ..."),
+        ({}, "the keys of training sets by UE are the UEs 0, 1, 2, ..."),
+        ({0: PART, 1: []}, "data own, UE 1: a data set without a sample"),
+        ({0: PART, 1: PART[0]}, "data own, UE 1 is not allowed: .images, labels., or a torch data set"),
+        ({0: PART, 1: (np.zeros((2, 8)), np.arange(3))}, "data own, UE 1: images of shape"),
+        ({0: PART, 1: (np.zeros((2, 9)), np.arange(2))}, r"images of UE 0 are \(1, 1, 8\) and those of UE 1 \("),
+    ],
+)
+def test_parts_by_ue_that_are_none_are_one_line(train, line):
+    experiment = fl.Experiment(data=(train, PART), partition="by_ue", model="mlp", backend="torch", ues=2)
+    with pytest.raises(fl.UserError, match=line) as caught:
+        fl.run(experiment)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("owners", [[0, 1, 0], [0, 1, -1, 0], [0.0, 1.0, 0.0, 1.0], [[0, 1, 0, 1]], 0, ["a"] * 4])
+def test_owners_in_a_file_that_are_none_are_one_line(owners, tmp_path):
+    images, labels = np.zeros((4, 8)), np.arange(4)
+    path = str(tmp_path / "mine.npz")
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels, ue_train=np.array(owners))
+    with pytest.raises(fl.UserError, match=r"mine.npz: (ue_train is .*: 4 whole numbers from 0 on|no array of)"):
+        fl.run(fl.Experiment(data={"name": "npz", "path": path}, model="mlp", backend="torch", ues=2))
+
+
 @pytest.mark.parametrize(
     "train, line",
     [
@@ -245,6 +335,8 @@ def test_a_data_set_as_a_file_a_pair_or_a_function_gives_the_model_of_ours(writt
         ((np.zeros((4, 9)), np.arange(4)), r"training images are \(1, 1, 9\) and test images \(1, 1, 8\)"),
         ((np.array(["a"] * 4), np.arange(4)), "no array of numbers"),
         (5, "a torch data set"),
+        ({"images": np.zeros((4, 8))}, "training sets by UE"),
+        (np.zeros((4, 8)), "a torch data set"),
     ],
 )
 def test_data_that_are_none_are_one_line(train, line):

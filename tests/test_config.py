@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fl_simu import config
 from fl_simu.defaults import DIGITS, MNIST
-from fl_simu.experiment import PARTS, Checkpointing, Experiment, Training
+from fl_simu.experiment import CHAINS, PARTS, Checkpointing, Experiment, Training
 from fl_simu.kernel.errors import UserError, nearest
 from fl_simu.parts import KINDS
 from fl_simu.station.protocols import BaseThenEnhancement
@@ -32,6 +32,8 @@ PARTS_OF = {
     )
     for table in PARTS
 }
+# Of several parts in one table, none to three.
+PARTS_OF.update({table: st.lists(PARTS_OF[table], max_size=3).map(tuple) for table in CHAINS})
 PARTS_OF["codec"] |= st.builds(Affine, st.integers(1, 8), st.lists(st.integers(1, 4), max_size=2).map(tuple))
 PARTS_OF["model"] |= st.builds(Mlp, st.lists(st.integers(1, 99), max_size=3).map(tuple), st.floats(0, 0.9))
 PARTS_OF["protocol"] |= st.builds(BaseThenEnhancement, close_s=st.floats(0.1, 9) | st.just(math.inf))

@@ -259,8 +259,9 @@ def _refuse_what_syft_gets_wrong(training: LocalTraining) -> None:
             )
     optimizer = training.optimizer
     if isinstance(optimizer, Adagrad) or (isinstance(optimizer, Adam) and optimizer.amsgrad):
-        name = KINDS["optimizer"].name_of(optimizer) + (" with amsgrad" if isinstance(optimizer, Adam) else "")
+        name = KINDS["optimizer"].name_of(optimizer, nameless=True)
+        amsgrad = " with amsgrad" if isinstance(optimizer, Adam) else ""
         raise UserError(
-            f"backend = 'syft' is not allowed with optimizer {name}, which syft 0.2.4 gets wrong on pointers: use "
-            "backend = 'torch'"
+            f"backend = 'syft' is not allowed with optimizer {name}{amsgrad}, which syft 0.2.4 gets wrong on "
+            "pointers: use backend = 'torch'"
         )

@@ -162,7 +162,9 @@ def assemble(
     torch.set_num_threads(experiment.threads)
     train, ues = dataset.train, experiment.ues
     with told_of("partition.", experiment.partition):
-        shards = experiment.partition.split(train.labels.numpy(), ues, stream(experiment.seed, "partition"))
+        owners = None if train.ues is None else train.ues.numpy()
+        draws = stream(experiment.seed, "partition")
+        shards = experiment.partition.deal(train.labels.numpy(), owners, ues, draws)
     samples = {ue: len(indices) for ue, indices in enumerate(shards)}
     with told_of("training.", planned.training):
         planned.training.check(samples)

@@ -4,6 +4,7 @@ Figures are drawn on canvases of their own: pyplot and its global state are neve
 """
 
 import io
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, List, Mapping, Sequence
@@ -32,8 +33,10 @@ def new_figure(title: str, height: float = 4.5, title_size: float = 12.0) -> "Fi
     """An empty figure 8 inches wide, 1280 pixels, with a title above it; height in inches, title in points."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, height), dpi=160, layout="constrained")
+    figure: Any = Figure(figsize=(8, height), dpi=160, layout="constrained")
     figure.suptitle(plain_text(fill(title, 80)), fontsize=title_size)
+    # A notebook shows what has this method; else it knows only the figures of pyplot.
+    figure._repr_png_ = partial(png_bytes, figure)
     return figure
 
 

@@ -51,10 +51,12 @@ class Samples:
     Args:
         images: float32 (N, C, H, W), scaled.
         labels: int64 (N,), classes counted from 0.
+        ues: int64 (N,), the UE that has each sample, counted from 0; None where the data do not say.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    ues: Optional[torch.Tensor] = None
 
     def __len__(self) -> int:
         return len(self.labels)

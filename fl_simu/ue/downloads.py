@@ -7,14 +7,18 @@ them holds is downloaded into the cache, from the first mirror that serves it wi
 import contextlib
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
-import pooch
-
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.shell import command_line
+
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets its import warns of a bar that nothing here draws.
+    warnings.simplefilter("ignore")
+    import pooch
 
 # A mirror that does not take the connection in this time is passed over; being offline must not take minutes.
 CONNECT_S, READ_S = 3.0, 30.0

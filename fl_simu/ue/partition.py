@@ -1,8 +1,8 @@
 """How the training samples are dealt to the UEs.
 
 Every partition is a frozen part with one method, `split(labels, ues, rng)`: int64 index arrays into the
-training samples, one a UE, none empty. Draws come from `rng` alone, as sorted uniform keys rather than by
-`rng.permutation`, whose numbers numpy may change.
+training samples, one a UE, none empty. One that depends on the UEs that the data name has `deal` instead. Draws
+come from `rng` alone, as sorted uniform keys rather than by `rng.permutation`, whose numbers numpy may change.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Dict, List, Optional, Type
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.errors import BadField, UserError, require
 
 # The classes are shared out evenly long before; and what 16 GB of indices are.
 LARGEST_ALPHA, MOST_DRAWN = 1e9, 10**9
@@ -35,6 +35,23 @@ class Partition(ABC):
         Raises:
             UserError: the samples do not suffice for that many UEs.
         """
+
+    def deal(
+        self, labels: np.ndarray, owners: Optional[np.ndarray], ues: int, rng: np.random.Generator
+    ) -> List[np.ndarray]:
+        """`split`, for a partition that may look at the UEs that the data name; by default it does not.
+
+        Args:
+            labels, ues, rng: as for `split`.
+            owners: the UE that has each training sample, int64 (N,), from 0 on; None where the data do not say.
+
+        Returns:
+            As `split`.
+
+        Raises:
+            UserError: as `split`, or owners that are missing or do not fit.
+        """
+        return self.split(labels, ues, rng)
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ class Dirichlet(Partition):
             owner = self._owners(np.asarray(labels), ues, rng)
             sizes = np.bincount(owner, minlength=ues)
             if sizes.min() >= self.min_samples:
-                return np.split(np.argsort(owner, kind="stable"), np.cumsum(sizes)[:-1])
+                return _parts(owner, sizes)
         raise UserError(
             f"alpha = {self.alpha}, min_samples = {self.min_samples}: none of {self.DRAWS} draws gave each "
             f"of {ues} UEs so many of {len(labels)} samples; raise alpha, lower min_samples or take fewer UEs"
@@ -211,12 +228,41 @@ class Independent(Partition):
         return list(np.sort(drawn, axis=1))
 
 
+@dataclass(frozen=True)
+class ByUe(Partition):
+    """Every UE has the samples that the data name as its own; nothing is drawn.
+
+    Raises:
+        UserError: the data do not name UEs, name another number of them, or leave one without a sample.
+
+    >>> owners = np.array([1, 0, 1])
+    >>> [part.tolist() for part in ByUe().deal(np.zeros(3), owners, 2, np.random.default_rng(0))]
+    [[1], [0, 2]]
+    """
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        return self.deal(labels, None, ues, rng)
+
+    def deal(
+        self, labels: np.ndarray, owners: Optional[np.ndarray], ues: int, rng: np.random.Generator
+    ) -> List[np.ndarray]:
+        if owners is None:
+            raise BadField("partition.name", "by_ue", "the data do not say which UE has which sample")
+        named, sizes = np.unique(owners, return_counts=True)
+        gaps = np.flatnonzero(named != np.arange(len(named)))
+        if len(gaps):
+            raise BadField("partition.name", "by_ue", f"the data have no sample of UE {gaps[0]}")
+        require(ues == len(named), "ues", ues, f"{len(named)}, as many as the data have parts by UE")
+        return _parts(owners, sizes)
+
+
 PARTITIONS: Dict[str, Type[Partition]] = {
     "iid": Iid,
     "shards_by_label": ShardsByLabel,
     "dirichlet": Dirichlet,
     "sliding_slices": SlidingSlices,
     "independent": Independent,
+    "by_ue": ByUe,
 }
 
 
@@ -231,6 +277,11 @@ def _require_count(field: str, value: Optional[int]) -> None:
 def _require_ues(ues: int, samples: int) -> None:
     allowed = f"a whole number from 1 to {samples}, the training samples"
     require(_is_count(ues) and ues <= samples, "ues", ues, allowed)
+
+
+def _parts(owners: np.ndarray, sizes: np.ndarray) -> List[np.ndarray]:
+    """The indices of each owner's samples, ascending."""
+    return np.split(np.argsort(owners, kind="stable"), np.cumsum(sizes)[:-1])
 
 
 def _shuffled(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -75,8 +75,9 @@ class BitRule(ABC):
 
     def check(self, codec: Codec) -> None:
         """Raise BadField unless the codec can take other bits."""
-        allowed = "codec {} has no bits to choose; take affine".format(KINDS["codec"].name_of(codec))
-        require(isinstance(codec, Layered), "bits.name", KINDS["bits"].name_of(self), allowed)
+        name, ours = KINDS["codec"].name_of(codec, nameless=True), KINDS["bits"].name_of(self, nameless=True)
+        allowed = f"codec {name} has no bits to choose; take affine"
+        require(isinstance(codec, Layered), "bits.name", ours, allowed)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Link:
             able = (*self.codec.floats, *EXACT)
             allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
             allowed = allowed.replace("torch.", "")
-            require(spec.dtype in able, "codec.name", KINDS["codec"].name_of(self.codec), allowed)
+            require(spec.dtype in able, "codec.name", KINDS["codec"].name_of(self.codec, nameless=True), allowed)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""

@@ -57,7 +57,7 @@ class NotesCount(SizeRule):
     name: ClassVar[str] = "notes"
 
     def check(self, codec: Codec) -> None:
-        known, codec_name = bool(codec.layer_bits()), KINDS["codec"].name_of(codec)
+        known, codec_name = bool(codec.layer_bits()), KINDS["codec"].name_of(codec, nameless=True)
         require(known, "size.name", self.name, f"{codec_name} has no number of bits a parameter to count")
 
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:

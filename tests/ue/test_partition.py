@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField, UserError
-from fl_simu.ue.partition import PARTITIONS, Dirichlet, Iid, Independent, ShardsByLabel, SlidingSlices
+from fl_simu.ue.partition import PARTITIONS, ByUe, Dirichlet, Iid, Independent, ShardsByLabel, SlidingSlices
 
 
 def rng(seed=0):
@@ -114,7 +114,34 @@ def test_independent_ues_draw_each_sample_alike():
     assert twice == pytest.approx(1 - 19 * 18 * 17 / 20**3, abs=0.02)
 
 
-@pytest.mark.parametrize("name", PARTITIONS)
+@given(st.lists(st.integers(0, 3), max_size=30), st.permutations(range(4)))
+def test_by_ue_gives_each_ue_its_own_and_others_ignore_owners(more, each):
+    owners = np.array([*each, *more])
+    parts = ByUe().deal(balanced(len(owners)), owners, 4, rng())
+    assert [part.tolist() for part in parts] == [[i for i, ue in enumerate(owners) if ue == j] for j in range(4)]
+    assert all(part.dtype == np.int64 for part in parts)
+    dealt = [Iid().deal(balanced(len(owners)), given, 4, rng()) for given in (owners, None)]
+    assert [part.tolist() for part in dealt[0]] == [part.tolist() for part in dealt[1]]
+
+
+@pytest.mark.parametrize(
+    "owners, ues, line",
+    [
+        (None, 2, "partition.name = 'by_ue' is not allowed: the data do not say which UE has which sample"),
+        ([0, 1, 2, 1], 2, "ues = 2 is not allowed: 3, as many as the data have parts by UE"),
+        ([0, 1, 0, 1], 3, "ues = 3 is not allowed: 2, as many as the data have parts by UE"),
+        ([1, 2, 2, 1], 2, "partition.name = 'by_ue' is not allowed: the data have no sample of UE 0"),
+        ([0, 10**12, 1, 1], 3, "partition.name = 'by_ue' is not allowed: the data have no sample of UE 2"),
+    ],
+)
+def test_owners_that_do_not_fit_are_refused(owners, ues, line):
+    with pytest.raises(BadField, match=f"^{line}$"):
+        ByUe().deal(balanced(4), None if owners is None else np.array(owners), ues, rng())
+    with pytest.raises(BadField, match="which UE has which sample"):
+        ByUe().split(balanced(4), ues, rng())
+
+
+@pytest.mark.parametrize("name", [name for name in PARTITIONS if name != "by_ue"])
 def test_same_rng_same_parts_and_more_ues_than_samples(name):
     part, labels = PARTITIONS[name](), balanced(3000)
     first, second, other = (part.split(labels, 8, rng(seed)) for seed in (1, 1, 2))
