@@ -22,6 +22,7 @@ from fl_simu.loop.assemble import Plan, assemble, load_data, plan
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.progress import progress as progress_of
 from fl_simu.results.checkpoints import read_tensors
+from fl_simu.results.columns import columns_of
 from fl_simu.results.files import refuse_links
 from fl_simu.results.records import RoundRecord, Summary
 from fl_simu.runs import RunFolder, summary_of
@@ -61,7 +62,7 @@ class Run:
         """The records as a pandas DataFrame, a row a round.
 
         Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of
-        the round [bit], full, base and rejected (numbers of uploads), wall_time_s.
+        the round [bit], full, base and rejected (numbers of uploads), wall_time_s, and the columns of meters.
         """
         pandas = import_pandas()
         return pandas.DataFrame([_row(record) for record in self.records]).set_index("round", drop=False)
@@ -71,7 +72,7 @@ class Run:
 
         Args:
             y: the column that is drawn.
-            over: the column on the x axis. Bits are added up from round to round.
+            over: the column on the x axis. Bits, joules and the like are added up from round to round.
 
         Raises:
             UserError: there is no such column.
@@ -79,7 +80,7 @@ class Run:
         from fl_simu.results.plots import column_figure
 
         rows = [_row(record) for record in self.records]
-        return column_figure(rows, y, over, self.summary.name)
+        return column_figure(rows, y, over, self.summary.name, columns_of(self.summary.facts))
 
     def save(self, folder: PathLike) -> "Run":
         """Write the run to a folder, as the command line does: config, records, model, summary, figures.
@@ -242,4 +243,5 @@ def _row(record: RoundRecord) -> Dict[str, Any]:
         "base": accepted.count("base"),
         "rejected": accepted.count("none"),
         "wall_time_s": record.wall_time_s,
+        **record.meters,
     }

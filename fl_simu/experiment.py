@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fl_simu.attacks.model_poisoning.base import Attack
     from fl_simu.backends.base import BackendSpec
     from fl_simu.meters.base import Meter
+    from fl_simu.results.columns import Column
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
     from fl_simu.station.selection.base import Selection
@@ -211,6 +212,10 @@ class Experiment:
         """The files that parts of it come from, by the table of the part."""
         files = {place: imported_file(origin(part)) for place, part in self.parts().items()}
         return {place: file for place, file in files.items() if file}
+
+    def columns(self) -> "Dict[str, Column]":
+        """The columns of its meters."""
+        return {name: column for meter in self.meters for name, column in meter.columns.items()}
 
     def parts(self) -> Dict[str, Any]:
         """Every part, by its table; of several in one table each with its number, from 0."""

@@ -4,7 +4,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from fl_simu import config
 from fl_simu.experiment import Experiment
@@ -18,6 +18,7 @@ from fl_simu.loop.resuming import Keeper, put_into, read
 from fl_simu.loop.state import Moment
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity, write_tensors
+from fl_simu.results.columns import totals
 from fl_simu.results.files import (
     alone_in,
     leftovers,
@@ -313,7 +314,14 @@ def summary_of(
         data_source=dataset.source,
         threads=experiment.threads,
         versions=versions(),
+        **_meters(experiment, records),
     )
+
+
+def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:
+    """What the meters of a run come to; nothing where it has none."""
+    found = totals(records, experiment.columns())
+    return {"meters": found} if found else {}
 
 
 def write_down(
@@ -335,6 +343,7 @@ def _conclude(
 ) -> List[Path]:
     """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
     write_tensors(folder.model, to_arrays(model))
-    figures = draw_figures(records, folder.figures, experiment.protocol.thresholds_s(), experiment.name)
+    thresholds_s = experiment.protocol.thresholds_s()
+    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, experiment.columns())
     summary.write(folder.summary)
     return figures

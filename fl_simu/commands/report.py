@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu import config
 from fl_simu.kernel.errors import UserError
+from fl_simu.results.columns import Column, columns_of
 from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
@@ -92,8 +93,17 @@ def _together(
     records = {label: tuple(run.log.read()) for label, run in runs.items()}
     lines = [Line((label,), (found,)) for label, found in records.items() if found]
     figures = {f"accuracy over {x}": png_bytes(accuracy_figure(lines, x, "Test accuracy")) for x in OVER}
+    for name, column in _shared_axes(list(summaries.values())).items():
+        figures[f"accuracy over {name}"] = png_bytes(accuracy_figure(lines, name, "Test accuracy", column))
     lead = "What they came to; the keys of the config in which they differ; test accuracy."
     return Section("All runs", lead, tables, figures if lines else {})
+
+
+def _shared_axes(summaries: Sequence[Summary]) -> Dict[str, Column]:
+    """The columns of meters that all runs have, and that are an axis."""
+    found = [columns_of(summary.facts) for summary in summaries]
+    axes = {name: column for name, column in found[0].items() if column.axis}
+    return {name: column for name, column in axes.items() if all(column == one.get(name) for one in found)}
 
 
 def _section(label: str, run: RunFolder, summary: Summary) -> Section:

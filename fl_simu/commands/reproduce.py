@@ -15,6 +15,7 @@ from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
 from fl_simu.loop.assemble import load_data, plan
 from fl_simu.pool import MOST_JOBS, run_all
+from fl_simu.results.columns import Column
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
@@ -131,15 +132,21 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()
     }
-    table = rows(study.axes, list(lines.values()), study.target_accuracy)
+    columns = _columns(study)
+    table = rows(study.axes, list(lines.values()), study.target_accuracy, columns)
     comparisons = tuple(note.beside(table) for note in study.notes)
-    tables = [markdown_table(cells(table)), *([comparison_table(comparisons)] if comparisons else [])]
+    tables = [markdown_table(cells(table, columns)), *([comparison_table(comparisons)] if comparisons else [])]
     write_json(folder / "results.json", table)
     write_json(folder / "comparisons.json", [one.as_dict() for one in comparisons])
     write_text(folder / "table.md", "\n".join(tables))
     shown = list(lines.values())
     drawn = {
         **{f"accuracy-over-{x}.png": accuracy_figure(shown, x, study.title) for x in OVER},
+        **{
+            f"accuracy-over-{name}.png": accuracy_figure(shown, name, study.title, column)
+            for name, column in columns.items()
+            if column.axis
+        },
         "shares.png": shares_figure(shown, study.title),
     }
     if any(line.is_targeted for line in shown):
@@ -150,7 +157,13 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     for path in [folder / "table.md", folder / "results.json", *figures]:
         say(f"  {path}")
     say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
-    return Reproduced(study.name, study.title, comparisons, cells(table), figures)
+    return Reproduced(study.name, study.title, comparisons, cells(table, columns), figures)
+
+
+def _columns(study: Study) -> Dict[str, Column]:
+    """The columns of meters that all experiments of a study have."""
+    found = [experiment.columns() for experiment in study.experiments.values()]
+    return {name: column for name, column in found[0].items() if all(column == one.get(name) for one in found)}
 
 
 def _figures(folder: Path) -> Tuple[Path, ...]:

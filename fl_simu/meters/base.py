@@ -3,21 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Mapping, NamedTuple, Sequence
 
-TOTALS = ("sum", "last")
-
-
-class Column(NamedTuple):
-    """One number a round, which travels unread through records, summary, tables and figures.
-
-    Args:
-        unit: in which it is told, as "J".
-        label: what it is, in a few words.
-        total: what a run comes to: the "sum" over its rounds, or the "last" round's.
-    """
-
-    unit: str
-    label: str
-    total: str = "sum"
+from fl_simu.results.columns import Column
 
 
 class UploadView(NamedTuple):

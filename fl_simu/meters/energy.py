@@ -5,7 +5,8 @@ from typing import Mapping
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_factor
-from fl_simu.meters.base import Column, Meter, UploadView
+from fl_simu.meters.base import Meter, UploadView
+from fl_simu.results.columns import Column
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Energy(Meter):
     @property
     def columns(self) -> Mapping[str, Column]:
         return {
-            "energy_j": Column("J", "energy of the UEs"),
+            "energy_j": Column("J", "energy of the UEs", axis=True),
             "compute_energy_j": Column("J", "energy of training"),
             "transmit_energy_j": Column("J", "energy of sending"),
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
+from fl_simu.results.columns import NONE, Columns, so_far
 from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
 from fl_simu.results.files import PathLike
 from fl_simu.results.records import ACCEPTED, RoundRecord
@@ -48,15 +49,21 @@ LOG_FROM_RATIO = 30.0
 
 
 def draw_figures(
-    records: Sequence[RoundRecord], folder: PathLike, thresholds_s: Mapping[str, float], title: str
+    records: Sequence[RoundRecord],
+    folder: PathLike,
+    thresholds_s: Mapping[str, float],
+    title: str,
+    columns: Columns = NONE,
 ) -> List[Path]:
-    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png.
+    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png; and accuracy over
+    each column that is an axis.
 
     Args:
         records: the rounds in order; may be empty.
         folder: where the files go; made when it is missing.
         thresholds_s: label -> deadline, from the start of an upload [s]; infinite ones are not drawn.
         title: stands above every figure.
+        columns: of meters.
 
     Returns:
         The paths of the files, in the order above.
@@ -71,7 +78,23 @@ def draw_figures(
     }
     if any(record.attack is not None for record in records):
         figures["attack.png"] = attack_figure(records, title)
+    for name, column in columns.items():
+        if column.axis:
+            places = so_far(records, name, column)
+            figures[f"accuracy-over-{name}.png"] = _accuracy_over(places, column.heading, records, title)
     return write_figures(folder, figures)
+
+
+def _accuracy_over(places: Any, what: str, records: Sequence[RoundRecord], title: str) -> "Figure":
+    """Draw the test accuracy [%] over what each round had come to."""
+    accuracy = np.array([100 * record.accuracy for record in records], dtype=float)
+    known = np.isfinite(accuracy) & np.isfinite(places)
+    figure = new_figure(title)
+    axes = figure.subplots()
+    axes.plot(places[known], accuracy[known], color=COLOURS["full"], marker="o" if len(records) <= 60 else "")
+    axes.set(xlabel=what, ylabel="test accuracy [%]")
+    axes.grid(True, alpha=0.3)
+    return figure
 
 
 def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
@@ -104,28 +127,33 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     return figure
 
 
-def column_figure(rows: Sequence[Mapping[str, float]], y: str, over: str, title: str) -> "Figure":
-    """Draw one column of a run's rows, one a round, over another; bits are added up from round to round.
+def column_figure(
+    rows: Sequence[Mapping[str, float]], y: str, over: str, title: str, meters: Columns = NONE
+) -> "Figure":
+    """Draw one column of a run's rows, one a round, over another; bits and the like are added up from round to
+    round.
 
     Args:
-        rows: in order, each with the keys of `LABELS`.
+        rows: in order, each with the keys of `LABELS`, and maybe more.
         y, over: the columns.
         title: stands above the figure.
+        meters: the columns of meters that the rows have too.
 
     Raises:
         UserError: there is no such column.
     """
-    for name in (y, over):
-        if name not in LABELS:
-            raise UserError(f"column {shown(name)} is not known: {nearest(name, LABELS)}")
+    labels = {**LABELS, **{name: column.heading for name, column in meters.items()}}
+    added_up = {"uplink_bits", "downlink_bits", *(name for name, one in meters.items() if one.total == "sum")}
     columns = {}
     for name in (over, y):
+        if name not in labels:
+            raise UserError(f"column {shown(name)} is not known: {nearest(name, labels)}")
         column = np.array([row[name] for row in rows], dtype=float)
-        columns[name] = column.cumsum() if name.endswith("_bits") else column
+        columns[name] = column.cumsum() if name in added_up else column
     figure = new_figure(title)
     axes = figure.subplots()
     axes.plot(columns[over], columns[y], color=COLOURS["full"], marker="o" if len(rows) <= 60 else "")
-    axes.set(xlabel=LABELS[over], ylabel=LABELS[y])
+    axes.set(xlabel=labels[over], ylabel=labels[y])
     axes.grid(True, alpha=0.3)
     return figure
 

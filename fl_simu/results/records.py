@@ -402,4 +402,7 @@ def closing_table(summary: Summary) -> str:
         ("accepted base", share(summary.accepted_base)),
         ("rejected", share(summary.rejected)),
     ]
-    return "\n".join(f"{label:<15}{value}" for label, value in rows)
+    for name, meter in summary.facts.get("meters", {}).items():
+        rows.append((name, "not measured" if meter["value"] is None else f"{meter['value']:.4g} {meter['unit']}"))
+    width = max(15, *(2 + len(label) for label, _ in rows))
+    return "\n".join(f"{label:<{width}}{value}" for label, value in rows)

@@ -2,11 +2,12 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.results.attack_measures import confidence, is_targeted
+from fl_simu.results.columns import Column, so_far
 from fl_simu.results.figures import new_figure, plain_log_ticks
 from fl_simu.results.plots import COLOURS, HATCHES, WORDS, bit_unit
 from fl_simu.results.records import ACCEPTED, RoundRecord
@@ -55,15 +56,16 @@ def share(run: Sequence[RoundRecord], kind: str) -> float:
     return outcomes.count(kind) / len(outcomes)
 
 
-def accuracy_figure(lines: Sequence[Line], over: str, title: str) -> "Figure":
-    """Draw test accuracy [%] over "rounds", virtual "time" [s] or "bits" sent so far: mean and range of the runs.
+def accuracy_figure(lines: Sequence[Line], over: str, title: str, column: Optional[Column] = None) -> "Figure":
+    """Draw test accuracy [%] over "rounds", virtual "time" [s], "bits" sent so far, or what a column of this name
+    has come to: mean and range of the runs.
 
     Runs end rounds at different moments, so each holds its accuracy until its next round, and a line ends where
     the first of its runs does.
     """
     figure, panels = _panels(lines, title)
-    curves = {line.levels: _curves(line, over, _accuracy) for line in lines}
-    scale, what = 1.0, OVER[over]
+    curves = {line.levels: _curves(line, over, _accuracy, column) for line in lines}
+    scale, what = 1.0, column.heading if column else OVER[over]
     if over == "bits":
         scale, unit = bit_unit(max(curve[0][-1] for found in curves.values() for curve in found))
         what = what.format(unit)
@@ -138,7 +140,9 @@ def _confidence(record: RoundRecord) -> float:
     return confidence(record.attack) if record.attack is not None else 0.0
 
 
-def _curves(line: Line, over: str, value: Callable[[RoundRecord], float]) -> Curves:
+def _curves(
+    line: Line, over: str, value: Callable[[RoundRecord], float], column: Optional[Column] = None
+) -> Curves:
     curves: Curves = []
     for run in line.runs:
         x = {
@@ -146,7 +150,8 @@ def _curves(line: Line, over: str, value: Callable[[RoundRecord], float]) -> Cur
             "time": np.array([record.time_s for record in run]),
             "bits": np.cumsum([float(record.uplink_bits) for record in run]),
         }
-        curves.append((x[over], np.array([100 * value(record) for record in run])))
+        places = so_far(run, over, column) if column else x[over]
+        curves.append((places, np.array([100 * value(record) for record in run])))
     return curves
 
 

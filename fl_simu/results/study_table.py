@@ -4,6 +4,7 @@ from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.results.attack_measures import Measures, confidence, hit, ratio
+from fl_simu.results.columns import NONE, Columns, so_far
 from fl_simu.results.records import ACCEPTED, RoundRecord, readable_bits
 from fl_simu.results.study_plots import Line, share
 from fl_simu.results.tables import Cells
@@ -22,13 +23,16 @@ VALUES = (
 SURE = 0.9
 
 
-def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float) -> List[Row]:
+def rows(
+    axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float, columns: Columns = NONE
+) -> List[Row]:
     """One row a line: its levels, and mean and sample deviation over its runs.
 
     Args:
         axes: names of the axes, in the order of each line's levels.
         lines: the runs.
         target_accuracy: 0 to 1.
+        columns: of meters, that all runs have.
 
     Returns:
         Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
@@ -40,7 +44,8 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
         `late_confidence` over the second half; `hits`, the share of targets hit, over all rounds; `surely_hit`,
         the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first such round, a mean over those
         runs; `distance_ratio`, how far malicious updates were from the benign mean, over the benign spread, a mean
-        over all rounds.
+        over all rounds. For each column its total, a mean over the runs, and, where it is an axis, what it had
+        come to when the target was reached, as `target_<name>`.
     """
     attacked = any(record.attack is not None for line in lines for run in line.runs for record in run)
     return [
@@ -48,6 +53,7 @@ def rows(axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float)
             "levels": dict(zip(axes, line.levels)),
             **_numbers(line, target_accuracy),
             **(_attack_numbers(line) if attacked else {}),
+            **_column_numbers(line, target_accuracy, columns),
         }
         for line in lines
     ]
@@ -103,6 +109,18 @@ def _numbers(line: Line, target: float) -> Row:
     }
 
 
+def _column_numbers(line: Line, target: float, columns: Columns) -> Row:
+    found: Row = {}
+    for name, column in columns.items():
+        runs = [so_far(run, name, column) for run in line.runs]
+        found[name] = mean(float(values[-1]) for values in runs)
+        if column.axis:
+            first = [next((at for at, one in enumerate(run) if one.accuracy >= target), None) for run in line.runs]
+            reached = [float(values[at]) for values, at in zip(runs, first) if at is not None]
+            found["target_" + name] = mean(reached) if reached else None
+    return found
+
+
 def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, float]]:
     """Virtual time and bits at the first round that is as good as the target."""
     bits = 0
@@ -123,8 +141,8 @@ ATTACK_HEAD = [
 ]
 
 
-def cells(table: Sequence[Row]) -> Cells:
-    """The rows as texts, with a head."""
+def cells(table: Sequence[Row], columns: Columns = NONE) -> Cells:
+    """The rows as texts, with a head; of the columns those that are an axis."""
     target = f"{100 * table[0]['target_accuracy']:g} %"
     head = [
         *table[0]["levels"],
@@ -137,9 +155,22 @@ def cells(table: Sequence[Row]) -> Cells:
     head += ["full [%]", "base [%]", "none [%]"]
     attacked = "confidence" in table[0]
     head += ATTACK_HEAD if attacked else []
+    shown = {name: column for name, column in columns.items() if column.axis}
+    for column in shown.values():
+        head += [column.heading, f"{column.label} to {target} [{column.unit}]"]
     return [head] + [
-        [*row["levels"].values(), *_cells(row), *(_attack_cells(row) if attacked else [])] for row in table
+        [
+            *row["levels"].values(),
+            *_cells(row),
+            *(_attack_cells(row) if attacked else []),
+            *(cell for name in shown for cell in (_number(row[name]), _number(row["target_" + name]))),
+        ]
+        for row in table
     ]
+
+
+def _number(value: Optional[float]) -> str:
+    return "never" if value is None else f"{value:.4g}"
 
 
 def _attack_cells(row: Row) -> List[str]:

@@ -17,7 +17,7 @@ from fl_simu.kernel.parameters import distance, params_of, sha256
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
 from fl_simu.ue.models import LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam, AdamW, RmsProp, Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SHAPE, CLASSES, SEED, ROUNDS = (1, 28, 28), 10, 5, 3
 SIZES = (37, 20, 8)
@@ -144,21 +144,23 @@ def mean(trained):
     }
 
 
-def one_round(backend, params, round):
-    ues = range(len(SIZES))
-    backend.send(ues, params)
-    backend.train([Key(SEED, ue, round) for ue in ues])
+def one_round(backend, params, round, memories=None):
+    """What each UE has trained; `memories`, by UE, are what they remember, and move on."""
+    known, ues = {} if memories is None else memories, range(len(SIZES))
+    backend.train([Task(Key(SEED, ue, round), params, known.get(ue, {})) for ue in ues])
     # The order in which models arrive must not matter.
     trained = {ue: backend.get(ue) for ue in reversed(ues)}
-    return [trained[ue] for ue in ues]
+    known.update((ue, one.memory) for ue, one in trained.items())
+    return [trained[ue].params for ue in ues]
 
 
 @pytest.mark.parametrize("job", JOBS)
 def test_models_are_those_of_the_plain_loop(spec, job):
     local = training(job, spec)
-    backend, params = placed(spec, local), initial_params(local.make_module, SEED)
+    backend, params, memories = placed(spec, local), initial_params(local.make_module, SEED), {}
     for round, wanted in enumerate(written_out(local)):
-        trained = one_round(backend, params, round)
+        trained = one_round(backend, params, round, memories)
+        assert all(bool(memory) == local.keep_optimizer_state for memory in memories.values())
         assert all(agree(spec, job, one, other) for one, other in zip(trained, wanted))
         params = mean(wanted)
     backend.close()
@@ -172,98 +174,46 @@ def test_what_a_backend_cannot_do_right_it_refuses_in_one_line(cls, job):
 
 
 @pytest.mark.parametrize("job", ["momentum kept", "adam kept", "rmsprop kept", "momentum", "batch norm"])
-def test_a_restored_backend_goes_on_alike(spec, job):
+def test_another_backend_goes_on_with_what_the_ues_remember(spec, job):
     local = training(job, spec)
-    first, params = placed(spec, local), initial_params(local.make_module, SEED)
-    params = mean(one_round(first, params, 0))
-    states = {ue: first.optimizer_state(ue) for ue in range(len(SIZES))}
-    wanted = [sha256(one) for one in one_round(first, params, 1)]
+    first, params, memories = placed(spec, local), initial_params(local.make_module, SEED), {}
+    params = mean(one_round(first, params, 0, memories))
+    known = dict(memories)
+    wanted = [sha256(one) for one in one_round(first, params, 1, memories)]
     first.close()
     second = placed(spec, local)
-    for ue, state in states.items():
-        second.restore(ue, state)
-    assert [sha256(one) for one in one_round(second, params, 1)] == wanted
+    assert [sha256(one) for one in one_round(second, params, 1, known)] == wanted
+    assert [sha256(known[ue]) for ue in known] == [sha256(memories[ue]) for ue in known]
     second.close()
-
-
-def test_a_model_that_is_never_fetched_still_moves_an_optimizer_that_remembers(spec):
-    local = training("adam kept", spec)
-    histories = []
-    for fetch in (True, False):
-        backend, params = placed(spec, local), initial_params(local.make_module, SEED)
-        backend.send((0,), params)
-        backend.train([Key(SEED, 0, 0)])
-        if fetch:
-            backend.get(0)
-        backend.send((0,), params)
-        backend.train([Key(SEED, 0, 1)])
-        histories.append(sha256(backend.get(0)))
-        backend.close()
-    assert histories[0] == histories[1]
-
-
-@pytest.mark.parametrize("job", ["momentum", "momentum kept"])
-def test_a_look_at_the_optimizer_leaves_the_training_due(spec, job):
-    """A checkpoint looks at every UE, also at one whose upload is under way."""
-    local = training(job, spec)
-    trained = []
-    for look in (False, True):
-        backend, params = placed(spec, local), initial_params(local.make_module, SEED)
-        backend.send((0,), params)
-        backend.train([Key(SEED, 0, 0)])
-        if look:
-            backend.optimizer_state(0)
-        trained.append(sha256(backend.get(0)))
-        backend.close()
-    assert trained[0] == trained[1] != sha256(params)
 
 
 @pytest.mark.parametrize("job", ["momentum", "adam kept"])
 def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
-    """After a resume: of a broadcast one model was fetched, one looked at, the others are under way."""
+    """After a resume: of a broadcast one model was fetched, one looked at, one given up."""
     local, ues = training(job, spec), range(len(SIZES))
-    first, params = placed(spec, local), initial_params(local.make_module, SEED)
-    params = mean(one_round(first, params, 0))
-    first.send(ues, params)
-    first.train([Key(SEED, ue, 1) for ue in ues])
-    first.get(1)
-    first.peek(2)
-    under_way = [ue for ue in ues if ue != 1]
-    states = {ue: first.optimizer_state(ue) for ue in ues}
-    kept = {ue: first.kept(ue) for ue in under_way}
-    again = dict.fromkeys(other for ue in under_way if kept[ue] is None for other in first.together(ue))
-
-    for ue, state in states.items():
-        if state:
-            first.check_memory(ue, state)
-    wanted = [sha256(first.get(ue)) for ue in under_way]
-    wanted += [sha256(one) for one in one_round(first, params, 2)]
+    first, params, memories = placed(spec, local), initial_params(local.make_module, SEED), {}
+    params = mean(one_round(first, params, 0, memories))
+    tasks = [Task(Key(SEED, ue, 1), params, memories[ue]) for ue in ues]
+    first.train(tasks)
+    looked, fetched = sha256(first.peek(2)), first.get(1)
+    first.give_up(0)
+    last = first.get(2)
+    assert sha256(last.params) == looked != sha256(params)
+    # Who was given up may be handed another model.
+    first.train([Task(Key(SEED, 0, 2), params, memories[0])])
+    handed = sha256(first.get(0).params)
     first.close()
 
     second = placed(spec, local)
-    for ue, state in states.items():
-        if state:
-            second.restore(ue, state)
-    if again:
-        second.train_again([Key(SEED, ue, 1) for ue in again], params)
-    for ue, model in kept.items():
-        if model is not None:
-            second.put_back(ue, model)
-    found = [sha256(second.get(ue)) for ue in under_way]
-    # In the next round it shows that their optimisers have moved alike.
-    assert found + [sha256(one) for one in one_round(second, params, 2)] == wanted
+    second.train(tasks if second.stacks else tasks[2:])
+    again = second.get(2)
+    assert (sha256(again.params), sha256(again.memory)) == (looked, sha256(last.memory))
+    if second.stacks:
+        assert sha256(second.get(1).params) == sha256(fetched.params)
+        second.give_up(0)
+    second.train([Task(Key(SEED, 0, 2), params, memories[0])])
+    assert sha256(second.get(0).params) == handed
     second.close()
-
-
-def test_what_is_put_back_is_got_again(spec):
-    local = training("momentum", spec)
-    backend, params = placed(spec, local), initial_params(local.make_module, SEED)
-    backend.send((1,), params)
-    backend.train([Key(SEED, 1, 0)])
-    trained = backend.get(1)
-    backend.put_back(1, trained)
-    assert sha256(backend.get(1)) == sha256(trained)
-    backend.close()
 
 
 def test_the_global_model_and_torchs_own_draws_are_left_alone(spec):

@@ -1,0 +1,70 @@
+"""Columns: numbers a round that nobody here knows more of than a unit, a label, and how to add them up."""
+
+from typing import Any, Dict, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from fl_simu.kernel.errors import UserError
+from fl_simu.results.records import RoundRecord
+from fl_simu.results.values import number, text
+
+TOTALS = ("sum", "last")
+
+
+class Column(NamedTuple):
+    """One number a round, which travels unread through records, summary, tables and figures.
+
+    Args:
+        unit: in which it is told, as "J".
+        label: what it is, in a few words.
+        total: what a run comes to: the "sum" over its rounds, or the "last" round's.
+        axis: whether accuracy is drawn over it, and told where a target was reached.
+    """
+
+    unit: str
+    label: str
+    total: str = "sum"
+    axis: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Of a column of a table, or of an axis."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
+
+Columns = Mapping[str, Column]
+NONE: Columns = {}
+
+
+def so_far(records: Sequence[RoundRecord], name: str, column: Column) -> Any:
+    """What a column has come to by each round, shape (rounds,); NaN where a record has none."""
+    values = np.array([record.meters.get(name, np.nan) for record in records], dtype=float)
+    return np.cumsum(values) if column.total == "sum" else values
+
+
+def totals(records: Sequence[RoundRecord], columns: Columns) -> Dict[str, Dict[str, Any]]:
+    """What a run comes to, with what is needed to read it: the entry `meters` of a summary."""
+    return {
+        name: {**column._asdict(), "value": float(so_far(records, name, column)[-1]) if records else None}
+        for name, column in columns.items()
+    }
+
+
+def columns_of(summary: Mapping[str, Any]) -> Dict[str, Column]:
+    """The columns that a summary tells of.
+
+    Raises:
+        UserError: what it tells is of another form.
+    """
+    told = summary.get("meters", {})
+    try:
+        found = {}
+        for name, entry in told.items():
+            number(entry["value"])
+            column = Column(text(entry["unit"]), text(entry["label"]), text(entry["total"]), bool(entry["axis"]))
+            if column.total not in TOTALS:
+                raise TypeError("no total")
+            found[text(name)] = column
+        return found
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"summary.json is damaged at meters ({type(error).__name__})") from None
