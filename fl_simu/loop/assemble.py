@@ -120,9 +120,13 @@ def _require_fit(experiment: Experiment) -> None:
         f"protocol {_name(experiment, 'protocol')} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
-    feedback = any(isinstance(one, ErrorFeedback) for one in chain(experiment).transforms)
+    feedback = [isinstance(one, ErrorFeedback) for one in chain(experiment).transforms].count(True)
     allowed = 'payload = "weights" has no update; say "update"'
     require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
+    require(feedback < 2, "error_feedback", True, "the chain of transforms has it already")
+    names = [name for meter in experiment.meters for name in meter.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    require(not twice, "meters", twice[:1], "two of them have the same column")
     experiment.bits.check(experiment.codec)
     _require_media_fit(experiment)
 
@@ -136,6 +140,12 @@ def _require_media_fit(experiment: Experiment) -> None:
         "allocator.name",
         _name(experiment, "allocator"),
         f"medium {medium} shares nothing; take shared_band",
+    )
+    require(
+        experiment.medium.separable or not experiment.aggregation.compares,
+        "aggregation.name",
+        _name(experiment, "aggregation"),
+        f"it compares single updates, and on medium {medium} the BS hears none",
     )
     require(
         not (shares and experiment.bits.foresees),

@@ -94,7 +94,9 @@ class Flights:
         state = self.state
         state.medium, arrival = self.shared.plan(state.medium, self.setting.link, self.setting.allocator, now_s)
         state.plan, state.replan = state.plan + 1, False
-        return Due(arrival.time_s, state.plan, arrival.ue) if arrival else None
+        if arrival is None or arrival.time_s == math.inf:
+            return None
+        return Due(arrival.time_s, state.plan, arrival.ue)
 
     def arrive(self, due: Due) -> Optional[LayerArrived]:
         """The arrival that was foreseen, unless the medium was shared anew since."""

@@ -1,7 +1,7 @@
 """The contract of an aggregation rule."""
 
 from abc import ABC, abstractmethod
-from typing import Iterable
+from typing import ClassVar, Iterable
 
 from torch import Tensor
 
@@ -15,7 +15,13 @@ class Aggregation(ABC):
     Whatever the rule: a model with NaN, infinite numbers or another structure than the global one is refused when
     it arrives, and so is one whose difference from the global model, or what it decodes to, is more than its
     numbers can hold.
+
+    Class attributes:
+        compares: whether it needs each update by itself; on a medium on which the BS hears no single one it is
+            refused.
     """
+
+    compares: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:

@@ -40,6 +40,8 @@ class Robust(Aggregation):
     result anywhere; that of a mean is 0.
     """
 
+    compares = True
+
     @abstractmethod
     def merge(self, models: Models) -> Tensor:
         """The new global model as a vector, shape (d,), of at least `fewest()` models."""

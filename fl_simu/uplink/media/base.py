@@ -65,7 +65,7 @@ class SharedMedium(Medium, ABC):
 
     @abstractmethod
     def plan(self, state: Any, link: Link, allocator: Allocator, now_s: float) -> Tuple[Any, Optional[Arrival]]:
-        """Share the medium among those who are sending; the layer that will arrive first, None if none ever does.
+        """Share the medium among those who are sending; the layer that will arrive first, None if nobody sends.
 
         Of layers that arrive at the same moment, that of the UE which joined first comes first.
         """

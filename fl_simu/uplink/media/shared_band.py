@@ -67,8 +67,7 @@ class SharedBand(SharedMedium):
         senders = {ue: one._replace(share=shares[ue]) for ue, one in senders.items()}
         arrivals = [Arrival(_arrival_s(link, ue, one, now_s), ue) for ue, one in senders.items()]
         # The first of those that are equal.
-        first = min(arrivals, key=lambda arrival: arrival.time_s)
-        return Band(now_s, senders), first if first.time_s < float("inf") else None
+        return Band(now_s, senders), min(arrivals, key=lambda arrival: arrival.time_s)
 
     def arrived(self, state: Band, link: Link, arrival: Arrival) -> Band:
         senders = _senders_at(state, link, arrival.time_s)
