@@ -35,7 +35,7 @@ FLOORS = (
         "defaults",
     ),
     ("coordinator",),
-    ("setting", "in_flight"),
+    ("setting", "in_flight", "laws"),
     ("attacks",),
     ("backends",),
     ("ue", "uplink", "station", "results", "pointers"),
