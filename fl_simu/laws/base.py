@@ -75,7 +75,7 @@ def kind_of(part: Any) -> Kind:
     for kind in KINDS.values():
         if kind.holds(part):
             return kind
-    raise BadField("part", part, f"a part of one of the kinds {', '.join(KINDS)}; of a function name the kind too")
+    raise BadField("part", part, "a part; for a function that makes a model or data name the kind too")
 
 
 def expect(right: bool, found: str) -> None:

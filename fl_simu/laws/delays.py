@@ -54,12 +54,13 @@ def what_is_on_the_air_grows_up_to_the_load(
 ) -> None:
     """From 0 at the start, and before the last arrival never more than all loads."""
     arrival_s = min(rule.arrivals_s(channel, SEED, ue, round, start_s, loads_mbit)[-1], start_s + 20.0)
-    moments = [start_s + share * (arrival_s - start_s) for share in (0.0, 0.3, 0.6, 1 - 1e-6)]
+    moments = [start_s + share * (arrival_s - start_s) for share in (0.0, 0.3, 0.6, 0.999)]
     carried = [rule.carried_mbit(channel, SEED, ue, round, start_s, moment) for moment in moments]
     same("what is carried at the start", carried[0], 0)
     expect(carried == sorted(carried), f"what is carried is {carried} Mbit; right is that it grows")
     most = sum(loads_mbit)
-    if arrival_s > start_s:
+    # Nearer to the arrival sums of floats may take it for come.
+    if arrival_s > start_s + 1e-5:
         expect(carried[-1] <= most + ROUNDING * (1 + most), f"{carried[-1]} Mbit are carried of {most} Mbit")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fl_simu.kernel.checked import make, plain
 from fl_simu.kernel.errors import UserError
-from fl_simu.laws.base import Law, kind_of, once, same
+from fl_simu.laws.base import Law, expect, kind_of, once, same
 from fl_simu.parts import Adapted, origin
 
 
@@ -17,7 +17,7 @@ def a_part_is_a_frozen_dataclass(part: Any) -> None:
 def equal_fields_make_equal_parts(part: Any) -> None:
     """Another one with the same fields is equal, and has the same hash where its fields have one."""
     other = dataclasses.replace(part)
-    same("another one with the same fields", other, part)
+    expect(other == part, "another one with the same fields differs from it; right is an equal one")
     try:
         hash(tuple(getattr(part, field.name) for field in dataclasses.fields(part)))
     except TypeError:

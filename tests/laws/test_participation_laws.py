@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import ours
 import pytest
 import torch
-from test_protocol_laws import CASES
 
 from fl_simu.backends.base import Backend
 from fl_simu.coordinator import Coordinator, Observer
@@ -113,7 +113,7 @@ def chi_squared(counts, ues):
 
 
 @pytest.mark.parametrize("rates", [Rates(drawn=True), Rates(drawn=False)], ids=["drawn rates", "equal rates"])
-@pytest.mark.parametrize("protocol", CASES)
+@pytest.mark.parametrize("protocol", ours.cases("protocol"))
 def test_every_ue_takes_part_equally_often(protocol, rates):
     handed, accepted = participation(protocol, UES, 5, 300, rates)
     assert sum(handed.values()) >= 300
