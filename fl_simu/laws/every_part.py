@@ -6,7 +6,7 @@ from typing import Any
 from fl_simu.kernel.checked import make, plain
 from fl_simu.kernel.errors import UserError
 from fl_simu.laws.base import Law, expect, kind_of, once, same
-from fl_simu.parts import Adapted, origin
+from fl_simu.parts import Adapted
 
 
 def a_part_is_a_frozen_dataclass(part: Any) -> None:
@@ -26,17 +26,19 @@ def equal_fields_make_equal_parts(part: Any) -> None:
 
 
 def made_again_from_its_table_it_is_equal(part: Any) -> None:
-    """What a config says of it makes it again; of a part that no config can name, its arguments do."""
-    kind, adapted = kind_of(part), isinstance(part, Adapted)
-    if adapted and origin(part) is type(part):
+    """What a config says of it makes it again; of a part that no config can name, its arguments do.
+
+    What is adapted, as a function that makes a module, has no fields that say what it is.
+    """
+    kind = kind_of(part)
+    if isinstance(part, Adapted):
         return
     try:
-        table = kind.describe(part)
+        kind.find(kind.name_of(part))
     except UserError:
-        if not adapted:
-            same("the part made again", make(type(part), plain(part), kind.table + "."), part)
-        return
-    same("the part made again", kind.build(table), part)
+        same("the part made again", make(type(part), plain(part), kind.table + "."), part)
+    else:
+        same("the part made again", kind.build(kind.describe(part)), part)
 
 
 LAWS = (

@@ -24,7 +24,6 @@ from fl_simu.station.protocols import (
     FirstK,
     WaitForAll,
 )
-from fl_simu.ue.datasets import Digits
 from fl_simu.ue.own_data import Npz
 from fl_simu.uplink.channels.constant import Constant
 from fl_simu.uplink.channels.fading import Fading
@@ -120,8 +119,8 @@ SETTINGS = {
         "inner_product": [InnerProduct(2)],
         "label_flip": [LabelFlip(2)],
     },
-    # The others need files, of which tests/ue/test_datasets.py makes some.
-    "data": {"digits": [Digits(train_samples=100, test_samples=20)], "npz": [Npz(str(FOLDER / "mine.npz"))]},
+    # The others need files or scikit-learn: tests/ue/test_datasets.py tries those that it makes.
+    "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},
     # The others are channels.
     "downlink": {"free": [Free()]},
 }

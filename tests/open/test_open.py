@@ -51,13 +51,17 @@ def from_toml(table, folder, **changes):
     return fl.Experiment.read(folder / "mine.toml")
 
 
-def in_python(table):
-    """The same with the part as an object."""
+def made(table):
+    """The part as an object, or what Python code gives in its place."""
     reference, arguments = PARTS[table]
     file, _, name = reference.partition(":")
     found = getattr(import_own(read_own(HERE / file)), name)
-    made = partial(found, **arguments) if table == "model" else found(**arguments)
-    return fl.Experiment.parse(BASE).with_(**{table: made})
+    return partial(found, **arguments) if table == "model" else found(**arguments)
+
+
+def in_python(table):
+    """The same experiment with the part as an object."""
+    return fl.Experiment.parse(BASE).with_(**{table: made(table)})
 
 
 @pytest.mark.parametrize("table", PARTS)
@@ -79,6 +83,11 @@ def test_processes_that_train_import_it_too(table, tmp_path, running_ray):
         for backend in ({"name": "torch", "exact": True}, {"name": "ray", "actors": 1, "exact": True})
     ]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("table", PARTS)
+def test_it_keeps_the_laws_of_its_kind(table):
+    fl.laws.check(made(table), table)
 
 
 def test_the_codec_sends_a_bit_an_element_and_the_mean_size():
