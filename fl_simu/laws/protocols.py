@@ -27,8 +27,8 @@ from fl_simu.station.protocols.base import Actions, Protocol
 from fl_simu.station.protocols.in_rounds import InRounds
 
 ROUNDS = 3
-# "sent" in two layers; "refused" when the first one would have arrived; "skipped" where the protocol lets a UE that
-# moved too little be silent, else "sent"; "lost" where it bears silence, else "sent".
+# "sent" in two layers; "refused" when the first one would have arrived; "skipped" where the protocol lets a UE
+# that moved too little keep silent; "lost" where it bears silence. Where it does not, they are sent.
 FATES = ("sent", "refused", "skipped", "lost")
 
 
