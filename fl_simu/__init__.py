@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Experiment", "Observer", "Run", "Sweep", "Training", "UserError", "load", "resume", "run", "sweep"]
 
-# Where each public name lives; and the module of each kind of part.
+# Where each public name lives; and the public modules: of each kind of part, and what parts promise.
 _NAMES = {
     **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
     **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),
@@ -35,6 +35,7 @@ _ROOMS = {
     "compute": "fl_simu.ue.compute",
     "datasets": "fl_simu.ue.datasets",
     "faults": "fl_simu.ue.faults",
+    "laws": "fl_simu.laws",
     "media": "fl_simu.uplink.media",
     "meters": "fl_simu.meters",
     "models": "fl_simu.ue.models",

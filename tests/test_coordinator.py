@@ -6,29 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from loops import Local, loop
 
 from fl_simu.backends.base import Backend
-from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Aggregate, Broadcast, LayerArrived, Ready, Taken
 from fl_simu.kernel.parameters import sha256, structure_of
-from fl_simu.loop.cohorts import Cohorts
-from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.coordinator import Observer
 from fl_simu.loop.resuming import restore, snapshot
-from fl_simu.loop.setting import Setting
-from fl_simu.loop.state import RunState
 from fl_simu.meters import Energy
-from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
 from fl_simu.station.protocols.base import Protocol
-from fl_simu.station.selection import RandomDraw
-from fl_simu.station.server import Replace
-from fl_simu.ue.compute import ConstantCompute, Work
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.training import Trained
-from fl_simu.ue.transforms import Clip, ErrorFeedback, Movement
-from fl_simu.ue.transforms.base import Chain, Transform
+from fl_simu.ue.transforms import Clip, ErrorFeedback
+from fl_simu.ue.transforms.base import Transform
 from fl_simu.uplink.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.channels.fading import Fading
@@ -43,13 +36,6 @@ from fl_simu.uplink.sizes import RealBytes
 
 FIXED = FixedBits()
 ORTHOGONAL = Orthogonal()
-
-
-@dataclass(frozen=True)
-class Local:
-    """All that the loop asks of local training."""
-
-    keep_optimizer_state: bool = False
 
 
 class Adding(Backend):
@@ -145,36 +131,23 @@ def coordinator(
     payload = "update" if error_feedback else payload
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
     model = {"w": torch.zeros(weights)}
-    setting = Setting(
-        seed=1,
+    link = Link(codec or Float32(), RateOfUe(rates_mbps), RealBytes(), payload, 1)
+    return loop(
+        backend or Adding(),
+        model,
+        link,
+        protocol,
+        len(rates_mbps),
+        [Keep()],
+        (*transforms, *([ErrorFeedback()] if error_feedback else [])),
         rounds=rounds,
-        drawn=len(rates_mbps),
-        work=dict.fromkeys(range(len(rates_mbps)), Work(1, 1, 1)),
         evaluate=lambda params: Evaluation(0.5, float(params["w"].mean())),
-        link=Link(
-            codec or Float32(),
-            RateOfUe(rates_mbps),
-            RealBytes(),
-            payload,
-            1,
-        ),
-        protocol=protocol,
-        aggregation=Mean(),
-        server=Replace(),
-        selection=RandomDraw(),
-        compute=ConstantCompute(1.0),
         faults=Fails(frozenset(broken_off)),
         bits=rule,
+        downlink=downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), link),
         medium=medium,
         meters=meters,
     )
-    down = downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), setting.link)
-    threshold = protocol.movement_threshold()
-    trigger = () if threshold is None else (Movement(threshold),)
-    chain = Chain((*trigger, *transforms, *([ErrorFeedback()] if error_feedback else [])))
-    setting = replace(setting, downlink=down, chain=chain)
-    state = RunState(model)
-    return Coordinator(setting, state, Clock(), Cohorts(backend or Adding(), 1, state), [Keep()])
 
 
 def seen(running):

@@ -30,7 +30,7 @@ FLOORS = (
         "reference",
         "defaults",
     ),
-    ("loop",),
+    ("loop", "laws"),
     ("attacks", "meters"),
     ("backends",),
     ("ue", "uplink", "station", "results", "pointers"),

@@ -1,44 +1,23 @@
-"""What every attack must do. A new attack is tested here as soon as it is registered: give it a few settings."""
+"""What every attack must do among the UEs."""
 
+import ours
 import pytest
 import torch
 
-from fl_simu.attacks.model_poisoning import ATTACKS
-from fl_simu.attacks.model_poisoning.base import Knowledge, Targets, draw_targets
+from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.model_poisoning.malicious import Malicious
-from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
 from fl_simu.attacks.model_poisoning.untargeted import (
-    GaussianNoise,
-    InnerProduct,
-    LabelFlip,
-    LittleIsEnough,
     SignFlip,
 )
 from fl_simu.backends.torch_loop import TorchLoop
-from fl_simu.kernel.parameters import all_finite, params_of, sha256, structure_of
+from fl_simu.kernel.parameters import all_finite, sha256, structure_of
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.state import RunState
 from fl_simu.ue.models import Mlp
-from fl_simu.ue.optimizers import Adam, Sgd
-from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
+from fl_simu.ue.optimizers import Adam
+from fl_simu.ue.training import LocalTraining, Shard, initial_params
 
-BOUND = {"constraint": "own_benign", "rho": 0.01, "most_steps": 20}
-SETTINGS = {
-    "boosting": [
-        Boosting(most_steps=20),
-        Boosting(2, 3, boosted="weights", constrained="weights", estimate="before", **BOUND),
-    ],
-    "alternating_minimisation": [
-        AlternatingMinimisation(epochs=1, benign_steps=1),
-        AlternatingMinimisation(2, 2, constraint="others_last", estimate="after", epochs=2, benign_steps=2),
-    ],
-    "concatenated": [Concatenated(most_steps=20), Concatenated(estimate="after", **BOUND)],
-    "data_poisoning": [DataPoisoning(), DataPoisoning(2, 3, copies=1)],
-    "sign_flip": [SignFlip(2, scale=3.0)],
-    "gaussian_noise": [GaussianNoise(2)],
-    "little_is_enough": [LittleIsEnough(2)],
-    "inner_product": [InnerProduct(2)],
-    "label_flip": [LabelFlip(2)],
-}
-CASES = [pytest.param(attack, id=str(attack)) for settings in SETTINGS.values() for attack in settings]
+CASES = [case for case in ours.cases("attack") if not isinstance(case.values[0], NoAttack)]
 SHAPE, CLASSES, UES = (1, 2, 3), 4, 5
 # Batch norm has counters and running means, dropout draws of its own.
 MODEL = Mlp((5,), dropout=0.3, batch_norm=True)
@@ -51,22 +30,22 @@ def training(optimizer, **options):
     return LocalTraining(lambda: MODEL.build(SHAPE, CLASSES), MODEL.loss, optimizer, batch_size=5, **options)
 
 
-def test_every_registered_attack_is_tested_here():
-    assert {*SETTINGS, "none"} == set(ATTACKS)
-
-
 def rounds(attack, local, count=3):
     """Digests of what each UE sends, and of each global model, over a few rounds."""
     targets = draw_targets(1, attack.targets, IMAGES, LABELS, CLASSES)
-    backend = Malicious(TorchLoop(local), attack, UES, CLASSES, targets)
+    malicious = Malicious(attack, local, UES, CLASSES, targets)
+    params, digests = initial_params(local.make_module, 1), []
+    backend, run = TorchLoop(local), RunState(params)
+    state = torch.get_rng_state()
     for ue in range(UES):
-        backend.place(ue, Shard(IMAGES, LABELS, torch.arange(10 * ue, 10 * ue + 10)))
-    params, digests, state = initial_params(local.make_module, 1), [], torch.get_rng_state()
+        shard = Shard(IMAGES, LABELS, torch.arange(10 * ue, 10 * ue + 10))
+        backend.place(ue, malicious.own_data(ue, shard))
+    cohorts = Cohorts(backend, 1, run, malicious)
     for round in range(count):
         before = sha256(params)
-        backend.send(range(UES), params)
-        backend.train([Key(1, ue, round) for ue in range(UES)])
-        sent = [backend.get(ue) for ue in range(UES)]
+        run.begun += 1
+        cohorts.train(range(UES), round, params)
+        sent = [cohorts.fetch(ue) for ue in range(UES)]
         assert sha256(params) == before
         for one in sent:
             assert structure_of(one) == structure_of(params) and all_finite(one)
@@ -91,30 +70,3 @@ def test_models_keep_their_structure_and_draws_are_keyed(attack, keep):
         == UES - attack.malicious
     )
     assert rounds(SignFlip(attack.malicious), local, 1)[0][: -attack.malicious] == first[0][: -attack.malicious]
-
-
-@pytest.mark.parametrize("attack", CASES)
-def test_what_it_knows_is_left_alone(attack):
-    local = training(Sgd(lr=0.1))
-    models = [initial_params(local.make_module, seed) for seed in range(4)]
-    targets = Targets(IMAGES[:2].clone(), torch.tensor([1, 2]))
-    shard = Shard(IMAGES, LABELS, torch.arange(10))
-    known = Knowledge(
-        Key(1, 4, 1),
-        models[0],
-        shard,
-        CLASSES,
-        local,
-        local.make_module(),
-        targets,
-        UES,
-        lambda: models[1],
-        models[2:],
-        {name: tensor for name, tensor in models[3].items() if tensor.dtype.is_floating_point},
-    )
-    before = [sha256(one) for one in models], [part.clone() for part in (*targets, *shard)]
-    attack.own_data(shard, targets, CLASSES)
-    sent = attack.poison(known)
-    assert [sha256(one) for one in models] == before[0]
-    assert all(torch.equal(old, new) for old, new in zip(before[1], (*targets, *shard)))
-    assert structure_of(sent) == structure_of(params_of(local.make_module()))

@@ -5,24 +5,21 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import ours
 import pytest
 import torch
-from test_protocol_laws import CASES
+from loops import Local, loop
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
 from fl_simu.kernel.randomness import briefly
-from fl_simu.loop.coordinator import Coordinator, Observer
-from fl_simu.loop.flight import InFlight
-from fl_simu.loop.setting import Setting
-from fl_simu.station.aggregation.means import Mean
-from fl_simu.station.evaluation import Evaluation
+from fl_simu.loop.coordinator import Observer
 from fl_simu.station.protocols import Buffered, FirstK
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.selection.base import View
-from fl_simu.station.server import Replace
-from fl_simu.uplink.bits import FixedBits
+from fl_simu.ue.compute import ConstantCompute
+from fl_simu.ue.training import Trained
 from fl_simu.uplink.channels.base import Channel
 from fl_simu.uplink.codecs.float32 import Float32
 from fl_simu.uplink.link import Link
@@ -36,30 +33,24 @@ class Moving(Backend):
     """A UE's model is the one that it was handed, moved by 1."""
 
     def __init__(self):
-        super().__init__(None)
+        super().__init__(Local())
         self.held, self.handed = {}, Counter()
 
     def place(self, ue, shard):
         pass
 
-    def send(self, ues, params):
-        self.handed.update(ues)
-        self.held.update((ue, {"w": params["w"] + 1}) for ue in ues)
-
-    def train(self, keys):
-        pass
+    def train(self, tasks):
+        self.handed.update(task.key.ue for task in tasks)
+        self.held.update((task.key.ue, {"w": task.start["w"] + 1}) for task in tasks)
 
     def get(self, ue):
-        return self.held.pop(ue)
+        return Trained(self.held.pop(ue), {})
 
     def peek(self, ue):
         return self.held[ue]
 
-    def optimizer_state(self, ue):
-        return {}
-
-    def restore(self, ue, optimizer):
-        pass
+    def give_up(self, ue):
+        del self.held[ue]
 
     def close(self):
         pass
@@ -86,23 +77,9 @@ class Accepted(Observer):
 def participation(protocol, ues, drawn, rounds, rates):
     """How often each UE was handed the model, and how often something of it was aggregated."""
     backend, accepted, link = Moving(), Accepted(), Link(Float32(), rates, RealBytes(), "weights", 1)
-    setting = Setting(
-        seed=1,
-        rounds=rounds,
-        backend=backend,
-        link=link,
-        protocol=protocol,
-        aggregation=Mean(),
-        server=Replace(),
-        selection=RandomDraw(),
-        evaluate=lambda params: Evaluation(0.0, 0.0),
-        drawn=drawn,
-        compute_s=lambda ue, version: 0.0,
-        works=lambda ue, version: True,
-        samples=dict.fromkeys(range(ues), 1),
-    )
-    flight = InFlight(link, FixedBits(), threshold=protocol.movement_threshold(), repeats=protocol.repeats())
-    Coordinator(setting, Clock(), {"w": torch.zeros(1)}, flight, observers=[accepted]).run()
+    model, observers = {"w": torch.zeros(1)}, [accepted]
+    changes = {"drawn": drawn, "rounds": rounds, "compute": ConstantCompute(0.0)}
+    loop(backend, model, link, protocol, ues, observers, **changes).run()
     return backend.handed, accepted.counts
 
 
@@ -113,7 +90,7 @@ def chi_squared(counts, ues):
 
 
 @pytest.mark.parametrize("rates", [Rates(drawn=True), Rates(drawn=False)], ids=["drawn rates", "equal rates"])
-@pytest.mark.parametrize("protocol", CASES)
+@pytest.mark.parametrize("protocol", ours.cases("protocol"))
 def test_every_ue_takes_part_equally_often(protocol, rates):
     handed, accepted = participation(protocol, UES, 5, 300, rates)
     assert sum(handed.values()) >= 300

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fl_simu.kernel.parameters import from_arrays, structure_of
-from fl_simu.uplink.codecs.base import Codec, raw_bytes, raw_length, read_raw, split
+from fl_simu.uplink.codecs.base import Codec, numpy_dtype, raw_bytes, raw_length, read_raw, split
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Signs(Codec):
         data = raw_bytes(params, exact)
         for spec in floating:
             flat = params[spec.name].reshape(-1).numpy()
-            data += np.float32(np.abs(flat).mean()).tobytes() + np.packbits(flat >= 0).tobytes()
+            size = np.abs(flat).mean(dtype=np.float64) if flat.size else 0.0
+            data += np.float32(size).tobytes() + np.packbits(flat >= 0).tobytes()
         return (data,)
 
     def decode(self, layers, structure):
@@ -33,7 +34,7 @@ class Signs(Codec):
         for spec in floating:
             scale = np.frombuffer(layers[0], np.float32, 1, at)[0]
             bits = np.unpackbits(np.frombuffer(layers[0], np.uint8, (spec.elements + 7) // 8, at + 4))
-            flat = np.where(bits[: spec.elements] == 1, scale, -scale).astype(np.float32)
+            flat = np.where(bits[: spec.elements] == 1, scale, -scale).astype(numpy_dtype(spec))
             found.update(from_arrays({spec.name: flat.reshape(spec.shape)}))
             at += 4 + (spec.elements + 7) // 8
         return {spec.name: found[spec.name] for spec in structure}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fl_simu.kernel.errors import require
 from fl_simu.ue.partition import Partition
 
 
@@ -20,4 +21,6 @@ class OneRich(Partition):
     def split(self, labels, ues, rng):
         order = np.argsort(rng.random(len(labels)))
         cut = int(self.share * len(labels))
+        enough = cut >= 1 and 1 <= ues - 1 <= len(labels) - cut
+        require(enough, "ues", ues, f"at least 2, and {len(labels)} samples for each to get one")
         return [np.sort(part) for part in (order[:cut], *np.array_split(order[cut:], ues - 1))]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fl_simu as fl
+from fl_simu.experiment import CHAINS
 from fl_simu.kernel.own_files import import_own, read_own
 from fl_simu.kernel.parameters import structure_of
 
@@ -31,10 +32,18 @@ PARTS = {
     "channel": ("channel.py:Swing", {"period_s": 0.5}),
     "protocol": ("protocol.py:Quorum", {"share": 0.5}),
     "aggregation": ("aggregation.py:WithoutTheLongest", {}),
+    "transforms": ("transform.py:NoisyMomentum", {"beta": 0.25}),
+    "medium": ("medium.py:OneAtATime", {}),
+    "allocator": ("allocator.py:ByLoad", {"least": 0.01}),
+    "meters": ("meter.py:Airtime", {"guard_s": 0.5}),
     "selection": ("selection.py:Longest", {}),
     "algorithm": ("algorithm.py:Shrink", {"strength": 0.5}),
     "server": ("server.py:TwoRounds", {}),
 }
+
+
+# What a part needs beside itself.
+BESIDE = {"allocator": {"medium": "shared_band"}}
 
 
 class Stop(fl.Observer):
@@ -46,18 +55,30 @@ class Stop(fl.Observer):
 def from_toml(table, folder, **changes):
     """The experiment as a TOML file beside the part's file says it."""
     reference, arguments = PARTS[table]
-    experiment = fl.Experiment.parse({**BASE, **changes, table: {"name": reference, **arguments}}, HERE)
+    part = {"name": reference, **arguments}
+    values = {**BASE, **BESIDE.get(table, {}), **changes, table: [part] if table in CHAINS else part}
+    experiment = fl.Experiment.parse(values, HERE)
     (folder / "mine.toml").write_text(experiment.to_toml())
     return fl.Experiment.read(folder / "mine.toml")
 
 
-def in_python(table):
-    """The same with the part as an object."""
+def made(table):
+    """The part as an object, or what Python code gives in its place."""
     reference, arguments = PARTS[table]
     file, _, name = reference.partition(":")
     found = getattr(import_own(read_own(HERE / file)), name)
-    made = partial(found, **arguments) if table == "model" else found(**arguments)
-    return fl.Experiment.parse(BASE).with_(**{table: made})
+    return partial(found, **arguments) if table == "model" else found(**arguments)
+
+
+def in_python(table):
+    """The same experiment with the part as an object."""
+    part = made(table)
+    return base(table).with_(**{table: (part,) if table in CHAINS else part})
+
+
+def base(table):
+    """The experiment with our own part in its place."""
+    return fl.Experiment.parse({**BASE, **BESIDE.get(table, {})})
 
 
 @pytest.mark.parametrize("table", PARTS)
@@ -67,8 +88,9 @@ def test_from_toml_and_from_python_it_is_one_run_that_resumes(table, tmp_path):
     stopped = fl.run(experiment, tmp_path / "run", observers=[Stop()])
     assert stopped.summary.rounds == 2 and len(list((tmp_path / "run" / "own").iterdir())) == 1
     assert fl.resume(tmp_path / "run").summary.model_sha256 == whole.model_sha256
-    ours = fl.run(fl.Experiment.parse(BASE)).summary
-    assert (whole.model_sha256, whole.virtual_time_s) != (ours.model_sha256, ours.virtual_time_s)
+    ours = fl.run(base(table)).summary
+    told = [(one.model_sha256, one.virtual_time_s, one.facts.get("meters")) for one in (whole, ours)]
+    assert told[0] != told[1]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
@@ -79,6 +101,11 @@ def test_processes_that_train_import_it_too(table, tmp_path, running_ray):
         for backend in ({"name": "torch", "exact": True}, {"name": "ray", "actors": 1, "exact": True})
     ]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("table", PARTS)
+def test_it_keeps_the_laws_of_its_kind(table):
+    fl.laws.check(made(table), table)
 
 
 def test_the_codec_sends_a_bit_an_element_and_the_mean_size():

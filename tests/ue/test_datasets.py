@@ -17,6 +17,7 @@ import pooch
 import pytest
 import torch
 
+import fl_simu as fl
 from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.ue import datasets
 from fl_simu.ue.datasets import (
@@ -610,3 +611,10 @@ def test_unit_scale_is_the_share_of_white():
         assert torch.equal(one.labels, other.labels)
         assert (one.images * 0.3249 + 0.3051).numpy() == pytest.approx(other.images.numpy(), abs=1e-6)
     assert (float(unit.train.images.min()), float(unit.train.images.max())) == (0.0, 1.0)
+
+
+def test_data_sets_keep_the_laws(tmp_path, idx_files, monkeypatch):
+    write(tmp_path, idx_files)
+    monkeypatch.setenv("FL_SIMU_DATA", str(tmp_path))
+    for source in (Digits(100, 20), Mnist(300, 7)):
+        fl.laws.check(source)

@@ -1,0 +1,91 @@
+"""What parts of each kind promise, as functions that a test calls on an own part; ours pass the same.
+
+    import fl_simu
+
+    def test_my_codec():
+        fl_simu.laws.check(MyCodec(base_bits=3))
+
+Another kind has a module here whose laws each take a part and one input, and a row in LAWS.
+"""
+
+from typing import Any, Dict, Optional, Tuple
+
+from fl_simu.laws import (
+    aggregations,
+    algorithms,
+    attacks,
+    channels,
+    codecs,
+    datasets,
+    delays,
+    every_part,
+    media,
+    meters,
+    models,
+    partitions,
+    protocols,
+    selections,
+    servers,
+    transforms,
+    ue,
+    uplink,
+)
+from fl_simu.laws.base import Law, kind_of
+from fl_simu.parts import KINDS
+
+__all__ = ["LAWS", "Law", "check", "laws_of"]
+
+# What is promised beside the laws of every part, by the table of the kind.
+LAWS: Dict[str, Tuple[Law, ...]] = {
+    "data": datasets.LAWS,
+    "partition": partitions.LAWS,
+    "model": models.LAWS,
+    "optimizer": ue.OPTIMIZER,
+    "algorithm": algorithms.LAWS,
+    "compute": ue.COMPUTE,
+    "faults": ue.FAULTS,
+    "transforms": transforms.LAWS,
+    "codec": codecs.LAWS,
+    "bits": uplink.BITS,
+    "size": uplink.SIZE,
+    "channel": channels.LAWS,
+    "delay": delays.LAWS,
+    "medium": media.MEDIUM,
+    "allocator": media.ALLOCATOR,
+    "selection": selections.LAWS,
+    "protocol": protocols.LAWS,
+    "aggregation": aggregations.LAWS,
+    "server": servers.LAWS,
+    "meters": meters.LAWS,
+    "attack": attacks.LAWS,
+}
+
+
+def laws_of(kind: str) -> Tuple[Law, ...]:
+    """The laws of a kind, by its table; those of every part first."""
+    return every_part.LAWS + LAWS.get(kind, ())
+
+
+def check(part: Any, kind: Optional[str] = None) -> None:
+    """Try every law of a part's kind on it, with fixed inputs and keyed draws.
+
+    Backends, downlinks and methods of gradient leakage have the laws of every part alone.
+
+    Args:
+        part: an object, as Python code gives it to an experiment.
+        kind: the table of the config that it stands in. It is needed only for what a part is made of, as a
+            function that makes a module ("model") or data ("data").
+
+    Raises:
+        AssertionError: a law is broken; one sentence that names the part, the law, the input, what was found and
+            what is right.
+        BadField: what is given is no part.
+        DataUnavailable: the part is a data set that is not on this machine.
+
+    >>> from fl_simu.uplink.codecs.affine import Affine
+    >>> check(Affine(base_bits=3))
+    """
+    if kind is not None and not KINDS[kind].holds(part):
+        part = KINDS[kind].take(part)
+    for law in laws_of(kind or kind_of(part).table):
+        law.check(part)

@@ -1,0 +1,175 @@
+"""The laws of shared media and of allocators. Each takes a link and when each UE begins to send."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+
+import torch
+
+from fl_simu.kernel.parameters import structure_of
+from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
+from fl_simu.uplink.allocation.base import Allocator, Equal
+from fl_simu.uplink.channels.constant import Constant
+from fl_simu.uplink.channels.uniform import Uniform
+from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.link import Link, Upload
+from fl_simu.uplink.media.base import Arrival, Medium, SharedMedium
+from fl_simu.uplink.sizes import RealBytes
+
+STRUCTURE = structure_of({"w": torch.zeros(5000), "n": torch.tensor(3)})
+# UE -> virtual time in s at which it begins to send.
+Begins = Mapping[int, float]
+
+
+class Step(NamedTuple):
+    """One plan: the state before it, at which moment, who is sending, and what came of it."""
+
+    before: Any
+    now_s: float
+    sending: Dict[int, Upload]
+    state: Any
+    arrival: Any
+
+
+@dataclass
+class Play:
+    """Uploads on a medium, until all have arrived."""
+
+    medium: SharedMedium
+    link: Link
+    begins: Begins
+
+    def steps(self) -> List[Step]:
+        """Every plan, in order."""
+        medium, link, now_s, found = self.medium, self.link, 0.0, []
+        state, sending = medium.start(), {}
+        layers: Dict[int, int] = {}
+        coming = sorted((at, ue) for ue, at in self.begins.items())
+        while coming or sending:
+            before = state
+            state, arrival = medium.plan(state, link, Equal(), now_s)
+            found.append(Step(before, now_s, dict(sending), state, arrival))
+            if coming and (arrival is None or coming[0][0] < arrival.time_s):
+                now_s, ue = coming.pop(0)
+                sending[ue] = link.pending(ue, 0, now_s, STRUCTURE, 0, 0.0)
+                state = medium.join(state, link, sending[ue], now_s)
+                continue
+            expect(
+                arrival is not None, f"at {now_s} s UEs {sorted(sending)} send, and nothing is planned to arrive"
+            )
+            now_s, ue = arrival.time_s, arrival.ue
+            state = medium.arrived(state, link, arrival)
+            layers[ue] = layers.get(ue, 0) + 1
+            if layers[ue] == len(sending[ue].sizes_bits):
+                del sending[ue]
+        return found
+
+
+def everything_arrives_and_time_never_goes_back(medium: Medium, link: Link, begins: Begins) -> None:
+    """Every layer of every upload, once, after its UE has begun to send."""
+    if not isinstance(medium, SharedMedium):
+        return
+    last_s = 0.0
+    for step in Play(medium, link, begins).steps():
+        if isinstance(step.arrival, Arrival):
+            told = f"at {step.now_s} s the layer of UE {step.arrival.ue} is planned for {step.arrival.time_s} s"
+            expect(step.arrival.ue in step.sending, f"{told}; right is a UE that sends, {sorted(step.sending)}")
+            expect(last_s <= step.now_s <= step.arrival.time_s < math.inf, f"{told}; right is later, and finite")
+        last_s = step.now_s
+
+
+def a_plan_is_pure(medium: Medium, link: Link, begins: Begins) -> None:
+    """The same state gives the same plan again, and is left alone."""
+    if not isinstance(medium, SharedMedium):
+        return
+    for step in Play(medium, link, begins).steps():
+        again = medium.plan(step.before, link, Equal(), step.now_s)
+        same("the second plan", again, (step.state, step.arrival))
+
+
+def a_medium_survives_a_checkpoint(medium: Medium, link: Link, begins: Begins) -> None:
+    """As JSON and back, with the classes that the medium names."""
+    if not isinstance(medium, SharedMedium):
+        return
+    for step in Play(medium, link, begins).steps():
+        same("the state from a checkpoint", stored_and_read(step.state, medium.state_classes), step.state)
+        same("the class of the state", type(step.state), type(medium.start()))
+
+
+def what_was_sent_grows_from_nothing_to_the_load(medium: Medium, link: Link, begins: Begins) -> None:
+    """And never beyond it."""
+    if not isinstance(medium, SharedMedium):
+        return
+    sent: Dict[int, float] = {}
+    for step in Play(medium, link, begins).steps():
+        for ue, upload in step.sending.items():
+            load = sum(map(link.size.load_mbit, upload.sizes_bits))
+            now = medium.sent_mbit(step.state, link, upload, step.now_s)
+            told = f"at {step.now_s} s UE {ue} has sent {now} Mbit of {load}"
+            expect(-1e-9 <= now <= load * (1 + 1e-9), f"{told}; right is from 0 to that")
+            expect(now >= sent.get(ue, 0.0) - 1e-9, f"{told}, and {sent.get(ue)} before; right is no less")
+            sent[ue] = now
+
+
+def who_leaves_sends_no_longer(medium: Medium, link: Link, begins: Begins) -> None:
+    """Whoever leaves is planned no more; leaving twice changes nothing."""
+    if not isinstance(medium, SharedMedium):
+        return
+    for step in Play(medium, link, begins).steps():
+        state = step.state
+        for ue in step.sending:
+            state = medium.leave(state, link, ue, step.now_s)
+        same("what arrives once all have left", medium.plan(state, link, Equal(), step.now_s)[1], None)
+        for ue in step.sending:
+            same(f"the state after UE {ue} left again", medium.leave(state, link, ue, step.now_s), state)
+
+
+def links(medium: Medium) -> Inputs:
+    """One UE, several at once, one after the other, in the middle of one another, with equal and other rates."""
+    even = Link(Affine(2, (3,)), Constant(0.5), RealBytes(), "update", SEED)
+    drawn = Link(Affine(4), Uniform(0.1, 2.0), RealBytes(), "update", SEED)
+    return {
+        "one UE": (even, {3: 0.5}),
+        "three UEs at once": (even, {2: 1.0, 0: 1.0, 1: 1.0}),
+        "three UEs, each in the middle of the one before": (drawn, {0: 0.0, 1: 0.02, 2: 0.03}),
+        "two UEs far apart": (drawn, {0: 0.0, 1: 50.0}),
+    }
+
+
+def shares_are_of_one_band(allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]) -> None:
+    """One for each UE, at least 0, together at most 1, and not all 0."""
+    shares = allocator.shares(loads, rates)
+    same("the UEs that have a share", sorted(shares), sorted(loads))
+    right = all(share >= 0 for share in shares.values()) and 0 < sum(shares.values()) <= 1 + 1e-9
+    expect(right, f"the shares are {shares}; right are numbers from 0 on, together above 0 and at most 1")
+
+
+def asked_again_the_shares_are_the_same(
+    allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]
+) -> None:
+    first = dict(allocator.shares(loads, rates))
+    same("the second shares", allocator.shares(loads, rates), first)
+
+
+def bands(allocator: Allocator) -> Inputs:
+    """One UE, equal ones, unequal ones, one with nothing left, one in outage."""
+    return {
+        "one UE": ({4: 1.0}, {4: 2.0}),
+        "three alike": (dict.fromkeys(range(3), 0.5), dict.fromkeys(range(3), 1.0)),
+        "three unlike": ({0: 1e-6, 5: 10.0, 2: 1e4}, {0: 0.01, 5: 3.0, 2: 900.0}),
+        "one with nothing left": ({0: 0.0, 1: 1.0}, {0: 1.0, 1: 1.0}),
+        "one in outage": ({0: 1.0, 1: 1.0}, {0: 0.0, 1: 1.0}),
+    }
+
+
+MEDIUM: Tuple[Law, ...] = tuple(
+    Law(law, links)
+    for law in (
+        everything_arrives_and_time_never_goes_back,
+        a_plan_is_pure,
+        a_medium_survives_a_checkpoint,
+        what_was_sent_grows_from_nothing_to_the_load,
+        who_leaves_sends_no_longer,
+    )
+)
+ALLOCATOR: Tuple[Law, ...] = (Law(shares_are_of_one_band, bands), Law(asked_again_the_shares_are_the_same, bands))

@@ -1,0 +1,104 @@
+"""The laws of models. Each takes an image shape (C, H, W)."""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from fl_simu.kernel.parameters import params_of
+from fl_simu.laws.base import Inputs, Law, copied, expect, finite, same, same_params
+from fl_simu.parts import Adapted
+from fl_simu.ue.models.base import Model, Shape
+
+CLASSES, BATCH = 10, 4
+# Those of MNIST, CIFAR-10 and the digits of scikit-learn, and one that none of them has.
+SHAPES = ((1, 28, 28), (3, 32, 32), (1, 8, 8), (2, 9, 7))
+
+
+def made(model: Model, shape: Shape, seed: int = 1) -> nn.Module:
+    """A module with the initial weights of a seed."""
+    torch.manual_seed(seed)
+    return model.build(shape, CLASSES)
+
+
+def batch(shape: Shape) -> Tuple[Tensor, Tensor]:
+    """Images and labels."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(BATCH, *shape, generator=generator), torch.arange(BATCH)
+
+
+def it_scores_each_class(model: Model, shape: Shape) -> None:
+    """Outputs of shape (N, classes), finite; there may be more outputs than classes."""
+    output = made(model, shape).eval()(batch(shape)[0])
+    right = output.dim() == 2 and len(output) == BATCH and output.shape[1] >= CLASSES
+    expect(right, f"the outputs have shape {tuple(output.shape)}; right is ({BATCH}, {CLASSES})")
+    finite("the module", {"the output": output})
+
+
+def its_loss_has_a_gradient_in_every_parameter(model: Model, shape: Shape) -> None:
+    """A mean over the batch, one number."""
+    module, (images, labels) = made(model, shape).train(), batch(shape)
+    loss = model.loss(module(images), labels)
+    same("the shape of the loss", tuple(loss.shape), ())
+    loss.backward()
+    finite("the loss", {"the number": loss.detach()})
+    lacking = [name for name, one in module.named_parameters() if one.requires_grad and one.grad is None]
+    same("the parameters without a gradient", lacking, [])
+
+
+def in_evaluation_it_tells_the_same_again(model: Model, shape: Shape) -> None:
+    module, (images, _) = made(model, shape).eval(), batch(shape)
+    with torch.no_grad():
+        first, second = module(images), module(images)
+    expect(torch.equal(first, second), "its second output for the same images differs; right is the same")
+
+
+def initial_weights_follow_from_torchs_seed(model: Model, shape: Shape) -> None:
+    """Every process that builds the module with one seed must have the same."""
+    same_params("the second module", params_of(made(model, shape)), params_of(made(model, shape)))
+
+
+def a_state_dict_carries_the_whole_module(model: Model, shape: Shape) -> None:
+    """Another module that loads it, tells the same; both share no numbers."""
+    one, other = made(model, shape).eval(), made(model, shape, seed=2).eval()
+    sent, images = params_of(one), batch(shape)[0]
+    other.load_state_dict(copied(sent))
+    with torch.no_grad():
+        told = "a module that has loaded the state_dict of another has other outputs; right are the same"
+        expect(torch.equal(one(images), other(images)), told)
+        for tensor in other.parameters():
+            tensor.add_(1.0)
+    same_params("a module after another one has changed", params_of(one), sent)
+
+
+def shapes(model: Model) -> Inputs:
+    """The shape that a model takes; one that takes any is tried on several. A user's module, which cannot say what
+    it takes, is tried on the first shape that it does take."""
+    if model.shape is not None:
+        return _labelled((model.shape,))
+    if not isinstance(model, Adapted):
+        return _labelled(SHAPES)
+    for shape in SHAPES:
+        try:
+            model.build(shape, CLASSES)(batch(shape)[0])
+        # Whatever a module raises of images that it is not made for.
+        except Exception:
+            continue
+        return _labelled((shape,))
+    return _labelled(SHAPES[:1])
+
+
+def _labelled(shapes: Tuple[Shape, ...]) -> Inputs:
+    return {f"images of shape {shape}": (shape,) for shape in shapes}
+
+
+LAWS = tuple(
+    Law(law, shapes)
+    for law in (
+        it_scores_each_class,
+        its_loss_has_a_gradient_in_every_parameter,
+        in_evaluation_it_tells_the_same_again,
+        initial_weights_follow_from_torchs_seed,
+        a_state_dict_carries_the_whole_module,
+    )
+)

@@ -1,0 +1,82 @@
+"""The laws of client selection. Each takes the views of a run with the places that are free."""
+
+import copy
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+
+from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
+from fl_simu.station.selection.base import Selection, View
+
+# Views, and how many may be chosen at each.
+Course = Sequence[Tuple[View, int]]
+
+
+class Choice(NamedTuple):
+    """One choice: what was remembered before, what was known, what came of it."""
+
+    before: Any
+    view: View
+    free: int
+    state: Any
+    ues: Tuple[int, ...]
+
+
+def choices(selection: Selection, course: Course) -> Iterator[Choice]:
+    """One choice after the other."""
+    state = selection.start()
+    for view, free in course:
+        before, (state, ues) = state, selection.choose(state, view, free)
+        yield Choice(before, view, free, state, ues)
+
+
+def it_takes_idle_ues_once_each_and_no_more_than_are_free(selection: Selection, course: Course) -> None:
+    for choice in choices(selection, course):
+        told = f"of the idle UEs {list(choice.view.idle)} with {choice.free} places free it takes {choice.ues}"
+        expect(
+            isinstance(choice.ues, tuple) and all(type(ue) is int for ue in choice.ues), f"{told}; no tuple of int"
+        )
+        expect(len(set(choice.ues)) == len(choice.ues), f"{told}; right is each once")
+        expect(set(choice.ues) <= set(choice.view.idle), f"{told}; right are idle ones only")
+        expect(len(choice.ues) <= choice.free, f"{told}; right are {choice.free} at most")
+
+
+def the_same_state_and_view_give_the_same_choice(selection: Selection, course: Course) -> None:
+    """And leave both as they are."""
+    state = copy.deepcopy(selection.start())
+    for (view, _), choice in zip(copy.deepcopy(list(course)), choices(selection, course)):
+        same("the state that it was given, afterwards,", choice.before, state)
+        same("the view that it was given, afterwards,", choice.view, view)
+        again = selection.choose(choice.before, choice.view, choice.free)
+        same("the second choice from the same view", again, (choice.state, choice.ues))
+        state = copy.deepcopy(choice.state)
+
+
+def a_checkpoint_holds_the_state(selection: Selection, course: Course) -> None:
+    """As JSON and back, with the classes that the selection names; it stays of one class."""
+    for choice in choices(selection, course):
+        same("the class of the state", type(choice.state), type(selection.start()))
+        read = stored_and_read(choice.state, selection.state_classes)
+        same("the state from a checkpoint", read, choice.state)
+
+
+def courses(selection: Selection) -> Inputs:
+    """Twelve choices each: in rounds, with all UEs drawn, with some at work, one UE, more UEs than are idle."""
+    found: Dict[str, List[Tuple[View, int]]] = {}
+    for ues, free, busy in ((10, 3, 0), (4, 4, 0), (8, 3, 2), (1, 1, 0), (5, 9, 1), (6, 0, 0), (3, 2, 3)):
+        samples = {ue: 10 + 7 * ue % 5 for ue in range(ues)}
+        course = []
+        for version in range(12):
+            idle = sorted(permutation(stream(SEED, "laws", round=version), ues)[busy:].tolist())
+            course.append((View(SEED, version, 1.5 * version, samples, idle), free))
+        found[f"{ues} UEs, {busy} of them at work, and {free} places free"] = course
+    return {label: (course,) for label, course in found.items()}
+
+
+LAWS = tuple(
+    Law(law, courses)
+    for law in (
+        it_takes_idle_ues_once_each_and_no_more_than_are_free,
+        the_same_state_and_view_give_the_same_choice,
+        a_checkpoint_holds_the_state,
+    )
+)

@@ -1,0 +1,83 @@
+"""The laws of what a UE has: compute times, faults, optimisers."""
+
+import math
+from typing import Any, Callable, List
+
+import torch
+from torch import Tensor
+
+from fl_simu.laws.base import SEED, Inputs, Law, each_link, expect, same
+from fl_simu.ue.compute import Compute, Work
+from fl_simu.ue.faults import Faults
+from fl_simu.ue.optimizers import Optimizer
+
+# A hundred samples, twice, in batches of ten.
+WORK = Work(100, 2, 20)
+
+
+def _asked_again(ask: Callable[[int, int, int], Any], ue: int, round: int) -> None:
+    """Others in between change nothing."""
+    first = ask(SEED, ue, round)
+    ask(SEED, ue + 1, round), ask(SEED + 1, ue, round), ask(SEED, ue, round + 1)
+    same("what it tells when it is asked again", ask(SEED, ue, round), first)
+
+
+def a_time_is_finite_and_not_negative(compute: Compute, ue: int, round: int) -> None:
+    time_s = compute.time_s(SEED, ue, round, WORK)
+    expect(0 <= time_s < math.inf, f"the time is {time_s} s; right is a finite one, 0 or more")
+
+
+def asked_again_a_time_is_the_same(compute: Compute, ue: int, round: int) -> None:
+    _asked_again(lambda seed, of, when: compute.time_s(seed, of, when, WORK), ue, round)
+
+
+def a_ue_works_or_does_not(faults: Faults, ue: int, round: int) -> None:
+    works = faults.works(SEED, ue, round)
+    expect(works in (True, False), f"`works` tells {works!r}; right is True or False")
+
+
+def asked_again_a_ue_works_as_before(faults: Faults, ue: int, round: int) -> None:
+    _asked_again(faults.works, ue, round)
+
+
+def _stepped(optimizer: Optimizer, steps: int) -> List[Tensor]:
+    """Two parameters after some steps; the third has no gradient."""
+    generator = torch.Generator().manual_seed(1)
+    parameters = [torch.randn(shape, generator=generator, requires_grad=True) for shape in ((3, 2), (3,), (2,))]
+    made = optimizer.build(parameters)
+    expect(
+        isinstance(made, torch.optim.Optimizer), f"it builds a {type(made).__name__}; right is a torch optimiser"
+    )
+    for _ in range(steps):
+        for parameter in parameters[:2]:
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        made.step()
+    return [parameter.detach() for parameter in parameters]
+
+
+def a_parameter_without_a_gradient_stays(optimizer: Optimizer, steps: int) -> None:
+    before, after = _stepped(optimizer, 0)[2], _stepped(optimizer, steps)[2]
+    expect(
+        torch.equal(before, after), f"it goes from {before.tolist()} to {after.tolist()}; right is that it stays"
+    )
+
+
+def two_of_them_take_the_same_steps(optimizer: Optimizer, steps: int) -> None:
+    """Nothing is shared between what is built."""
+    for one, other in zip(_stepped(optimizer, steps), _stepped(optimizer, steps)):
+        expect(
+            torch.equal(one, other), f"the second comes to {other.tolist()}; right is {one.tolist()}, as the first"
+        )
+
+
+def three_steps(optimizer: Optimizer) -> Inputs:
+    """Some steps."""
+    return {"3 steps": (3,)}
+
+
+COMPUTE = (Law(a_time_is_finite_and_not_negative, each_link), Law(asked_again_a_time_is_the_same, each_link))
+FAULTS = (Law(a_ue_works_or_does_not, each_link), Law(asked_again_a_ue_works_as_before, each_link))
+OPTIMIZER = (
+    Law(a_parameter_without_a_gradient_stays, three_steps),
+    Law(two_of_them_take_the_same_steps, three_steps),
+)

@@ -1,0 +1,137 @@
+"""Our own parts, as the laws try them."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fl_simu.attacks.model_poisoning.base import NoAttack
+from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.model_poisoning.untargeted import (
+    GaussianNoise,
+    InnerProduct,
+    LabelFlip,
+    LittleIsEnough,
+    SignFlip,
+)
+from fl_simu.parts import KINDS
+from fl_simu.station.protocols import (
+    BaseThenEnhancement,
+    Buffered,
+    Deadline,
+    EventTriggered,
+    FirstK,
+    WaitForAll,
+)
+from fl_simu.ue.own_data import Npz
+from fl_simu.uplink.channels.constant import Constant
+from fl_simu.uplink.channels.fading import Fading
+from fl_simu.uplink.channels.gauss_markov import GaussMarkov
+from fl_simu.uplink.channels.markov import Markov
+from fl_simu.uplink.channels.normal import Normal
+from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
+from fl_simu.uplink.channels.trace import Trace
+from fl_simu.uplink.channels.uniform import Uniform
+from fl_simu.uplink.codecs.affine import Affine
+from fl_simu.uplink.codecs.decimal import Decimal
+from fl_simu.uplink.codecs.float16 import Float16
+from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.uplink.codecs.stochastic import Stochastic
+from fl_simu.uplink.codecs.text_split import TextSplit
+from fl_simu.uplink.codecs.top_k import TopK
+from fl_simu.uplink.downlink import Free
+
+FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-laws-"))
+RECORDINGS = FOLDER / "recordings"
+RECORDINGS.mkdir()
+PACKETS = str(RECORDINGS / "packets")
+Path(PACKETS).write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
+(RECORDINGS / "rates").write_text("0 5.0\n1.5 0.0\n2.0 40.0\n6.25 1.0\n")
+np.savez(
+    str(FOLDER / "mine.npz"),
+    **{"x_train": np.ones((6, 2, 3)), "y_train": np.arange(6) % 3, "x_test": np.ones((2, 2, 3)), "y_test": [0, 2]},
+)
+
+OUTAGES = Markov(tick_s=0.05, bad_mbps=0.0)
+BOUND = {"constraint": "own_benign", "rho": 0.01, "most_steps": 20}
+
+# Kind -> name -> with which arguments. A kind that is not here is tried with the default ones.
+SETTINGS = {
+    "codec": {
+        "float32": [Float32()],
+        "float16": [Float16(), Float16(remainder=False)],
+        "affine": [Affine(1), Affine(2, (2,)), Affine(4), Affine(3, (1, 4)), Affine(8, (8,)), Affine(16)],
+        "decimal": [Decimal(1), Decimal(2, (2,)), Decimal(4, (3, 1)), Decimal(16)],
+        "text_split": [TextSplit(), TextSplit(8)],
+        "stochastic": [Stochastic(1), Stochastic(2, (2,), bucket_size=3), Stochastic(8, (8,))],
+        "top_k": [TopK(), TopK(0.3, (0.3, 0.4)), TopK(1.0)],
+    },
+    "channel": {
+        "constant": [Constant(), Constant(0.001)],
+        "uniform": [Uniform(), Uniform(0.0, 5.0)],
+        "normal": [Normal(), Normal(0.0, 10.0), Normal(20.0, 0.0)],
+        "random_walk": [
+            RandomWalk(),
+            RandomWalk(tick_s=0.01, step="normal", low_mbps=0.0, high_mbps=20.0),
+        ],
+        "notes_walk": [NotesWalk()],
+        "gauss_markov": [
+            GaussMarkov(),
+            GaussMarkov(tick_s=0.1, mean_mbps=5.0, memory=0.99),
+            GaussMarkov(memory=0.0),
+        ],
+        "markov": [Markov(), OUTAGES],
+        "fading": [
+            Fading(),
+            Fading(path_loss="uma", rician_k_db=6.0),
+            Fading(tick_s=0.001, path_loss="umi"),
+        ],
+        "trace": [Trace(PACKETS), Trace(str(RECORDINGS / "rates")), Trace(str(RECORDINGS), offset="none")],
+    },
+    "protocol": {
+        "wait_for_all": [WaitForAll()],
+        "deadline": [Deadline(2.0), Deadline(0.25)],
+        "base_then_enhancement": [BaseThenEnhancement(1.0, 2.0), BaseThenEnhancement(2.0, 1.0)],
+        "first_k": [FirstK(1), FirstK(2), FirstK(9)],
+        "event_triggered": [
+            EventTriggered(),
+            EventTriggered(0.5, "out"),
+            EventTriggered(0.5, "last", deadline_s=2.0),
+        ],
+        "buffered": [Buffered(1), Buffered(2, staleness_power=0.0), Buffered(9)],
+    },
+    "attack": {
+        "none": [NoAttack()],
+        "boosting": [
+            Boosting(most_steps=20),
+            Boosting(2, 3, boosted="weights", constrained="weights", estimate="before", **BOUND),
+        ],
+        "alternating_minimisation": [
+            AlternatingMinimisation(epochs=1, benign_steps=1),
+            AlternatingMinimisation(2, 2, constraint="others_last", estimate="after", epochs=2, benign_steps=2),
+        ],
+        "concatenated": [Concatenated(most_steps=20), Concatenated(estimate="after", **BOUND)],
+        "data_poisoning": [DataPoisoning(), DataPoisoning(2, 3, copies=1)],
+        "sign_flip": [SignFlip(2, scale=3.0)],
+        "gaussian_noise": [GaussianNoise(2)],
+        "little_is_enough": [LittleIsEnough(2)],
+        "inner_product": [InnerProduct(2)],
+        "label_flip": [LabelFlip(2)],
+    },
+    # The others need files or scikit-learn: tests/ue/test_datasets.py tries those that it makes.
+    "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},
+    # The others are channels.
+    "downlink": {"free": [Free()]},
+}
+
+
+def parts(kind):
+    """Our parts of a kind."""
+    default = {name: [row()] for name, row in KINDS[kind].rows.items()} if kind not in SETTINGS else {}
+    return [part for settings in SETTINGS.get(kind, default).values() for part in settings]
+
+
+def cases(kind):
+    """The same as parameters of a test."""
+    return [pytest.param(part, id=f"{number} {part}"[:80]) for number, part in enumerate(parts(kind))]

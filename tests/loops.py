@@ -1,0 +1,48 @@
+"""A loop around a few parts, for tests that need no experiment."""
+
+from dataclasses import dataclass
+
+from fl_simu.kernel.clock import Clock
+from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.coordinator import Coordinator
+from fl_simu.loop.setting import Setting
+from fl_simu.loop.state import RunState
+from fl_simu.station.aggregation.means import Mean
+from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.selection import RandomDraw
+from fl_simu.station.server import Replace
+from fl_simu.ue.compute import ConstantCompute, Work
+from fl_simu.ue.faults import NoFaults
+from fl_simu.ue.transforms import Movement
+from fl_simu.ue.transforms.base import Chain
+from fl_simu.uplink.bits import FixedBits
+
+
+@dataclass(frozen=True)
+class Local:
+    """All that the loop asks of local training."""
+
+    keep_optimizer_state: bool = False
+
+
+def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **changes):
+    """A coordinator before its first event; of what is not said, the plainest."""
+    threshold = protocol.movement_threshold()
+    trigger = () if threshold is None else (Movement(threshold),)
+    parts = {
+        "seed": 1,
+        "rounds": 1,
+        "drawn": ues,
+        "work": dict.fromkeys(range(ues), Work(1, 1, 1)),
+        "evaluate": lambda params: Evaluation(0.0, 0.0),
+        "aggregation": Mean(),
+        "server": Replace(),
+        "selection": RandomDraw(),
+        "compute": ConstantCompute(1.0),
+        "faults": NoFaults(),
+        "bits": FixedBits(),
+        "chain": Chain((*trigger, *transforms)),
+    }
+    setting = Setting(link=link, protocol=protocol, **{**parts, **changes})
+    state = RunState(model)
+    return Coordinator(setting, state, Clock(), Cohorts(backend, setting.seed, state), observers)
