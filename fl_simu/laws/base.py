@@ -5,7 +5,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, Tuple
 
 import torch
 
-from fl_simu.kernel.errors import BadField, brief, shown
+from fl_simu.kernel.errors import BadField, brief, one_line, shown
 from fl_simu.kernel.parameters import Params, structure_of
 from fl_simu.kernel.trees import Flat, flatten, unflatten
 from fl_simu.parts import KINDS, Kind
@@ -55,7 +55,7 @@ class Law(NamedTuple):
         except AssertionError as error:
             raise AssertionError(broken + str(error)) from None
         except Exception as error:
-            raise AssertionError(f"{broken}it raised {type(error).__name__}: {error}") from error
+            raise AssertionError(f"{broken}it raised {type(error).__name__}: {one_line(str(error))}") from error
 
 
 def once(part: Any) -> Inputs:
