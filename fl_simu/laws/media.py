@@ -42,7 +42,8 @@ class Play:
     def steps(self) -> List[Step]:
         """Every plan, in order."""
         medium, link, now_s, found = self.medium, self.link, 0.0, []
-        state, sending = medium.start(), {}
+        state = medium.start()
+        sending: Dict[int, Upload] = {}
         layers: Dict[int, int] = {}
         coming = sorted((at, ue) for ue, at in self.begins.items())
         while coming or sending:
@@ -54,9 +55,8 @@ class Play:
                 sending[ue] = link.pending(ue, 0, now_s, STRUCTURE, 0, 0.0)
                 state = medium.join(state, link, sending[ue], now_s)
                 continue
-            expect(
-                arrival is not None, f"at {now_s} s UEs {sorted(sending)} send, and nothing is planned to arrive"
-            )
+            if arrival is None:
+                raise AssertionError(f"at {now_s} s UEs {sorted(sending)} send, and nothing is planned to arrive")
             now_s, ue = arrival.time_s, arrival.ue
             state = medium.arrived(state, link, arrival)
             layers[ue] = layers.get(ue, 0) + 1
