@@ -1,5 +1,7 @@
 """Our own parts, as the laws try them."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -43,6 +45,7 @@ from fl_simu.uplink.codecs.top_k import TopK
 from fl_simu.uplink.downlink import Free
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-laws-"))
+atexit.register(shutil.rmtree, str(FOLDER), ignore_errors=True)
 RECORDINGS = FOLDER / "recordings"
 RECORDINGS.mkdir()
 PACKETS = str(RECORDINGS / "packets")
@@ -133,5 +136,6 @@ def parts(kind):
 
 
 def cases(kind):
-    """The same as parameters of a test."""
-    return [pytest.param(part, id=f"{number} {part}"[:80]) for number, part in enumerate(parts(kind))]
+    """The same as parameters of a test, whose names are alike in every process."""
+    told = [f"{number} {part}".replace(str(FOLDER), "") for number, part in enumerate(parts(kind))]
+    return [pytest.param(part, id=name[:80]) for name, part in zip(told, parts(kind))]
