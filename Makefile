@@ -48,7 +48,7 @@ format:  ## lay the code out as lint wants it, and mend what ruff can
 	@$(STACK) with modern ruff format .
 
 reference:  ## make docs/config.md anew from docs/config.md.in and the docstrings of the classes
-	@$(STACK) with modern python -m fl_simu.reference
+	@$(STACK) with modern python -m fl_simu.cli.reference
 
 benchmark:  ## fl_simu beside other frameworks, into docs/benchmarks.md; sets up .venv/peers first
 	@$(STACK) peers || true

@@ -11,7 +11,7 @@ import time
 import torch
 
 from fl_simu.backends import BACKENDS
-from fl_simu.ue.models import MODELS
+from fl_simu.models import MODELS
 from fl_simu.ue.optimizers import OPTIMIZERS
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 

@@ -13,9 +13,9 @@ from idle import Standstill
 from laps import Laps
 from many_ues import random_images
 
-from fl_simu import runs
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
+from fl_simu.loop import runs
 from fl_simu.loop.assemble import plan
 
 ROUNDS = 11

@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 import torch
 from peak_memory import peak_mb
 
-from fl_simu import runs
+from fl_simu.data.datasets import Dataset, Samples
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
+from fl_simu.loop import runs
 from fl_simu.loop.assemble import plan
-from fl_simu.ue.datasets import Dataset, Samples
 
 
 def main() -> None:

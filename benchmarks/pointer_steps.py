@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fl_simu.kernel.installation import syft_installed
-from fl_simu.ue.models import MnistCnn
+from fl_simu.models import MnistCnn
 
 
 def cnn(batch_size: int) -> Tuple[nn.Module, Any, Any, Callable]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fl_simu.kernel.parameters import structure_of
-from fl_simu.ue.models import MODELS
+from fl_simu.models import MODELS
+from fl_simu.radio.codecs import CODECS as REGISTRY
+from fl_simu.radio.codecs.affine import Affine
 from fl_simu.ue.training import initial_params
-from fl_simu.uplink.codecs import CODECS as REGISTRY
-from fl_simu.uplink.codecs.affine import Affine
 
 AFFINE = {"2 bits": Affine(2), "4 bits": Affine(4), "8 bits": Affine(8), "2 + 2 bits": Affine(2, (2,))}
 CODECS = {f"affine, {bits}": codec for bits, codec in AFFINE.items()}

@@ -8,7 +8,7 @@ from children import answer_of_script
 from fl_simu.kernel.installation import syft_installed
 
 MALLOC_AS_IT_COMES = {"MALLOC_MMAP_THRESHOLD_": None, "MALLOC_TRIM_THRESHOLD_": None}
-DEFAULT = Path(__file__).resolve().parents[1] / "fl_simu" / "defaults" / "mnist.toml"
+DEFAULT = Path(__file__).resolve().parents[1] / "fl_simu" / "cli" / "defaults" / "mnist.toml"
 
 
 @pytest.mark.parametrize("backend", ["torch", "syft"])

@@ -16,6 +16,13 @@ from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
+from fl_simu.models import MODELS
+from fl_simu.radio.bits import FixedBits
+from fl_simu.radio.channels.fading import Fading
+from fl_simu.radio.channels.normal import Normal
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.link import Link
+from fl_simu.radio.sizes import NotesCount
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
@@ -24,14 +31,7 @@ from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.compute import ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
-from fl_simu.ue.models import MODELS
 from fl_simu.ue.training import initial_params
-from fl_simu.uplink.bits import FixedBits
-from fl_simu.uplink.channels.fading import Fading
-from fl_simu.uplink.channels.normal import Normal
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.link import Link
-from fl_simu.uplink.sizes import NotesCount
 
 UPLOADS = 10_000
 GOAL = 100_000

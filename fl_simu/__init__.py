@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fl_simu.experiment import Experiment, Training
     from fl_simu.kernel.errors import UserError
     from fl_simu.loop.coordinator import Observer
-    from fl_simu.sweeping import Sweep, sweep
+    from fl_simu.studies.sweep import Sweep, sweep
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "Observer", "Run", "Sweep", "Training", "UserError", "load", "resume", "run", "sweep"]
@@ -22,25 +22,25 @@ __all__ = ["Experiment", "Observer", "Run", "Sweep", "Training", "UserError", "l
 _NAMES = {
     **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
     **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),
-    **dict.fromkeys(("Sweep", "sweep"), "fl_simu.sweeping"),
+    **dict.fromkeys(("Sweep", "sweep"), "fl_simu.studies.sweep"),
     "Observer": "fl_simu.loop.coordinator",
     "UserError": "fl_simu.kernel.errors",
 }
 _ROOMS = {
-    "allocators": "fl_simu.uplink.allocation",
+    "allocators": "fl_simu.radio.allocation",
     "aggregation": "fl_simu.station.aggregation",
     "algorithms": "fl_simu.ue.algorithms",
-    "channels": "fl_simu.uplink.channels",
-    "codecs": "fl_simu.uplink.codecs",
+    "channels": "fl_simu.radio.channels",
+    "codecs": "fl_simu.radio.codecs",
     "compute": "fl_simu.ue.compute",
-    "datasets": "fl_simu.ue.datasets",
+    "datasets": "fl_simu.data.datasets",
     "faults": "fl_simu.ue.faults",
     "laws": "fl_simu.laws",
-    "media": "fl_simu.uplink.media",
+    "media": "fl_simu.radio.media",
     "meters": "fl_simu.meters",
-    "models": "fl_simu.ue.models",
+    "models": "fl_simu.models",
     "optimizers": "fl_simu.ue.optimizers",
-    "partitions": "fl_simu.ue.partition",
+    "partitions": "fl_simu.data.partition",
     "protocols": "fl_simu.station.protocols",
     "selections": "fl_simu.station.selection",
     "servers": "fl_simu.station.server",

@@ -8,11 +8,11 @@ from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output
 
 def main() -> int:
     """Run a command. Where a package is missing, `doctor` runs all the same, and any other says so in a line."""
-    from fl_simu.commands import doctor
+    from fl_simu.cli import doctor
 
     open_closed_streams()
     try:
-        from fl_simu.cli import main as run
+        from fl_simu.cli.app import main as run
     except Exception as error:
         # A package of the wrong release may fail in any way, and doctor is there to tell.
         if sys.argv[1:] == ["doctor"]:

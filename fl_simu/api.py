@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 
 import torch
 
-from fl_simu import config, runs
 from fl_simu.experiment import Experiment
+from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, from_arrays
+from fl_simu.loop import runs
 from fl_simu.loop.assemble import Plan, assemble, load_data, plan
 from fl_simu.loop.coordinator import Coordinator, Observer
-from fl_simu.progress import progress as progress_of
+from fl_simu.loop.progress import progress as progress_of
+from fl_simu.loop.runs import RunFolder, summary_of
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.columns import columns_of
 from fl_simu.results.files import refuse_links
 from fl_simu.results.records import RoundRecord, Summary
-from fl_simu.runs import RunFolder, summary_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import tomli_w
 from pydantic import Field
 from typing_extensions import Annotated
 
-from fl_simu import config
+from fl_simu.kernel import config
 from fl_simu.kernel.checked import check, make, plain
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.limits import MOST, MOST_UES
@@ -17,9 +17,20 @@ from fl_simu.kernel.own_files import OwnFile, imported_file
 from fl_simu.parts import KINDS, Kind, origin
 
 if TYPE_CHECKING:
-    from fl_simu.attacks.model_poisoning.base import Attack
+    from fl_simu.attacks.poisoning.base import Attack
     from fl_simu.backends.base import BackendSpec
+    from fl_simu.data.datasets import DataSource
+    from fl_simu.data.partition import Partition
     from fl_simu.meters.base import Meter
+    from fl_simu.models.base import Model
+    from fl_simu.radio.allocation.base import Allocator
+    from fl_simu.radio.bits import BitRule
+    from fl_simu.radio.channels.base import Channel
+    from fl_simu.radio.codecs.base import Codec
+    from fl_simu.radio.delays import DelayRule
+    from fl_simu.radio.downlink import Free
+    from fl_simu.radio.media.base import Medium
+    from fl_simu.radio.sizes import SizeRule
     from fl_simu.results.columns import Column
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
@@ -27,20 +38,9 @@ if TYPE_CHECKING:
     from fl_simu.station.server.base import ServerOptimizer
     from fl_simu.ue.algorithms.base import LocalAlgorithm
     from fl_simu.ue.compute import Compute
-    from fl_simu.ue.datasets import DataSource
     from fl_simu.ue.faults import Faults
-    from fl_simu.ue.models.base import Model
     from fl_simu.ue.optimizers import Optimizer
-    from fl_simu.ue.partition import Partition
     from fl_simu.ue.transforms.base import Transform
-    from fl_simu.uplink.allocation.base import Allocator
-    from fl_simu.uplink.bits import BitRule
-    from fl_simu.uplink.channels.base import Channel
-    from fl_simu.uplink.codecs.base import Codec
-    from fl_simu.uplink.delays import DelayRule
-    from fl_simu.uplink.downlink import Free
-    from fl_simu.uplink.media.base import Medium
-    from fl_simu.uplink.sizes import SizeRule
 
 # What a signed 64-bit integer holds, which is what TOML promises.
 LARGEST_SEED = 2**63 - 1

@@ -7,6 +7,7 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
+from fl_simu.radio.bits import FixedBits
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection import RandomDraw
@@ -15,7 +16,6 @@ from fl_simu.ue.compute import ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.transforms import Movement
 from fl_simu.ue.transforms.base import Chain
-from fl_simu.uplink.bits import FixedBits
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ ending.end_with = lambda parent: end_with(os.getppid())
 # What commands and scripts import only when they need it.
 LATER = [
     "children",
-    "fl_simu.commands.reproduce",
-    "fl_simu.commands.run",
-    "fl_simu.leakage_study",
-    "fl_simu.progress",
-    "fl_simu.runs",
+    "fl_simu.cli.reproduce",
+    "fl_simu.cli.run",
+    "fl_simu.studies.leakage",
+    "fl_simu.loop.progress",
+    "fl_simu.loop.runs",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
     "syft" if syft_installed() else "fl_simu.pointers",
@@ -32,5 +32,5 @@ LATER = [
 modules = {name: importlib.import_module(name) for name in LATER}
 
 # In all that is forked from here a run draws no figures, and processes start no new interpreters.
-modules["fl_simu.runs"].draw_figures = lambda *anything: []
+modules["fl_simu.loop.runs"].draw_figures = lambda *anything: []
 multiprocessing.get_context = lambda method=None: CONTEXT

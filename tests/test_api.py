@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import fl_simu as fl
-from fl_simu.cli import main
+from fl_simu.cli.app import main
 from fl_simu.kernel.parameters import sha256
 from fl_simu.kernel.randomness import stream
 

@@ -12,9 +12,9 @@ from benchmarks.peers.__main__ import backend_table, main
 from benchmarks.peers.extras import Extras
 from benchmarks.peers.jobs import JOBS, Job, read, write
 from benchmarks.peers.machine import gflop_of_round
+from fl_simu.data.datasets import Digits
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import largest_difference
-from fl_simu.ue.datasets import Digits
 
 TINY = Job("tiny", "logistic regression", "digits", "logistic_regression", (1, 28, 28), 6, 6, 20, 10, 0.05, 1)
 

@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from fl_simu.attacks.model_poisoning.targeted import Boosting
-from fl_simu.cli import main
-from fl_simu.commands import inventory, run
-from fl_simu.defaults import POISONING
+from fl_simu.attacks.poisoning.targeted import Boosting
+from fl_simu.cli import inventory, run
+from fl_simu.cli.app import main
+from fl_simu.cli.defaults import POISONING
+from fl_simu.data.datasets import DATASETS, FashionMnist
 from fl_simu.experiment import PARTS, Experiment
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
 from fl_simu.loop.assemble import plan
 from fl_simu.parts import KINDS
 from fl_simu.ue import downloads
-from fl_simu.ue.datasets import DATASETS, FashionMnist
 from fl_simu.ue.optimizers import Adam
 
 
@@ -177,15 +177,15 @@ def imported(names, script, fl_simu_process):
 
 def test_syft_and_torchvision_stay_out(fl_simu_process):
     commands = [["list"], ["data", "list"], ["doctor"], ["run", "no.toml"]]
-    script = f"import fl_simu\nfrom fl_simu.cli import main\nfor command in {commands}: main(command)"
+    script = f"import fl_simu\nfrom fl_simu.cli.app import main\nfor command in {commands}: main(command)"
     assert imported(["syft", "torchvision", "ray"], script, fl_simu_process) == "imported []"
 
 
 # A run, and in place of `attack leakage` what its processes do.
 TRAINS = """
 from pathlib import Path
-from fl_simu.cli import main
-from fl_simu.leakage_study import Attacker, Setting, Trial, Trials, pixels
+from fl_simu.cli.app import main
+from fl_simu.studies.leakage import Attacker, Setting, Trial, Trials, pixels
 
 assert main(["run", "small.toml", "--rounds", "1"]) == 0
 for method in ("dlg", "inverting_gradients"):

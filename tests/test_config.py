@@ -8,15 +8,15 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fl_simu import config
-from fl_simu.defaults import DIGITS, MNIST
+from fl_simu.cli.defaults import DIGITS, MNIST
 from fl_simu.experiment import CHAINS, PARTS, Checkpointing, Experiment, Training
+from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError, nearest
+from fl_simu.models import Mlp
 from fl_simu.parts import KINDS
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.station.protocols import BaseThenEnhancement
-from fl_simu.ue.models import Mlp
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.codecs.float32 import Float32
 
 ROOT = Path(__file__).resolve().parent.parent
 quickly = settings(suppress_health_check=[HealthCheck.too_slow])
@@ -104,7 +104,7 @@ def test_short_forms_of_a_part(value, part):
 
 def test_files_of_parts_are_relative_to_the_config(tmp_path):
     (tmp_path / "nets.py").write_text(
-        "from dataclasses import dataclass\nfrom fl_simu.ue.models import Mlp\n"
+        "from dataclasses import dataclass\nfrom fl_simu.models import Mlp\n"
         "@dataclass(frozen=True)\nclass Net(Mlp):\n    width: int = 3\n"
     )
     (tmp_path / "mine.toml").write_text('model = { name = "nets.py:Net", width = 5 }')

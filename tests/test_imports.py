@@ -9,36 +9,21 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fl_simu"
 
-# From the top to the ground. Whoever stands on a floor may import what stands on a lower one; on the floors of
-# SHARED also what stands beside it, as long as no cycle comes of it.
+# From the top to the ground. Whoever stands on a floor may import what stands on a lower one; rooms of one floor
+# never import one another.
 FLOORS = (
     ("__main__",),
     ("cli",),
-    ("commands",),
-    (
-        "studies",
-        "scripts",
-        "old_scripts",
-        "channel_study",
-        "leakage_study",
-        "pool",
-        "runs",
-        "identity",
-        "progress",
-        "api",
-        "sweeping",
-        "reference",
-        "defaults",
-    ),
+    ("studies", "old_scripts"),
+    ("api",),
     ("loop", "laws"),
     ("attacks", "meters"),
     ("backends",),
-    ("ue", "uplink", "station", "results", "pointers"),
+    ("station", "radio", "ue", "data", "models", "results", "pointers"),
     ("experiment",),
-    ("config", "parts"),
+    ("parts",),
     ("kernel",),
 )
-SHARED = FLOORS[3]
 FLOOR = {name: height for height, floor in enumerate(reversed(FLOORS)) for name in floor}
 
 # Each hooks or starts much; only the backend that needs it may, and only when it is used.
@@ -60,7 +45,7 @@ MODULES = modules()
 
 
 def top(module):
-    """The room of a module: "fl_simu.ue.models" is in "ue"; the package itself is in ""."""
+    """The room of a module: "fl_simu.models" is in "ue"; the package itself is in ""."""
     return [*module.split("."), ""][1]
 
 
@@ -94,7 +79,7 @@ def own(tree):
 def may_import(room, other):
     if room == other:
         return True
-    return FLOOR[other] < FLOOR[room] or (room in SHARED and other in SHARED)
+    return FLOOR[other] < FLOOR[room]
 
 
 def test_every_module_stands_on_a_floor():
@@ -116,12 +101,12 @@ def test_imports_go_down_only(module):
 
 
 def test_the_rule_sees_what_it_forbids():
-    assert not may_import("ue", "uplink")
+    assert not may_import("ue", "radio") and not may_import("radio", "station")
     assert not may_import("kernel", "ue")
     assert not may_import("backends", "loop") and not may_import("loop", "api")
-    assert may_import("backends", "ue") and may_import("commands", "runs") and may_import("cli", "kernel")
-    tree = ast.parse("def f():\n    from fl_simu.uplink import link\n    import fl_simu.ue.models as m")
-    assert own(tree) == ["fl_simu.ue.models", "fl_simu.uplink", "fl_simu.uplink.link"]
+    assert may_import("backends", "ue") and may_import("studies", "api") and may_import("cli", "kernel")
+    tree = ast.parse("def f():\n    from fl_simu.radio import link\n    import fl_simu.models as m")
+    assert own(tree) == ["fl_simu.models", "fl_simu.radio", "fl_simu.radio.link"]
 
 
 def test_no_cycle():
@@ -158,12 +143,12 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.ue.faults",
         "fl_simu.ue.training",
         "fl_simu.ue.transforms.base",
-        "fl_simu.uplink.allocation.base",
-        "fl_simu.uplink.bits",
-        "fl_simu.uplink.link",
-        "fl_simu.uplink.media.base",
+        "fl_simu.radio.allocation.base",
+        "fl_simu.radio.bits",
+        "fl_simu.radio.link",
+        "fl_simu.radio.media.base",
     }
-    parts = {"backends", "meters", "station", "ue", "uplink"}
+    parts = {"backends", "meters", "station", "ue", "radio"}
     of_parts = {
         name for name in own(MODULES["fl_simu.loop." + module]) if top(name) in parts and name.count(".") > 1
     }

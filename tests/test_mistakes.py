@@ -7,7 +7,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 
 import pytest
 
-from fl_simu.cli import main
+from fl_simu.cli.app import main
 
 IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 

@@ -8,15 +8,15 @@ import pytest
 
 from fl_simu.kernel.errors import UserError
 from fl_simu.parts import KINDS, own_files
-from fl_simu.uplink.codecs.base import Codec
+from fl_simu.radio.codecs.base import Codec
 
 KIND = KINDS["codec"]
 
 MINE = """
 from dataclasses import dataclass
 
-from fl_simu.uplink.codecs.base import Codec
-from fl_simu.uplink.codecs.float32 import Float32
+from fl_simu.radio.codecs.base import Codec
+from fl_simu.radio.codecs.float32 import Float32
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def test_a_class_of_a_file_is_found_relative_to_the_folder(folder):
 
 
 def test_a_class_of_a_module_and_a_row_are_found_by_name():
-    assert KIND.find("fl_simu.uplink.codecs.top_k:TopK") is KIND.find("top_k")
+    assert KIND.find("fl_simu.radio.codecs.top_k:TopK") is KIND.find("top_k")
     assert KIND.name_of(KIND.find("top_k")()) == "top_k"
 
 
@@ -81,9 +81,9 @@ def test_what_is_kept_of_files_is_their_text_and_nothing_is_imported(folder):
         ("affin", "codec.name = 'affin' is not known: did you mean 'affine'?"),
         ("codecs.Mine", 'one of your own is named by its file or module, as "mine.py:Name"'),
         ("codecs.py:Min", "codec.name = 'codecs.py:Min' is not known: did you mean 'Mine'?"),
-        ("codecs.py:Other", "not a frozen dataclass that subclasses fl_simu.uplink.codecs.base.Codec"),
+        ("codecs.py:Other", "not a frozen dataclass that subclasses fl_simu.radio.codecs.base.Codec"),
         ("codecs.py:Melting", "it is not frozen"),
-        ("fl_simu.uplink.codecs.base:Codec", "it is not frozen"),
+        ("fl_simu.radio.codecs.base:Codec", "it is not frozen"),
         ("missing.py:Mine", "missing.py: No such file or directory"),
         ("no_such_module:Mine", "it cannot be imported (ModuleNotFoundError: No module named 'no_such_module')"),
         ("broken.py:Mine", "broken.py, line 3: ZeroDivisionError: division by zero"),

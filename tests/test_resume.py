@@ -12,10 +12,10 @@ from typing import NamedTuple, Tuple
 import pytest
 from children import command
 
-from fl_simu import config
 from fl_simu.backends.syft_workers import SyftWorkers
 from fl_simu.backends.torch_loop import TorchLoop
-from fl_simu.cli import main
+from fl_simu.cli.app import main
+from fl_simu.kernel import config
 from fl_simu.results import files
 from fl_simu.station.protocols import PROTOCOLS
 

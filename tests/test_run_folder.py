@@ -14,11 +14,11 @@ import pytest
 import safetensors.numpy
 
 from fl_simu import __version__
-from fl_simu.cli import main
-from fl_simu.commands.reproduce import Job, _folders, _Runs
+from fl_simu.cli.app import main
+from fl_simu.cli.reproduce import Job, _folders, _Runs
 from fl_simu.kernel.errors import UserError
-from fl_simu.runs import RunFolder
-from fl_simu.studies import Study
+from fl_simu.loop.runs import RunFolder
+from fl_simu.studies.grid import Study
 
 # UEs of older models go on working while the BS aggregates, and their optimisers remember.
 EXPERIMENT = """
@@ -42,14 +42,14 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     (folder / "experiment.toml").write_text(EXPERIMENT)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+        patched.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
         assert main(["run", str(folder / "experiment.toml"), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
 
 @pytest.fixture
 def folder(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
     shutil.copytree(str(made), str(tmp_path / "run"))
     return tmp_path / "run"
 
@@ -220,7 +220,7 @@ def test_what_a_checkpoint_was_made_with_is_named_where_it_differs(name, wanted,
 
 
 def test_another_recording_of_rates_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
     rates, experiment = tmp_path / "rates.txt", tmp_path / "experiment.toml"
     rates.write_text("0 5\n1 4\n2 5\n")
     channel = json.dumps(str(rates))
@@ -342,7 +342,7 @@ def test_what_a_killed_writer_left_is_removed_and_no_more(folder, capsys):
 
 
 def test_a_folder_with_leftovers_alone_is_as_good_as_empty(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("fl_simu.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
     out = tmp_path / "new"
     out.mkdir()
     (out / f".4194303.{16 * '0'}.tmp").write_text("half")

@@ -13,7 +13,7 @@ from benchmarks.peers.extras import EXTRAS, Extras
 from benchmarks.peers.jobs import JOBS, QUICK
 from benchmarks.peers.side_by_side import SideBySide
 from fl_simu.backends import BACKENDS
-from fl_simu.config import tomllib
+from fl_simu.kernel.config import tomllib
 from fl_simu.results.files import write_text
 
 Figures = Dict[str, Any]

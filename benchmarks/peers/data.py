@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from benchmarks.peers.jobs import Arrays, Job
+from fl_simu.data.datasets import DATASETS, Dataset
 from fl_simu.kernel.randomness import permutation, stream
-from fl_simu.ue.datasets import DATASETS, Dataset
-from fl_simu.ue.models import MODELS
+from fl_simu.models import MODELS
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import Key, LocalTraining, initial_params
 

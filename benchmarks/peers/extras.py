@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Sequence
 from benchmarks.children import ChildFailed, Turns, answer_of, answer_of_module, answer_of_script, say
 from benchmarks.peers import data
 from benchmarks.peers.jobs import JOBS, QUICK, write
+from fl_simu.data.datasets import DATASETS
 from fl_simu.kernel.installation import stack
-from fl_simu.ue.datasets import DATASETS
 
 EXTRAS = ("where_time_goes", "overhead", "startup", "many_ues", "pointers")
 STARTS = 3

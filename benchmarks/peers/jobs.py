@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fl_simu.kernel.parameters import Params, from_arrays, to_arrays
-from fl_simu.ue.models import MODELS
+from fl_simu.models import MODELS
 
 CLASSES = 10
 

@@ -15,6 +15,8 @@ from benchmarks.laps import Laps
 from benchmarks.peers.data import SEED
 from benchmarks.peers.jobs import CLASSES, Arrays, Job, Outcome
 from benchmarks.timing import timed
+from fl_simu.data.datasets import Dataset, Samples
+from fl_simu.data.partition import Partition
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.messages import Update
@@ -26,8 +28,6 @@ from fl_simu.results.checkpoints import Checkpoints
 from fl_simu.results.records import RoundLog, RoundRecord
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
-from fl_simu.ue.datasets import Dataset, Samples
-from fl_simu.ue.partition import Partition
 from fl_simu.ue.training import Key, Shard, Task
 
 

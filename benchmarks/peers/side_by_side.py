@@ -14,9 +14,9 @@ import torch
 from benchmarks.children import ChildFailed, answer_of, say
 from benchmarks.peers import data, machine
 from benchmarks.peers.jobs import Arrays, Job, write
+from fl_simu.data.datasets import DATASETS
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
-from fl_simu.ue.datasets import DATASETS
 
 Figures = Dict[str, Any]
 

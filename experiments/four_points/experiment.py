@@ -15,7 +15,7 @@ from torch import nn, optim
 
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures
-from fl_simu.scripts import Setup
+from fl_simu.studies.script import Setup
 
 NEEDS_SYFT = True
 

@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.commands.leakage import FIRST, Record, first_pictures, percent, quarters, row, shown, summary
-from fl_simu.leakage_study import Setting, Trial, Trials, run_trials
+from fl_simu.cli.leakage import FIRST, Record, first_pictures, percent, quarters, row, shown, summary
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure, rates_figure
-from fl_simu.scripts import Setup
+from fl_simu.studies.leakage import Setting, Trial, Trials, run_trials
+from fl_simu.studies.script import Setup
 
 # What the notes say: the seed, whether the image came back, the loss after the first iteration.
 NOTES = ((1234, "no", "1000"), (78483847, "yes", "70"))

@@ -11,14 +11,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn, optim
 
+from fl_simu.data.datasets import Mnist, Samples
 from fl_simu.kernel.parameters import Params, largest_difference, params_of
 from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures
-from fl_simu.scripts import Setup
 from fl_simu.station.evaluation import evaluate
-from fl_simu.ue.datasets import Mnist, Samples
-from fl_simu.ue.models import MnistCnn
+from fl_simu.studies.script import Setup
 from fl_simu.ue.training import initial_params
 
 NEEDS_SYFT = True

@@ -17,20 +17,20 @@ import numpy as np
 import torch
 
 from fl_simu.backends import BACKENDS
+from fl_simu.data.datasets import Dataset, ImageSet, Mnist
+from fl_simu.data.partition import Iid
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params, sha256
 from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.study_plots import LINE_COLOURS
-from fl_simu.scripts import Say, Setup
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import evaluate
-from fl_simu.ue.datasets import Dataset, ImageSet, Mnist
-from fl_simu.ue.models import MnistCnn
+from fl_simu.studies.script import Say, Setup
 from fl_simu.ue.optimizers import Optimizer, Sgd
-from fl_simu.ue.partition import Iid
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
 SEED = 1

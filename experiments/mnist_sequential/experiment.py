@@ -1,6 +1,6 @@
 """The notes' first MNIST example: one model visits two workers, batch by batch, through sy.FederatedDataLoader.
 
-The code is the notes' own on real PySyft 0.2.4, with a seed, and with the images from `fl_simu.ue.datasets`. The
+The code is the notes' own on real PySyft 0.2.4, with a seed, and with the images from `fl_simu.data.datasets`. The
 same without syft, which gives the same weights bit for bit, tells how far apart seeds are.
 
 Reference: notes, PySyft basics, the example on MNIST, after OpenMined's tutorial part 6.
@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from fl_simu.data.datasets import Dataset, Mnist
 from fl_simu.kernel.parameters import Params, params_of, sha256
+from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.plots import COLOURS
-from fl_simu.scripts import Setup
 from fl_simu.station.evaluation import Evaluation, evaluate
-from fl_simu.ue.datasets import Dataset, Mnist
-from fl_simu.ue.models import MnistCnn
+from fl_simu.studies.script import Setup
 
 NEEDS_SYFT = True
 

@@ -11,7 +11,7 @@ import torch
 
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.files import write_text
-from fl_simu.scripts import Setup
+from fl_simu.studies.script import Setup
 
 NEEDS_SYFT = True
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, Dict, List, Sequence, Tuple
 
+from fl_simu.data.datasets import Dataset
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.loop.assemble import assemble, load_data, plan
@@ -21,8 +22,7 @@ from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.plots import COLOURS
 from fl_simu.results.records import RoundRecord
-from fl_simu.scripts import Setup
-from fl_simu.ue.datasets import Dataset
+from fl_simu.studies.script import Setup
 
 COMPUTE_S = 1.0
 # How long a float32 upload takes at the mean rate, as a multiple of the compute time.

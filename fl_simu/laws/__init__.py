@@ -82,7 +82,7 @@ def check(part: Any, kind: Optional[str] = None) -> None:
         BadField: what is given is no part.
         DataUnavailable: the part is a data set that is not on this machine.
 
-    >>> from fl_simu.uplink.codecs.affine import Affine
+    >>> from fl_simu.radio.codecs.affine import Affine
     >>> check(Affine(base_bits=3))
     """
     if kind is not None and not KINDS[kind].holds(part):

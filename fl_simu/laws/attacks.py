@@ -5,7 +5,7 @@ from typing import List
 import torch
 from torch import Tensor
 
-from fl_simu.attacks.model_poisoning.base import Attack, Knowledge, draw_targets
+from fl_simu.attacks.poisoning.base import Attack, Knowledge, draw_targets
 from fl_simu.kernel.parameters import Params
 from fl_simu.laws.base import (
     SEED,
@@ -18,7 +18,7 @@ from fl_simu.laws.base import (
     same_params,
     same_structure,
 )
-from fl_simu.ue.models import Mlp
+from fl_simu.models import Mlp
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, initial_params
 

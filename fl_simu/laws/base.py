@@ -5,11 +5,11 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, Tuple
 
 import torch
 
+from fl_simu.data.downloads import DataUnavailable
 from fl_simu.kernel.errors import BadField, brief, one_line, shown
 from fl_simu.kernel.parameters import Params, structure_of
 from fl_simu.kernel.trees import Flat, flatten, unflatten
 from fl_simu.parts import KINDS, Kind
-from fl_simu.ue.downloads import DataUnavailable
 
 # Of every draw in a law.
 SEED = 1

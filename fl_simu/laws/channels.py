@@ -6,8 +6,8 @@ from typing import Dict, List, Sequence, Tuple
 
 from fl_simu.laws import delays
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same
-from fl_simu.uplink.channels.base import Channel, Piece, carried_over
-from fl_simu.uplink.delays import Integrated
+from fl_simu.radio.channels.base import Channel, Piece, carried_over
+from fl_simu.radio.delays import Integrated
 
 # So many pieces of a link are looked at.
 PIECES = 50

@@ -8,7 +8,7 @@ import torch
 from fl_simu.kernel.parameters import Params, structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.laws.base import SEED, Inputs, Law, copied, expect, finite, same, same_params, same_structure
-from fl_simu.uplink.codecs.base import EXACT, LITTLE_ENDIAN, Codec
+from fl_simu.radio.codecs.base import EXACT, LITTLE_ENDIAN, Codec
 
 
 def encoded(codec: Codec, params: Params) -> Tuple[bytes, ...]:

@@ -2,8 +2,8 @@
 
 import torch
 
+from fl_simu.data.datasets import DataSource
 from fl_simu.laws.base import Law, expect, once, same
-from fl_simu.ue.datasets import DataSource
 
 
 def images_and_labels_are_as_it_says(source: DataSource) -> None:

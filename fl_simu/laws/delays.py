@@ -4,13 +4,13 @@ from typing import Dict, Sequence, Tuple
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same
-from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.channels.constant import Constant
-from fl_simu.uplink.channels.gauss_markov import GaussMarkov
-from fl_simu.uplink.channels.markov import Markov
-from fl_simu.uplink.channels.random_walk import NotesWalk
-from fl_simu.uplink.channels.uniform import Uniform
-from fl_simu.uplink.delays import DelayRule
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.channels.gauss_markov import GaussMarkov
+from fl_simu.radio.channels.markov import Markov
+from fl_simu.radio.channels.random_walk import NotesWalk
+from fl_simu.radio.channels.uniform import Uniform
+from fl_simu.radio.delays import DelayRule
 
 CHANNELS = (
     Constant(2.0),

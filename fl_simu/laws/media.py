@@ -8,13 +8,13 @@ import torch
 
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
-from fl_simu.uplink.allocation.base import Allocator, Equal
-from fl_simu.uplink.channels.constant import Constant
-from fl_simu.uplink.channels.uniform import Uniform
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.link import Link, Upload
-from fl_simu.uplink.media.base import Arrival, Medium, SharedMedium
-from fl_simu.uplink.sizes import RealBytes
+from fl_simu.radio.allocation.base import Allocator, Equal
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.channels.uniform import Uniform
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.link import Link, Upload
+from fl_simu.radio.media.base import Arrival, Medium, SharedMedium
+from fl_simu.radio.sizes import RealBytes
 
 STRUCTURE = structure_of({"w": torch.zeros(5000), "n": torch.tensor(3)})
 # UE -> virtual time in s at which it begins to send.

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from fl_simu.kernel.parameters import params_of
 from fl_simu.laws.base import Inputs, Law, copied, expect, finite, same, same_params
+from fl_simu.models.base import Model, Shape
 from fl_simu.parts import Adapted
-from fl_simu.ue.models.base import Model, Shape
 
 CLASSES, BATCH = 10, 4
 # Those of MNIST, the digits of scikit-learn and CIFAR-10, and one that no data set has.

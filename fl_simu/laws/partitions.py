@@ -4,10 +4,10 @@ from typing import List
 
 import numpy as np
 
+from fl_simu.data.partition import Partition
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.randomness import stream
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same
-from fl_simu.ue.partition import Partition
 
 
 def dealt(partition: Partition, labels: np.ndarray, ues: int) -> List[np.ndarray]:

@@ -8,13 +8,13 @@ import torch
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import Structure, TensorSpec
 from fl_simu.laws.base import Inputs, Law, expect, same
-from fl_simu.uplink.bits import BitRule, Memory, Outlook
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.codecs.base import Codec
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.codecs.layered import MAX_BITS
-from fl_simu.uplink.codecs.top_k import TopK
-from fl_simu.uplink.sizes import SizeRule
+from fl_simu.radio.bits import BitRule, Memory, Outlook
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.codecs.base import Codec
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.codecs.layered import MAX_BITS
+from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.sizes import SizeRule
 
 
 def a_choice_is_a_number_of_bits_or_0(rule: BitRule, outlook: Outlook) -> None:

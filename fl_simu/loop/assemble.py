@@ -9,9 +9,10 @@ from typing import Optional, Sequence
 import torch
 from torch import nn
 
-from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
-from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.attacks.poisoning.base import NoAttack, draw_targets
+from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
+from fl_simu.data.datasets import Dataset, DataSource
 from fl_simu.experiment import Checkpointing, Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
@@ -22,20 +23,19 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
+from fl_simu.models.base import Model
 from fl_simu.parts import KINDS
+from fl_simu.radio.allocation.base import Equal
+from fl_simu.radio.downlink import downlink
+from fl_simu.radio.link import Link
+from fl_simu.radio.media.base import SharedMedium
 from fl_simu.station.evaluation import evaluate
 from fl_simu.ue.compute import Work
-from fl_simu.ue.datasets import Dataset, DataSource
 from fl_simu.ue.faults import NoFaults
-from fl_simu.ue.models.base import Model
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
 from fl_simu.ue.transforms.base import Chain
 from fl_simu.ue.transforms.error_feedback import ErrorFeedback
 from fl_simu.ue.transforms.movement import Movement
-from fl_simu.uplink.allocation.base import Equal
-from fl_simu.uplink.downlink import downlink
-from fl_simu.uplink.link import Link
-from fl_simu.uplink.media.base import SharedMedium
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def chain(experiment: Experiment) -> Chain:
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
-    """The experiment's data set; see `fl_simu.ue.datasets`."""
+    """The experiment's data set; see `fl_simu.data.datasets`."""
     with told_of("data.", planned.experiment.data):
         return planned.experiment.data.load(data_dir)
 

@@ -2,7 +2,7 @@
 
 from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from fl_simu.attacks.model_poisoning.malicious import Malicious
+from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
 from fl_simu.loop.state import RunState

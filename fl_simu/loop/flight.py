@@ -17,12 +17,12 @@ from fl_simu.kernel.parameters import (
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Flight, RunState
 from fl_simu.meters.base import UploadView
+from fl_simu.radio.bits import Memory, Outlook
+from fl_simu.radio.link import Upload
+from fl_simu.radio.media.base import Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
 from fl_simu.ue.training import Key
 from fl_simu.ue.transforms.base import Context
-from fl_simu.uplink.bits import Memory, Outlook
-from fl_simu.uplink.link import Upload
-from fl_simu.uplink.media.base import Arrival, SharedMedium
 
 
 class Flights:

@@ -6,7 +6,7 @@ Nothing is done with a checkpoint before all that it holds is checked.
 import math
 from typing import AbstractSet, Any, Tuple
 
-from fl_simu.attacks.model_poisoning.malicious import AttackMemory
+from fl_simu.attacks.poisoning.malicious import AttackMemory
 from fl_simu.backends.optimizer_state import memory_after_a_step
 from fl_simu.kernel.messages import (
     Due,
@@ -22,10 +22,10 @@ from fl_simu.kernel.trees import Flat, flatten, unflatten
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import CLASSES, Flight, Moment, RunState
+from fl_simu.radio.link import Upload
+from fl_simu.radio.media.base import SharedMedium
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity
 from fl_simu.results.records import RoundLog, RoundRecord
-from fl_simu.uplink.link import Upload
-from fl_simu.uplink.media.base import SharedMedium
 
 EVENTS = (Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke, Due)
 

@@ -5,6 +5,10 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.meters.base import Meter
+from fl_simu.radio.allocation.base import Allocator, Equal
+from fl_simu.radio.bits import BitRule
+from fl_simu.radio.link import Link
+from fl_simu.radio.media.base import Medium, Orthogonal
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols.base import Protocol
@@ -13,10 +17,6 @@ from fl_simu.station.server.base import ServerOptimizer
 from fl_simu.ue.compute import Compute, Work
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.transforms.base import Chain
-from fl_simu.uplink.allocation.base import Allocator, Equal
-from fl_simu.uplink.bits import BitRule
-from fl_simu.uplink.link import Link
-from fl_simu.uplink.media.base import Medium, Orthogonal
 
 # What a global model and what UEs have sent, of those settled with it, tell of an attack.
 Measures = Callable[[Params, Mapping[int, Params]], Mapping[str, Any]]

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from fl_simu.kernel.messages import Scheduled, Update
 from fl_simu.kernel.parameters import Params
-from fl_simu.uplink.bits import Memory
-from fl_simu.uplink.link import Upload
+from fl_simu.radio.bits import Memory
+from fl_simu.radio.link import Upload
 
 
 @dataclass

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fl_simu.ue.datasets import DATASETS, fetch
-from fl_simu.ue.image_files import read_idx
+from fl_simu.data.datasets import DATASETS, fetch
+from fl_simu.data.image_files import read_idx
 
 Tell = Callable[[str], None]
 

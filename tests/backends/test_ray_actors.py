@@ -18,11 +18,11 @@ from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.torch_loop import Torch
-from fl_simu.cli import main
+from fl_simu.cli.app import main
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import sha256
+from fl_simu.models import Mlp, MnistCnn
 from fl_simu.results.files import alone_in
-from fl_simu.ue.models import Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
@@ -188,7 +188,7 @@ ALONE = """
 import os, psutil, torch
 from functools import partial
 from fl_simu.backends.ray_actors import Ray
-from fl_simu.ue.models import LogisticRegression
+from fl_simu.models import LogisticRegression
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 

@@ -15,7 +15,7 @@ from fl_simu.kernel import installation
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.parameters import params_of, sha256
-from fl_simu.ue.models import Mlp, RowLstm
+from fl_simu.models import Mlp, RowLstm
 from fl_simu.ue.optimizers import Adagrad, Adam, Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
@@ -137,7 +137,7 @@ def test_a_module_built_after_hooking_starts_from_the_same_weights():
         torch.manual_seed(3)
         here = params_of(local.make_module())
     code = (
-        "import torch, sys; from fl_simu.ue.models import Mlp; from fl_simu.kernel.parameters import *\n"
+        "import torch, sys; from fl_simu.models import Mlp; from fl_simu.kernel.parameters import *\n"
         "torch.manual_seed(3); sys.stdout.write(sha256(params_of(Mlp((32,)).build((1, 28, 28), 10))))"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)

@@ -15,8 +15,8 @@ from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import distance, sha256
-from fl_simu.ue.models import DlgLeNet, LogisticRegression, Mlp, RowLstm
-from fl_simu.ue.models.base import cross_entropy
+from fl_simu.models import DlgLeNet, LogisticRegression, Mlp, RowLstm
+from fl_simu.models.base import cross_entropy
 from fl_simu.ue.optimizers import Adadelta, Adagrad, Adam, AdamW, Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 

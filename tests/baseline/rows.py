@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Tuple
 
 import torch
 
-from fl_simu import config
 from fl_simu.experiment import Experiment
+from fl_simu.kernel import config
 from fl_simu.kernel.parameters import sha256
 from fl_simu.loop.assemble import assemble, load_data, plan
 from fl_simu.loop.coordinator import Observer

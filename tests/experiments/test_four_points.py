@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from fl_simu.scripts import Setup, load, run_script
+from fl_simu.studies.script import Setup, load, run_script
 
 script = load("four_points")
 X = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1.0]])

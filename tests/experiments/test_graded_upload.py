@@ -5,9 +5,9 @@ from statistics import mean
 
 import pytest
 
-from fl_simu import studies
 from fl_simu.loop.assemble import assemble, load_data, plan
 from fl_simu.loop.coordinator import Observer
+from fl_simu.studies import grid
 
 pytestmark = [
     pytest.mark.experiments,
@@ -22,7 +22,7 @@ class Records(list, Observer):
 
 def runs(name, *levels):
     """The records of the quick size for each combination of levels, with the first seed."""
-    study = studies.read_study(studies.FOLDER / name, quick=True)
+    study = grid.read_study(grid.FOLDER / name, quick=True)
     found, data = [], None
     for one in levels:
         planned = plan(study.experiments[one, study.seeds[0]])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fl_simu.scripts import Setup, run_script
+from fl_simu.studies.script import Setup, run_script
 
 pytest.importorskip("skimage")
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("gradient_leakage")]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fl_simu.scripts import Setup, load, run_script
-from fl_simu.ue.datasets import Mnist, Samples, presence
+from fl_simu.data.datasets import Mnist, Samples, presence
+from fl_simu.studies.script import Setup, load, run_script
 
 script = load("manual_aggregation")
 

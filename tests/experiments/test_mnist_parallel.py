@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from fl_simu import scripts
+from fl_simu.data.datasets import Digits
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import sha256
 from fl_simu.loop.assemble import assemble, load_data, plan
-from fl_simu.ue.datasets import Digits
+from fl_simu.studies import script
 from fl_simu.ue.optimizers import Sgd
 
 # What is found once serves several tests.
 pytestmark = pytest.mark.xdist_group("mnist_parallel")
 
-experiment = scripts.load("mnist_parallel")
+experiment = script.load("mnist_parallel")
 
 ROUNDS = 4
 LARGE = Sgd(lr=0.05, momentum=0.9)

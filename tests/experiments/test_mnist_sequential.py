@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from fl_simu import scripts
+from fl_simu.data.datasets import Digits
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.parameters import sha256
 from fl_simu.pointers import install
-from fl_simu.ue.datasets import Digits
+from fl_simu.studies import script
 
 pytestmark = pytest.mark.xdist_group("mnist_sequential")
 
@@ -22,7 +22,7 @@ def both_ways(pipe):
     torch.set_num_threads(1)
     if not syft_installed():
         install()
-    module, data, lines = scripts.load("mnist_sequential"), DATA.load(), []
+    module, data, lines = script.load("mnist_sequential"), DATA.load(), []
     _, plain = module.learn_without_syft(data, EPOCHS, module.SEED)
     epochs, params = module.learn(data, EPOCHS, lines.append)
 
@@ -66,7 +66,7 @@ def test_syft_remembers_hundreds_of_ids_for_each_batch(found):
 
 
 def test_the_notes_own_numbers_agree_with_themselves():
-    module = scripts.load("mnist_sequential")
+    module = script.load("mnist_sequential")
     last = module.Epoch(0.9855, 0.0435, "59520/60032", "99.147122", 0.008309, ids=1, peak_memory_mb=1.0)
     verdicts = [one.verdict for one in module.comparisons(last, quick=False)]
     assert verdicts == ["agrees"] * 5 + ["not given in the notes"] * 2

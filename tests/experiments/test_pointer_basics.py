@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fl_simu.scripts import Setup, load, run_script
+from fl_simu.studies.script import Setup, load, run_script
 
 
 @pytest.mark.parametrize(

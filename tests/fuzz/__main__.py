@@ -108,7 +108,7 @@ def _become(one: Input, folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # Processes of a pool may have none of their own, unless they are no longer known as such.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-        from fl_simu.cli import main
+        from fl_simu.cli.app import main
 
         status = main(list(one.arguments))
     except SystemExit as error:
@@ -126,7 +126,7 @@ def _held() -> int:
 
 
 def _offline(*_: object) -> None:
-    from fl_simu.ue.downloads import DataUnavailable
+    from fl_simu.data.downloads import DataUnavailable
 
     raise DataUnavailable("it is not here, and the fuzzer downloads nothing")
 

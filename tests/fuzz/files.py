@@ -176,7 +176,7 @@ def recording(rng: random.Random) -> Tuple[str, bytes]:
 @functools.lru_cache(maxsize=None)
 def base_runs() -> Tuple[Path, ...]:
     """Folders of runs that have ended, made once and removed when the process ends."""
-    from fl_simu.cli import main
+    from fl_simu.cli.app import main
 
     place = Path(tempfile.mkdtemp(prefix="fl_simu-fuzz-runs-"))
     for number, text in enumerate(RUNS):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_simu.cli import main
+from fl_simu.cli.app import main
 from fl_simu.kernel.ending import OutputLost, Stopped, flush, handlers_kept, stopped_by_signals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +81,7 @@ def test_what_is_not_written_is_thrown_away():
 WORKING = """
 import os, time
 from pathlib import Path
-from fl_simu.pool import run_all
+from fl_simu.studies.pool import run_all
 
 def work(job):
     print(os.getpid(), flush=True)

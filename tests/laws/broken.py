@@ -10,11 +10,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from fl_simu.attacks.model_poisoning.base import NoAttack
+from fl_simu.attacks.poisoning.base import NoAttack
+from fl_simu.data.datasets import Dataset, DataSource, Samples
+from fl_simu.data.partition import Iid
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.messages import Aggregate, Taken, WakeAt
 from fl_simu.kernel.randomness import briefly
 from fl_simu.meters import Energy
+from fl_simu.models import Mlp
+from fl_simu.radio.allocation import Equal
+from fl_simu.radio.bits import FixedBits
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.delays import RateAtStart
+from fl_simu.radio.media import SharedBand
+from fl_simu.radio.media.base import Arrival
+from fl_simu.radio.sizes import RealBytes
 from fl_simu.results.columns import Column
 from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.protocols import WaitForAll
@@ -22,20 +33,9 @@ from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.algorithms import FedProx
 from fl_simu.ue.compute import Compute, ConstantCompute, Work
-from fl_simu.ue.datasets import Dataset, DataSource, Samples
 from fl_simu.ue.faults import NoFaults
-from fl_simu.ue.models import Mlp
 from fl_simu.ue.optimizers import Sgd, uncompiled
-from fl_simu.ue.partition import Iid
 from fl_simu.ue.transforms import Clip
-from fl_simu.uplink.allocation import Equal
-from fl_simu.uplink.bits import FixedBits
-from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.delays import RateAtStart
-from fl_simu.uplink.media import SharedBand
-from fl_simu.uplink.media.base import Arrival
-from fl_simu.uplink.sizes import RealBytes
 
 # Another number at each call, which no part may have.
 CALLS = itertools.count(1)

@@ -8,16 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fl_simu.attacks.model_poisoning.base import NoAttack
-from fl_simu.attacks.model_poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
-from fl_simu.attacks.model_poisoning.untargeted import (
+from fl_simu.attacks.poisoning.base import NoAttack
+from fl_simu.attacks.poisoning.targeted import AlternatingMinimisation, Boosting, Concatenated, DataPoisoning
+from fl_simu.attacks.poisoning.untargeted import (
     GaussianNoise,
     InnerProduct,
     LabelFlip,
     LittleIsEnough,
     SignFlip,
 )
+from fl_simu.data.own_data import Npz
 from fl_simu.parts import KINDS
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.channels.fading import Fading
+from fl_simu.radio.channels.gauss_markov import GaussMarkov
+from fl_simu.radio.channels.markov import Markov
+from fl_simu.radio.channels.normal import Normal
+from fl_simu.radio.channels.random_walk import NotesWalk, RandomWalk
+from fl_simu.radio.channels.trace import Trace
+from fl_simu.radio.channels.uniform import Uniform
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.codecs.decimal import Decimal
+from fl_simu.radio.codecs.float16 import Float16
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.codecs.stochastic import Stochastic
+from fl_simu.radio.codecs.text_split import TextSplit
+from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.downlink import Free
 from fl_simu.station.protocols import (
     BaseThenEnhancement,
     Buffered,
@@ -26,23 +43,6 @@ from fl_simu.station.protocols import (
     FirstK,
     WaitForAll,
 )
-from fl_simu.ue.own_data import Npz
-from fl_simu.uplink.channels.constant import Constant
-from fl_simu.uplink.channels.fading import Fading
-from fl_simu.uplink.channels.gauss_markov import GaussMarkov
-from fl_simu.uplink.channels.markov import Markov
-from fl_simu.uplink.channels.normal import Normal
-from fl_simu.uplink.channels.random_walk import NotesWalk, RandomWalk
-from fl_simu.uplink.channels.trace import Trace
-from fl_simu.uplink.channels.uniform import Uniform
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.codecs.decimal import Decimal
-from fl_simu.uplink.codecs.float16 import Float16
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.codecs.stochastic import Stochastic
-from fl_simu.uplink.codecs.text_split import TextSplit
-from fl_simu.uplink.codecs.top_k import TopK
-from fl_simu.uplink.downlink import Free
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-laws-"))
 atexit.register(shutil.rmtree, str(FOLDER), ignore_errors=True)
@@ -122,7 +122,7 @@ SETTINGS = {
         "inner_product": [InnerProduct(2)],
         "label_flip": [LabelFlip(2)],
     },
-    # The others need files or scikit-learn: tests/ue/test_datasets.py tries those that it makes.
+    # The others need files or scikit-learn: tests/data/test_datasets.py tries those that it makes.
     "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},
     # The others are channels.
     "downlink": {"free": [Free()]},

@@ -9,14 +9,14 @@ from loops import loop
 
 from fl_simu.kernel.messages import Aggregate, Taken
 from fl_simu.kernel.parameters import all_finite, structure_of
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.codecs.float16 import Float16
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.link import PAYLOADS, Link
+from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.protocols import WaitForAll
-from fl_simu.uplink.channels.constant import Constant
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.codecs.float16 import Float16
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.codecs.top_k import TopK
-from fl_simu.uplink.link import PAYLOADS, Link
-from fl_simu.uplink.sizes import RealBytes
 
 CASES = ours.cases("aggregation")
 LIKE = {"weight": torch.ones(3, 2), "count": torch.tensor(3)}

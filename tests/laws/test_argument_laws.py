@@ -12,9 +12,9 @@ import torch
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import structure_of
-from fl_simu.uplink.bits import BITS, Memory, Outlook
-from fl_simu.uplink.channels import CHANNELS
-from fl_simu.uplink.codecs import CODECS
+from fl_simu.radio.bits import BITS, Memory, Outlook
+from fl_simu.radio.channels import CHANNELS
+from fl_simu.radio.codecs import CODECS
 
 FLOATS = (0.0, 5e-324, 1e-300, 1e-7, 0.999, 1 - 1e-16, 1.0, 1e7, 1e300, 1.7e308, math.inf, math.nan)
 INTEGERS = (0, 1, 2**31, 2**63, 10**59, 10**4000)

@@ -4,16 +4,16 @@ import ours
 import pytest
 import torch
 
-from fl_simu.attacks.model_poisoning.base import NoAttack, draw_targets
-from fl_simu.attacks.model_poisoning.malicious import Malicious
-from fl_simu.attacks.model_poisoning.untargeted import (
+from fl_simu.attacks.poisoning.base import NoAttack, draw_targets
+from fl_simu.attacks.poisoning.malicious import Malicious
+from fl_simu.attacks.poisoning.untargeted import (
     SignFlip,
 )
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.parameters import all_finite, sha256, structure_of
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.state import RunState
-from fl_simu.ue.models import Mlp
+from fl_simu.models import Mlp
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
 

@@ -15,7 +15,7 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import MODERN, syft_installed
 from fl_simu.kernel.parameters import distance, params_of, sha256
 from fl_simu.kernel.randomness import permutation, stream, torch_seed
-from fl_simu.ue.models import LogisticRegression, Mlp, MnistCnn
+from fl_simu.models import LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.optimizers import Adam, AdamW, RmsProp, Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.laws import channels, delays
-from fl_simu.uplink.channels.base import arrivals_over
-from fl_simu.uplink.channels.random_walk import NotesWalk
-from fl_simu.uplink.channels.trace import Trace
-from fl_simu.uplink.delays import DELAYS, Integrated, RateAtStart
+from fl_simu.radio.channels.base import arrivals_over
+from fl_simu.radio.channels.random_walk import NotesWalk
+from fl_simu.radio.channels.trace import Trace
+from fl_simu.radio.delays import DELAYS, Integrated, RateAtStart
 
 CASES = ours.cases("channel")
 # The notes' walk may go below 0: it is the named exception to the laws below.

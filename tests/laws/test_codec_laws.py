@@ -11,17 +11,17 @@ from hypothesis.extra import numpy as hnp
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import TensorSpec, structure_of
 from fl_simu.laws.codecs import LAWS, decoded
-from fl_simu.uplink.channels.constant import Constant
-from fl_simu.uplink.codecs.affine import Affine
-from fl_simu.uplink.codecs.base import HALVES
-from fl_simu.uplink.codecs.decimal import Decimal
-from fl_simu.uplink.codecs.float16 import Float16
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.codecs.layered import Layered
-from fl_simu.uplink.codecs.text_split import TextSplit
-from fl_simu.uplink.codecs.top_k import TopK
-from fl_simu.uplink.link import Link
-from fl_simu.uplink.sizes import NotesCount, RealBytes
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.codecs.base import HALVES
+from fl_simu.radio.codecs.decimal import Decimal
+from fl_simu.radio.codecs.float16 import Float16
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.codecs.layered import Layered
+from fl_simu.radio.codecs.text_split import TextSplit
+from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.link import Link
+from fl_simu.radio.sizes import NotesCount, RealBytes
 
 CASES = ours.cases("codec")
 

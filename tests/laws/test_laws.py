@@ -8,10 +8,10 @@ from broken import BROKEN, Mistyped, codec
 from torch import nn
 
 import fl_simu as fl
+from fl_simu.data.datasets import DataUnavailable, Mnist
 from fl_simu.kernel.errors import BadField
 from fl_simu.laws import LAWS, laws_of
 from fl_simu.parts import KINDS
-from fl_simu.ue.datasets import DataUnavailable, Mnist
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,15 +15,15 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
 from fl_simu.kernel.randomness import briefly
 from fl_simu.loop.coordinator import Observer
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.link import Link
+from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.protocols import Buffered, FirstK
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.selection.base import View
 from fl_simu.ue.compute import ConstantCompute
 from fl_simu.ue.training import Trained
-from fl_simu.uplink.channels.base import Channel
-from fl_simu.uplink.codecs.float32 import Float32
-from fl_simu.uplink.link import Link
-from fl_simu.uplink.sizes import RealBytes
 
 # The 0.9999 quantile of chi-squared with 19 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 19).
 UES, CHI_SQUARED = 20, 50.795

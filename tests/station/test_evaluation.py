@@ -5,8 +5,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 
 from fl_simu.kernel.parameters import params_of
+from fl_simu.models.base import cross_entropy
 from fl_simu.station.evaluation import evaluate
-from fl_simu.ue.models.base import cross_entropy
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])

@@ -12,8 +12,8 @@ from fl_simu.backends.torch_loop import Torch
 from fl_simu.backends.vectorized import Vectorized
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import distance, params_of
+from fl_simu.models import Mlp
 from fl_simu.ue.algorithms import FedAvg, FedProx
-from fl_simu.ue.models import Mlp
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 

@@ -9,8 +9,8 @@ from torch import nn
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import params_of
+from fl_simu.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute, Work
-from fl_simu.ue.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
 

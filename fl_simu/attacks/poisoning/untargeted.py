@@ -1,0 +1,132 @@
+"""Untargeted poisoning: the global model shall be bad, or never good."""
+
+from dataclasses import dataclass
+
+import torch
+
+from fl_simu.attacks.poisoning.base import Hostile, Knowledge, Targets, mean_of, moved, update_of
+from fl_simu.kernel.limits import require_factor
+from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.randomness import stream
+from fl_simu.ue.training import Shard
+
+
+@dataclass(frozen=True)
+class SignFlip(Hostile):
+    """The honest update, turned round.
+
+    This and the attacks that follow are untargeted: no images are meant to go wrong, the global model shall be
+    bad.
+
+    Args:
+        scale: factor of what is sent, above 0.
+
+    Reference: Li, Xu, Chen, Giannakis, Ling 2019, "RSA: Byzantine-Robust Stochastic Aggregation Methods".
+    """
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_factor("scale", self.scale)
+
+    def poison(self, knowledge: Knowledge) -> Params:
+        update = update_of(knowledge.benign(), knowledge.params)
+        return moved(knowledge.params, update, -self.scale)
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Hostile):
+    """An update of independent normal numbers.
+
+    Args:
+        deviation: of each number, above 0.
+
+    Reference: Blanchard et al. 2017, section 6.
+    """
+
+    deviation: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_factor("deviation", self.deviation)
+
+    def poison(self, knowledge: Knowledge) -> Params:
+        draws = stream(knowledge.key.seed, "attack noise", knowledge.key.ue, knowledge.key.round)
+        noise = {
+            name: torch.from_numpy(draws.standard_normal(tensor.numel())).view(tensor.shape).to(tensor.dtype)
+            for name, tensor in knowledge.params.items()
+            if tensor.dtype.is_floating_point
+        }
+        return moved(knowledge.params, noise, self.deviation)
+
+
+@dataclass(frozen=True)
+class LittleIsEnough(Hostile):
+    """A little is enough (ALIE): the benign mean, moved by a few of their deviations in every coordinate at once.
+
+    It hides in the benign spread: every coordinate is one that a benign UE might have sent. All malicious UEs send
+    the same. Omniscient: it knows the benign updates.
+
+    Args:
+        deviations: z, how many deviations, above 0; the paper derives it from the numbers of UEs, and uses 1.5 on
+            MNIST.
+
+    Reference: Baruch, Baruch, Goldberg 2019, "A Little Is Enough: Circumventing Defenses For Distributed
+    Learning".
+    """
+
+    deviations: float = 1.5
+
+    omniscient = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_factor("deviations", self.deviations)
+
+    def poison(self, knowledge: Knowledge) -> Params:
+        mean = mean_of(knowledge.others)
+        squares = mean_of([{name: (one[name] - mean[name]).pow(2) for name in mean} for one in knowledge.others])
+        spread = {name: square.sqrt() for name, square in squares.items()}
+        return moved(moved(knowledge.params, update_of(mean, knowledge.params)), spread, -self.deviations)
+
+
+@dataclass(frozen=True)
+class InnerProduct(Hostile):
+    """Inner-product manipulation: the benign mean update, turned round and made small, so that it is near them.
+
+    Omniscient: it knows the benign updates.
+
+    Args:
+        scale: factor of what is sent, above 0.
+
+    Reference: Xie, Koyejo, Gupta 2019, "Fall of Empires: Breaking Byzantine-tolerant SGD by Inner Product
+    Manipulation".
+    """
+
+    scale: float = 0.5
+
+    omniscient = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_factor("scale", self.scale)
+
+    def poison(self, knowledge: Knowledge) -> Params:
+        update = update_of(mean_of(knowledge.others), knowledge.params)
+        return moved(knowledge.params, update, -self.scale)
+
+
+@dataclass(frozen=True)
+class LabelFlip(Hostile):
+    """Class c of C becomes C - 1 - c in its data; training and update are honest.
+
+    Reference: Fang, Cao, Jia, Gong 2020, "Local Model Poisoning Attacks to Byzantine-Robust Federated Learning".
+    """
+
+    def own_data(self, shard: Shard, targets: Targets, classes: int) -> Shard:
+        labels = classes - 1 - shard.labels.index_select(0, shard.indices)
+        return Shard(shard.images.index_select(0, shard.indices), labels, torch.arange(len(labels)))
+
+    def poison(self, knowledge: Knowledge) -> Params:
+        return knowledge.benign()

@@ -1,0 +1,388 @@
+"""The command line: parse, assemble, run, print."""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Optional, Sequence, Tuple
+
+import click
+
+from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output_watched, stopped_by_signals
+
+
+class _Path(click.ParamType):
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        from fl_simu.kernel.errors import shown
+
+        # What a line of text cannot show is more often a slip than a name, and a null byte is never one.
+        if not str(value).isprintable():
+            self.fail(f"{shown(str(value))} is not allowed: a path of printable characters", param, ctx)
+        try:
+            os.stat(str(value))
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+                self.fail(f"{shown(str(value))} is not allowed: {error.strerror}", param, ctx)
+        return Path(value)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run a command; return its exit status: 0, 2 for a user's mistake or an output that is full, 130 for Ctrl-C,
+    128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer."""
+    open_closed_streams()
+    with stopped_by_signals() as came:
+        try:
+            status = _run(arguments)
+        except (KeyboardInterrupt, click.Abort):
+            status = 128 + (came[0] if came else signal.SIGINT)
+            _tell("stopped")
+        except OutputLost as error:
+            status = 128 + came[0] if came else _without_output(error)
+        except OSError as error:
+            if not _of_click(error):
+                raise
+            status = _without_output(OutputLost(error))
+        try:
+            flush(sys.stdout)
+        except OutputLost as error:
+            status = status or _without_output(error)
+    return status
+
+
+def _run(arguments: Optional[Sequence[str]]) -> int:
+    from fl_simu.kernel.errors import UserError, brief, one_line
+
+    try:
+        cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
+    except UserError as error:
+        # A path may be as long as the system takes one.
+        words = one_line(str(error)).split(" ")
+        _tell(" ".join(brief(word, 300) for word in words))
+        return 2
+    except click.ClickException as error:
+        # What click says is short, unless it repeats what it was given.
+        _tell(brief(one_line(error.format_message()), 300))
+        return 2
+    except MemoryError as error:
+        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
+        return 2
+    return 0
+
+
+def _tell(text: str) -> None:
+    # Where the terminal is gone there is nobody to tell.
+    with contextlib.suppress(OSError):
+        click.echo(f"fl_simu: {text}", err=True)
+
+
+def _say(text: str) -> None:
+    """Print a line."""
+    with output_watched(sys.stdout):
+        click.echo(text)
+
+
+def _of_click(error: OSError) -> bool:
+    """Whether click itself failed to print something, as the text of --help."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get("__name__", "").startswith("click.")
+
+
+def _without_output(why: OutputLost) -> int:
+    if why.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    _tell(f"cannot write to the standard output: {why}")
+    return 2
+
+
+def _options(*options: Callable) -> Callable:
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "LR": "logistic_regression"}
+
+data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
+out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
+address_option = click.option("--address", metavar="A", help="The cluster that backend ray joins, or auto.")
+experiment_options = _options(
+    click.option("--rounds", type=int, help="Number of aggregations."),
+    click.option("--seed", type=int, help="Seed of every draw."),
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config."),
+    data_dir_option,
+    out_option,
+)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@data_dir_option
+@out_option
+@click.pass_context
+def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -> None:
+    """Federated learning over a simulated radio uplink. Without a command: the default experiment, end to end."""
+    if context.invoked_subcommand is not None and (data_dir or out):
+        raise click.UsageError("--data-dir and --out belong after the command")
+    if context.invoked_subcommand is None:
+        from fl_simu.cli.run import run_default
+
+        run_default(data_dir, out, _say)
+
+
+@cli.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--backend", help="How the UEs train; see `list backends`.")
+@address_option
+@experiment_options
+@click.option("--resume", type=_Path(), help="Go on with the run in this folder.")
+@click.option("--realtime", type=float, metavar="F", help="Let F virtual seconds pass in a second.")
+def run(
+    file: Optional[Path],
+    backend: Optional[str],
+    address: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    resume: Optional[Path],
+    realtime: Optional[float],
+) -> None:
+    """Run the experiment of a TOML file."""
+    from fl_simu.cli.run import go_on, run_file
+
+    changes = _assignments(backend, rounds, seed, assignments)
+    changes += () if address is None else (f"backend.address={json.dumps(address)}",)
+    if resume is None:
+        run_file(file, changes, data_dir, out, realtime, _say)
+    else:
+        go_on(resume, file, changes, data_dir, out, realtime, _say)
+
+
+@cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--strict", is_flag=True, help="Where PySyft 0.2.4 is wrong, be wrong too.")
+@data_dir_option
+@click.argument("script", type=_Path())
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def exec_command(strict: bool, data_dir: Optional[Path], script: Path, arguments: Tuple[str, ...]) -> None:
+    """Run a SCRIPT written against PySyft 0.2, as it is."""
+    from fl_simu.old_scripts.execution import exec_script
+
+    raise SystemExit(exec_script(script, arguments, strict, data_dir))
+
+
+@cli.command("list")
+@click.argument("kind", required=False)
+def list_parts(kind: Optional[str]) -> None:
+    """What is here, of one KIND or of all: experiments, backends, codecs, channels, protocols, ..."""
+    from fl_simu.cli.inventory import listing
+
+    _say(listing(kind))
+
+
+@cli.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--backends", required=True, help="Names, separated by commas.")
+@address_option
+@experiment_options
+def compare(
+    file: Optional[Path],
+    backends: str,
+    address: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """One experiment on several backends, each in a process of its own; the default one without FILE."""
+    from fl_simu.cli.compare import compare_backends
+    from fl_simu.cli.defaults import MNIST
+    from fl_simu.cli.run import read_experiment
+
+    experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
+    compare_backends(experiment, backends.split(","), data_dir, out, _say, address)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--quick", is_flag=True, help="A small size of each, in minutes.")
+@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Runs at a time.")
+@data_dir_option
+@click.option("--out", type=_Path(), help="Folder of what is made; runs/reproduce otherwise.")
+def reproduce(
+    names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
+) -> None:
+    """Experiments below experiments/, by NAME or all: theirs beside ours, figures, one page on everything."""
+    from fl_simu.cli.reproduce import reproduce as reproduce_studies
+
+    reproduce_studies(names, quick, jobs, data_dir, out, _say)
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, metavar="DIR...", type=_Path())
+@click.option("--out", type=_Path(), help="File; report.html in DIR, or runs/report-<time>.html of several.")
+def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
+    """One self-contained HTML page on the runs in DIR..."""
+    from fl_simu.cli.report import report as write_report
+
+    write_report(folders, out, _say)
+
+
+@cli.command()
+@click.argument("file", type=_Path())
+@click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
+@click.option(
+    "--threshold", "thresholds_s", type=float, multiple=True, metavar="S", help="Another threshold in s."
+)
+@click.option("--draws", type=int, default=100_000, show_default=True, metavar="N", help="Number of uploads.")
+@click.option("--ues", type=int, metavar="N", help="Number of UEs; the experiment's otherwise, at most 1,000.")
+@click.option("--seconds", type=float, metavar="S", help="Virtual time in which the uploads begin.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config.")
+@click.option("--out", type=_Path(), help="Folder for numbers and figures; runs/channel-<name>-<time> otherwise.")
+@click.option("--animate", type=_Path(), metavar="OUT.gif", help="Draw the rates moving.")
+def channel(
+    file: Path,
+    pass_rate: Optional[float],
+    thresholds_s: Tuple[float, ...],
+    draws: int,
+    ues: Optional[int],
+    seconds: Optional[float],
+    assignments: Tuple[str, ...],
+    out: Optional[Path],
+    animate: Optional[Path],
+) -> None:
+    """Rates, delays and pass rates of the experiment's channel, and the threshold for a pass rate."""
+    from fl_simu.cli.channel import study_channel
+    from fl_simu.cli.run import read_experiment
+
+    experiment = read_experiment(file, assignments)
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, _say)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def attack(context: click.Context) -> None:
+    """Attacks: what the BS can see, what a UE can do."""
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
+
+
+@attack.command()
+@click.option("--images", type=int, default=10, show_default=True, metavar="N", help="Images, or batches of them.")
+@click.option("--seeds", type=int, default=10, show_default=True, metavar="N", help="Seeds 0 to N-1 for each.")
+@click.option("--manual-seed", "manual", type=int, multiple=True, metavar="S", help="Seed torch as published.")
+@click.option("--method", default="dlg", show_default=True, help="dlg, idlg or inverting_gradients.")
+@click.option("--iterations", type=int, metavar="N", help="At most so many; as published otherwise.")
+@click.option("--codec", default="float32", show_default=True, help="What the upload goes through.")
+@click.option("--layers", type=int, metavar="N", help="Layers of the codec that the BS has; all otherwise.")
+@click.option("--local-steps", type=int, default=1, show_default=True, metavar="N", help="SGD steps of the UE.")
+@click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Images of the UE.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="method.*, codec.*, model.*, data.*, lr."
+)
+@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Trials at a time.")
+@data_dir_option
+@click.option("--out", type=_Path(), help="Folder; trials that ended there are kept. runs/leakage-... otherwise.")
+def leakage(
+    images: int,
+    seeds: int,
+    manual: Tuple[int, ...],
+    method: str,
+    iterations: Optional[int],
+    codec: str,
+    layers: Optional[int],
+    local_steps: int,
+    batch_size: int,
+    assignments: Tuple[str, ...],
+    jobs: int,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """Images out of uploads: DLG, iDLG, inverting gradients."""
+    from fl_simu.cli.leakage import attack_leakage, seeds_of
+    from fl_simu.studies.leakage import make_setting
+
+    changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
+    given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
+    drawn = seeds_of(seeds, manual)
+    setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
+    attack_leakage(setting, images, drawn, jobs, data_dir, out, _say)
+
+
+@attack.command()
+@click.argument("file", type=_Path(), required=False)
+@click.option("--attack", "name", help="What the malicious UEs do; see `list attacks`.")
+@click.option("--rule", help="How the BS aggregates; see `list aggregations`.")
+@click.option("--model", help="A to G or LR of the poisoning paper, or any of `list models`.")
+@experiment_options
+def poisoning(
+    file: Optional[Path],
+    name: Optional[str],
+    rule: Optional[str],
+    model: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    assignments: Tuple[str, ...],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+) -> None:
+    """Malicious UEs among benign ones: one on Fashion-MNIST without FILE. A run as any other."""
+    from fl_simu.cli.defaults import POISONING
+    from fl_simu.cli.run import read_experiment, run_experiment
+
+    parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
+    named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
+    changes = named + _assignments(None, rounds, seed, assignments)
+    run_experiment(read_experiment(file or POISONING, changes), data_dir, out, _say)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def data(context: click.Context) -> None:
+    """Data sets: what is here, and how to get what is not."""
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
+
+
+@data.command("list")
+@data_dir_option
+def data_list(data_dir: Optional[Path]) -> None:
+    """Which data sets are on this machine, and where."""
+    from fl_simu.cli.inventory import data_listing
+
+    _say(data_listing(data_dir))
+
+
+@data.command("fetch")
+@click.argument("name")
+@data_dir_option
+def data_fetch(name: str, data_dir: Optional[Path]) -> None:
+    """Find or download a data set."""
+    from fl_simu.data.datasets import fetch
+
+    for path in fetch(name, data_dir):
+        _say(str(path))
+
+
+@cli.command()
+def doctor() -> None:
+    """This machine's stack, what is missing, and the command that mends it."""
+    from fl_simu.cli.doctor import diagnosis
+
+    _say(diagnosis())
+
+
+def _assignments(
+    backend: Optional[str], rounds: Optional[int], seed: Optional[int], others: Tuple[str, ...]
+) -> Tuple[str, ...]:
+    given = {"backend": backend, "rounds": rounds, "seed": seed}
+    return others + tuple(f"{key}={value}" for key, value in given.items() if value is not None)

@@ -1,0 +1,134 @@
+"""What the command `channel` prints and writes."""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError
+from fl_simu.loop.assemble import plan
+from fl_simu.results.channel_plots import draw_channel_figures, write_animation
+from fl_simu.results.figures import require_matplotlib
+from fl_simu.results.files import make_folder, write_json
+from fl_simu.studies.channel import PERCENTILES, Study, draw, numbers, rate_courses
+
+Say = Callable[[str], None]
+
+UES_DRAWN = 5
+
+
+def study_channel(
+    experiment: Experiment,
+    pass_rate: Optional[float],
+    thresholds_s: Sequence[float],
+    draws: int,
+    ues: Optional[int],
+    seconds: Optional[float],
+    out: Optional[Path],
+    animation: Optional[Path],
+    say: Say,
+) -> Dict[str, Any]:
+    """Draw uploads over an experiment's channel; print and write what came of them.
+
+    Args:
+        experiment: nothing is trained, so its backend and data are not used.
+        pass_rate: the share of uploads for which a threshold is wanted.
+        thresholds_s: thresholds in s beside those of the protocol.
+        draws, ues, seconds: as for `channel_study.draw`.
+        out: the folder for channel.json and the figures; runs/channel-<name>-<time> where not given.
+        animation: a GIF of the rates over time.
+        say: prints a line.
+
+    Returns:
+        What stands in channel.json.
+
+    Raises:
+        UserError: a number out of range, or a file that cannot be written.
+    """
+    require_matplotlib()
+    _check(pass_rate, thresholds_s, animation)
+    study = draw(plan(experiment.with_(backend="torch")), draws, ues, seconds)
+    limits = dict(study.planned.experiment.protocol.thresholds_s())
+    limits.update({f"threshold {k + 1}": limit_s for k, limit_s in enumerate(thresholds_s)})
+    found = numbers(study, limits, pass_rate)
+    courses = rate_courses(study, UES_DRAWN)
+    say(report(found))
+    # Nothing is written before all is known: a mistake leaves no folder behind.
+    folder = make_folder(out or Path("runs") / time.strftime(f"channel-{experiment.name}-%Y%m%d-%H%M%S"))
+    write_json(folder / "channel.json", found)
+    written = [folder / "channel.json", *_figures(study, courses, folder, limits)]
+    if animation is not None:
+        written.append(write_animation(courses, animation, experiment.name))
+    say("\nfigures and numbers\n" + "\n".join(f"  {path}" for path in written))
+    return found
+
+
+def _check(pass_rate: Optional[float], thresholds_s: Sequence[float], animation: Optional[Path]) -> None:
+    if pass_rate is not None and not 0 < pass_rate < 1:
+        raise UserError(f"--pass-rate {pass_rate:g} is not allowed: a number above 0 and below 1")
+    for limit_s in thresholds_s:
+        if not limit_s > 0:
+            raise UserError(f"--threshold {limit_s:g} is not allowed: a number of seconds above 0")
+    if animation is not None and (animation.suffix.lower() != ".gif" or not animation.parent.is_dir()):
+        raise UserError(f"--animate {animation} is not allowed: a file that ends in .gif, in a folder that exists")
+
+
+def _figures(study: Study, courses: Sequence[Any], folder: Path, limits: Mapping[str, float]) -> List[Path]:
+    delays = {name: study.delays(k) for k, name in enumerate(study.names)}
+    return draw_channel_figures(courses, study.rates_mbps(), delays, limits, folder, study.planned.experiment.name)
+
+
+def report(found: Mapping[str, Any]) -> str:
+    """The numbers of a study as tables."""
+    arguments = ", ".join(f"{key} = {value}" for key, value in found["channel"].items() if key != "name")
+    lines = [
+        "{}: {:,} uploads of {} UEs, seed {}".format(found["name"], found["draws"], found["ues"], found["seed"]),
+        "channel {} ({})".format(found["channel"]["name"], arguments),
+    ]
+    lines += [
+        "{part}: {size_bits:,} bits, {load_mbit:.2f} Mbit on the air".format(**row) for row in found["loads"]
+    ]
+    lines += ["", *_shares(found)]
+    if "wanted" in found:
+        lines += ["", *_wanted(found["wanted"])]
+    return "\n".join([*lines, "", *_spreads(found)])
+
+
+def _shares(found: Mapping[str, Any]) -> List[str]:
+    rows = [("{part} within {threshold_s:.5g} s ({threshold})".format(**row), row) for row in found["pass_rates"]]
+    if "outage" in found:
+        rows.append(("fading blocks in outage", found["outage"]))
+    if not rows:
+        return ["pass rates: the protocol has no threshold on a delay; give one with --threshold SECONDS"]
+    width = max(len(label) for label, _ in rows)
+    form = "{:<" + str(width) + "}  {:>9}  {:>19}  {:>11}"
+    lines = [form.format("share of uploads", "measured", "95 % interval", "closed form")]
+    for label, row in rows:
+        interval = "none" if row["low"] != row["low"] else "{:.3%} to {:.3%}".format(row["low"], row["high"])
+        known = row["closed_form"]
+        lines.append(
+            form.format(label, f"{row['measured']:.3%}", interval, "none" if known is None else f"{known:.3%}")
+        )
+    return lines
+
+
+def _wanted(rows: Sequence[Mapping[str, Any]]) -> List[str]:
+    form = "{:<34}  {:>10}  {:>12}"
+    lines = [
+        form.format("threshold for a pass rate of {:g}".format(rows[0]["pass_rate"]), "measured", "closed form")
+    ]
+    for row in rows:
+        known = row["closed_form_s"]
+        shown = "none" if known is None else f"{known:.5g} s"
+        lines.append(form.format(row["part"], "{:.5g} s".format(row["threshold_s"]), shown))
+    return lines
+
+
+def _spreads(found: Mapping[str, Any]) -> List[str]:
+    form = "{:<28}" + " {:>9}" * (1 + len(PERCENTILES))
+    lines = [form.format("", "mean", *[f"{percent} %" for percent in PERCENTILES])]
+    tables = {"rate [Mbit/s]": found["rates_mbps"]}
+    tables.update({f"delay, {part} [s]": table for part, table in found["delays_s"].items()})
+    for label, table in tables.items():
+        lines.append(form.format(label, *[f"{value:.4g}" for value in table.values()]))
+    return lines

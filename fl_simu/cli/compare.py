@@ -1,0 +1,194 @@
+"""One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import psutil
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError, brief, one_line
+from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
+from fl_simu.loop.assemble import plan
+from fl_simu.loop.runs import RunFolder
+from fl_simu.parts import KINDS
+from fl_simu.results.backend_plots import backends_figure
+from fl_simu.results.checkpoints import read_tensors
+from fl_simu.results.figures import require_matplotlib, write_figures
+from fl_simu.results.files import make_folder, write_json, write_text
+from fl_simu.results.records import Summary
+
+Say = Callable[[str], None]
+Row = Dict[str, Any]
+
+# The memory of a run is looked at so often.
+PERIOD_S = 0.05
+
+
+def compare_backends(
+    experiment: Experiment,
+    backends: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    address: Optional[str] = None,
+) -> List[Row]:
+    """Run an experiment on each backend; print and write what came of it.
+
+    Args:
+        experiment: of its own backend only the options are used, for the backend of that name.
+        backends: names; differences are taken from the first.
+        data_dir, out: as for a run; the folder holds one run a backend, compare.json and compare.png.
+        say: prints a line.
+        address: of a cluster, for the backends that join one.
+
+    Returns:
+        The rows of the table; see docs/run-folder.md.
+
+    Raises:
+        UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
+            address, or one of the runs failed.
+    """
+    require_matplotlib()
+    names = [name.strip() for name in backends]
+    if address is not None and not any(_joins(name) for name in names):
+        raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
+    checked = [plan(_on(experiment, name, address)).experiment for name in names]
+    names = [_name(one) for one in checked]
+    if len(set(names)) != len(names):
+        raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
+    folder = make_folder(out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S"))
+    rows: List[Row] = []
+    first: Optional[Params] = None
+    for name, one in zip(names, checked):
+        say(f"running on backend {name}")
+        run = RunFolder(folder / name)
+        peak_mb = _run(one, run, data_dir)
+        model = from_arrays(read_tensors(run.model))
+        first = model if first is None else first
+        rows.append(_row(run, peak_mb, largest_difference(model, first)))
+    write_json(folder / "compare.json", rows)
+    write_figures(folder, {"compare.png": backends_figure(rows, experiment.name)})
+    say(_table(rows))
+    say("\nwritten to {} and compare.png".format(folder / "compare.json"))
+    return rows
+
+
+def _name(experiment: Experiment) -> str:
+    return KINDS["backend"].name_of(experiment.backend)
+
+
+def _joins(backend: str) -> bool:
+    rows = KINDS["backend"].rows
+    return backend in rows and "address" in {field.name for field in dataclasses.fields(rows[backend])}
+
+
+def _on(experiment: Experiment, backend: str, address: Optional[str]) -> Experiment:
+    """The experiment on a backend, with its options where they are given."""
+    part = KINDS["backend"].describe(experiment.backend)
+    part = part if part["name"] == backend else {"name": backend}
+    if address is not None and _joins(backend):
+        part = dict(part, address=address)
+    return experiment.with_(backend=part)
+
+
+def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
+    """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
+    file = folder.path.with_suffix(".toml")
+    backend = KINDS["backend"].describe(experiment.backend)
+    address = backend.pop("address", "")
+    write_text(file, experiment.with_(backend=backend).to_toml())
+    command = [sys.executable, "-m", "fl_simu", "run", str(file), "--out", str(folder.path)]
+    command += ["--address", address] if address else []
+    command += ["--data-dir", str(data_dir)] if data_dir else []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        memory = _PeakMemory(process)
+        memory.start()
+        try:
+            out, errors = process.communicate()
+        except BaseException:
+            # A signal for this process alone leaves the other one running.
+            process.terminate()
+            raise
+        memory.join()
+    if process.returncode:
+        name, said = _name(experiment), ((errors or out).strip().splitlines() or ["no word"])[-1]
+        if process.returncode == -signal.SIGKILL:
+            raise UserError(f"the run on backend {name} was killed (out of memory?)")
+        if not said.startswith("fl_simu: "):
+            trace = folder.path.with_suffix(".txt")
+            write_text(trace, errors)
+            said = f"{brief(one_line(said), 200)}; {trace} tells where"
+        raise UserError("the run on backend {} failed: {}".format(name, said.replace("fl_simu: ", "", 1)))
+    return memory.peak_mb
+
+
+class _PeakMemory(threading.Thread):
+    """Watches what a process and all that it started hold in memory, until it ends.
+
+    Memory that several of them share counts for each.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        super().__init__(daemon=True)
+        self.process = process
+        self.peak_mb = 0.0
+
+    def run(self) -> None:
+        watched = psutil.Process(self.process.pid)
+        while self.process.poll() is None:
+            self.peak_mb = max(self.peak_mb, sum(_resident_mb(one) for one in _family(watched)))
+            time.sleep(PERIOD_S)
+
+
+def _family(process: psutil.Process) -> List[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    try:
+        return process.memory_info().rss / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
+    summary = Summary.read(run.summary)
+    return {
+        "backend": summary.backend,
+        "final_accuracy": summary.final_accuracy,
+        "rounds_wall_s": [record.wall_time_s for record in run.log.read()],
+        "wall_time_s": summary.wall_time_s,
+        "peak_memory_mb": peak_mb,
+        "model_sha256": summary.model_sha256,
+        "largest_difference": difference,
+    }
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
+        "\n{:<12} {:>9} {:>9} {:>17} {:>8} {:>9}  {:<16}  {}".format(
+            *("backend", "accuracy", "s/round", "fastest..slowest", "wall s", "peak MB", "model_sha256"),
+            "largest weight difference",
+        )
+    ]
+    for row in rows:
+        accuracy = row["final_accuracy"]
+        walls = row["rounds_wall_s"]
+        lines.append(
+            "{:<12} {:>9.2%} {:>9.2f} {:>17} {:>8.1f} {:>9.0f}  {:<16}  {:g}".format(
+                *(row["backend"], accuracy, median(walls), f"{min(walls):.2f}..{max(walls):.2f}"),
+                *(row["wall_time_s"], row["peak_memory_mb"], row["model_sha256"][:16]),
+                row["largest_difference"],
+            )
+        )
+    return "\n".join(lines)

@@ -1,0 +1,219 @@
+"""Run the experiments of studies, several at a time, and scripts, and say what came of them."""
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from fl_simu.data.datasets import Dataset
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError, nearest, shown
+from fl_simu.kernel.installation import versions
+from fl_simu.kernel.machine import keep_freed_memory
+from fl_simu.kernel.shell import command_line
+from fl_simu.loop import runs
+from fl_simu.loop.assemble import load_data, plan
+from fl_simu.loop.runs import RunFolder
+from fl_simu.results.columns import Column
+from fl_simu.results.comparisons import comparison_table
+from fl_simu.results.figures import require_matplotlib, write_figures
+from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
+from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
+from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
+from fl_simu.results.study_table import cells, rows
+from fl_simu.results.tables import markdown_table
+from fl_simu.studies import grid, script
+from fl_simu.studies.grid import Study
+from fl_simu.studies.pool import MOST_JOBS, run_all
+from fl_simu.studies.script import Setup
+
+Say = Callable[[str], None]
+
+# Characters of a run's levels, and of its seed, in the name of its folder.
+LONGEST = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment of a study and where it goes."""
+
+    label: str
+    experiment: Experiment
+    folder: RunFolder
+
+
+def reproduce(
+    names: Sequence[str], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path], say: Say
+) -> None:
+    """Run experiments by name, or "all", each below `out`/<name>; write reproduced.md and reproduced.html there.
+
+    What of a study has ended already is not run again, and what was broken off goes on; a script runs anew.
+
+    Args:
+        names: of folders below experiments/.
+        quick: the quick size of each.
+        jobs: processes at a time.
+        data_dir: as for a run.
+        out: a folder; runs/reproduce where not given.
+        say: prints a line.
+
+    Raises:
+        UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
+    """
+    require_matplotlib()
+    known = sorted([*grid.names(), *script.names()])
+    if not known:
+        raise UserError(f"nothing to reproduce in {grid.FOLDER}: experiments come with the source, not a wheel")
+    if not names:
+        raise UserError("NAME is missing: {} or all".format(", ".join(known)))
+    if not 1 <= jobs <= MOST_JOBS:
+        raise UserError(f"--jobs {shown(jobs)} is not allowed: at least 1, at most {MOST_JOBS}")
+    parent, done = out or Path("runs") / "reproduce", []
+    for name in _wanted(names, known, say):
+        folder = parent / (name + ("-quick" if quick else ""))
+        if name in grid.names():
+            study = grid.read_study(grid.FOLDER / name, quick)
+            done.append(reproduce_study(study, folder, jobs, data_dir, say))
+        else:
+            done.append(reproduce_script(name, Setup(quick, folder, data_dir, say, jobs)))
+        write_text(parent / "reproduced.md", markdown_page(done))
+        write_text(parent / "reproduced.html", reproduced_page(done))
+    if done:
+        say(f"{counts(done)}\n  {parent / 'reproduced.md'}\n  {parent / 'reproduced.html'}")
+
+
+def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
+    """The names to reproduce; "all" leaves out, with a line, what needs syft where nothing can stand in for it."""
+    wanted = list(known) if list(names) == ["all"] else list(names)
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"NAME = {shown(name)} is not known: {nearest(name, [*known, 'all'])}")
+    lacks = {name: script.missing(name) for name in wanted if name in script.names()}
+    for name in filter(lacks.get, lacks):
+        told = f"{lacks[name]}; see `{command_line('doctor')}`"
+        if list(names) != ["all"]:
+            raise UserError(f"{name} {told}")
+        say(f"{name} is skipped: it {told}")
+        wanted.remove(name)
+    return wanted
+
+
+def reproduce_script(name: str, setup: Setup) -> Reproduced:
+    """Run a script; print what it found."""
+    began, title = time.perf_counter(), script.title(name)
+    setup.say(f"{name}: {title}\nin {setup.out}")
+    comparisons = script.run_script(name, setup)
+    setup.say("\n" + comparison_table(comparisons))
+    figures = _figures(setup.out)
+    for path in [setup.out / "table.md", setup.out / "comparisons.json", *figures]:
+        setup.say(f"  {path}")
+    setup.say(f"{time.perf_counter() - began:.0f} s")
+    return Reproduced(name, title, tuple(comparisons), [], figures)
+
+
+def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> Reproduced:
+    """Run what has not ended yet of a study; then write and print what came of all."""
+    began = time.perf_counter()
+    for experiment in study.experiments.values():
+        plan(experiment)
+    folders = _folders(study, make_folder(folder / "runs"))
+    everything = {
+        run.path: Job(", ".join([*levels, f"seed {seed}"]), study.experiments[levels, seed], run)
+        for (levels, seed), run in folders.items()
+    }
+    for run in folders.values():
+        refuse_links(run.path)
+    remove_leftovers([folder, folder / "figures"])
+    todo = [job for job in everything.values() if not job.folder.ended()]
+    say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
+    run_all(todo, jobs, _Runs(data_dir), say, folder)
+    lines = {
+        levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
+        for levels in study.combinations()
+    }
+    columns = _columns(study)
+    table = rows(study.axes, list(lines.values()), study.target_accuracy, columns)
+    comparisons = tuple(note.beside(table) for note in study.notes)
+    tables = [markdown_table(cells(table, columns)), *([comparison_table(comparisons)] if comparisons else [])]
+    write_json(folder / "results.json", table)
+    write_json(folder / "comparisons.json", [one.as_dict() for one in comparisons])
+    write_text(folder / "table.md", "\n".join(tables))
+    shown = list(lines.values())
+    drawn = {
+        **{f"accuracy-over-{x}.png": accuracy_figure(shown, x, study.title) for x in OVER},
+        **{
+            f"accuracy-over-{name}.png": accuracy_figure(shown, name, study.title, column)
+            for name, column in columns.items()
+            if column.axis
+        },
+        "shares.png": shares_figure(shown, study.title),
+    }
+    if any(line.is_targeted for line in shown):
+        drawn["attack-over-rounds.png"] = attack_figure(shown, study.title)
+    write_figures(folder / "figures", drawn)
+    say("\n" + "\n".join(tables))
+    figures = _figures(folder)
+    for path in [folder / "table.md", folder / "results.json", *figures]:
+        say(f"  {path}")
+    say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
+    return Reproduced(study.name, study.title, comparisons, cells(table, columns), figures)
+
+
+def _columns(study: Study) -> Dict[str, Column]:
+    """The columns of meters that all experiments of a study have."""
+    found = [experiment.columns() for experiment in study.experiments.values()]
+    return {name: column for name, column in found[0].items() if all(column == one.get(name) for one in found)}
+
+
+def _figures(folder: Path) -> Tuple[Path, ...]:
+    """The figures of an experiment, without those of its single runs."""
+    return tuple(sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")]))
+
+
+def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], RunFolder]:
+    """A folder for each run; experiments that are the same share one."""
+    found: Dict[str, RunFolder] = {}
+    folders = {}
+    for (levels, seed), experiment in study.experiments.items():
+        text = experiment.to_toml() + versions()["torch"]
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(levels)).strip("-")
+        # A file system takes 255 characters; the digest tells apart what is cut.
+        name = f"{words[:LONGEST]}-seed{str(seed)[:LONGEST]}-{digest}"
+        folders[levels, seed] = found.setdefault(digest, RunFolder(parent / name))
+    return folders
+
+
+class _Runs:
+    """Runs jobs in a worker process, which keeps the data of the last one."""
+
+    def __init__(self, data_dir: Optional[Path]) -> None:
+        self.data_dir = data_dir
+        self.data: Dict[str, Dataset] = {}
+
+    def __call__(self, job: Job) -> str:
+        try:
+            return self._run(job)
+        except UserError as error:
+            raise UserError(f"{job.label}: {error}") from None
+
+    def _run(self, job: Job) -> str:
+        keep_freed_memory()
+        began = time.perf_counter()
+        told: List[str] = []
+        planned = plan(job.experiment)
+        key = repr(planned.experiment.data)
+        if key not in self.data:
+            self.data.clear()
+            self.data[key] = load_data(planned, self.data_dir)
+        if job.folder.config.exists():
+            try:
+                ended = runs.go_on(planned, self.data[key], job.folder, say=told.append)
+            except UserError as error:
+                raise UserError(f"{error}; or remove {job.folder.path}, and it is made anew") from None
+        else:
+            ended = runs.begin(planned, self.data[key], job.folder)
+        took_s = time.perf_counter() - began
+        return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])

@@ -1,0 +1,202 @@
+"""The commands that run one experiment: the default, `run`, `attack poisoning`."""
+
+import contextlib
+import math
+import os
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+from fl_simu.cli.defaults import DIGITS, MNIST
+from fl_simu.data.datasets import Dataset
+from fl_simu.data.downloads import DataUnavailable
+from fl_simu.experiment import Experiment
+from fl_simu.kernel import config
+from fl_simu.kernel.ending import OutputLost
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.machine import keep_freed_memory
+from fl_simu.kernel.shell import command_line
+from fl_simu.loop import runs
+from fl_simu.loop.assemble import Plan, load_data, plan
+from fl_simu.loop.coordinator import Observer
+from fl_simu.loop.progress import progress
+from fl_simu.loop.runs import Ended, RunFolder
+from fl_simu.parts import KINDS
+from fl_simu.results.figures import require_matplotlib
+from fl_simu.results.records import closing_table
+
+Say = Callable[[str], None]
+
+
+def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
+    """The default experiment, end to end, then where to look and what to try next."""
+    require_matplotlib()
+    keep_freed_memory()
+    if not syft_installed():
+        say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
+    planned = plan(Experiment.read(MNIST))
+    try:
+        dataset = load_data(planned, data_dir)
+    except DataUnavailable as error:
+        say(f"{error}\nusing scikit-learn's handwritten digits instead of MNIST")
+        planned = plan(Experiment.read(DIGITS))
+        dataset = load_data(planned, data_dir)
+    ended = _begin(planned, dataset, data_dir, out, say)
+    say("\ntry next")
+    for words in _next_steps(ended, _data_option(planned, data_dir)):
+        say("  " + command_line(*words))
+
+
+def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
+    """The experiment of a TOML file with `--set` assignments carried out.
+
+    Raises:
+        UserError: the file or a change is wrong, the file holds no key at all, or joins a cluster.
+    """
+    values = config.read(file)
+    if not values:
+        raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
+    backend = values.get("backend")
+    address = backend.get("address") if isinstance(backend, dict) else None
+    # Whoever joins a cluster computes what it says: a file, which others may have made, does not decide that.
+    if address and not any(change.startswith(("backend.address=", "backend=")) for change in changes):
+        raise UserError(
+            f"backend.address in {file} is not allowed: only --address on the command line joins a cluster"
+        )
+    return Experiment.parse(config.override(values, changes), file.parent)
+
+
+def run_file(
+    file: Optional[Path],
+    changes: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    realtime: Optional[float],
+    say: Say,
+) -> None:
+    """Run the experiment of a file from its first round to its last."""
+    if file is None:
+        raise UserError("FILE is missing: give a TOML file, or --resume with the folder of a run")
+    _require_factor(realtime)
+    run_experiment(read_experiment(file, changes), data_dir, out, say, realtime)
+
+
+def run_experiment(
+    experiment: Experiment,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    realtime: Optional[float] = None,
+) -> None:
+    """Run an experiment from its first round to its last."""
+    require_matplotlib()
+    keep_freed_memory()
+    planned = plan(experiment)
+    dataset = load_data(planned, data_dir)
+    _begin(planned, dataset, data_dir, out, say, realtime)
+
+
+def _begin(
+    planned: Plan,
+    dataset: Dataset,
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    say: Say,
+    realtime: Optional[float] = None,
+) -> Ended:
+    folder = runs.new_folder(planned.experiment, out)
+    observers = _announce(planned, dataset.source, folder, say)
+    with _resumable(folder, _data_option(planned, data_dir), say):
+        ended = runs.begin(planned, dataset, folder, observers, realtime)
+    _close(ended, say)
+    return ended
+
+
+def go_on(
+    resume: Path,
+    file: Optional[Path],
+    changes: Sequence[str],
+    data_dir: Optional[Path],
+    out: Optional[Path],
+    realtime: Optional[float],
+    say: Say,
+) -> None:
+    """Go on with the run in a folder; FILE and changes may raise its number of rounds and nothing else."""
+    if out is not None:
+        raise UserError(f"--out {out} is not allowed with --resume: the run stays in its folder")
+    _require_factor(realtime)
+    require_matplotlib()
+    keep_freed_memory()
+    folder = RunFolder(resume)
+    stored = runs.read_stored(folder)
+    wanted = read_experiment(file or folder.config, changes) if file or changes else stored
+    planned = runs.plan_resumed(folder, wanted, stored)
+    dataset = load_data(planned, data_dir)
+    observers = _announce(planned, dataset.source, folder, say)
+    with _resumable(folder, _data_option(planned, data_dir), say):
+        ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
+    _close(ended, say)
+
+
+def _data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
+    """What the same data need on a command line: a shell that is opened later may lack $FL_SIMU_DATA."""
+    root = str(data_dir or os.environ.get("FL_SIMU_DATA", ""))
+    needed = planned.experiment.data.files and os.path.isdir(os.path.expanduser(root))
+    return ["--data-dir", root] if needed else []
+
+
+def _require_factor(realtime: Optional[float]) -> None:
+    if realtime is not None and not 1e-6 <= realtime < math.inf:
+        raise UserError(f"--realtime {realtime} is not allowed: a finite number, at least 1e-6")
+
+
+class _resumable:
+    """Says how to go on when Ctrl-C stops what is inside."""
+
+    def __init__(self, folder: RunFolder, data_option: Sequence[object], say: Say) -> None:
+        self.folder = folder
+        self.data_option = data_option
+        self.say = say
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Optional[type], *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
+            words = ["run", "--resume", self.folder.path, *self.data_option]
+            # A signal may come because the terminal is closed; then there is nobody to tell.
+            with contextlib.suppress(OutputLost):
+                self.say("\nstopped; go on with\n  " + command_line(*words))
+
+
+def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
+    """Say what is about to run; return what shows its progress."""
+    experiment, whose = planned.experiment, planned.experiment.backend.whose()
+    for file in dict.fromkeys(experiment.own_files().values()):
+        say(f"importing {file.path} (SHA-256 {file.sha256[:16]}...)")
+    threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
+    model, backend, data = (
+        KINDS[table].name_of(getattr(experiment, table)) for table in ("model", "backend", "data")
+    )
+    backend += f" of {whose}" if whose else ""
+    say(
+        f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
+        f"({threads}), data: {data} ({source}), in {folder.path}"
+    )
+    return [progress(experiment.rounds, experiment.drawn, say)]
+
+
+def _close(ended: Ended, say: Say) -> None:
+    say("\n" + closing_table(ended.summary))
+    say("\nfigures and records")
+    for path in [*ended.figures, ended.folder.log.path, ended.folder.summary]:
+        say(f"  {path}")
+
+
+def _next_steps(ended: Ended, data_option: Sequence[object]) -> List[List[object]]:
+    config_file = ended.folder.config
+    return [
+        ["run", config_file, "--set", "channel.mean_mbps=25", *data_option],
+        ["report", ended.folder.path],
+        ["list", "codecs"],
+    ]

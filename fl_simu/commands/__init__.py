@@ -1,1 +1,0 @@
-"""What each command does, prints and leaves behind; `fl_simu.cli` says what it is called with."""

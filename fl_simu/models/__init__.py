@@ -1,0 +1,28 @@
+"""Models: one class a model, one row here.
+
+A model is a frozen description; `build` makes the module. All are classifiers of images of shape (C, H, W).
+"""
+
+from typing import Dict, Type
+
+from fl_simu.models.base import Model
+from fl_simu.models.notes import DlgLeNet, LeNet, MnistCnn
+from fl_simu.models.papers import LensA, LensB, LensC, LensD, LensE, LensF, LensG, PflCnn
+from fl_simu.models.plain import LogisticRegression, Mlp, RowLstm
+
+MODELS: Dict[str, Type[Model]] = {
+    "mnist_cnn": MnistCnn,
+    "lenet": LeNet,
+    "pfl_cnn": PflCnn,
+    "dlg_lenet": DlgLeNet,
+    "logistic_regression": LogisticRegression,
+    "mlp": Mlp,
+    "row_lstm": RowLstm,
+    "lens_a": LensA,
+    "lens_b": LensB,
+    "lens_c": LensC,
+    "lens_d": LensD,
+    "lens_e": LensE,
+    "lens_f": LensF,
+    "lens_g": LensG,
+}

@@ -1,0 +1,213 @@
+"""Adaptive bits: how many bits a parameter a UE spends on its next upload. One class a rule, one row below."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Callable, ClassVar, Dict, NamedTuple, Tuple, Type
+
+from fl_simu.kernel.errors import require
+from fl_simu.parts import KINDS
+from fl_simu.radio.codecs.base import Codec
+from fl_simu.radio.codecs.layered import MAX_BITS, Layered
+
+KNOWLEDGE = ("last", "mean", "oracle")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a UE remembers of its own uploads.
+
+    Args:
+        last_mbps: mean rate of its last upload in Mbit/s; 0 before the first.
+        mean_mbps: mean of those rates over its uploads.
+        uploads: number of uploads behind that mean.
+        spread: largest minus smallest element of its last update; 0 before the first.
+    """
+
+    last_mbps: float = 0.0
+    mean_mbps: float = 0.0
+    uploads: int = 0
+    spread: float = 0.0
+
+    def after(self, rate_mbps: float) -> "Memory":
+        """The memory after one more upload."""
+        uploads = self.uploads + 1
+        mean_mbps = self.mean_mbps + (rate_mbps - self.mean_mbps) / uploads
+        return Memory(rate_mbps, mean_mbps, uploads, self.spread)
+
+
+class Outlook(NamedTuple):
+    """What a rule may go by.
+
+    Args:
+        memory: the UE's own.
+        losses: loss of the global model after the first round and after the last one; empty before.
+        load_mbit: what an upload at so many bits puts on the air, in Mbit.
+        delay_s: the delay that it will really have, in s, which only an oracle knows.
+    """
+
+    memory: Memory
+    losses: Tuple[float, ...]
+    load_mbit: Callable[[int], float]
+    delay_s: Callable[[int], float]
+
+
+class BitRule(ABC):
+    """How many bits a parameter a UE spends on its next upload.
+
+    It chooses when it begins to send, for the codecs `affine`, `decimal` and `stochastic`. Chosen bits travel in
+    one layer.
+
+    Class attributes:
+        remembers: whether it goes by what a UE remembers, which is then kept.
+    """
+
+    remembers: ClassVar[bool] = True
+
+    @property
+    def foresees(self) -> bool:
+        """Whether it asks for the delay that the upload will really have."""
+        return False
+
+    @abstractmethod
+    def choose(self, outlook: Outlook) -> int:
+        """Bits a parameter of the next upload, sent in one layer; 0 for the codec as it is configured."""
+
+    def check(self, codec: Codec) -> None:
+        """Raise BadField unless the codec can take other bits."""
+        name, ours = KINDS["codec"].name_of(codec, nameless=True), KINDS["bits"].name_of(self, nameless=True)
+        allowed = f"codec {name} has no bits to choose; take affine"
+        require(isinstance(codec, Layered), "bits.name", ours, allowed)
+
+
+@dataclass(frozen=True)
+class FixedBits(BitRule):
+    """The codec as it is configured, with all its layers."""
+
+    remembers = False
+
+    def choose(self, outlook: Outlook) -> int:
+        return 0
+
+    def check(self, codec: Codec) -> None:
+        """Every codec will do."""
+
+
+def _require_bits(least: int, most: int) -> None:
+    require(1 <= least <= MAX_BITS, "least_bits", least, f"1 to {MAX_BITS}")
+    require(least <= most <= MAX_BITS, "most_bits", most, f"least_bits to {MAX_BITS}")
+
+
+def _enough_bits(steps: float, least: int, most: int) -> int:
+    """The bits with which so many steps between levels can be told apart, within bounds."""
+    # A hair below a whole number of bits is that number: sqrt and log2 round.
+    return min(max(math.ceil(math.log2(1 + min(steps, 2.0**MAX_BITS)) - 1e-9), least), most)
+
+
+@dataclass(frozen=True)
+class ChannelAdaptive(BitRule):
+    """The most bits whose predicted delay meets a deadline; the least where none does.
+
+    Args:
+        deadline_s: for the delay of an upload in s, above 0.
+        knows: what the prediction is made from: the rate of the UE's "last" upload, the "mean" over its uploads,
+            or an "oracle", which knows the delay. Before its first upload a UE that is no oracle sends the least.
+        least_bits: lower bound, 1 to 16.
+        most_bits: upper bound, `least_bits` to 16.
+    """
+
+    deadline_s: float = 2.0
+    knows: str = "last"
+    least_bits: int = 1
+    most_bits: int = 8
+
+    def __post_init__(self) -> None:
+        require(0 < self.deadline_s < math.inf, "deadline_s", self.deadline_s, "a finite number above 0")
+        require(self.knows in KNOWLEDGE, "knows", self.knows, "one of " + ", ".join(KNOWLEDGE))
+        _require_bits(self.least_bits, self.most_bits)
+
+    @property
+    def foresees(self) -> bool:
+        return self.knows == "oracle"
+
+    def choose(self, outlook: Outlook) -> int:
+        for bits in range(self.most_bits, self.least_bits, -1):
+            if self._delay_s(outlook, bits) <= self.deadline_s:
+                return bits
+        return self.least_bits
+
+    def _delay_s(self, outlook: Outlook, bits: int) -> float:
+        if self.knows == "oracle":
+            return outlook.delay_s(bits)
+        memory = outlook.memory
+        rate_mbps = memory.last_mbps if self.knows == "last" else memory.mean_mbps
+        return outlook.load_mbit(bits) / rate_mbps if rate_mbps > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class LossAdaptive(BitRule):
+    """AdaQuantFL: more levels as the loss falls, s_k = s_0 sqrt(F(w_1) / F(w_k)).
+
+    s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits; F is the loss of the
+    global model on the test set, and w_1 the model after the first round.
+
+    Args:
+        first_bits: bits as long as no loss is known, 1 to 16.
+        most_bits: upper bound, `first_bits` to 16.
+
+    Reference: Jhunjhunwala et al. 2021, "Adaptive Quantization of Model Updates for Communication-Efficient
+    Federated Learning".
+    """
+
+    first_bits: int = 2
+    most_bits: int = 8
+
+    def __post_init__(self) -> None:
+        require(1 <= self.first_bits <= MAX_BITS, "first_bits", self.first_bits, f"1 to {MAX_BITS}")
+        within = self.first_bits <= self.most_bits <= MAX_BITS
+        require(within, "most_bits", self.most_bits, f"first_bits to {MAX_BITS}")
+
+    def choose(self, outlook: Outlook) -> int:
+        if not outlook.losses:
+            return self.first_bits
+        first, last = outlook.losses[0], outlook.losses[-1]
+        # Of losses without a ratio (0, NaN, infinite ones) as many as there are.
+        ratio = first / last if last > 0 else math.inf
+        steps = (2**self.first_bits - 1) * math.sqrt(ratio) if ratio >= 0 else math.inf
+        return _enough_bits(steps, 1, self.most_bits)
+
+
+@dataclass(frozen=True)
+class SpreadAdaptive(BitRule):
+    """FedDQ: fewer bits as updates shrink, n = ceil(log2(1 + spread / resolution)).
+
+    The spread is that of the UE's last update, largest minus smallest element, which it knows when it chooses.
+
+    Args:
+        resolution: width of a quantisation step, above 0.
+        least_bits: lower bound, 1 to 16.
+        most_bits: upper bound, `least_bits` to 16; also the choice as long as no spread is known.
+
+    Reference: Qu et al. 2022, "FedDQ: Communication-Efficient Federated Learning with Descending Quantization".
+    """
+
+    resolution: float = 0.005
+    least_bits: int = 1
+    most_bits: int = 8
+
+    def __post_init__(self) -> None:
+        require(0 < self.resolution < math.inf, "resolution", self.resolution, "a finite number above 0")
+        _require_bits(self.least_bits, self.most_bits)
+
+    def choose(self, outlook: Outlook) -> int:
+        if outlook.memory.spread == 0:
+            return self.most_bits
+        return _enough_bits(outlook.memory.spread / self.resolution, self.least_bits, self.most_bits)
+
+
+BITS: Dict[str, Type[BitRule]] = {
+    "fixed": FixedBits,
+    "channel_adaptive": ChannelAdaptive,
+    "adaquantfl": LossAdaptive,
+    "feddq": SpreadAdaptive,
+}

@@ -1,0 +1,124 @@
+"""A cell: positions, path loss, shadowing, block fading, Shannon's rate."""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Dict, NamedTuple, Tuple
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import briefly, stream
+from fl_simu.radio.channels.path_loss import PATH_LOSSES, LogDistance
+from fl_simu.radio.channels.ticked import BLOCK, Ticked
+
+
+class Site(NamedTuple):
+    """Where a UE is and what that costs: distance in m, whether it sees the BS, mean SNR in dB."""
+
+    distance_m: float
+    line_of_sight: bool
+    mean_snr_db: float
+
+
+# Where the models mean something: path loss counts from 1 m on, and no cell reaches beyond 100 km.
+RANGES: Dict[str, Tuple[float, float]] = {
+    "min_distance_m": (1, 1e5),
+    "radius_m": (1, 1e5),
+    "carrier_ghz": (0.01, 1000),
+    "exponent": (0.1, 10),
+    "shadowing_db": (0, 100),
+    "power_dbm": (-200, 200),
+    "noise_dbm_hz": (-300, 100),
+    "bandwidth_mhz": (1e-6, 1e6),
+    "shares": (1, 1e9),
+    "gap_db": (0, 100),
+}
+
+
+@dataclass(frozen=True)
+class Fading(Ticked):
+    r"""UEs at random places of a cell, whose links fade from block to block.
+
+    .. math:: r = B \log_2(1 + snr / gap), \quad snr = \frac{P\,|h|^2}{N_0 B\,L}, \quad r = 0 \text{ if } snr < min
+
+    Each UE has one place (uniform over the area), one state of sight and one shadowing for the whole run; |h|^2,
+    of mean 1, is drawn for each block of `tick_s`. With Rayleigh fading snr is exponentially distributed.
+
+    Args:
+        tick_s: length of a fading block in s, 0.0001 to 1e9.
+        radius_m: radius of the cell in m, above `min_distance_m`, at most 100,000.
+        min_distance_m: how close a UE may be, in m, 1 to 100,000.
+        carrier_ghz: carrier frequency in GHz, 0.01 to 1000.
+        path_loss: mean loss over distance: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its probability of
+            sight).
+        exponent: of the log-distance model, 0.1 to 10.
+        shadowing_db: deviation of the log-normal shadowing in dB, 0 to 100.
+        rician_k_db: ratio of the direct to the scattered power in dB, at most 100; `-inf` is Rayleigh fading.
+        power_dbm: power that a UE sends, in dBm, -200 to 200.
+        noise_dbm_hz: noise density at the BS, its noise figure included, in dBm/Hz, -300 to 100.
+        bandwidth_mhz: bandwidth of the cell in MHz, 1e-6 to 1e6.
+        shares: number of equal parts of the bandwidth, one for each UE that sends, 1 to 1e9.
+        gap_db: how far the link stays behind Shannon's rate, in dB, 0 to 100.
+        min_snr_db: below it the link is in outage and carries nothing, in dB, at most 100.
+
+    Reference: Goldsmith, Wireless Communications, chapters 2 to 4.
+    """
+
+    tick_s: float = 0.1
+    radius_m: float = 500.0
+    min_distance_m: float = 10.0
+    carrier_ghz: float = 2.0
+    path_loss: str = "log_distance"
+    exponent: float = 3.5
+    shadowing_db: float = 8.0
+    rician_k_db: float = -math.inf
+    power_dbm: float = 23.0
+    noise_dbm_hz: float = -169.0
+    bandwidth_mhz: float = 20.0
+    shares: int = 16
+    gap_db: float = 3.0
+    min_snr_db: float = -10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.path_loss in PATH_LOSSES, "path_loss", self.path_loss, "one of " + ", ".join(PATH_LOSSES))
+        for name, (low, high) in RANGES.items():
+            require(low <= getattr(self, name) <= high, name, getattr(self, name), f"{low:g} to {high:g}")
+        for name in ("rician_k_db", "min_snr_db"):
+            require(getattr(self, name) <= 100, name, getattr(self, name), "at most 100")
+        require(self.min_distance_m < self.radius_m, "radius_m", self.radius_m, "above min_distance_m")
+
+    def block(self, seed: int, ue: int, number: int) -> np.ndarray:
+        mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)
+        snr = mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
+        rates = self.share_mhz() * np.log2(1 + snr / 10 ** (self.gap_db / 10))
+        return np.where(snr < 10 ** (self.min_snr_db / 10), 0.0, rates)
+
+    def share_mhz(self) -> float:
+        """Bandwidth of one UE in MHz, so that a bit/s/Hz is a Mbit/s each MHz."""
+        return self.bandwidth_mhz / self.shares
+
+    def power_gain(self, draws: np.random.Generator, count: int) -> np.ndarray:
+        """|h|^2 of Rician (or Rayleigh) fading, mean 1, shape (count,)."""
+        k = 10 ** (self.rician_k_db / 10)
+        parts = draws.standard_normal((2, count)) * math.sqrt(1 / (2 * (k + 1)))
+        parts[0] += math.sqrt(k / (k + 1))
+        return np.square(parts).sum(axis=0)
+
+
+@functools.lru_cache(maxsize=65536)
+def site(channel: Fading, seed: int, ue: int) -> Site:
+    """A UE's place, state of sight and mean SNR, drawn once for a run."""
+    draws = stream(seed, "site", ue)
+    near, far = channel.min_distance_m**2, channel.radius_m**2
+    distance_m = np.array([math.sqrt(near + (far - near) * draws.random())])
+    model = (
+        LogDistance(channel.exponent) if channel.path_loss == "log_distance" else PATH_LOSSES[channel.path_loss]()
+    )
+    sight = draws.random() < model.line_of_sight_probability(distance_m)
+    loss_db = (
+        model.loss_db(distance_m, channel.carrier_ghz, sight)[0] + channel.shadowing_db * draws.standard_normal()
+    )
+    noise_dbm = channel.noise_dbm_hz + 10 * math.log10(channel.share_mhz() * 1e6)
+    return Site(float(distance_m[0]), bool(sight[0]), float(channel.power_dbm - loss_db - noise_dbm))

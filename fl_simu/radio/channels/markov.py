@@ -1,0 +1,62 @@
+"""A link that is good or bad: the two-state Markov channel."""
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import briefly
+from fl_simu.radio.channels.base import require_rates
+from fl_simu.radio.channels.ticked import BLOCK, Walked
+
+
+@dataclass(frozen=True)
+class Markov(Walked):
+    """A good and a bad rate; at each tick the link may change its state (Gilbert-Elliott).
+
+    In the long run the link is good for the share p / (p + q) of the time, with p the chance of leaving the bad
+    state and q that of leaving the good one. It starts in that distribution.
+
+    Args:
+        good_mbps: the good rate in Mbit/s, above `bad_mbps` by 1e-6 or more, to 1e6.
+        bad_mbps: the bad rate in Mbit/s, 0 to 1e6.
+        leave_good: chance at a tick to leave the good state, above 0 and at most 1.
+        leave_bad: chance at a tick to leave the bad state, above 0 and at most 1.
+
+    Reference: Gilbert 1960; Elliott 1963.
+    """
+
+    good_mbps: float = 60.0
+    bad_mbps: float = 10.0
+    leave_good: float = 0.1
+    leave_bad: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_rates("bad_mbps", self.bad_mbps, "good_mbps", self.good_mbps)
+        for name in ("leave_good", "leave_bad"):
+            require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")
+
+    def start(self, seed: int, ue: int) -> float:
+        """1 where the link is good at tick 0, else 0."""
+        share = self.leave_bad / (self.leave_good + self.leave_bad)
+        return float(briefly(seed, "first state", ue).random() < share)
+
+    def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
+        draws = briefly(seed, "channel", ue, number).random(BLOCK)
+        if number == 0:
+            draws[0] = 1.0
+        good = _states(bool(state), draws < self.leave_good, draws < self.leave_bad)
+        return np.where(good, self.good_mbps, self.bad_mbps), float(good[-1])
+
+
+def _states(good: bool, leaves_good: np.ndarray, leaves_bad: np.ndarray) -> np.ndarray:
+    """Whether the link is good after each tick, given whether it would leave either state there, shape (ticks,).
+
+    A tick at which it would leave both turns the state; one at which it would leave only one ends in the other.
+    """
+    turns = np.cumsum(leaves_good & leaves_bad)
+    ends = np.maximum.accumulate(np.where(leaves_good ^ leaves_bad, np.arange(1, len(turns) + 1), 0))
+    state = np.append(good, leaves_bad)[ends]
+    return state ^ ((turns - np.append(0, turns)[ends]) % 2 == 1)

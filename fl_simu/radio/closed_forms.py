@@ -1,0 +1,101 @@
+"""What is known of channels without drawing anything: laws of rates, and the chance of an outage."""
+
+import math
+from typing import Callable, Dict, Optional, Sequence, Type
+
+import numpy as np
+
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.channels.fading import Fading, site
+from fl_simu.radio.channels.normal import Normal
+from fl_simu.radio.channels.uniform import Uniform
+
+# The chance that a rate is at least so many Mbit/s.
+Survival = Callable[[float], float]
+
+
+def _constant(channel: Constant) -> Survival:
+    return lambda rate_mbps: float(rate_mbps <= channel.rate_mbps)
+
+
+def _uniform(channel: Uniform) -> Survival:
+    width = channel.high_mbps - channel.low_mbps
+
+    def survival(rate_mbps: float) -> float:
+        if width == 0:
+            return float(rate_mbps <= channel.low_mbps)
+        return min(1.0, max(0.0, (channel.high_mbps - rate_mbps) / width))
+
+    return survival
+
+
+def _folded_normal(channel: Normal) -> Survival:
+    mean, std = channel.mean_mbps, channel.std_mbps
+
+    def survival(rate_mbps: float) -> float:
+        if rate_mbps <= 0 or std == 0:
+            return float(rate_mbps <= mean)
+        return _above((rate_mbps - mean) / std) + _above((rate_mbps + mean) / std)
+
+    return survival
+
+
+def _above(deviations: float) -> float:
+    """The chance that a standard normal number lies above."""
+    return math.erfc(deviations / math.sqrt(2)) / 2
+
+
+# Channels that draw one rate for each upload and hold it until its end.
+RATE_LAWS: Dict[Type[Channel], Callable] = {
+    Constant: _constant,
+    Uniform: _uniform,
+    Normal: _folded_normal,
+}
+
+
+def rate_survival(channel: Channel) -> Optional[Survival]:
+    r"""The chance P(R >= r) over r in Mbit/s, for a channel that holds one rate for a whole upload.
+
+    An upload of L Mbit then passes a threshold of t s with the chance :math:`P(R \ge L / t)`.
+
+    Returns:
+        The function, or None for a channel whose rate changes while sending: its delays have no such law.
+
+    >>> round(rate_survival(Uniform(10.0, 90.0))(50.0), 6)
+    0.5
+    """
+    law = RATE_LAWS.get(type(channel))
+    return None if law is None else law(channel)
+
+
+def rate_passed(survival: Survival, pass_rate: float) -> float:
+    """The largest rate in Mbit/s that is reached with at least the chance `pass_rate`, above 0 and below 1.
+
+    >>> round(rate_passed(rate_survival(Uniform(10.0, 90.0)), 0.75), 6)
+    30.0
+    """
+    low, high = 0.0, 1.0
+    while survival(high) >= pass_rate:
+        low, high = high, 2 * high
+    middle = (low + high) / 2
+    while low < middle < high:
+        low, high = (middle, high) if survival(middle) >= pass_rate else (low, middle)
+        middle = (low + high) / 2
+    return low
+
+
+def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional[float]:
+    r"""The share of fading blocks in outage, over UEs whose places are drawn already.
+
+    .. math:: P(snr < min) = \frac{1}{|ues|} \sum_{u} 1 - e^{-min / \overline{snr}_u}
+
+    Returns:
+        The share, or None where the channel is no Rayleigh fading.
+
+    Reference: Goldsmith, Wireless Communications, section 6.3.2.
+    """
+    if not isinstance(channel, Fading) or channel.rician_k_db > -math.inf:
+        return None
+    below_db = np.array([channel.min_snr_db - site(channel, seed, ue).mean_snr_db for ue in ues])
+    return float(np.mean(-np.expm1(-(10 ** (below_db / 10)))))

@@ -1,0 +1,32 @@
+"""No quantisation: every tensor as it is, in one layer."""
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+import numpy as np
+import torch
+
+from fl_simu.kernel.parameters import Params, Structure, structure_of
+from fl_simu.radio.codecs.base import HALVES, LITTLE_ENDIAN, Codec, raw_bytes, raw_length, read_raw
+
+
+@dataclass(frozen=True)
+class Float32(Codec):
+    """Full precision: 32 bits a parameter, exact; as many as its numbers have where they have more or fewer.
+
+    Every tensor travels as it is, in one layer.
+    """
+
+    floats = (torch.float64, torch.float32, *HALVES)
+
+    def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
+        return (8 * LITTLE_ENDIAN[dtype].itemsize,)
+
+    def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
+        return (raw_length(structure),)
+
+    def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
+        return (raw_bytes(params, structure_of(params)),)
+
+    def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
+        return read_raw(layers[0], structure)

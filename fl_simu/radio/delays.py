@@ -1,0 +1,98 @@
+"""Delay rules: when what an upload sends arrives, given the rate of its link over time."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, Sequence, Tuple, Type
+
+import numpy as np
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.radio.channels.base import Channel
+
+
+class DelayRule(ABC):
+    """When what a UE sends arrives, on any channel: what a rate that changes while sending means."""
+
+    @abstractmethod
+    def arrivals_s(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, ...]:
+        """When the last bit of each load arrives, sent one after the other from `start_s` on.
+
+        Args:
+            channel: the rate over time.
+            seed, ue, round, start_s: as for `Channel.pieces`.
+            loads_mbit: what there is to send, in Mbit, in the order of sending.
+
+        Returns:
+            Virtual time in s for each load, `start_s` or later; infinity where the link never carries it.
+        """
+
+    @abstractmethod
+    def carried_mbit(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, end_s: float
+    ) -> float:
+        """What an upload that began at `start_s` and has not ended has put on the air by `end_s`, in Mbit."""
+
+    @abstractmethod
+    def check(self, channel: Channel) -> None:
+        """Raise BadField unless this rule has an answer for every rate of the channel."""
+
+
+@dataclass(frozen=True)
+class Integrated(DelayRule):
+    r"""The rate is integrated over time, exactly: a rate that changes while sending counts.
+
+    A load of L Mbit that begins at s has arrived at t when :math:`\int_s^t r = L`. What is left below a share of
+    1e-9 at the end of a tick, which is rounding, has arrived.
+    """
+
+    def arrivals_s(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, ...]:
+        return channel.arrivals_s(seed, ue, round, start_s, loads_mbit)
+
+    def carried_mbit(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, end_s: float
+    ) -> float:
+        return channel.carried_mbit(seed, ue, round, start_s, end_s)
+
+    def check(self, channel: Channel) -> None:
+        if channel.falls_below_0:
+            raise BadField("delay.name", "integrated", "the channel's rate may fall below 0; take rate_at_start")
+
+
+@dataclass(frozen=True)
+class RateAtStart(DelayRule):
+    """The notes' delay: size / rate with the rate at the start, whatever comes after.
+
+    A rate of 0 never delivers. A negative rate, which only `notes_walk` has, gives a negative delay, which passes
+    every threshold: such an upload arrives the moment it begins. On a `trace` of packets the rate at the start is
+    the mean of that second, the last one of a recording as long as it is.
+
+    Reference: notes, graded upload.
+    """
+
+    def arrivals_s(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, ...]:
+        rate_mbps = _first_rate_mbps(channel, seed, ue, round, start_s)
+        if rate_mbps == 0:
+            return (math.inf,) * len(loads_mbit)
+        return tuple(start_s + max(0.0, float(load) / rate_mbps) for load in np.cumsum(loads_mbit))
+
+    def carried_mbit(
+        self, channel: Channel, seed: int, ue: int, round: int, start_s: float, end_s: float
+    ) -> float:
+        return max(0.0, _first_rate_mbps(channel, seed, ue, round, start_s)) * (end_s - start_s)
+
+    def check(self, channel: Channel) -> None:
+        """Every rate has an answer."""
+
+
+def _first_rate_mbps(channel: Channel, seed: int, ue: int, round: int, start_s: float) -> float:
+    return next(channel.pieces(seed, ue, round, start_s))[0]
+
+
+DELAYS: Dict[str, Type[DelayRule]] = {"integrated": Integrated, "rate_at_start": RateAtStart}

@@ -1,0 +1,186 @@
+"""One UE's path to the BS: the codec, the channel, the codec back.
+
+An upload crosses the link in steps. The UE encodes what it trained (`encode`); the layers travel one after the
+other and arrive when the channel has carried their bits (`transmit`); the BS decodes the layers that it takes
+(`told`) and makes a model of them (`model`). Because the length of a layer follows from the structure of the model
+alone, `transmit` can tell the arrivals when the UE begins to send, and the BS fetches the model only when the
+clock has reached them.
+"""
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import Sequence, Tuple
+
+from fl_simu.kernel.errors import UserError, require
+from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
+from fl_simu.kernel.randomness import briefly
+from fl_simu.parts import KINDS
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.codecs.base import EXACT, Codec
+from fl_simu.radio.codecs.layered import Layered
+from fl_simu.radio.delays import DelayRule, Integrated
+from fl_simu.radio.sizes import SizeRule
+
+PAYLOADS = ("update", "weights")
+# Up to here float64 tells moments apart that lie a millisecond from each other.
+LATEST_S = 1e12
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload under way.
+
+    Args:
+        ue: index of the UE.
+        version: version of the global model that it trained on.
+        start_s: virtual time at which it began to send.
+        sizes_bits: size of each layer, base first.
+        arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
+        bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
+        compute_s: virtual time in s that the UE trained before it.
+    """
+
+    ue: int
+    version: int
+    start_s: float
+    sizes_bits: Tuple[int, ...]
+    arrivals_s: Tuple[float, ...]
+    bits: int = 0
+    compute_s: float = 0.0
+
+    @property
+    def begins(self) -> bool:
+        """Whether it ever begins."""
+        return self.start_s < math.inf
+
+    @property
+    def delays_s(self) -> Tuple[float, ...]:
+        """Delay of each layer, from the start of the upload to its arrival; infinity where it never arrives."""
+        return tuple(arrival - self.start_s if arrival < math.inf else math.inf for arrival in self.arrivals_s)
+
+
+@dataclass(frozen=True)
+class Link:
+    """The uplink of every UE.
+
+    Args:
+        codec: params to layers of bytes and back.
+        channel: rate over time.
+        size: how many bits a layer is charged.
+        payload: what is encoded: "weights" (the params themselves) or "update" (params minus the global model
+            that the UE started from, which the BS knows).
+        seed: the experiment's seed, for what the channel draws.
+        delay: what a rate that changes while sending means for the arrivals.
+    """
+
+    codec: Codec
+    channel: Channel
+    size: SizeRule
+    payload: str
+    seed: int
+    delay: DelayRule = field(default_factory=Integrated)
+
+    def __post_init__(self) -> None:
+        require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
+        self.size.check(self.codec)
+        self.delay.check(self.channel)
+
+    def check(self, structure: Structure) -> None:
+        """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
+        for spec in structure:
+            able = (*self.codec.floats, *EXACT)
+            allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
+            allowed = allowed.replace("torch.", "")
+            require(spec.dtype in able, "codec.name", KINDS["codec"].name_of(self.codec, nameless=True), allowed)
+
+    def codec_at(self, bits: int) -> Codec:
+        """The codec at other bits, in one layer; as it is configured for 0."""
+        return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
+
+    def content(self, params: Params, reference: Params) -> Params:
+        """What a UE encodes of the model that it has trained from `reference`; transforms may change it."""
+        return difference(params, reference) if self.payload == "update" else params
+
+    def encode(self, upload: Upload, content: Params) -> Tuple[bytes, ...]:
+        """Step 1, at the UE: the layers that it sends of its content, base first."""
+        return self.codec_at(upload.bits).encode(content, briefly(self.seed, "codec", upload.ue, upload.version))
+
+    def transmit(
+        self, ue: int, version: int, start_s: float, structure: Structure, bits: int = 0, compute_s: float = 0.0
+    ) -> Upload:
+        """Step 2, on the air: when each layer arrives. The size of an upload is counted here.
+
+        An upload that never begins (`start_s` infinite) never arrives.
+
+        Raises:
+            UserError: virtual time has gone on for too long.
+        """
+        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
+        arrivals: Tuple[float, ...] = (math.inf,) * len(sizes)
+        if start_s < math.inf:
+            if start_s > LATEST_S:
+                raise UserError(
+                    f"virtual time has come to {start_s:g} s, and up to {LATEST_S:g} s can be simulated"
+                )
+            loads_mbit = [self.size.load_mbit(size) for size in sizes]
+            arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
+        return Upload(ue, version, start_s, sizes, arrivals, bits, compute_s)
+
+    def pending(
+        self, ue: int, version: int, start_s: float, structure: Structure, bits: int, compute_s: float
+    ) -> Upload:
+        """An upload whose arrivals nobody can foresee, since they depend on who else sends."""
+        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
+        return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s)
+
+    def told(self, upload: Upload, layers: Sequence[bytes], structure: Structure) -> Params:
+        """Step 3, at the BS: what the first layers say of the content."""
+        return self.codec_at(upload.bits).decode(layers, structure)
+
+    def model(self, told: Params, reference: Params) -> Params:
+        """Step 4, at the BS: the model that this content tells of a UE that started from `reference`."""
+        return total(told, reference) if self.payload == "update" else told
+
+    def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
+        """Steps 3 and 4: the model that the first layers tell."""
+        return self.model(self.told(upload, layers, structure_of(reference)), reference)
+
+    def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
+        """The rate of the channel at a moment."""
+        return next(self.channel.pieces(self.seed, ue, version, now_s))[0]
+
+    def carried_mbit(self, ue: int, version: int, start_s: float, end_s: float) -> float:
+        """What the channel carries from one moment to another, in Mbit."""
+        return self.delay.carried_mbit(self.channel, self.seed, ue, version, start_s, end_s)
+
+    def arrival_s(self, ue: int, version: int, start_s: float, load_mbit: float) -> float:
+        """When a load has been carried by the channel, sent from `start_s` on; infinity if it never is."""
+        return self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, [load_mbit])[0]
+
+    def require_integrated(self, field: str, value: str) -> None:
+        """Raise BadField unless an upload's delay follows from the integral of the rate."""
+        integrated = isinstance(self.delay, Integrated)
+        require(integrated, field, value, "it divides the rate over time; take delay integrated")
+
+    def load_mbit(self, structure: Structure, bits: int) -> float:
+        """What an upload at so many bits puts on the air, in Mbit."""
+        return sum(map(self.size.load_mbit, _sizes_bits(self.size, self.codec_at(bits), structure)))
+
+    def sent_bits(self, upload: Upload, end_s: float) -> int:
+        """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
+        if end_s <= upload.start_s:
+            return 0
+        if end_s >= upload.arrivals_s[-1]:
+            return sum(upload.sizes_bits)
+        return self.bits_of(upload, self.carried_mbit(upload.ue, upload.version, upload.start_s, end_s))
+
+    def bits_of(self, upload: Upload, sent_mbit: float) -> int:
+        """The bits of an upload that so much load on the air is."""
+        return min(sum(upload.sizes_bits), round(sent_mbit / self.size.load_mbit(1)))
+
+
+@functools.lru_cache(maxsize=64)
+def _sizes_bits(size: SizeRule, codec: Codec, structure: Structure) -> Tuple[int, ...]:
+    """Bits of each layer, remembered: all UEs of a round send models of one structure."""
+    return size.layer_bits(codec, structure)

@@ -1,0 +1,8 @@
+"""Media: what uploads that are on the air at the same time do to one another."""
+
+from typing import Dict, Type
+
+from fl_simu.radio.media.base import Medium, Orthogonal
+from fl_simu.radio.media.shared_band import SharedBand
+
+MEDIA: Dict[str, Type[Medium]] = {"orthogonal": Orthogonal, "shared_band": SharedBand}

@@ -1,0 +1,108 @@
+"""One band for all who are sending."""
+
+from dataclasses import dataclass
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from fl_simu.radio.allocation.base import Allocator
+from fl_simu.radio.link import Link, Upload
+from fl_simu.radio.media.base import Arrival, SharedMedium
+
+
+class Sender(NamedTuple):
+    """A UE that is sending.
+
+    Args:
+        version: of the global model that its upload belongs to.
+        left_mbit: what is left of each layer that has not arrived, at the time of the band.
+        share: of the band.
+    """
+
+    version: int
+    left_mbit: Tuple[float, ...]
+    share: float = 0.0
+
+
+class Band(NamedTuple):
+    """Who is sending, in the order in which they began, at a moment."""
+
+    at_s: float
+    senders: Dict[int, Sender]
+
+
+@dataclass(frozen=True)
+class SharedBand(SharedMedium):
+    r"""Those who are sending share one band, which is divided anew whenever somebody begins or ends to send.
+
+    The channel says which rate r a UE has with the whole band; with a share s of it the UE has s r: its spectral
+    efficiency stays the same. A load of L Mbit that begins at a has arrived at t when
+    :math:`\int_a^t s(\tau) r(\tau) d\tau = L`. The allocator gives the shares.
+    """
+
+    state_classes = (Band, Sender)
+
+    def check(self, link: Link) -> None:
+        link.require_integrated("medium.name", "shared_band")
+
+    def start(self) -> Band:
+        return Band(0.0, {})
+
+    def join(self, state: Band, link: Link, upload: Upload, now_s: float) -> Band:
+        loads = tuple(map(link.size.load_mbit, upload.sizes_bits))
+        return Band(now_s, {**_senders_at(state, link, now_s), upload.ue: Sender(upload.version, loads)})
+
+    def leave(self, state: Band, link: Link, ue: int, now_s: float) -> Band:
+        if ue not in state.senders:
+            return state
+        senders = _senders_at(state, link, now_s)
+        del senders[ue]
+        return Band(now_s, senders)
+
+    def plan(self, state: Band, link: Link, allocator: Allocator, now_s: float) -> Tuple[Band, Optional[Arrival]]:
+        senders = _senders_at(state, link, now_s)
+        if not senders:
+            return Band(now_s, {}), None
+        loads = {ue: sum(one.left_mbit) for ue, one in senders.items()}
+        rates = {ue: link.rate_mbps(ue, one.version, now_s) for ue, one in senders.items()}
+        shares = allocator.shares(loads, rates)
+        senders = {ue: one._replace(share=shares[ue]) for ue, one in senders.items()}
+        arrivals = [Arrival(_arrival_s(link, ue, one, now_s), ue) for ue, one in senders.items()]
+        # The first of those that are equal.
+        return Band(now_s, senders), min(arrivals, key=lambda arrival: arrival.time_s)
+
+    def arrived(self, state: Band, link: Link, arrival: Arrival) -> Band:
+        senders = _senders_at(state, link, arrival.time_s)
+        left = senders[arrival.ue].left_mbit[1:]
+        if left:
+            senders[arrival.ue] = senders[arrival.ue]._replace(left_mbit=left)
+        else:
+            del senders[arrival.ue]
+        return Band(arrival.time_s, senders)
+
+    def sent_mbit(self, state: Band, link: Link, upload: Upload, now_s: float) -> float:
+        loads = sum(map(link.size.load_mbit, upload.sizes_bits))
+        sender = state.senders.get(upload.ue)
+        if sender is None:
+            return 0.0
+        return loads - sum(_at(sender, link, upload.ue, state.at_s, now_s).left_mbit)
+
+
+def _senders_at(band: Band, link: Link, now_s: float) -> Dict[int, Sender]:
+    """Who is sending, with what is left now."""
+    if now_s == band.at_s:
+        return dict(band.senders)
+    return {ue: _at(one, link, ue, band.at_s, now_s) for ue, one in band.senders.items()}
+
+
+def _at(sender: Sender, link: Link, ue: int, since_s: float, now_s: float) -> Sender:
+    if sender.share == 0 or now_s == since_s:
+        return sender
+    carried = sender.share * link.carried_mbit(ue, sender.version, since_s, now_s)
+    # A layer has arrived when its event says so; rounding may make it seem to be over a little earlier.
+    first = max(sender.left_mbit[0] - carried, 0.0)
+    return sender._replace(left_mbit=(first, *sender.left_mbit[1:]))
+
+
+def _arrival_s(link: Link, ue: int, sender: Sender, now_s: float) -> float:
+    if sender.share == 0:
+        return float("inf")
+    return link.arrival_s(ue, sender.version, now_s, sender.left_mbit[0] / sender.share)

@@ -1,0 +1,278 @@
+"""Many attacks on uploads by gradient leakage, each trial keyed by (image, seed), in processes side by side."""
+
+import io
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from fl_simu.attacks.leakage.attempts import Attempt, attack, draw
+from fl_simu.attacks.leakage.image_measures import found_labels, likeness, scikit_image_ssim
+from fl_simu.attacks.leakage.observation import observe
+from fl_simu.data.datasets import DATASETS, ImageSet
+from fl_simu.kernel import config
+from fl_simu.kernel.errors import UserError, nearest, require
+from fl_simu.kernel.installation import versions
+from fl_simu.kernel.limits import require_count
+from fl_simu.kernel.machine import prepare
+from fl_simu.kernel.randomness import stream, torch_seed
+from fl_simu.loop.assemble import build_module
+from fl_simu.parts import KINDS
+from fl_simu.results.files import make_folder, read_json, told_in_one_line, write_atomically, write_json
+from fl_simu.studies.pool import MOST_JOBS, run_all
+from fl_simu.ue.optimizers import Sgd
+from fl_simu.ue.training import LocalTraining
+
+Say = Callable[[str], None]
+
+# Types of what is no part, as --set may give any.
+SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
+    "layers": ((int, type(None)), "a whole number"),
+    "local_steps": ((int,), "a whole number"),
+    "batch_size": ((int,), "a whole number"),
+    "lr": ((int, float), "a number"),
+    "manual": ((bool,), "a boolean"),
+}
+TABLES = ("method", "codec", "model", "data")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a folder share.
+
+    Args:
+        method: how the BS attacks, a name or a table of `attacks.gradient_leakage.methods.METHODS`.
+        codec, model, data: parts as in a config; of the data the first training images are taken, pixels in 0..1.
+        layers: how many of the codec's layers the BS has; None for all.
+        local_steps: full-batch SGD steps of the UE; of 1 it sends the gradient, of more the update.
+        batch_size: images of the UE.
+        lr: rate of its steps.
+        manual: whether a seed goes into `torch.manual_seed` as it is, before the weights are drawn, as in the
+            published code, so that it gives all images the same weights and start. Otherwise each (image, seed)
+            has a key of its own.
+
+    Raises:
+        UserError: an unknown name or argument, or a value that is not allowed.
+    """
+
+    method: Any = "dlg"
+    codec: Any = "float32"
+    model: Any = "dlg_lenet"
+    data: Any = "cifar100"
+    layers: Optional[int] = None
+    local_steps: int = 1
+    batch_size: int = 1
+    lr: float = 0.01
+    manual: bool = False
+    parts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = {name: KINDS[name].build(KINDS[name].table_of(getattr(self, name))) for name in TABLES}
+        for name in TABLES:
+            object.__setattr__(self, name, KINDS[name].describe(parts[name]))
+        object.__setattr__(self, "parts", parts)
+        for name, (kinds, told) in SCALARS.items():
+            require(type(getattr(self, name)) in kinds, name, getattr(self, name), told)
+        for name in ("local_steps", "batch_size"):
+            require_count(name, getattr(self, name))
+        self._require_fit()
+        Sgd(lr=self.lr)
+
+    def _require_fit(self) -> None:
+        """Raise BadField unless method, codec, model and data fit one another."""
+        known = isinstance(self.parts["data"], ImageSet)
+        require(known, "data.name", self.data["name"], "one of " + ", ".join(DATASETS))
+        fits = self.parts["method"].batches or self.batch_size == 1
+        allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
+        require(fits, "batch_size", self.batch_size, allowed)
+        with torch.random.fork_rng(devices=[]):
+            module = build_module(self.parts["model"], self.parts["data"])
+        alone = self.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in module.modules())
+        allowed = f"at least 2, as {self.model['name']} has batch norm, which takes a mean over the batch"
+        require(not alone, "batch_size", self.batch_size, allowed)
+        layers = len(self.parts["codec"].layer_bytes(()))
+        allowed = f"1 to {layers}, all that the codec has"
+        require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
+
+    def plain(self) -> Dict[str, Any]:
+        """Everything that decides a trial's result, beside its key, as JSON has it."""
+        values = {name: value for name, value in asdict(self).items() if name != "parts"}
+        return json.loads(json.dumps({**values, "torch": versions()["torch"]}))
+
+
+def make_setting(assignments: Iterable[str] = (), **given: Any) -> Setting:
+    """A setting from its fields and from `--set KEY=VALUE` assignments.
+
+    Raises:
+        UserError: as for `Setting`, or a key that is not known.
+    """
+    known = [name for name, one in Setting.__dataclass_fields__.items() if one.init]
+    defaults = {name: getattr(Setting, name) for name in known}
+    values = config.override({**defaults, **given}, assignments)
+    for name in values:
+        if name not in known:
+            raise UserError(f"{name} is no known key: {nearest(name, known)}")
+    return Setting(**values)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attack: on which image, or batch of images, counted from 0; and the seed of weights and start."""
+
+    image: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """How it is called on the screen."""
+        return f"image {self.image}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The folder of trials of one setting: `setting.json`, and a JSON and an NPZ file for each trial that ended.
+
+    Args:
+        path: the folder.
+        setting: of all of them.
+    """
+
+    path: Path
+    setting: Setting
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises:
+            UserError: it holds trials of another setting, or cannot be made.
+        """
+        file, wanted = self.path / "setting.json", self.setting.plain()
+        if file.exists():
+            stored = _read_json(file)
+            other = [name for name in wanted if stored.get(name) != wanted[name]]
+            if other:
+                raise UserError(f"{self.path} holds trials of another setting: {', '.join(other)} differ")
+        make_folder(self.path / "trials")
+        write_json(file, wanted)
+
+    def file(self, trial: Trial, kind: str = "json") -> Path:
+        """Where a trial's file is."""
+        return self.path / "trials" / f"image-{trial.image:04d}-seed-{trial.seed}.{kind}"
+
+    def record(self, trial: Trial) -> Dict[str, Any]:
+        """What came of a trial that ended; see docs/attacks.md."""
+        return _read_json(self.file(trial))
+
+    def pictures(self, trial: Trial) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+        """The true images, and iteration -> images, each (B, C, H, W) with pixels in 0..1 where they are true."""
+        path = self.file(trial, "npz")
+        with told_in_one_line(path, "read"), np.load(str(path)) as arrays:
+            return arrays["truth"], dict(zip(arrays["iterations"].tolist(), arrays["images"]))
+
+
+def _read_json(path: Path) -> Dict[str, Any]:
+    try:
+        return read_json(path)
+    except ValueError:
+        raise UserError(f"{path} is damaged: remove it, and it is made again") from None
+
+
+def run_trials(
+    trials: Trials, wanted: Sequence[Trial], jobs: int, data_dir: Optional[Path], say: Say
+) -> List[Dict[str, Any]]:
+    """Run the trials that have not ended yet; return the records of all that are wanted.
+
+    Args:
+        trials: their folder.
+        wanted: at least one.
+        jobs: processes at a time, one thread each.
+        data_dir: as for a run.
+        say: prints a line for each trial that ends.
+
+    Raises:
+        UserError: the data set has too few images, is missing, or a file cannot be written.
+    """
+    require(1 <= jobs <= MOST_JOBS, "--jobs", jobs, f"at least 1, at most {MOST_JOBS}")
+    # Missing is told now, not after the first trial.
+    scikit_image_ssim()
+    images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)
+    trials.prepare()
+    todo = [trial for trial in wanted if not trials.file(trial).exists()]
+    say(f"{len(wanted)} trials, {len(todo)} of them to do, in {trials.path}")
+    run_all(todo, jobs, Attacker(trials, images, labels), say, trials.path)
+    return [trials.record(trial) for trial in wanted]
+
+
+def pixels(setting: Setting, batches: int, data_dir: Optional[Path]) -> Tuple[np.ndarray, np.ndarray]:
+    """The first training images of the setting's data for so many batches, (N, C, H, W) in 0..1; their labels."""
+    part, rows = setting.parts["data"], batches * setting.batch_size
+    held = part.train_samples or part.sizes[0]
+    require(rows <= held, "--images", batches, f"{setting.data['name']} has {held} images to train on")
+    train = replace(part, train_samples=rows, test_samples=1, scale="unit").load(data_dir).train
+    return train.images.numpy(), train.labels.numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Attacker:
+    """Runs trials in a worker process.
+
+    Args:
+        trials: where they go.
+        images, labels: as `pixels` gives them.
+    """
+
+    trials: Trials
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __call__(self, trial: Trial) -> str:
+        prepare(threads=1)
+        began = time.process_time()
+        record, attempt, truth = self.attempt(trial)
+        record["processor_s"] = round(time.process_time() - began, 2)
+        buffer, kept = io.BytesIO(), attempt.kept
+        images = np.stack([one.numpy() for one in kept.values()])
+        np.savez_compressed(buffer, truth=truth.numpy(), iterations=np.array(list(kept)), images=images)
+        # The record comes last: it says that the trial has ended.
+        write_atomically(self.trials.file(trial, "npz"), buffer.getvalue())
+        write_json(self.trials.file(trial), record)
+        word = "success" if record["success"] else "failure"
+        return "{}: {}, MSE {:.3g} after {} iterations ({}), {:.0f} s".format(
+            trial.label, word, record["mse"], record["iterations"], record["ended"], record["processor_s"]
+        )
+
+    def attempt(self, trial: Trial) -> Tuple[Dict[str, Any], Attempt, torch.Tensor]:
+        """The record, what came of the attack, and the true images."""
+        setting, size = self.trials.setting, self.trials.setting.batch_size
+        rows = slice(trial.image * size, (trial.image + 1) * size)
+        truth, labels = torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows])
+        model, shape, classes = setting.parts["model"], setting.parts["data"].shape, setting.parts["data"].classes
+        seed = trial.seed if setting.manual else torch_seed(trial.seed, "leakage", trial.image)
+        method = setting.parts["method"]
+        make = partial(model.build, shape, classes)
+        module, starts = draw(make, seed, method.restarts, tuple(truth.shape), classes)
+        training = LocalTraining(make, model.loss, Sgd(lr=setting.lr), setting.local_steps, size)
+        codec, draws = setting.parts["codec"], stream(trial.seed, "leakage codec", trial.image)
+        seen = observe(training, module, truth, labels, classes, codec, setting.layers, draws)
+        attempt = attack(seen, method, starts, truth)
+        last = attempt.last
+        record = {
+            "image": trial.image,
+            "seed": trial.seed,
+            "success": attempt.success,
+            "ended": attempt.ended,
+            "iterations": len(attempt.losses) - 1,
+            **likeness(truth, last.images)._asdict(),
+            "labels": labels.tolist(),
+            "labels_found": found_labels(truth, labels, last.images, last.targets),
+            "gradient_distance": seen.squared_distance(last.images, last.targets).item(),
+            "losses": list(attempt.losses),
+            "mses": list(attempt.mses),
+        }
+        return record, attempt, truth

@@ -1,0 +1,158 @@
+"""Experiments that a config cannot describe: a script of their own, in experiments/<name>/experiment.py.
+
+The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say, and the
+line NEEDS_SYFT = True where it imports syft, which is fl_simu.pointers where real syft is not installed. It runs
+in a process of its own, so that what it hooks or seeds touches nothing else.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import multiprocessing
+import signal
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, List, Optional
+
+from fl_simu.kernel.ending import end_with
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.installation import lacks_syft, syft_installed
+from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
+from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
+from fl_simu.studies import grid
+from fl_simu.studies.pool import ended_how
+
+FILE = "experiment.py"
+TRACEBACK = "traceback.txt"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a script may go by.
+
+    Args:
+        quick: whether it shall be a matter of a minute or two.
+        out: its folder, for figures and whatever else it leaves behind.
+        data_dir: where the user has data sets, as for a run.
+        say: prints a line.
+        jobs: processes that it may keep busy at a time.
+    """
+
+    quick: bool
+    out: Path
+    data_dir: Optional[Path] = None
+    say: Say = print
+    jobs: int = 1
+
+
+def names() -> List[str]:
+    """The scripts that are there; none where the package was installed without its source."""
+    return sorted(path.parent.name for path in grid.FOLDER.glob("*/" + FILE))
+
+
+def title(name: str) -> str:
+    """The first line of a script's docstring, which is read without running it."""
+    return (ast.get_docstring(_tree(_file(name))) or "").partition("\n")[0]
+
+
+def missing(name: str) -> str:
+    """What this installation lacks for a script, in a few words; empty where it lacks nothing."""
+    return lacks_syft() if _needs_syft(_file(name)) else ""
+
+
+def _needs_syft(file: Path) -> bool:
+    """Whether a script holds the line NEEDS_SYFT = True."""
+    line = ast.dump(ast.parse("NEEDS_SYFT = True").body[0])
+    return any(ast.dump(statement) == line for statement in _tree(file).body)
+
+
+def _file(name: str) -> Path:
+    return grid.FOLDER / name / FILE
+
+
+def _tree(file: Path) -> ast.Module:
+    with told_in_one_line(file, "read"):
+        text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise UserError(f"{file} is no valid Python: {error}") from None
+
+
+def run_script(name: str, setup: Setup) -> List[Comparison]:
+    """Run the script of an experiment in a process of its own; write and return what it found.
+
+    Raises:
+        UserError: it failed, or was killed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        (make_folder(setup.out) / TRACEBACK).unlink()
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    line, held = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(there, _file(name), replace(setup, say=print), line))
+    process.start()
+    there.close()
+    try:
+        kind, told = here.recv()
+        while kind == "said":
+            setup.say(told)
+            kind, told = here.recv()
+    except EOFError:
+        process.join()
+        raise UserError(f"{name} {ended_how(process.exitcode or 0)}") from None
+    finally:
+        process.terminate()
+        process.join()
+        for end in (here, line, held):
+            end.close()
+    if kind == "failed":
+        raise UserError(f"{name} failed: {told}")
+    write_json(setup.out / "comparisons.json", told)
+    comparisons = read_comparisons(told)
+    write_text(setup.out / "table.md", comparison_table(comparisons))
+    return comparisons
+
+
+def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
+    """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
+    # Ctrl-C goes to the whole group; the process that waits ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # When it does, a script that has processes of its own must get to end them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_with(line)
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        try:
+            pipe.send(("found", _run(file, replace(setup, say=lambda text: pipe.send(("said", text))))))
+        except UserError as error:
+            pipe.send(("failed", str(error)))
+        except BrokenPipeError:
+            raise
+        except (Exception, SystemExit) as error:
+            write_text(setup.out / TRACEBACK, traceback.format_exc())
+            pipe.send(("failed", f"{error!r}; {setup.out / TRACEBACK} tells where"))
+        # The process that waits need not wait for the end of this one, which shall come without a word.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _run(file: Path, setup: Setup) -> List[Any]:
+    if _needs_syft(file) and not syft_installed():
+        from fl_simu.pointers import install
+
+        install()
+    return [one.as_dict() for one in _module(file).reproduce(setup)]
+
+
+def load(name: str) -> Any:
+    """The module of a script, in this process."""
+    return _module(_file(name))
+
+
+def _module(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(file.parent.name, str(file))
+    assert spec is not None and spec.loader is not None, "a file that is there has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,132 @@
+"""Many runs that differ along axes, from Python. Grids that are worth keeping are studies; see docs/studies.md."""
+
+import dataclasses
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from fl_simu import api
+from fl_simu.api import PathLike, Run
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import UserError, nearest, shown
+from fl_simu.loop.assemble import digest
+from fl_simu.loop.runs import RunFolder
+from fl_simu.parts import KINDS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The runs of a sweep.
+
+    Args:
+        axes: what was varied.
+        runs: by the label of the level on each axis, and the seed.
+    """
+
+    axes: Tuple[str, ...]
+    runs: Mapping[Tuple[Any, ...], Run]
+
+    def frame(self) -> "DataFrame":
+        """A pandas DataFrame with a row a run: the level on each axis, the seed, and the numbers of the summary.
+
+        Over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
+        """
+        pandas, rows = api.import_pandas(), []
+        for place, run in self.runs.items():
+            told = run.summary.as_dict()
+            numbers = {name: told[name] for name in NUMBERS}
+            rows.append({**dict(zip((*self.axes, "seed"), place)), **numbers})
+        return pandas.DataFrame(rows)
+
+
+NUMBERS = ("rounds", "final_accuracy", "final_loss", "virtual_time_s", "uplink_bits", "downlink_bits",
+           "accepted_full", "accepted_base", "rejected", "wall_time_s")  # fmt: skip
+
+
+def sweep(
+    experiment: Experiment,
+    axes: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int] = (),
+    folder: Optional[PathLike] = None,
+    data_dir: Optional[PathLike] = None,
+) -> Sweep:
+    """Run an experiment with every combination of values, with each seed, one run after the other.
+
+    Args:
+        experiment: what all runs share.
+        axes: values for fields of the experiment ("codec"), or for arguments of its parts ("codec.base_bits").
+        seeds: the experiment's own if there are none.
+        folder: each run gets a folder in it. One that has ended there is not run again, one that was stopped goes
+            on. Nothing is written if None.
+        data_dir: as for `run`.
+
+    Raises:
+        UserError: no such field or argument, a value that is not allowed, or what `run` raises; nothing was run
+            unless every combination is allowed.
+
+    >>> import fl_simu as fl
+    >>> base = fl.Experiment(rounds=1, ues=2, data="digits", model="mlp", backend="torch", codec="affine")
+    >>> found = fl.sweep(base, {"codec.base_bits": [2, 8]}, seeds=[1, 2])
+    >>> list(found.runs)
+    [(2, 1), (2, 2), (8, 1), (8, 2)]
+    """
+    jobs: Dict[Tuple[Any, ...], Experiment] = {}
+    for values in itertools.product(*axes.values()):
+        changed = experiment
+        for key, value in zip(axes, values):
+            changed = _changed(changed, key, value)
+        labels = tuple(_label(key, value) for key, value in zip(axes, values))
+        for seed in seeds or [experiment.seed]:
+            place = (*labels, seed)
+            jobs[place] = changed.with_(seed=seed)
+    runs = {}
+    for place, one in jobs.items():
+        runs[place] = _run(one, place, tuple(axes), folder, data_dir)
+    return Sweep(tuple(axes), runs)
+
+
+def _run(
+    experiment: Experiment,
+    place: Tuple[Any, ...],
+    axes: Tuple[str, ...],
+    folder: Optional[PathLike],
+    data_dir: Optional[PathLike],
+) -> Run:
+    if folder is None:
+        return api.run(experiment, data_dir=data_dir)
+    words = "-".join(f"{axis}-{label}" for axis, label in zip((*axes, "seed"), place))
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", words)[:100]
+    there = RunFolder(Path(folder) / f"{name}-{digest(experiment)[:8]}")
+    if there.ended():
+        return api.load(there.path)
+    if there.config.exists():
+        return api.resume(there.path, data_dir=data_dir)
+    return api.run(experiment, there.path, data_dir=data_dir)
+
+
+def _changed(experiment: Experiment, key: str, value: Any) -> Experiment:
+    table, dot, argument = key.partition(".")
+    fields = [field.name for field in dataclasses.fields(experiment)]
+    if table not in fields:
+        raise UserError(f"{shown(key)} is no known key: {nearest(table, fields)}")
+    if not dot:
+        return experiment.with_(**{key: value})
+    part = getattr(experiment, table)
+    known = [field.name for field in dataclasses.fields(part)] if dataclasses.is_dataclass(part) else []
+    if argument not in known:
+        raise UserError(f"{shown(key)} is no known key: {nearest(argument, known)}")
+    return experiment.with_(**{table: dataclasses.replace(part, **{argument: value})})
+
+
+def _label(key: str, value: Any) -> Any:
+    """A level as a row of a table has it: a number or text as it is, a part by its name."""
+    if key in KINDS and not isinstance(value, (str, Mapping)):
+        return KINDS[key].name_of(KINDS[key].take(value), nameless=True)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return value if isinstance(value, (str, int, float, bool)) else repr(value)

@@ -1,7 +1,0 @@
-"""Allocators: how UEs that send at the same time share the band."""
-
-from typing import Dict, Type
-
-from fl_simu.uplink.allocation.base import Allocator, Equal
-
-ALLOCATORS: Dict[str, Type[Allocator]] = {"equal": Equal}

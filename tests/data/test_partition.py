@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fl_simu.data.partition import PARTITIONS, ByUe, Dirichlet, Iid, Independent, ShardsByLabel, SlidingSlices
+from fl_simu.kernel.errors import BadField, UserError
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def balanced(samples, classes=10):
+    return np.arange(samples) % classes
+
+
+cases = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 9))
+
+
+@pytest.mark.parametrize("part", [Iid(), ShardsByLabel(1), ShardsByLabel(3), Dirichlet(1.0)], ids=repr)
+@given(case=cases)
+def test_every_sample_goes_to_exactly_one_ue(part, case):
+    labels, ues, seed = case
+    try:
+        parts = part.split(np.array(labels), ues, rng(seed))
+    except UserError:
+        assert ues * getattr(part, "shards_per_ue", 1) > len(labels) or isinstance(part, Dirichlet)
+        return
+    assert len(parts) == ues
+    assert all(p.dtype == np.int64 and len(p) and (np.diff(p) > 0).all() for p in parts)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
+
+
+@given(samples=st.integers(1, 200), ues=st.integers(1, 40), per_ue=st.integers(1, 20), seed=st.integers(0, 99))
+def test_iid_sizes(samples, ues, per_ue, seed):
+    if ues <= samples:
+        sizes = [len(part) for part in Iid().split(balanced(samples), ues, rng(seed))]
+        assert max(sizes) - min(sizes) <= 1
+    if ues * per_ue <= samples:
+        for part in (Iid(per_ue), ShardsByLabel(1, per_ue)):
+            parts = part.split(balanced(samples), ues, rng(seed))
+            assert [len(p) for p in parts] == [per_ue] * ues
+            assert len(set(np.concatenate(parts).tolist())) == ues * per_ue
+    else:
+        with pytest.raises(UserError, match="is not allowed"):
+            Iid(per_ue).split(balanced(samples), ues, rng(seed))
+
+
+def test_iid_classes_are_those_of_a_random_part():
+    """Counts of a class are hypergeometric: mean 100, deviation sqrt(1000 * .1 * .9 * 9000 / 9999) = 9.0."""
+    labels = balanced(10000)
+    counts = [np.bincount(labels[part], minlength=10) for part in Iid().split(labels, 10, rng())]
+    assert np.abs(np.array(counts) - 100).max() < 5 * 9.0
+    assert 5 < np.std(counts) < 13
+
+
+def test_shards_hold_one_class_each_as_in_mcmahan_2017():
+    """600 samples a class, 200 shards of 30: no shard spans two classes, so no UE has more than two."""
+    labels = balanced(6000)
+    parts = ShardsByLabel(shards_per_ue=2).split(labels, 100, rng())
+    assert {len(part) for part in parts} == {60}
+    assert max(len(np.unique(labels[part])) for part in parts) == 2
+    assert min(len(np.unique(labels[part])) for part in parts) == 1
+    dealt = [part.tolist() for part in ShardsByLabel(2).split(labels, 100, rng(1))]
+    assert dealt != [part.tolist() for part in parts]
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 10.0])
+def test_dirichlet_shares_have_the_variance_of_the_distribution(alpha):
+    """Dir(alpha, ..., alpha) over K UEs: mean 1/K, variance (K - 1) / (K^2 (K alpha + 1))."""
+    ues, classes = 5, 400
+    labels = np.repeat(np.arange(classes), 200)
+    parts = Dirichlet(alpha).split(labels, ues, rng())
+    shares = np.array([np.bincount(labels[part], minlength=classes) for part in parts]) / 200
+    assert shares.sum(axis=0) == pytest.approx(np.ones(classes))
+    assert shares.mean(axis=1) == pytest.approx(np.full(ues, 1 / ues), abs=0.07)
+    assert shares.var() == pytest.approx((ues - 1) / (ues**2 * (ues * alpha + 1)), rel=0.1)
+
+
+def test_dirichlet_takes_samples_of_a_class_at_random():
+    parts = Dirichlet(5.0).split(np.zeros(1000, int), 4, rng())
+    assert all(np.diff(part).max() > 1 for part in parts)
+    assert all(abs(part.mean() - 499.5) < 5 * 289 / np.sqrt(len(part)) for part in parts)
+
+
+@given(least=st.integers(1, 10), seed=st.integers(0, 99))
+def test_dirichlet_keeps_the_minimum(least, seed):
+    parts = Dirichlet(0.3, min_samples=least).split(balanced(1000), 16, rng(seed))
+    assert min(len(part) for part in parts) >= least
+
+
+def test_dirichlet_gives_up_in_one_clear_line():
+    with pytest.raises(UserError, match=r"alpha = 0.001, min_samples = 50: none of 100 draws .* 10 UEs") as caught:
+        Dirichlet(0.001, min_samples=50).split(balanced(1000), 10, rng())
+    assert "\n" not in str(caught.value)
+    assert len(Dirichlet(1e-320).split(np.zeros(3), 1, rng())[0]) == 3
+
+
+def test_sliding_slices_overlap_and_wrap():
+    parts = SlidingSlices(length=4, step=3).split(balanced(10), 4, rng())
+    assert [part.tolist() for part in parts] == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9], [9, 0, 1, 2]]
+    assert all(part.dtype == np.int64 for part in parts)
+
+
+def test_independent_ues_draw_each_sample_alike():
+    """40,000 draws from 20 samples: 2,000 each, with the deviation of a binomial distribution."""
+    parts = Independent(samples_per_ue=4).split(balanced(20), 10_000, rng())
+    assert all(part.dtype == np.int64 and (np.diff(part) >= 0).all() for part in parts)
+    counts = np.bincount(np.concatenate(parts), minlength=20)
+    assert len(counts) == 20 and counts.sum() == 40_000
+    assert abs(counts - 2000).max() < 4 * np.sqrt(40_000 * 0.05 * 0.95)
+    twice = np.mean([len(set(part.tolist())) < 4 for part in parts])
+    assert twice == pytest.approx(1 - 19 * 18 * 17 / 20**3, abs=0.02)
+
+
+@given(st.lists(st.integers(0, 3), max_size=30), st.permutations(range(4)))
+def test_by_ue_gives_each_ue_its_own_and_others_ignore_owners(more, each):
+    owners = np.array([*each, *more])
+    parts = ByUe().deal(balanced(len(owners)), owners, 4, rng())
+    assert [part.tolist() for part in parts] == [[i for i, ue in enumerate(owners) if ue == j] for j in range(4)]
+    assert all(part.dtype == np.int64 for part in parts)
+    dealt = [Iid().deal(balanced(len(owners)), given, 4, rng()) for given in (owners, None)]
+    assert [part.tolist() for part in dealt[0]] == [part.tolist() for part in dealt[1]]
+
+
+@pytest.mark.parametrize(
+    "owners, ues, line",
+    [
+        (None, 2, "partition.name = 'by_ue' is not allowed: the data do not say which UE has which sample"),
+        ([0, 1, 2, 1], 2, "ues = 2 is not allowed: 3, as many as the data have parts by UE"),
+        ([0, 1, 0, 1], 3, "ues = 3 is not allowed: 2, as many as the data have parts by UE"),
+        ([1, 2, 2, 1], 2, "partition.name = 'by_ue' is not allowed: the data have no sample of UE 0"),
+        ([0, 10**12, 1, 1], 3, "partition.name = 'by_ue' is not allowed: the data have no sample of UE 2"),
+    ],
+)
+def test_owners_that_do_not_fit_are_refused(owners, ues, line):
+    with pytest.raises(BadField, match=f"^{line}$"):
+        ByUe().deal(balanced(4), None if owners is None else np.array(owners), ues, rng())
+    with pytest.raises(BadField, match="which UE has which sample"):
+        ByUe().split(balanced(4), ues, rng())
+
+
+@pytest.mark.parametrize("name", [name for name in PARTITIONS if name != "by_ue"])
+def test_same_rng_same_parts_and_more_ues_than_samples(name):
+    part, labels = PARTITIONS[name](), balanced(3000)
+    first, second, other = (part.split(labels, 8, rng(seed)) for seed in (1, 1, 2))
+    assert all((a == b).all() for a, b in zip(first, second))
+    if name != "sliding_slices":
+        assert any(a.tolist() != b.tolist() for a, b in zip(first, other))
+    more = () if name == "independent" else (3001,)
+    for ues in (0, -1, True, 2.0, *more):
+        with pytest.raises(BadField, match=r"ues = .* (1 to 3000|at least 1)"):
+            part.split(labels, ues, rng())
+
+
+def test_draws_are_the_same_on_every_numpy():
+    """Pinned: the legacy and the modern stack must both deal so."""
+    labels = np.arange(12) // 4
+    assert [p.tolist() for p in Iid().split(labels, 3, rng(5))] == [
+        [4, 7, 8, 11],
+        [2, 3, 5, 6],
+        [0, 1, 9, 10],
+    ]
+    assert [p.tolist() for p in ShardsByLabel(2).split(labels, 3, rng(5))] == [
+        [0, 1, 8, 9],
+        [6, 7, 10, 11],
+        [2, 3, 4, 5],
+    ]
+    assert [p.tolist() for p in Dirichlet(0.5).split(labels, 3, rng(5))] == [
+        [0, 1, 2, 7, 11],
+        [3, 8, 9, 10],
+        [4, 5, 6],
+    ]
+
+
+@pytest.mark.parametrize(
+    "part, fields, named",
+    [
+        (Iid, {"samples_per_ue": 0}, "samples_per_ue = 0"),
+        (Iid, {"samples_per_ue": 1.5}, "samples_per_ue = 1.5"),
+        (ShardsByLabel, {"shards_per_ue": 0}, "shards_per_ue = 0"),
+        (ShardsByLabel, {"shards_per_ue": 2, "samples_per_ue": 5}, "samples_per_ue = 5 .* multiple of"),
+        (Dirichlet, {"alpha": 0.0}, "alpha = 0.0"),
+        (Dirichlet, {"alpha": float("nan")}, "alpha = nan"),
+        (Dirichlet, {"alpha": float("inf")}, "alpha = inf"),
+        (Dirichlet, {"alpha": "1"}, "alpha = '1'"),
+        (Dirichlet, {"min_samples": 0}, "min_samples = 0"),
+        (Independent, {"samples_per_ue": 0}, "samples_per_ue = 0"),
+        (SlidingSlices, {"length": 1}, "length = 1"),
+        (SlidingSlices, {"length": 5, "step": 5}, "step = 5 .* from 1 to 4"),
+        (SlidingSlices, {"step": 0}, "step = 0"),
+    ],
+)
+def test_refused_when_made(part, fields, named):
+    with pytest.raises(BadField, match=named):
+        part(**fields)
+
+
+@pytest.mark.parametrize(
+    "part, named",
+    [
+        (Iid(samples_per_ue=26), "samples_per_ue = 26 .* at most 25"),
+        (ShardsByLabel(samples_per_ue=26), "samples_per_ue = 26 .* at most 25"),
+        (ShardsByLabel(shards_per_ue=26), "shards_per_ue = 26 .* at most 25"),
+        (Dirichlet(min_samples=26), "min_samples = 26 .* at most 25"),
+        (SlidingSlices(length=101, step=1), "length = 101 .* at most 100"),
+    ],
+    ids=repr,
+)
+def test_refused_for_too_few_samples(part, named):
+    with pytest.raises(BadField, match=named):
+        part.split(balanced(100), 4, rng())

@@ -1,0 +1,80 @@
+"""Columns of meters travel unread: record, summary, frame, figures, study table, report."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import fl_simu as fl
+from fl_simu.cli.app import main
+from fl_simu.kernel.errors import UserError
+from fl_simu.results.columns import Column, columns_of
+from fl_simu.results.records import RoundRecord, closing_table
+from fl_simu.results.study_plots import Line
+from fl_simu.results.study_table import cells, rows
+
+EXPERIMENT = {
+    "rounds": 3, "ues": 3, "backend": "torch", "model": "logistic_regression",
+    "data": {"name": "digits", "train_samples": 90, "test_samples": 30},
+    "channel": {"name": "constant", "rate_mbps": 0.1},
+    "meters": [{"name": "energy", "kappa": 0.0, "power_w": 2.0}],
+}  # fmt: skip
+# 7,850 float32 parameters at 0.1 Mbit/s; three UEs send with 2 W each.
+JOULE = 3 * 2.0 * 7850 * 32 / 1e5
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fl.run(fl.Experiment.parse(EXPERIMENT), tmp_path_factory.mktemp("metered") / "run")
+
+
+def test_energy_is_in_records_summary_frame_and_figures(run):
+    assert [record.meters["energy_j"] for record in run.records] == pytest.approx([JOULE] * 3)
+    assert [outcome.meters["energy_j"] for outcome in run.records[0].ues] == pytest.approx([JOULE / 3] * 3)
+    told = run.summary.facts["meters"]["energy_j"]
+    assert (told["value"], told["unit"], told["axis"]) == (pytest.approx(3 * JOULE), "J", True)
+    assert f"energy_j           {3 * JOULE:.4g} J" in closing_table(run.summary)
+    assert (run.folder / "figures" / "accuracy-over-energy_j.png").exists()
+    (line,) = run.plot("accuracy", over="energy_j").axes[0].lines
+    assert line.get_xdata() == pytest.approx([JOULE, 2 * JOULE, 3 * JOULE])
+    with pytest.raises(UserError, match="column 'energy' is not known"):
+        run.plot("accuracy", over="energy")
+
+
+def test_a_record_with_columns_survives_its_line(run):
+    line = run.records[0].to_line()
+    assert RoundRecord.from_line(line) == run.records[0]
+    damaged = json.loads(line)
+    damaged["meters"] = {"energy_j": "much"}
+    with pytest.raises(ValueError):
+        RoundRecord.from_line(json.dumps(damaged))
+
+
+def test_the_table_of_a_study_has_what_it_took_to_the_target(run):
+    columns = {"energy_j": Column("J", "energy", axis=True), "last": Column("", "last", total="last")}
+    first, second, third = [
+        replace(record, accuracy=accuracy, meters={"energy_j": 2.0, "last": float(record.round)})
+        for record, accuracy in zip(run.records, (0.1, 0.6, 0.9))
+    ]
+    lines = [Line(("a",), ((first, second, third), (first, second))), Line(("b",), ((first,),))]
+    table = rows({"axis": ()}, lines, 0.5, columns)
+    assert [(row["energy_j"], row["target_energy_j"], row["last"]) for row in table] == [
+        (5.0, 4.0, 2.5),
+        (2.0, None, 1.0),
+    ]
+    head, one, other = cells(table, columns)
+    assert head[-2:] == ["energy [J]", "energy to 50 % [J]"]
+    assert (one[-2:], other[-2:]) == (["5", "4"], ["2", "never"])
+
+
+def test_a_report_draws_accuracy_over_what_all_runs_have(run, tmp_path):
+    other = fl.run(fl.Experiment.parse({**EXPERIMENT, "seed": 2}), tmp_path / "other")
+    page = tmp_path / "page.html"
+    assert main(["report", str(run.folder), str(other.folder), "--out", str(page)]) == 0
+    assert "accuracy over energy_j" in page.read_text()
+
+
+@pytest.mark.parametrize("damage", [{"energy_j": {}}, {"energy_j": 3}, []])
+def test_a_damaged_summary_is_told_in_one_line(damage):
+    with pytest.raises(UserError, match=r"summary\.json is damaged at meters"):
+        columns_of({"meters": damage})
