@@ -4,8 +4,26 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
-from fl_simu.cli import main
+import fl_simu as fl
+from fl_simu.cli.app import main
+
+
+def run_and_die(file, folder, rounds):
+    """Run the experiment of a file, until a kill -9 in the middle of the round after so many."""
+
+    class Killer(fl.Observer):
+        done = 0
+
+        def aggregated(self, record, coordinator):
+            self.done = record.round
+
+        def fetched(self, ue):
+            if self.done == rounds:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    fl.run(fl.Experiment.read(Path(file)), folder, [Killer()])
 
 
 def command(arguments, folder, environment, *outputs):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fl_simu.uplink.allocation.base import Allocator
+from fl_simu.radio.allocation.base import Allocator
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from fl_simu.kernel.randomness import stream
-from fl_simu.uplink.channels.base import Channel
+from fl_simu.radio.channels.base import Channel
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fl_simu.kernel.parameters import from_arrays, structure_of
-from fl_simu.uplink.codecs.base import Codec, numpy_dtype, raw_bytes, raw_length, read_raw, split
+from fl_simu.radio.codecs.base import Codec, numpy_dtype, raw_bytes, raw_length, read_raw, split
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fl_simu.uplink.media.base import Arrival, SharedMedium
+from fl_simu.radio.media.base import Arrival, SharedMedium
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fl_simu.data.partition import Partition
 from fl_simu.kernel.errors import require
-from fl_simu.ue.partition import Partition
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
 """Parts that a user wrote outside the package do all that ours do."""
 
 import importlib.util
+import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from children import run_and_die
 
 import fl_simu as fl
 from fl_simu.experiment import CHAINS
 from fl_simu.kernel.own_files import import_own, read_own
 from fl_simu.kernel.parameters import structure_of
+from fl_simu.parts import KINDS
 
 HERE = Path(__file__).parent
 
@@ -39,17 +42,24 @@ PARTS = {
     "selection": ("selection.py:Longest", {}),
     "algorithm": ("algorithm.py:Shrink", {"strength": 0.5}),
     "server": ("server.py:TwoRounds", {}),
+    "backend": ("backend.py:Eager", {}),
+    "optimizer": ("optimizer.py:Nesterov", {"lr": 0.1}),
+    "compute": ("compute.py:PerBatch", {"batch_s": 0.05}),
+    "faults": ("faults.py:Sleeping", {"every": 4}),
+    "bits": ("bits.py:Rising", {"most": 4}),
+    "size": ("size.py:Packets", {"payload_bytes": 500}),
+    "delay": ("delay.py:AfterAccess", {"access_s": 0.1}),
+    "downlink": ("downlink.py:FarFirst", {"least_mbps": 0.2}),
+    "attack": ("attack.py:Mirror", {"factor": 2.0}),
 }
 
 
 # What a part needs beside itself.
-BESIDE = {"allocator": {"medium": "shared_band"}}
-
-
-class Stop(fl.Observer):
-    def aggregated(self, record, coordinator):
-        if record.round == 2:
-            coordinator.stop()
+BESIDE = {
+    "allocator": {"medium": "shared_band"},
+    "bits": {"codec": "affine"},
+    "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},
+}
 
 
 def from_toml(table, folder, **changes):
@@ -82,20 +92,25 @@ def base(table):
 
 
 @pytest.mark.parametrize("table", PARTS)
-def test_from_toml_and_from_python_it_is_one_run_that_resumes(table, tmp_path):
+def test_from_toml_and_from_python_it_is_one_run_that_bears_a_kill(table, tmp_path, forked):
     experiment = from_toml(table, tmp_path)
     whole = fl.run(in_python(table)).summary
-    stopped = fl.run(experiment, tmp_path / "run", observers=[Stop()])
-    assert stopped.summary.rounds == 2 and len(list((tmp_path / "run" / "own").iterdir())) == 1
-    assert fl.resume(tmp_path / "run").summary.model_sha256 == whole.model_sha256
+    child = forked.Process(target=run_and_die, args=(str(tmp_path / "mine.toml"), str(tmp_path / "run"), 2))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL and len(list((tmp_path / "run" / "own").iterdir())) == 1
+    assert not (tmp_path / "run" / "summary.json").exists()
+    resumed = fl.resume(tmp_path / "run")
+    assert (resumed.summary.model_sha256, resumed.summary.rounds) == (whole.model_sha256, 4)
+    assert resumed.experiment == experiment
     ours = fl.run(base(table)).summary
     told = [(one.model_sha256, one.virtual_time_s, one.facts.get("meters")) for one in (whole, ours)]
     assert told[0] != told[1]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
-@pytest.mark.parametrize("table", ["model", "algorithm"])
-def test_processes_that_train_import_it_too(table, tmp_path, running_ray):
+@pytest.mark.parametrize("table", sorted(set(PARTS) - {"backend"}))
+def test_processes_that_train_import_it_too(table, tmp_path, reused_actors):
     hashes = [
         fl.run(from_toml(table, tmp_path, backend=backend)).summary.model_sha256
         for backend in ({"name": "torch", "exact": True}, {"name": "ray", "actors": 1, "exact": True})
@@ -115,3 +130,11 @@ def test_the_codec_sends_a_bit_an_element_and_the_mean_size():
     assert (len(layer),) == codec.layer_bytes(structure_of(params)) == (8 + 4 + 1,)
     decoded = codec.decode([layer], structure_of(params))
     assert decoded["w"].tolist() == [[2.5, -2.5], [2.5, -2.5]] and int(decoded["n"]) == 7
+
+
+def test_every_kind_has_an_example_that_is_short():
+    assert {*PARTS, "method"} == set(KINDS)
+    lengths = {file.name: len(file.read_text().splitlines()) for file in HERE.glob("[a-z]*.py")}
+    assert {name: length for name, length in lengths.items() if length > 40} == {
+        "test_open.py": lengths["test_open.py"]
+    }
