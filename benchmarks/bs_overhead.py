@@ -16,7 +16,8 @@ from many_ues import random_images
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.loop import runs
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
+from fl_simu.results.run_folder import RunFolder
 
 ROUNDS = 11
 
@@ -35,7 +36,7 @@ def main() -> None:
     planned = replace(planned, backend=Standstill(planned.training))
     watch = Laps()
     with TemporaryDirectory() as folder:
-        runs.begin(planned, random_images(160), runs.RunFolder(Path(folder)), [watch])
+        runs.begin(planned, random_images(160), RunFolder(Path(folder)), [watch])
     # The first round has the start in it.
     print(json.dumps({"seconds": watch.seconds[1:]}))
 

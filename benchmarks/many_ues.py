@@ -13,7 +13,8 @@ from fl_simu.data.datasets import Dataset, Samples
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.loop import runs
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
+from fl_simu.results.run_folder import RunFolder
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     dataset = random_images(options.samples * options.ues)
     with TemporaryDirectory() as folder:
         before_mb, began = peak_mb(), time.perf_counter()
-        runs.begin(planned, dataset, runs.RunFolder(Path(folder)))
+        runs.begin(planned, dataset, RunFolder(Path(folder)))
         wall_s = time.perf_counter() - began
     data_mb = dataset.train.images.numel() * dataset.train.images.element_size() / 1e6
     print(json.dumps({"peak_mb": peak_mb(), "before_mb": before_mb, "data_mb": data_mb, "wall_s": wall_s}))

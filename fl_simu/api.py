@@ -5,28 +5,23 @@ threads and switches, its random numbers, the environment. (Real PySyft cannot b
 on it, torch stays hooked.)
 """
 
-import contextlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
-
-import torch
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Union
 
 from fl_simu.experiment import Experiment
-from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.packages import install_command, installed
-from fl_simu.kernel.parameters import Params, from_arrays
+from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.process import process_kept
 from fl_simu.loop import runs
-from fl_simu.loop.assemble import Plan, assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
+from fl_simu.loop.closing import summary_of, write_down
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.plan import Plan, load_data, plan
 from fl_simu.loop.progress import progress as progress_of
-from fl_simu.loop.runs import RunFolder, summary_of
-from fl_simu.results.checkpoints import read_tensors
-from fl_simu.results.columns import columns_of
-from fl_simu.results.files import refuse_links
+from fl_simu.results.frames import figure_of, import_pandas, row
 from fl_simu.results.records import RoundRecord, Summary
+from fl_simu.results.run_folder import RunFolder, new_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +61,7 @@ class Run:
         the round [bit], full, base and rejected (numbers of uploads), wall_time_s, and the columns of meters.
         """
         pandas = import_pandas()
-        return pandas.DataFrame([_row(record) for record in self.records]).set_index("round", drop=False)
+        return pandas.DataFrame([row(record) for record in self.records]).set_index("round", drop=False)
 
     def plot(self, y: str = "accuracy", over: str = "round") -> "Figure":
         """A matplotlib figure of one column of `frame` over another.
@@ -78,10 +73,7 @@ class Run:
         Raises:
             UserError: there is no such column.
         """
-        from fl_simu.results.plots import column_figure
-
-        rows = [_row(record) for record in self.records]
-        return column_figure(rows, y, over, self.summary.name, columns_of(self.summary.facts))
+        return figure_of(self.records, self.summary, y, over)
 
     def save(self, folder: PathLike) -> "Run":
         """Write the run to a folder, as the command line does: config, records, model, summary, figures.
@@ -92,8 +84,8 @@ class Run:
         """
         if self._planned is None:
             raise UserError(f"save({str(folder)!r}) is not allowed: this run lies in {self.folder} already")
-        place = runs.new_folder(self.experiment, Path(folder))
-        runs.write_down(self._planned.experiment, place, self.records, self.model, self.summary)
+        place = new_folder(self.experiment, Path(folder))
+        write_down(self._planned.experiment, place, self.records, self.model, self.summary)
         return load(folder)
 
 
@@ -136,7 +128,7 @@ def run(
         dataset = load_data(planned, Path(data_dir) if data_dir else None)
         watchers = [*observers, *_shown(planned, progress)]
         if folder is not None:
-            runs.begin(planned, dataset, runs.new_folder(planned.experiment, Path(folder)), watchers)
+            runs.begin(planned, dataset, new_folder(planned.experiment, Path(folder)), watchers)
             return load(folder)
         collector = _Records()
         try:
@@ -184,65 +176,9 @@ def load(folder: PathLike) -> Run:
         UserError: the folder holds no run that has ended, or a file in it is damaged.
     """
     place = RunFolder(Path(folder))
-    refuse_links(place.path)
-    summary = Summary.read(place.summary)
-    return Run(
-        config.read(place.config), place.log.read(), summary, from_arrays(read_tensors(place.model)), place.path
-    )
-
-
-def import_pandas() -> Any:
-    """The pandas module.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    if not installed("pandas"):
-        raise UserError(f"frames need pandas, which is not installed: `{install_command('pandas')}`")
-    import pandas
-
-    return pandas
-
-
-@contextlib.contextmanager
-def process_kept() -> Iterator[None]:
-    """Put torch's threads, switches and random numbers, and the environment, back to what they were."""
-    threads, environment, random = torch.get_num_threads(), dict(os.environ), torch.get_rng_state()
-    switches = [(part, name, getattr(part, name)) for part, name in _switches() if hasattr(part, name)]
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_rng_state(random)
-        for part, name, value in switches:
-            setattr(part, name, value)
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-
-
-def _switches() -> Tuple[Tuple[Any, str], ...]:
-    cudnn, cuda = torch.backends.cudnn, getattr(torch.backends, "cuda", None)
-    matmul = getattr(cuda, "matmul", None)
-    return ((cudnn, "allow_tf32"), (cudnn, "deterministic"), (cudnn, "benchmark"), (matmul, "allow_tf32"))
+    left = place.read()
+    return Run(left.config, left.records, left.summary, left.model, place.path)
 
 
 def _shown(planned: Plan, progress: bool) -> List[Observer]:
     return [progress_of(planned.experiment.rounds, planned.experiment.drawn, print)] if progress else []
-
-
-def _row(record: RoundRecord) -> Dict[str, Any]:
-    accepted = [outcome.accepted for outcome in record.ues]
-    return {
-        "round": record.round,
-        "time_s": record.time_s,
-        "accuracy": record.accuracy,
-        "loss": record.loss,
-        "uplink_bits": record.uplink_bits,
-        "downlink_bits": record.downlink_bits,
-        "full": accepted.count("full"),
-        "base": accepted.count("base"),
-        "rejected": accepted.count("none"),
-        "wall_time_s": record.wall_time_s,
-        **record.meters,
-    }

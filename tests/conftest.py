@@ -63,7 +63,7 @@ def small(tmp_path):
 def no_figures(request, monkeypatch):
     """Runs draw no figures, which takes longer than a small run does, unless a test is marked `figures`."""
     if request.node.get_closest_marker("figures") is None:
-        monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
+        monkeypatch.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
 
 
 @pytest.hookimpl(tryfirst=True)

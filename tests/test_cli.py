@@ -12,7 +12,7 @@ from fl_simu.data.datasets import DATASETS, FashionMnist
 from fl_simu.experiment import PARTS, Experiment
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.parts import KINDS
 from fl_simu.ue import downloads
 from fl_simu.ue.optimizers import Adam
@@ -185,7 +185,8 @@ def test_syft_and_torchvision_stay_out(fl_simu_process):
 TRAINS = """
 from pathlib import Path
 from fl_simu.cli.app import main
-from fl_simu.studies.leakage import Attacker, Setting, Trial, Trials, pixels
+from fl_simu.studies.leakage import Attacker, Trial, Trials, pixels
+from fl_simu.studies.leakage_setting import Setting
 
 assert main(["run", "small.toml", "--rounds", "1"]) == 0
 for method in ("dlg", "inverting_gradients"):

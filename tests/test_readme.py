@@ -18,7 +18,7 @@ import pytest
 from fl_simu import __version__
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.installation import syft_installed
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.results.records import RoundRecord, UeOutcome
 
 ROOT = Path(__file__).resolve().parent.parent

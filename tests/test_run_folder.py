@@ -15,10 +15,10 @@ import safetensors.numpy
 
 from fl_simu import __version__
 from fl_simu.cli.app import main
-from fl_simu.cli.reproduce import Job, _folders, _Runs
 from fl_simu.kernel.errors import UserError
-from fl_simu.loop.runs import RunFolder
+from fl_simu.results.run_folder import RunFolder
 from fl_simu.studies.grid import Study
+from fl_simu.studies.running import Job, Runs, folders_of
 
 # UEs of older models go on working while the BS aggregates, and their optimisers remember.
 EXPERIMENT = """
@@ -42,14 +42,14 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     (folder / "experiment.toml").write_text(EXPERIMENT)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
+        patched.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
         assert main(["run", str(folder / "experiment.toml"), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
 
 @pytest.fixture
 def folder(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
     shutil.copytree(str(made), str(tmp_path / "run"))
     return tmp_path / "run"
 
@@ -220,7 +220,7 @@ def test_what_a_checkpoint_was_made_with_is_named_where_it_differs(name, wanted,
 
 
 def test_another_recording_of_rates_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
     rates, experiment = tmp_path / "rates.txt", tmp_path / "experiment.toml"
     rates.write_text("0 5\n1 4\n2 5\n")
     channel = json.dumps(str(rates))
@@ -342,7 +342,7 @@ def test_what_a_killed_writer_left_is_removed_and_no_more(folder, capsys):
 
 
 def test_a_folder_with_leftovers_alone_is_as_good_as_empty(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("fl_simu.loop.runs.draw_figures", lambda *anything: [])
+    monkeypatch.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
     out = tmp_path / "new"
     out.mkdir()
     (out / f".4194303.{16 * '0'}.tmp").write_text("half")
@@ -372,7 +372,7 @@ def test_a_run_of_a_study_whose_records_are_gone_is_not_taken_for_done(change, f
     log.write_text(change(log.read_text())) if change else log.unlink()
     assert not run.ended()
     with pytest.raises(UserError) as refusal:
-        _Runs(None)(Job("slow, seed 5", run.experiment(), run))
+        Runs(None)(Job("slow, seed 5", run.experiment(), run))
     assert "\n" not in str(refusal.value) and str(log) in str(refusal.value)
     assert str(refusal.value).endswith(f"or remove {folder}, and it is made anew")
 
@@ -382,5 +382,5 @@ def test_levels_of_any_length_make_folders_of_their_own(made):
     levels = [("a" * 300,), ("a" * 299 + "b",)]
     others = {((one,), 10**400): experiment.with_(ues=2 + at) for at, (one,) in enumerate(levels)}
     study = Study("s", "t", {"axis": tuple(one for (one,) in levels)}, (10**400,), 0.5, others)
-    names = {run.path.name for run in _folders(study, made).values()}
+    names = {run.path.name for run in folders_of(study, made).values()}
     assert len(names) == 2 and all(len(name) <= 255 for name in names)

@@ -20,8 +20,9 @@ from fl_simu.data.partition import Partition
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import prepare
 from fl_simu.kernel.messages import Update
-from fl_simu.loop.assemble import Plan, assemble, plan
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.plan import Plan, plan
 from fl_simu.loop.resuming import Keeper
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import Checkpoints

@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 
 
 def main() -> None:
-    from fl_simu import runs
     from fl_simu.experiment import Experiment
     from fl_simu.kernel.errors import UserError
-    from fl_simu.loop.assemble import load_data, plan
+    from fl_simu.loop import runs
     from fl_simu.loop.coordinator import Observer
+    from fl_simu.loop.plan import load_data, plan
+    from fl_simu.results.run_folder import RunFolder
 
     class FirstModel(Observer):
         """Tells the time and ends the program."""
@@ -35,7 +36,7 @@ def main() -> None:
     try:
         planned = plan(Experiment.parse(values))
         with TemporaryDirectory() as folder:
-            runs.begin(planned, load_data(planned), runs.RunFolder(Path(folder)), [FirstModel()])
+            runs.begin(planned, load_data(planned), RunFolder(Path(folder)), [FirstModel()])
     except UserError as error:
         raise SystemExit(str(error)) from None
 

@@ -14,7 +14,8 @@ from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure, rates_figure
-from fl_simu.studies.leakage import Setting, Trial, Trials, run_trials
+from fl_simu.studies.leakage import Trial, Trials, run_trials
+from fl_simu.studies.leakage_setting import Setting
 from fl_simu.studies.script import Setup
 
 # What the notes say: the seed, whether the image came back, the loss after the first iteration.

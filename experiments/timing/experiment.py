@@ -15,8 +15,9 @@ from typing import Any, Dict, List, Sequence, Tuple
 from fl_simu.data.datasets import Dataset
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.machine import keep_freed_memory
-from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json

@@ -132,7 +132,7 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
     if context.invoked_subcommand is not None and (data_dir or out):
         raise click.UsageError("--data-dir and --out belong after the command")
     if context.invoked_subcommand is None:
-        from fl_simu.cli.run import run_default
+        from fl_simu.cli.first import run_default
 
         run_default(data_dir, out, _say)
 
@@ -309,7 +309,7 @@ def leakage(
 ) -> None:
     """Images out of uploads: DLG, iDLG, inverting gradients."""
     from fl_simu.cli.leakage import attack_leakage, seeds_of
-    from fl_simu.studies.leakage import make_setting
+    from fl_simu.studies.leakage_setting import make_setting
 
     changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
     given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}

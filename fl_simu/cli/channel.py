@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.results.channel_plots import draw_channel_figures, write_animation
 from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.files import make_folder, write_json

@@ -15,14 +15,14 @@ import psutil
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, from_arrays, largest_difference
-from fl_simu.loop.assemble import plan
-from fl_simu.loop.runs import RunFolder
+from fl_simu.loop.plan import plan
 from fl_simu.parts import KINDS
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
 from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.records import Summary
+from fl_simu.results.run_folder import RunFolder
 
 Say = Callable[[str], None]
 Row = Dict[str, Any]

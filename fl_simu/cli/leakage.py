@@ -17,7 +17,8 @@ from fl_simu.results.files import write_json, write_text
 from fl_simu.results.intervals import wilson
 from fl_simu.results.leakage_plots import Row, losses_figure, pictures_figure
 from fl_simu.results.tables import Cells, markdown_table
-from fl_simu.studies.leakage import Setting, Trial, Trials, run_trials
+from fl_simu.studies.leakage import Trial, Trials, run_trials
+from fl_simu.studies.leakage_setting import Setting
 
 Say = Callable[[str], None]
 Record = Dict[str, Any]

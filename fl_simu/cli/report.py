@@ -8,12 +8,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
-from fl_simu.loop.runs import RunFolder
+from fl_simu.results.closing_table import readable_bits
 from fl_simu.results.columns import Column, columns_of
 from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
-from fl_simu.results.records import Summary, readable_bits
+from fl_simu.results.records import Summary
+from fl_simu.results.run_folder import RunFolder
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure
 from fl_simu.results.tables import Cells
 

@@ -1,21 +1,12 @@
 """Run the experiments of studies, several at a time, and scripts, and say what came of them."""
 
-import hashlib
-import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from fl_simu.data.datasets import Dataset
-from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
-from fl_simu.kernel.installation import versions
-from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
-from fl_simu.loop import runs
-from fl_simu.loop.assemble import load_data, plan
-from fl_simu.loop.runs import RunFolder
+from fl_simu.loop.plan import plan
 from fl_simu.results.columns import Column
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import require_matplotlib, write_figures
@@ -27,21 +18,10 @@ from fl_simu.results.tables import markdown_table
 from fl_simu.studies import grid, script
 from fl_simu.studies.grid import Study
 from fl_simu.studies.pool import MOST_JOBS, run_all
+from fl_simu.studies.running import Job, Runs, folders_of
 from fl_simu.studies.script import Setup
 
 Say = Callable[[str], None]
-
-# Characters of a run's levels, and of its seed, in the name of its folder.
-LONGEST = 100
-
-
-@dataclass(frozen=True)
-class Job:
-    """One experiment of a study and where it goes."""
-
-    label: str
-    experiment: Experiment
-    folder: RunFolder
 
 
 def reproduce(
@@ -118,7 +98,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     began = time.perf_counter()
     for experiment in study.experiments.values():
         plan(experiment)
-    folders = _folders(study, make_folder(folder / "runs"))
+    folders = folders_of(study, make_folder(folder / "runs"))
     everything = {
         run.path: Job(", ".join([*levels, f"seed {seed}"]), study.experiments[levels, seed], run)
         for (levels, seed), run in folders.items()
@@ -128,7 +108,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     remove_leftovers([folder, folder / "figures"])
     todo = [job for job in everything.values() if not job.folder.ended()]
     say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
-    run_all(todo, jobs, _Runs(data_dir), say, folder)
+    run_all(todo, jobs, Runs(data_dir), say, folder)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()
@@ -170,50 +150,3 @@ def _columns(study: Study) -> Dict[str, Column]:
 def _figures(folder: Path) -> Tuple[Path, ...]:
     """The figures of an experiment, without those of its single runs."""
     return tuple(sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")]))
-
-
-def _folders(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], RunFolder]:
-    """A folder for each run; experiments that are the same share one."""
-    found: Dict[str, RunFolder] = {}
-    folders = {}
-    for (levels, seed), experiment in study.experiments.items():
-        text = experiment.to_toml() + versions()["torch"]
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(levels)).strip("-")
-        # A file system takes 255 characters; the digest tells apart what is cut.
-        name = f"{words[:LONGEST]}-seed{str(seed)[:LONGEST]}-{digest}"
-        folders[levels, seed] = found.setdefault(digest, RunFolder(parent / name))
-    return folders
-
-
-class _Runs:
-    """Runs jobs in a worker process, which keeps the data of the last one."""
-
-    def __init__(self, data_dir: Optional[Path]) -> None:
-        self.data_dir = data_dir
-        self.data: Dict[str, Dataset] = {}
-
-    def __call__(self, job: Job) -> str:
-        try:
-            return self._run(job)
-        except UserError as error:
-            raise UserError(f"{job.label}: {error}") from None
-
-    def _run(self, job: Job) -> str:
-        keep_freed_memory()
-        began = time.perf_counter()
-        told: List[str] = []
-        planned = plan(job.experiment)
-        key = repr(planned.experiment.data)
-        if key not in self.data:
-            self.data.clear()
-            self.data[key] = load_data(planned, self.data_dir)
-        if job.folder.config.exists():
-            try:
-                ended = runs.go_on(planned, self.data[key], job.folder, say=told.append)
-            except UserError as error:
-                raise UserError(f"{error}; or remove {job.folder.path}, and it is made anew") from None
-        else:
-            ended = runs.begin(planned, self.data[key], job.folder)
-        took_s = time.perf_counter() - began
-        return "; ".join([f"{job.label}: {ended.summary.final_accuracy:.2%}, {took_s:.0f} s", *told])

@@ -1,50 +1,31 @@
-"""The commands that run one experiment: the default, `run`, `attack poisoning`."""
+"""The commands that run one experiment: `run`, `attack poisoning`."""
 
 import contextlib
 import math
 import os
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
-from fl_simu.cli.defaults import DIGITS, MNIST
-from fl_simu.data.datasets import Dataset
-from fl_simu.data.downloads import DataUnavailable
 from fl_simu.experiment import Experiment
 from fl_simu.kernel import config
 from fl_simu.kernel.ending import OutputLost
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import keep_freed_memory
 from fl_simu.kernel.shell import command_line
 from fl_simu.loop import runs
-from fl_simu.loop.assemble import Plan, load_data, plan
-from fl_simu.loop.coordinator import Observer
+from fl_simu.loop.plan import Plan, load_data, plan
 from fl_simu.loop.progress import progress
-from fl_simu.loop.runs import Ended, RunFolder
 from fl_simu.parts import KINDS
+from fl_simu.results.closing_table import closing_table
 from fl_simu.results.figures import require_matplotlib
-from fl_simu.results.records import closing_table
+from fl_simu.results.run_folder import RunFolder, new_folder
+
+if TYPE_CHECKING:
+    from fl_simu.data.datasets import Dataset
+    from fl_simu.loop.closing import Ended
+    from fl_simu.loop.coordinator import Observer
 
 Say = Callable[[str], None]
-
-
-def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
-    """The default experiment, end to end, then where to look and what to try next."""
-    require_matplotlib()
-    keep_freed_memory()
-    if not syft_installed():
-        say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
-    planned = plan(Experiment.read(MNIST))
-    try:
-        dataset = load_data(planned, data_dir)
-    except DataUnavailable as error:
-        say(f"{error}\nusing scikit-learn's handwritten digits instead of MNIST")
-        planned = plan(Experiment.read(DIGITS))
-        dataset = load_data(planned, data_dir)
-    ended = _begin(planned, dataset, data_dir, out, say)
-    say("\ntry next")
-    for words in _next_steps(ended, _data_option(planned, data_dir)):
-        say("  " + command_line(*words))
 
 
 def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
@@ -93,20 +74,21 @@ def run_experiment(
     keep_freed_memory()
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
-    _begin(planned, dataset, data_dir, out, say, realtime)
+    start(planned, dataset, data_dir, out, say, realtime)
 
 
-def _begin(
+def start(
     planned: Plan,
-    dataset: Dataset,
+    dataset: "Dataset",
     data_dir: Optional[Path],
     out: Optional[Path],
     say: Say,
     realtime: Optional[float] = None,
-) -> Ended:
-    folder = runs.new_folder(planned.experiment, out)
+) -> "Ended":
+    """Run a planned experiment in a new folder, and say what came of it."""
+    folder = new_folder(planned.experiment, out)
     observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, _data_option(planned, data_dir), say):
+    with _resumable(folder, data_option(planned, data_dir), say):
         ended = runs.begin(planned, dataset, folder, observers, realtime)
     _close(ended, say)
     return ended
@@ -133,12 +115,12 @@ def go_on(
     planned = runs.plan_resumed(folder, wanted, stored)
     dataset = load_data(planned, data_dir)
     observers = _announce(planned, dataset.source, folder, say)
-    with _resumable(folder, _data_option(planned, data_dir), say):
+    with _resumable(folder, data_option(planned, data_dir), say):
         ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
     _close(ended, say)
 
 
-def _data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
+def data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
     """What the same data need on a command line: a shell that is opened later may lack $FL_SIMU_DATA."""
     root = str(data_dir or os.environ.get("FL_SIMU_DATA", ""))
     needed = planned.experiment.data.files and os.path.isdir(os.path.expanduser(root))
@@ -169,7 +151,7 @@ class _resumable:
                 self.say("\nstopped; go on with\n  " + command_line(*words))
 
 
-def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[Observer]:
+def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> "List[Observer]":
     """Say what is about to run; return what shows its progress."""
     experiment, whose = planned.experiment, planned.experiment.backend.whose()
     for file in dict.fromkeys(experiment.own_files().values()):
@@ -186,17 +168,8 @@ def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> List[O
     return [progress(experiment.rounds, experiment.drawn, say)]
 
 
-def _close(ended: Ended, say: Say) -> None:
+def _close(ended: "Ended", say: Say) -> None:
     say("\n" + closing_table(ended.summary))
     say("\nfigures and records")
     for path in [*ended.figures, ended.folder.log.path, ended.folder.summary]:
         say(f"  {path}")
-
-
-def _next_steps(ended: Ended, data_option: Sequence[object]) -> List[List[object]]:
-    config_file = ended.folder.config
-    return [
-        ["run", config_file, "--set", "channel.mean_mbps=25", *data_option],
-        ["report", ended.folder.path],
-        ["list", "codecs"],
-    ]

@@ -7,7 +7,7 @@ from typing import Any
 from fl_simu import __version__
 from fl_simu.data.datasets import Dataset
 from fl_simu.kernel.installation import versions
-from fl_simu.loop.assemble import Plan, digest
+from fl_simu.loop.plan import Plan, digest
 from fl_simu.results.checkpoints import Identity
 from fl_simu.results.files import read_bytes, told_in_one_line
 

@@ -4,8 +4,9 @@ from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.results.attack_measures import Measures, confidence, hit, ratio
+from fl_simu.results.closing_table import readable_bits
 from fl_simu.results.columns import NONE, Columns, so_far
-from fl_simu.results.records import ACCEPTED, RoundRecord, readable_bits
+from fl_simu.results.records import ACCEPTED, RoundRecord
 from fl_simu.results.study_plots import Line, share
 from fl_simu.results.tables import Cells
 

@@ -10,7 +10,7 @@ import numpy as np
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.limits import LONGEST_S, MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
-from fl_simu.loop.assemble import Plan
+from fl_simu.loop.plan import Plan
 from fl_simu.parts import KINDS
 from fl_simu.radio.channels.base import NEGLIGIBLE
 from fl_simu.radio.channels.fading import Fading

@@ -11,9 +11,10 @@ from fl_simu import api
 from fl_simu.api import PathLike, Run
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
-from fl_simu.loop.assemble import digest
-from fl_simu.loop.runs import RunFolder
+from fl_simu.loop.plan import digest
 from fl_simu.parts import KINDS
+from fl_simu.results.frames import import_pandas
+from fl_simu.results.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,7 @@ class Sweep:
 
         Over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
         """
-        pandas, rows = api.import_pandas(), []
+        pandas, rows = import_pandas(), []
         for place, run in self.runs.items():
             told = run.summary.as_dict()
             numbers = {name: told[name] for name in NUMBERS}

@@ -10,8 +10,9 @@ import torch
 from fl_simu.experiment import Experiment
 from fl_simu.kernel import config
 from fl_simu.kernel.parameters import sha256
-from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Observer
+from fl_simu.loop.plan import load_data, plan
 
 STEPS = Path(__file__).with_name("steps.txt")
 

@@ -6,8 +6,9 @@ import pytest
 import scipy.stats
 
 from fl_simu.experiment import Experiment
-from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Observer
+from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.attack_measures import confidence, hit, ratio
 from fl_simu.studies import grid
 

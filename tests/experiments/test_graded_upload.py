@@ -5,8 +5,9 @@ from statistics import mean
 
 import pytest
 
-from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Observer
+from fl_simu.loop.plan import load_data, plan
 from fl_simu.studies import grid
 
 pytestmark = [

@@ -6,7 +6,8 @@ import torch
 from fl_simu.data.datasets import Digits
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.parameters import sha256
-from fl_simu.loop.assemble import assemble, load_data, plan
+from fl_simu.loop.assemble import assemble
+from fl_simu.loop.plan import load_data, plan
 from fl_simu.studies import script
 from fl_simu.ue.optimizers import Sgd
 

@@ -143,18 +143,19 @@ def _settle() -> None:
     matplotlib.use("Agg")
     import torch
 
-    from fl_simu import leakage_study, runs
-    from fl_simu.ue import downloads
+    from fl_simu.data import downloads
+    from fl_simu.loop import closing
+    from fl_simu.studies import leakage
 
     torch.set_num_threads(1)
     os.environ.pop("FL_SIMU_DATA", None)
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     downloads._download = _offline  # type: ignore[assignment]
     # A new process would take seconds to import torch.
-    leakage_study.run_all = _one_by_one  # type: ignore[assignment]
-    draw = runs.draw_figures
+    leakage.run_all = _one_by_one  # type: ignore[assignment]
+    draw = closing.draw_figures
     # Figures take longer than all else; one run in ten draws them.
-    runs.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]
+    closing.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 import fl_simu as fl
 from fl_simu.kernel.errors import UserError
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.radio.allocation import Equal
 from fl_simu.radio.media.base import Medium
 

@@ -8,8 +8,9 @@ import pytest
 import fl_simu as fl
 from fl_simu.cli.app import main
 from fl_simu.kernel.errors import UserError
+from fl_simu.results.closing_table import closing_table
 from fl_simu.results.columns import Column, columns_of
-from fl_simu.results.records import RoundRecord, closing_table
+from fl_simu.results.records import RoundRecord
 from fl_simu.results.study_plots import Line
 from fl_simu.results.study_table import cells, rows
 

@@ -105,7 +105,8 @@ def test_from_toml_and_from_python_it_is_one_run_that_bears_a_kill(table, tmp_pa
     assert resumed.experiment == experiment
     ours = fl.run(base(table)).summary
     told = [(one.model_sha256, one.virtual_time_s, one.facts.get("meters")) for one in (whole, ours)]
-    assert told[0] != told[1]
+    # How UEs train decides no result.
+    assert (told[0] == told[1]) == (table == "backend")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
@@ -134,7 +135,5 @@ def test_the_codec_sends_a_bit_an_element_and_the_mean_size():
 
 def test_every_kind_has_an_example_that_is_short():
     assert {*PARTS, "method"} == set(KINDS)
-    lengths = {file.name: len(file.read_text().splitlines()) for file in HERE.glob("[a-z]*.py")}
-    assert {name: length for name, length in lengths.items() if length > 40} == {
-        "test_open.py": lengths["test_open.py"]
-    }
+    lengths = {file.name: len(file.read_text().splitlines()) for file in HERE.glob("*.py")}
+    assert [name for name, length in lengths.items() if length > 40] == ["test_open.py"]

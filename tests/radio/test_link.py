@@ -7,7 +7,7 @@ from torch import nn
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import structure_of
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.models import LogisticRegression
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.channels.constant import Constant

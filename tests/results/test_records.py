@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.results import files
-from fl_simu.results.records import RoundLog, RoundRecord, UeOutcome, closing_table, readable_bits, summarise
+from fl_simu.results.closing_table import closing_table, readable_bits
+from fl_simu.results.records import RoundLog, RoundRecord, UeOutcome, summarise
 
 # How long an fsync takes says nothing about the code.
 on_a_busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

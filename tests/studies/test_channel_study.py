@@ -13,7 +13,7 @@ from fl_simu.cli.app import main
 from fl_simu.experiment import Experiment
 from fl_simu.kernel import config
 from fl_simu.kernel.parameters import params_of, structure_of
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.uniform import Uniform
 from fl_simu.radio.closed_forms import rate_passed, rate_survival, rayleigh_outage

@@ -16,7 +16,7 @@ from fl_simu.cli.reproduce import reproduce, reproduce_study
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import params_of, structure_of
-from fl_simu.loop.assemble import plan
+from fl_simu.loop.plan import plan
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.station.aggregation.means import PlainMean

@@ -11,7 +11,8 @@ from fl_simu.cli import app as cli
 from fl_simu.cli.leakage import described, percent, quarters, summary
 from fl_simu.results.intervals import wilson
 from fl_simu.studies import leakage as leakage_study
-from fl_simu.studies.leakage import Setting, Trial, Trials, make_setting, run_trials
+from fl_simu.studies.leakage import Trial, Trials, run_trials
+from fl_simu.studies.leakage_setting import Setting, make_setting
 
 pytest.importorskip("skimage")
 

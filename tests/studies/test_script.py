@@ -234,7 +234,8 @@ def test_ctrl_c_ends_the_script_without_a_traceback(folder, environment, tmp_pat
     )
     main_file, out = tmp_path / "main.py", tmp_path / "out"
     main_file.write_text(
-        "import sys\nfrom pathlib import Path\nfrom fl_simu import studies\nfrom fl_simu.cli.app import main\n"
+        "import sys\nfrom pathlib import Path\nfrom fl_simu.cli.app import main\n"
+        "from fl_simu.studies import grid\n"
         "if __name__ == '__main__':\n    grid.FOLDER = Path(sys.argv[1])\n    sys.exit(main(sys.argv[2:]))\n"
     )
     process = subprocess.Popen(

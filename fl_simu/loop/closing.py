@@ -1,0 +1,99 @@
+"""What a run comes to, and what is written when it has ended."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from fl_simu.data.datasets import Dataset
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.installation import stack, versions
+from fl_simu.kernel.parameters import Params, sha256, to_arrays
+from fl_simu.loop.coordinator import Coordinator
+from fl_simu.loop.plan import Plan
+from fl_simu.parts import KINDS
+from fl_simu.results.checkpoints import write_tensors
+from fl_simu.results.columns import totals
+from fl_simu.results.files import alone_in, make_folder, write_text
+from fl_simu.results.plots import draw_figures
+from fl_simu.results.records import RoundRecord, Summary, summarise
+from fl_simu.results.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended: its folder, its summary, the paths of its figures."""
+
+    folder: RunFolder
+    summary: Summary
+    figures: List[Path]
+
+
+def without_address(experiment: Experiment) -> Experiment:
+    """The experiment without the cluster that it ran on, which decides nothing, and which no folder may name."""
+    return experiment.with_(backend=experiment.backend.anywhere())
+
+
+def keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
+    """Write what files of the user's said when they were imported, each text once."""
+    for file in set(experiment.own_files().values()):
+        make_folder(folder.own_files)
+        write_text(folder.own_files / f"{file.sha256[:8]}-{file.path.name}", file.text)
+
+
+def conclude(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:
+    records = folder.log.read()
+    summary = summary_of(planned, dataset, records, coordinator)
+    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary))
+
+
+def summary_of(
+    planned: Plan, dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator
+) -> Summary:
+    """What a run came to."""
+    experiment = planned.experiment
+    return summarise(
+        records,
+        experiment.name,
+        KINDS["backend"].name_of(experiment.backend, nameless=True),
+        stack(),
+        experiment.seed,
+        experiment.ues,
+        sha256(coordinator.model),
+        coordinator.state.wall_s,
+        data=dataset.name,
+        data_source=dataset.source,
+        threads=experiment.threads,
+        versions=versions(),
+        **_meters(experiment, records),
+    )
+
+
+def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:
+    """What the meters of a run come to; nothing where it has none."""
+    found = totals(records, experiment.columns())
+    return {"meters": found} if found else {}
+
+
+def write_down(
+    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+) -> None:
+    """Write a run that has ended, and that nobody has written, into a folder of its own."""
+    text = without_address(experiment).to_toml()
+    make_folder(folder.path)
+    with alone_in(folder.path):
+        write_text(folder.config, text)
+        keep_own_files(experiment, folder)
+        for record in records:
+            folder.log.append(record)
+        _conclude(experiment, folder, records, model, summary)
+
+
+def _conclude(
+    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+) -> List[Path]:
+    """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
+    write_tensors(folder.model, to_arrays(model))
+    thresholds_s = experiment.protocol.thresholds_s()
+    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, experiment.columns())
+    summary.write(folder.summary)
+    return figures

@@ -1,0 +1,87 @@
+"""Whether the parts of an experiment fit each other, which is asked before any data are read."""
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import require
+from fl_simu.parts import KINDS
+from fl_simu.radio.allocation.base import Equal
+from fl_simu.radio.media.base import SharedMedium
+from fl_simu.ue.faults import NoFaults
+from fl_simu.ue.transforms.base import Chain
+from fl_simu.ue.transforms.error_feedback import ErrorFeedback
+from fl_simu.ue.transforms.movement import Movement
+
+
+def require_fit(experiment: Experiment) -> None:
+    """Raise UserError unless the parts fit each other and the numbers of UEs."""
+    require(
+        (experiment.ues_per_round or 1) <= experiment.ues,
+        "ues_per_round",
+        experiment.ues_per_round,
+        f"at most the {experiment.ues} ues",
+    )
+    fewest = experiment.aggregation.fewest()
+    require(
+        fewest <= experiment.drawn,
+        "aggregation.name",
+        _name(experiment, "aggregation"),
+        f"it needs {fewest} updates, and a round draws {experiment.drawn} UEs",
+    )
+    require(
+        experiment.attack.malicious < experiment.ues,
+        "attack.malicious",
+        experiment.attack.malicious,
+        f"fewer than the {experiment.ues} ues",
+    )
+    silent = not isinstance(experiment.faults, NoFaults)
+    require(
+        experiment.protocol.bears_silence() or not silent,
+        "faults.name",
+        _name(experiment, "faults"),
+        f"protocol {_name(experiment, 'protocol')} would wait for ever for a UE that fails; take deadline, "
+        "base_then_enhancement with close_s, or event_triggered with deadline_s",
+    )
+    feedback = [isinstance(one, ErrorFeedback) for one in chain(experiment).transforms].count(True)
+    allowed = 'payload = "weights" has no update; say "update"'
+    require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
+    require(feedback < 2, "error_feedback", True, "the chain of transforms has it already")
+    names = [name for meter in experiment.meters for name in meter.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    require(not twice, "meters", twice[:1], "two of them have the same column")
+    experiment.bits.check(experiment.codec)
+    _require_media_fit(experiment)
+
+
+def _require_media_fit(experiment: Experiment) -> None:
+    """Raise UserError unless medium, allocator, bits and aggregation fit each other."""
+    shares = isinstance(experiment.medium, SharedMedium)
+    medium = _name(experiment, "medium")
+    require(
+        shares or experiment.allocator == Equal(),
+        "allocator.name",
+        _name(experiment, "allocator"),
+        f"medium {medium} shares nothing; take shared_band",
+    )
+    require(
+        experiment.medium.separable or not experiment.aggregation.compares,
+        "aggregation.name",
+        _name(experiment, "aggregation"),
+        f"it compares single updates, and on medium {medium} the BS hears none",
+    )
+    require(
+        not (shares and experiment.bits.foresees),
+        "bits.knows",
+        "oracle",
+        f"on medium {medium} nobody can know the delay of an upload before it is sent",
+    )
+
+
+def _name(experiment: Experiment, table: str) -> str:
+    return KINDS[table].name_of(getattr(experiment, table), nameless=True)
+
+
+def chain(experiment: Experiment) -> Chain:
+    """The transforms of every UE: the protocol's trigger, those of the experiment, error feedback."""
+    threshold = experiment.protocol.movement_threshold()
+    trigger = () if threshold is None else (Movement(threshold),)
+    feedback = (ErrorFeedback(),) if experiment.error_feedback else ()
+    return Chain((*trigger, *experiment.transforms, *feedback))

@@ -1,0 +1,113 @@
+"""An experiment whose every part is built and checked."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Optional
+
+from torch import nn
+
+from fl_simu.backends.base import Backend
+from fl_simu.data.datasets import Dataset, DataSource
+from fl_simu.experiment import Checkpointing, Experiment
+from fl_simu.kernel.checked import told_of
+from fl_simu.kernel.errors import UserError, brief, require, shown
+from fl_simu.kernel.parameters import structure_of
+from fl_simu.loop.fit import chain, require_fit
+from fl_simu.models.base import Model
+from fl_simu.parts import KINDS
+from fl_simu.radio.downlink import downlink
+from fl_simu.radio.link import Link
+from fl_simu.radio.media.base import SharedMedium
+from fl_simu.ue.training import LocalTraining
+from fl_simu.ue.transforms.base import Chain
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment whose every part is built and checked, before any data is read.
+
+    Args:
+        experiment: on a backend that this installation has.
+        link: codec, channel, size rule and delay rule together.
+        downlink: the link of the global model to the UEs; None where it is free.
+        chain: the transforms of every UE.
+        training: local training.
+        backend: made, with no UE yet.
+    """
+
+    experiment: Experiment
+    link: Link
+    downlink: Optional[Link]
+    chain: Chain
+    training: LocalTraining
+    backend: Backend
+
+
+def plan(experiment: Experiment) -> Plan:
+    """Check that the parts of an experiment fit each other, and that this installation can run it.
+
+    Raises:
+        UserError: parts that do not fit each other, or a backend that cannot run this here.
+    """
+    experiment = experiment.with_(backend=experiment.backend.chosen())
+    require_fit(experiment)
+    data, model = experiment.data, experiment.model
+    link = Link(
+        experiment.codec,
+        experiment.channel,
+        experiment.size,
+        experiment.payload,
+        experiment.seed,
+        experiment.delay,
+    )
+    link.check(structure_of(build_module(model, data).state_dict()))
+    if isinstance(experiment.medium, SharedMedium):
+        experiment.medium.check(link)
+    training = LocalTraining(
+        partial(model.build, data.shape, data.classes),
+        model.loss,
+        experiment.optimizer,
+        **asdict(experiment.training),
+        fast=experiment.backend.fast,
+        shape=data.shape,
+        algorithm=experiment.algorithm,
+    )
+    with told_of("backend.", experiment.backend):
+        backend = experiment.backend.build(training)
+    down = downlink(experiment.downlink, link)
+    return Plan(experiment, link, down, chain(experiment), training, backend)
+
+
+def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
+    """The experiment's data set; see `fl_simu.data.datasets`."""
+    with told_of("data.", planned.experiment.data):
+        return planned.experiment.data.load(data_dir)
+
+
+def digest(experiment: Experiment) -> str:
+    """A digest of everything that decides the result of an experiment but its number of rounds, which a resumed
+    run may raise."""
+    other = experiment.with_(rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing())
+    text = other.to_toml()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def build_module(model: Model, data: DataSource) -> nn.Module:
+    """The module of a model for a data set.
+
+    Raises:
+        UserError: it does not fit these images, or this machine.
+    """
+    table = KINDS["model"].describe(model, nameless=True)
+    fits = model.shape in (None, data.shape)
+    require(
+        fits, "model.name", table["name"], f"it takes images of {model.shape}, and {data.name} has {data.shape}"
+    )
+    with told_of("model.", model):
+        try:
+            return model.build(data.shape, data.classes)
+        except (MemoryError, RuntimeError, TypeError) as error:
+            reason = (str(error).splitlines() or ["out of memory"])[0]
+            raise UserError(f"model = {shown(table)} cannot be built: {brief(reason, 120)}") from error

@@ -1,0 +1,133 @@
+"""The folder of a run: where things are in it, and where a new one goes."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, NamedTuple, Optional, Sequence
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel import config
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import Params, from_arrays
+from fl_simu.results.checkpoints import Checkpoints, read_tensors
+from fl_simu.results.files import leftovers, refuse_links, remove_leftovers, told_in_one_line
+from fl_simu.results.records import RoundLog, RoundRecord, Summary
+
+
+class Left(NamedTuple):
+    """What a run left in its folder.
+
+    Fields:
+        config: the experiment as TOML has it, complete.
+        records: one a round.
+        summary: what they come to.
+        model: the final global model.
+    """
+
+    config: Mapping[str, Any]
+    records: Sequence[RoundRecord]
+    summary: Summary
+    model: Params
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where things are in a run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The complete experiment; running it again gives the same model."""
+        return self.path / "config.toml"
+
+    @property
+    def summary(self) -> Path:
+        """What the run came to; there once the run has ended."""
+        return self.path / "summary.json"
+
+    @property
+    def model(self) -> Path:
+        """The final global model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def log(self) -> RoundLog:
+        """One record a round."""
+        return RoundLog(self.path / "rounds.jsonl")
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What a killed run goes on from."""
+        return Checkpoints(self.path / "checkpoint")
+
+    @property
+    def own_files(self) -> Path:
+        """The folder of the texts of files that parts of the experiment come from."""
+        return self.path / "own"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    def experiment(self) -> Experiment:
+        """The experiment in `config.toml`.
+
+        Raises:
+            UserError: the file cannot be read, or holds none.
+        """
+        try:
+            return Experiment.read(self.config)
+        except UserError as error:
+            # What is wrong inside a file is told without its name, which the user of an own file knows.
+            told = str(error)
+            raise UserError(told if str(self.config) in told else f"{self.config}: {told}") from None
+
+    def read(self) -> "Left":
+        """What a run that has ended left here. Nothing that its config names is imported.
+
+        Raises:
+            UserError: a file is missing or damaged, or is a link.
+        """
+        refuse_links(self.path)
+        summary = Summary.read(self.summary)
+        return Left(config.read(self.config), self.log.read(), summary, from_arrays(read_tensors(self.model)))
+
+    def ended(self) -> bool:
+        """Whether its run has ended, and its records are all there."""
+        try:
+            return 0 < Summary.read(self.summary).rounds == len(self.log.read())
+        except UserError:
+            return False
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half written."""
+        remove_leftovers([self.path, self.checkpoints.folder, self.figures])
+
+
+def new_folder(experiment: Experiment, out: Optional[Path]) -> RunFolder:
+    """The folder of a new run: `out`, or runs/<name>-<time>. It is made when the run begins.
+
+    Raises:
+        UserError: it holds something already, or cannot be looked into.
+    """
+    if out is None:
+        path = _unused(Path("runs"), "{}-{}".format(experiment.name, time.strftime("%Y%m%d-%H%M%S")))
+    else:
+        path = out
+        with told_in_one_line(path, "read"):
+            filled = path.is_dir() and bool(set(path.iterdir()) - set(leftovers([path])))
+        if filled:
+            raise UserError(
+                f"--out {path} is not allowed: it is not empty; to go on with the run in it, say --resume {path}"
+            )
+    return RunFolder(path)
+
+
+def _unused(parent: Path, name: str) -> Path:
+    taken, path = 1, parent / name
+    while path.exists():
+        taken += 1
+        path = parent / f"{name}-{taken}"
+    return path

@@ -1,0 +1,106 @@
+"""What all trials of an attack by gradient leakage share."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
+
+import torch
+from torch import nn
+
+from fl_simu.data.datasets import DATASETS, ImageSet
+from fl_simu.kernel import config
+from fl_simu.kernel.errors import UserError, nearest, require
+from fl_simu.kernel.installation import versions
+from fl_simu.kernel.limits import require_count
+from fl_simu.loop.plan import build_module
+from fl_simu.parts import KINDS
+from fl_simu.ue.optimizers import Sgd
+
+# Types of what is no part, as --set may give any.
+SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
+    "layers": ((int, type(None)), "a whole number"),
+    "local_steps": ((int,), "a whole number"),
+    "batch_size": ((int,), "a whole number"),
+    "lr": ((int, float), "a number"),
+    "manual": ((bool,), "a boolean"),
+}
+TABLES = ("method", "codec", "model", "data")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a folder share.
+
+    Args:
+        method: how the BS attacks, a name or a table of `attacks.leakage.methods.METHODS`.
+        codec, model, data: parts as in a config; of the data the first training images are taken, pixels in 0..1.
+        layers: how many of the codec's layers the BS has; None for all.
+        local_steps: full-batch SGD steps of the UE; of 1 it sends the gradient, of more the update.
+        batch_size: images of the UE.
+        lr: rate of its steps.
+        manual: whether a seed goes into `torch.manual_seed` as it is, before the weights are drawn, as in the
+            published code, so that it gives all images the same weights and start. Otherwise each (image, seed)
+            has a key of its own.
+
+    Raises:
+        UserError: an unknown name or argument, or a value that is not allowed.
+    """
+
+    method: Any = "dlg"
+    codec: Any = "float32"
+    model: Any = "dlg_lenet"
+    data: Any = "cifar100"
+    layers: Optional[int] = None
+    local_steps: int = 1
+    batch_size: int = 1
+    lr: float = 0.01
+    manual: bool = False
+    parts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = {name: KINDS[name].build(KINDS[name].table_of(getattr(self, name))) for name in TABLES}
+        for name in TABLES:
+            object.__setattr__(self, name, KINDS[name].describe(parts[name]))
+        object.__setattr__(self, "parts", parts)
+        for name, (kinds, told) in SCALARS.items():
+            require(type(getattr(self, name)) in kinds, name, getattr(self, name), told)
+        for name in ("local_steps", "batch_size"):
+            require_count(name, getattr(self, name))
+        self._require_fit()
+        Sgd(lr=self.lr)
+
+    def _require_fit(self) -> None:
+        """Raise BadField unless method, codec, model and data fit one another."""
+        known = isinstance(self.parts["data"], ImageSet)
+        require(known, "data.name", self.data["name"], "one of " + ", ".join(DATASETS))
+        fits = self.parts["method"].batches or self.batch_size == 1
+        allowed = "1, as {} reads the label; dlg takes more".format(self.method["name"])
+        require(fits, "batch_size", self.batch_size, allowed)
+        with torch.random.fork_rng(devices=[]):
+            module = build_module(self.parts["model"], self.parts["data"])
+        alone = self.batch_size == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in module.modules())
+        allowed = f"at least 2, as {self.model['name']} has batch norm, which takes a mean over the batch"
+        require(not alone, "batch_size", self.batch_size, allowed)
+        layers = len(self.parts["codec"].layer_bytes(()))
+        allowed = f"1 to {layers}, all that the codec has"
+        require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
+
+    def plain(self) -> Dict[str, Any]:
+        """Everything that decides a trial's result, beside its key, as JSON has it."""
+        values = {name: value for name, value in asdict(self).items() if name != "parts"}
+        return json.loads(json.dumps({**values, "torch": versions()["torch"]}))
+
+
+def make_setting(assignments: Iterable[str] = (), **given: Any) -> Setting:
+    """A setting from its fields and from `--set KEY=VALUE` assignments.
+
+    Raises:
+        UserError: as for `Setting`, or a key that is not known.
+    """
+    known = [name for name, one in Setting.__dataclass_fields__.items() if one.init]
+    defaults = {name: getattr(Setting, name) for name in known}
+    values = config.override({**defaults, **given}, assignments)
+    for name in values:
+        if name not in known:
+            raise UserError(f"{name} is no known key: {nearest(name, known)}")
+    return Setting(**values)
