@@ -5,16 +5,16 @@ import re
 import pytest
 
 from fl_simu.attacks.poisoning.targeted import Boosting
-from fl_simu.cli import inventory, run
+from fl_simu.cli import first, inventory
 from fl_simu.cli.app import main
 from fl_simu.cli.defaults import POISONING
+from fl_simu.data import downloads
 from fl_simu.data.datasets import DATASETS, FashionMnist
 from fl_simu.experiment import PARTS, Experiment
 from fl_simu.kernel import installation
 from fl_simu.kernel.installation import MODERN, syft_installed
 from fl_simu.loop.plan import plan
 from fl_simu.parts import KINDS
-from fl_simu.ue import downloads
 from fl_simu.ue.optimizers import Adam
 
 
@@ -150,8 +150,8 @@ def test_default_command_without_data_and_network(small, tmp_path, ran, monkeypa
     small.write_text(text)
     mnist = tmp_path / "mnist.toml"
     mnist.write_text(text.replace('{ name = "digits", train_samples = 400, test_samples = 100 }', '"mnist"'))
-    monkeypatch.setattr(run, "MNIST", mnist)
-    monkeypatch.setattr(run, "DIGITS", small)
+    monkeypatch.setattr(first, "MNIST", mnist)
+    monkeypatch.setattr(first, "DIGITS", small)
     monkeypatch.setattr(downloads, "_mirrors", lambda files: ["http://127.0.0.1:9/"])
     monkeypatch.delenv("FL_SIMU_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -81,7 +81,7 @@ class Checkout:
             shutil.copytree(str(ROOT / name), str(root / name))
         for name in ("Makefile", "setup.py"):
             shutil.copy2(str(ROOT / name), str(root))
-        (root / "fl_simu" / "defaults" / "mnist.toml").write_text(DEFAULT)
+        (root / "fl_simu" / "cli" / "defaults" / "mnist.toml").write_text(DEFAULT)
         (root / "mine.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
         self.data = root / "data"
         write_mnist(self.data / "mnist")

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import fl_simu as fl
+from fl_simu.data import datasets
 from fl_simu.data.datasets import (
     DATASETS,
     Cifar10,
@@ -32,7 +33,6 @@ from fl_simu.data.datasets import (
 from fl_simu.data.downloads import FILES, DataFile, FileSet, fetch_files, find
 from fl_simu.data.image_files import Limited, read_batch, told_as_damage
 from fl_simu.kernel.errors import BadField, UserError
-from fl_simu.ue import datasets
 
 REAL = os.environ.get("FL_SIMU_DATA")
 needs_real = pytest.mark.skipif(not REAL, reason="FL_SIMU_DATA names no folder with the real files")
