@@ -29,9 +29,11 @@ from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, FirstK, WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
+from fl_simu.ue.algorithms import FedAvg
+from fl_simu.ue.algorithms.base import Groups
 from fl_simu.ue.compute import ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
-from fl_simu.ue.training import initial_params
+from fl_simu.ue.training import NOTHING, initial_params
 
 UPLOADS = 10_000
 GOAL = 100_000
@@ -50,7 +52,7 @@ CHANNELS = {"normal": Normal(), "fading": Fading(radius_m=100.0, shadowing_db=4.
 class Weightless(Flights):
     """Uploads of the real sizes that hold nothing: what arrives is not encoded, what is taken not decoded."""
 
-    def receive(self, ue: int, params: Params) -> bool:
+    def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
         self.state.flights[ue].layers = (b"",)
         return True
 
@@ -63,6 +65,7 @@ class Local:
     """All that the loop asks of local training."""
 
     keep_optimizer_state: bool = False
+    optimizer: None = None
 
 
 class Unchanged(Aggregation):
@@ -102,6 +105,7 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         evaluate=lambda params: Evaluation(0.0, 0.0),
         link=link,
         protocol=PROTOCOLS[protocol](ues),
+        algorithm=FedAvg(),
         aggregation=Unchanged(),
         server=Replace(),
         selection=RandomDraw(),
@@ -110,7 +114,8 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         bits=FixedBits(),
     )
     state = RunState(model)
-    coordinator = Coordinator(setting, state, Clock(), Cohorts(Idle(Local()), seed, state), [Tally()])
+    cohorts = Cohorts(Idle(Local()), seed, state, setting.algorithm, setting.work)
+    coordinator = Coordinator(setting, state, Clock(), cohorts, [Tally()])
     coordinator.flights = Weightless(setting, state)
     return coordinator
 

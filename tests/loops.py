@@ -12,6 +12,7 @@ from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
+from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.compute import ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.transforms import Movement
@@ -23,6 +24,7 @@ class Local:
     """All that the loop asks of local training."""
 
     keep_optimizer_state: bool = False
+    optimizer: None = None
 
 
 def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **changes):
@@ -35,6 +37,7 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
         "drawn": ues,
         "work": dict.fromkeys(range(ues), Work(1, 1, 1)),
         "evaluate": lambda params: Evaluation(0.0, 0.0),
+        "algorithm": FedAvg(),
         "aggregation": Mean(),
         "server": Replace(),
         "selection": RandomDraw(),
@@ -45,4 +48,5 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
     }
     setting = Setting(link=link, protocol=protocol, **{**parts, **changes})
     state = RunState(model)
-    return Coordinator(setting, state, Clock(), Cohorts(backend, setting.seed, state), observers)
+    cohorts = Cohorts(backend, setting.seed, state, setting.algorithm, setting.work)
+    return Coordinator(setting, state, Clock(), cohorts, observers)

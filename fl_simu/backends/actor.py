@@ -13,16 +13,19 @@ from fl_simu.backends.devices import CPU
 from fl_simu.backends.flat import Flat, pack, unpack
 from fl_simu.backends.trainer import Trainer
 from fl_simu.kernel.machine import prepare
+from fl_simu.ue.algorithms.base import grouped
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 
 
 class Errand(NamedTuple):
-    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, its optimiser."""
+    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, what its optimiser
+    and its algorithm remember."""
 
     key: Key
     arrays: int
     rows: np.ndarray
     optimizer: Optional[Flat]
+    own: Optional[Flat]
 
 
 class Actor:
@@ -47,15 +50,21 @@ class Actor:
         """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
         self._arrays.append((_view(images), _view(labels)))
 
-    def train(self, model: Flat, errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
-        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
+    def train(self, sent: Tuple[Flat, Flat], errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
+        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took.
+
+        Args:
+            sent: the global model, and what the BS sends beside it.
+            errands: one a UE.
+        """
         started_s = time.perf_counter()
-        params, trained = unpack(model), []
-        for key, number, rows, optimizer in errands:
+        params, shared, trained = unpack(sent[0]), grouped(unpack(sent[1])), []
+        for key, number, rows, optimizer, mine in errands:
             shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
             state = unpack(optimizer) if optimizer else {}
-            own, memory = self._trainer.train(Task(key, params, state), shard)
-            trained.append((pack(own), pack(memory)))
+            remembered = grouped(unpack(mine)) if mine else {}
+            after, memory = self._trainer.train(Task(key, params, state, remembered, shared), shard)
+            trained.append((pack(after), pack(memory)))
         return trained, time.perf_counter() - started_s
 
 

@@ -32,6 +32,7 @@ from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.results.files import alone_in
+from fl_simu.ue.algorithms.base import Groups, flat
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 LOCAL, AUTO = "", "auto"
@@ -142,11 +143,12 @@ class RayActors(Backend):
         self._shards[ue] = shard
 
     def train(self, tasks: Sequence[Task]) -> None:
-        for key, start, memory in tasks:
+        for key, start, memory, own, shared in tasks:
             shard = self._shards[key.ue]
             number = self._numbers[id(shard.images), id(shard.labels)]
-            errand = Errand(key, number, _array(shard.indices), pack(memory) if memory else None)
-            self._jobs[key.ue] = Job(errand, self._put(start), cost=max(1, len(shard.indices)))
+            remembered = pack(flat(own)) if own else None
+            errand = Errand(key, number, _array(shard.indices), pack(memory) if memory else None, remembered)
+            self._jobs[key.ue] = Job(errand, self._put(start, shared), cost=max(1, len(shard.indices)))
         self._queue.add([self._jobs[task.key.ue] for task in tasks])
 
     def get(self, ue: int) -> Trained:
@@ -198,10 +200,10 @@ class RayActors(Backend):
             hand.start()
         return cluster
 
-    def _put(self, params: Params) -> Any:
-        """The model in the object store, put there once however many UEs get it."""
+    def _put(self, params: Params, shared: Groups) -> Any:
+        """What the BS sends in the object store, put there once however many UEs get it."""
         if self._cluster and self._broadcast[0] is not params:
-            self._broadcast = params, self._cluster.put(pack(params))
+            self._broadcast = params, self._cluster.put((pack(params), pack(flat(shared))))
         return self._broadcast[1]
 
 

@@ -96,8 +96,11 @@ class _Trial:
         optimizer.step()
         kept = sum(_bytes(tensor) for tensor in flatten_state(optimizer).values()) / 2
         weights = sum(_bytes(leaf) for leaf in leaves.values()) / 2
-        # Parameters, gradients, what a step needs for a moment; with a correction also that and the start.
-        copies = 5 if self.training.algorithm.corrects else 3
+        # Parameters, gradients, what a step needs for a moment; with a correction also that, the start, and what
+        # the algorithm remembers and is sent.
+        algorithm, copies = self.training.algorithm, 3
+        if algorithm.corrects:
+            copies = 5 + len(algorithm.start(self.models[0])) + len(algorithm.shared(self.models[0]))
         return Footprint(
             copies * weights + kept + max(of_one - of_sample, 0), _bytes(self.images[0, 0]) + 2 * of_sample
         )

@@ -1,6 +1,6 @@
 """The local steps of many UEs in one computation: their models stacked along a leading axis."""
 
-from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fl_simu.backends.devices import Residents
 from fl_simu.backends.optimizer_state import flatten_state, load_state
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import LocalTraining, Task, Trained
+from fl_simu.ue.training import Given, LocalTraining, Task, Trained
 
 
 class Job(NamedTuple):
@@ -58,8 +58,7 @@ class Stacked:
             What comes of each task; the trained models are slices of one stack.
         """
         leaves = self.leaves([job.task.start for job in jobs])
-        corrects = self._training.algorithm.corrects
-        start = {name: leaf.detach().clone() for name, leaf in leaves.items()} if corrects else None
+        given = self._given(jobs, leaves)
         optimizer = self.build_optimizer(leaves)
         memories = _stacked_memories([job.task.memory for job in jobs])
         load_state(optimizer, memories, place=lambda t: t.to(self._device))
@@ -70,12 +69,30 @@ class Stacked:
             targets = labels.index_select(0, picked.view(-1)).view(picked.shape)
             optimizer.zero_grad()
             self.loss(leaves, batch, targets, counts).backward()
-            if start is not None:
-                self._training.correct(leaves, start)
+            if given is not None:
+                self._training.correct(leaves, given)
             optimizer.step()
         slices = zip(*(leaf.detach().cpu().unbind(0) for leaf in leaves.values()))
         trained = (dict(zip(leaves, tensors)) for tensors in slices)
         return map(Trained, trained, self._memories(optimizer, len(jobs)))
+
+    def _given(self, jobs: Sequence[Job], leaves: Dict[str, Tensor]) -> Optional[Given]:
+        """What the correction goes by, stacked as the models are; what the BS sent is the same for all."""
+        if not self._training.algorithm.corrects:
+            return None
+        tasks = [job.task for job in jobs]
+        return Given(
+            {name: leaf.detach().clone() for name, leaf in leaves.items()},
+            {group: self._stack([task.own[group] for task in tasks], leaves) for group in tasks[0].own},
+            {group: self._stack([task.shared[group] for task in tasks], leaves) for group in tasks[0].shared},
+        )
+
+    def _stack(self, models: Sequence[Params], names: Iterable[str]) -> Params:
+        return {
+            name: torch.stack([model[name] for model in models]).to(self._device)
+            for name in names
+            if name in models[0]
+        }
 
     def leaves(self, models: Sequence[Params]) -> Dict[str, Tensor]:
         """The models stacked, to be trained; UEs mostly start from one and the same."""

@@ -178,18 +178,12 @@ class SyftWorkers(Backend):
             self.training.seed_torch(task.key)
             orders = self.training.orders(task.key, place.samples)
             round_rows, at = _send(torch.cat(orders), place.worker), 0
-            start = self._start(place, task.start)
+            names = [name for name, _ in place.module.named_parameters()]
+            given = self.training.given(task, names, lambda tensor: _send(tensor.clone(), place.worker))
             for order in orders:
                 rows, at = round_rows.narrow(0, at, len(order)), at + len(order)
                 images, labels = place.images.index_select(0, rows), place.labels.index_select(0, rows)
-                self.training.step(place.module, place.optimizer, images, labels, start)
-
-    def _start(self, place: _Ue, params: Params) -> Any:
-        """Pointers to the parameters that the UE was handed, where its steps need them."""
-        if not self.training.algorithm.corrects:
-            return None
-        names = [name for name, _ in place.module.named_parameters()]
-        return {name: _send(params[name].clone(), place.worker) for name in names}
+                self.training.step(place.module, place.optimizer, images, labels, given)
 
     def get(self, ue: int) -> Trained:
         place = self._ues[ue]

@@ -1,13 +1,11 @@
 """One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
 from fl_simu.backends.devices import Residents
 from fl_simu.backends.optimizer_state import flatten_state, load_state
-from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.kernel.parameters import params_of
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
@@ -27,13 +25,14 @@ class Trainer:
 
     def train(self, task: Task, shard: Shard) -> Trained:
         """A round of one UE, whose task is not changed."""
-        key, params, memory = task
+        key, params, memory = task.key, task.start, task.memory
         with torch.no_grad():
             # Asked for anew, since training may put another tensor in a buffer's place, as torch 1.4's batch norm.
             for name, tensor in self._module.state_dict(keep_vars=True).items():
                 tensor.copy_(params[name])
         self._module.train()
-        start = self._start(params)
+        names = [name for name, _ in self._module.named_parameters()]
+        given = self._training.given(task, names, lambda tensor: tensor.to(self._device))
         optimizer = self._training.build_optimizer(self._module)
         load_state(optimizer, memory, place=lambda tensor: tensor.to(self._device, copy=True))
         once = self._residents.copy_of
@@ -42,16 +41,10 @@ class Trainer:
         with torch.random.fork_rng(devices=cards):
             self._training.seed_torch(key)
             for images, labels in self._training.batches(key, here):
-                self._training.step(self._module, optimizer, images, labels, start)
+                self._training.step(self._module, optimizer, images, labels, given)
         trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
         kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}
         return Trained(trained, kept)
-
-    def _start(self, params: Params) -> Optional[Params]:
-        """The parameters that a UE starts from, where its steps need them."""
-        if not self._training.algorithm.corrects:
-            return None
-        return {name: params[name].to(self._device) for name, _ in self._module.named_parameters()}
 
 
 def _fetch(tensor: Tensor) -> Tensor:

@@ -57,13 +57,14 @@ def assemble(
         **{table: getattr(experiment, table) for table in HELD},
     )
     state = RunState(initial_params(planned.training.make_module, experiment.seed))
-    cohorts = Cohorts(planned.backend, experiment.seed, state, malicious)
+    cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.work, malicious)
     return Coordinator(setting, state, Clock(realtime), cohorts, observers)
 
 
 # Parts of an experiment that the coordinator holds as they are.
 HELD = (
-    "protocol", "aggregation", "server", "selection", "compute", "faults", "bits", "medium", "allocator", "meters",
+    "algorithm", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol", "aggregation",
+    "server", "meters",
 )  # fmt: skip
 
 

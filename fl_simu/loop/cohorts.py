@@ -5,7 +5,9 @@ from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, 
 from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
-from fl_simu.loop.state import RunState
+from fl_simu.loop.state import Before, RunState
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm
+from fl_simu.ue.compute import Work
 from fl_simu.ue.training import Key, Task, Trained
 
 
@@ -15,6 +17,13 @@ class Held(NamedTuple):
     params: Params
     memory: Params
     attack: Any = None
+
+
+class Sent(NamedTuple):
+    """What a UE sends: its model, and what the local algorithm sends beside it."""
+
+    params: Params
+    message: Groups
 
 
 class Cohorts:
@@ -27,25 +36,35 @@ class Cohorts:
         backend: how the UEs train.
         seed: of every draw.
         state: of the run.
+        algorithm: what their steps are beside the gradient.
+        work: what each of them trains in a round.
         malicious: the UEs that send something else than they trained; None where there are none.
     """
 
     def __init__(
-        self, backend: Backend, seed: int, state: RunState, malicious: Optional[Malicious] = None
+        self,
+        backend: Backend,
+        seed: int,
+        state: RunState,
+        algorithm: LocalAlgorithm,
+        work: Mapping[int, Work],
+        malicious: Optional[Malicious] = None,
     ) -> None:
         self.backend = backend
         self.state = state
         self._seed = seed
+        self._algorithm = algorithm
+        self._work = work
         self._malicious = malicious
         # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
         self._held: Dict[int, Held] = {}
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
-        memories = {ue: self._memory(ue) for ue in ues}
+        memories = {ue: self._memory(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
-        self._train(version, start, memories, set(ues))
+        self._train(version, start, self.state.shared, memories, set(ues))
 
     def train_again(self) -> None:
         """After a resume: let the UEs under way hold again what they did when the checkpoint was taken."""
@@ -54,21 +73,29 @@ class Cohorts:
             due.setdefault(self.state.flights[ue].cohort, []).append(ue)
         for number, ues in sorted(due.items()):
             flight = self.state.flights[ues[0]]
-            memories = self.state.cohorts.get(number) or {ue: self._memory(ue) for ue in ues}
-            self._train(flight.upload.version, flight.start, memories, set(ues))
+            memories = self.state.cohorts.get(number) or {ue: self._memory(ue, flight.start) for ue in ues}
+            self._train(flight.upload.version, flight.start, flight.shared, memories, set(ues))
 
     def peek(self, ue: int) -> Params:
         """The model that a UE will send, which it still holds."""
         return self._held[ue].params if ue in self._held else self.backend.peek(ue)
 
-    def fetch(self, ue: int) -> Params:
-        """The model that a UE sends, which it then no longer holds."""
+    def fetch(self, ue: int) -> Sent:
+        """What a UE sends; it then no longer holds a model."""
         held = self._held.pop(ue, None) or Held(*self.backend.get(ue))
+        message: Groups = {}
+        if self._algorithm.remembers:
+            flight = self.state.flights[ue]
+            own = self._memory(ue, flight.start).algorithm
+            steps, lr = self._work[ue].steps, getattr(self.backend.training.optimizer, "lr", 0.0)
+            done = Finished(flight.start, held.params, steps, lr)
+            message, own = self._algorithm.finish(done, own, flight.shared)
+            self.state.memory(ue).algorithm = own
         if held.memory:
             self.state.memory(ue).training = held.memory
         if held.attack is not None:
             self.state.memory(ue).attack = held.attack
-        return held.params
+        return Sent(held.params, message)
 
     def give_up(self, ue: int) -> Optional[Params]:
         """Nobody will fetch what a UE trains; what it remembers moves all the same.
@@ -77,8 +104,8 @@ class Cohorts:
             The model, where it is known.
         """
         if ue in self._held:
-            return self.fetch(ue)
-        if self.backend.training.keep_optimizer_state:
+            return self.fetch(ue).params
+        if self.backend.training.keep_optimizer_state or self._algorithm.remembers:
             self.fetch(ue)
         else:
             self.backend.give_up(ue)
@@ -92,16 +119,29 @@ class Cohorts:
                 number: self.state.cohorts[number] for number in self.state.cohorts if number in due
             }
 
-    def _memory(self, ue: int) -> Params:
+    def _memory(self, ue: int, model: Params) -> Before:
         known = self.state.ues.get(ue)
-        return known.training if known else {}
+        own = known.algorithm if known else {}
+        if self._algorithm.remembers and not own:
+            own = self._algorithm.start(model)
+        return Before(known.training if known else {}, own)
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
         return [ue for ue in ues if self._malicious and ue in self._malicious.ues]
 
-    def _train(self, version: int, start: Params, memories: Mapping[int, Params], due: AbstractSet[int]) -> None:
+    def _train(
+        self,
+        version: int,
+        start: Params,
+        shared: Groups,
+        memories: Mapping[int, Before],
+        due: AbstractSet[int],
+    ) -> None:
         """Let UEs train together, and those that are due hold what they trained."""
-        tasks = {ue: Task(Key(self._seed, ue, version), start, memory) for ue, memory in memories.items()}
+        tasks = {
+            ue: Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared)
+            for ue, before in memories.items()
+        }
         self.backend.train(list(tasks.values()))
         hostile = self._hostile(list(tasks))
         if hostile:

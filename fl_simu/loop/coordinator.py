@@ -87,7 +87,7 @@ class Coordinator:
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
-            state.selection = setting.selection.start()
+            state.selection, state.shared = setting.selection.start(), setting.algorithm.shared(state.model)
             if self.flights.shared:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
@@ -140,10 +140,10 @@ class Coordinator:
                 return UploadSkipped(event.time_s, ue, event.version)
             self.flights.send(ue, event.time_s)
         elif not self.state.flights[ue].layers:
-            params = self.cohorts.fetch(ue)
+            sent = self.cohorts.fetch(ue)
             for observer in self.observers:
                 observer.fetched(ue)
-            if not self.flights.receive(ue, params):
+            if not self.flights.receive(ue, *sent):
                 return UploadRefused(event.time_s, ue, event.version)
         return event
 
@@ -181,7 +181,9 @@ class Coordinator:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
         settled = action.layers()
+        flights.messages.clear()
         combined = setting.aggregation.combine(state.model, flights.updates(action), len(settled))
+        state.shared = setting.algorithm.gather(state.shared, flights.messages, len(setting.work))
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
         evaluation = setting.evaluate(state.model)
         outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))

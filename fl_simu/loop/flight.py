@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
@@ -21,7 +21,8 @@ from fl_simu.radio.bits import Memory, Outlook
 from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
-from fl_simu.ue.training import Key
+from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
+from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 
 
@@ -33,6 +34,11 @@ class Flights:
         self.state = state
         self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
         self._structure: Tuple[Optional[Params], Structure] = (None, ())
+        # Of what travels beside the model, up and down.
+        self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
+        self._shared: Structure = structure_of(flat(setting.algorithm.shared(state.model)))
+        # What was taken beside the models since the last aggregation.
+        self.messages: List[Message] = []
 
     def begin(self, ue: int, version: int, now_s: float, start: Params) -> Upload:
         """The BS hands a UE the global model: the download, training, then the upload.
@@ -40,9 +46,12 @@ class Flights:
         An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
         BS does not know who fails, and sends the copy all the same.
         """
-        setting, structure = self.setting, self._structure_of(start)
+        setting, model = self.setting, self._structure_of(start)
+        structure = model + self._beside
         compute_s = setting.compute.time_s(setting.seed, ue, version, setting.work[ue])
-        download = setting.downlink.transmit(ue, version, now_s, structure) if setting.downlink else None
+        download = (
+            setting.downlink.transmit(ue, version, now_s, model + self._shared) if setting.downlink else None
+        )
         start_s = math.inf
         if setting.faults.works(setting.seed, ue, version):
             start_s = now_s + (download.delays_s[-1] if download else 0.0) + compute_s
@@ -56,7 +65,7 @@ class Flights:
         bits = setting.bits.choose(outlook)
         transmit = link.pending if self.shared else link.transmit
         upload = transmit(ue, version, start_s, structure, bits, compute_s)
-        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download)
+        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download, self.state.shared)
         return upload
 
     def _structure_of(self, params: Params) -> Structure:
@@ -112,16 +121,16 @@ class Flights:
         flight.upload = replace(flight.upload, arrivals_s=arrivals)
         return LayerArrived(due.time_s, due.ue, flight.upload.version, layer, len(arrivals))
 
-    def receive(self, ue: int, params: Params) -> bool:
-        """Take in a UE's model, encoded; False if the BS refuses it because it is no model like its own, or
-        because what would be sent of it is not finite."""
+    def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
+        """Take in what a UE sends, encoded: its model, and what goes beside it. False if the BS refuses it because
+        it is no model like its own, or because what would be sent of it is not finite."""
         flight, setting = self.state.flights[ue], self.setting
         if setting.measures:
             flight.sent = params
         if structure_of(params) != self._structure_of(flight.start):
             flight.refusal = "wrong shape"
             return False
-        content = self._content(flight, params)
+        content = {**self._content(flight, params), **flat(message)} if message else self._content(flight, params)
         if not all_finite(content):
             flight.refusal = "not finite"
             return False
@@ -169,11 +178,15 @@ class Flights:
         None if it is refused because what it decodes to is not finite.
         """
         ue, flight, setting = choice.ue, self.state.flights[choice.ue], self.setting
-        told = setting.link.told(flight.upload, flight.layers[: choice.layers], self._structure_of(flight.start))
+        structure = self._structure_of(flight.start) + self._beside
+        told = setting.link.told(flight.upload, flight.layers[: choice.layers], structure)
+        beside = {spec.name: told.pop(spec.name) for spec in self._beside}
         params = setting.link.model(told, flight.start)
-        if not all_finite(params):
+        if not (all_finite(params) and all_finite(beside)):
             flight.refusal = "not finite"
             return None
+        if beside:
+            self.messages.append(Message(ue, setting.samples[ue], grouped(beside)))
         update = Update(ue, flight.upload.version, setting.samples[ue], params, choice.weight)
         if setting.protocol.repeats():
             self.state.memory(ue).accepted = update

@@ -74,6 +74,7 @@ def plan(experiment: Experiment) -> Plan:
         shape=data.shape,
         algorithm=experiment.algorithm,
     )
+    experiment.algorithm.check(experiment.optimizer)
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
     down = downlink(experiment.downlink, link)

@@ -26,6 +26,7 @@ from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import SharedMedium
 from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity
 from fl_simu.results.records import RoundLog, RoundRecord
+from fl_simu.ue.algorithms.base import flat
 
 EVENTS = (Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke, Due)
 
@@ -147,6 +148,7 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     _require(type(run.server) is type(started), "what the server remembers")
     if isinstance(started, dict):
         require_alike(run.server, started, "the server's memory")
+    require_alike(flat(run.shared), flat(setting.algorithm.shared(model)), "what the BS sends beside the model")
     _require(type(run.selection) is type(setting.selection.start()), "what the selection remembers")
     shared = coordinator.flights.shared
     _require(type(run.medium) is type(shared.start() if shared else ()), "what the medium remembers")
@@ -166,6 +168,7 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
             _check_upload(ue, flight.download, coordinator, run.version)
         _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
         _require_model(flight.start, model, f"the model that UE {ue} was handed")
+        require_alike(flat(flight.shared), flat(setting.algorithm.shared(model)), f"what UE {ue} was sent")
         for params, what in ((flight.content, "update"), (flight.sent, "model")):
             if params:
                 require_alike(params, model, f"the {what} of UE {ue}")
@@ -185,7 +188,8 @@ def _check_upload(ue: int, upload: Upload, coordinator: Coordinator, version: in
 
 def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:
     codec = coordinator.setting.link.codec_at(flight.upload.bits)
-    lengths = codec.layer_bytes(structure_of(coordinator.model))
+    beside = flat(coordinator.setting.algorithm.message(coordinator.model))
+    lengths = codec.layer_bytes(structure_of({**coordinator.model, **beside}))
     _require(len(flight.upload.arrivals_s) == len(lengths), f"the layers of UE {ue}")
     arrived = tuple(map(len, flight.layers))
     _require(arrived in ((), lengths), f"what has arrived of UE {ue}")
@@ -197,12 +201,14 @@ def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:
 def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[int]) -> None:
     setting, model, training = coordinator.setting, coordinator.model, coordinator.cohorts.backend.training
     remembered: Params = memory_after_a_step(training) if training and training.keep_optimizer_state else {}
-    chained = setting.chain.transforms
+    chained, own = setting.chain.transforms, flat(setting.algorithm.start(model))
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")
         if memory.training:
             require_alike(memory.training, remembered, f"the optimiser of UE {ue}")
+        if memory.algorithm:
+            require_alike(flat(memory.algorithm), own, f"the algorithm's memory of UE {ue}")
         _require(len(memory.transforms) in (0, len(chained)), f"the transforms of UE {ue}")
         update = memory.accepted
         if update:
@@ -213,15 +219,17 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
         if memory.attack:
             _require_model(memory.attack.params, model, f"the attack's memory of UE {ue}")
     for memories in run.cohorts.values():
-        for ue, known in memories.items():
-            if known:
-                require_alike(known, remembered, f"the optimiser of UE {ue}")
+        for ue, before in memories.items():
+            if before.training:
+                require_alike(before.training, remembered, f"the optimiser of UE {ue}")
+            require_alike(flat(before.algorithm), own, f"the algorithm's memory of UE {ue}")
     for ue in sorted(heard):
         had: Any = run.ues.get(ue)
         _require(
             not remembered or not setting.samples[ue] or bool(had and had.training),
             f"UE {ue} without an optimiser",
         )
+        _require(not own or bool(had and had.algorithm), f"UE {ue} without the algorithm's memory")
         _require(not chained or bool(had and had.transforms), f"UE {ue} without its transforms' memory")
         _require(
             not setting.protocol.repeats() or bool(had and had.accepted), f"UE {ue} without what was accepted"

@@ -14,6 +14,7 @@ from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols.base import Protocol
 from fl_simu.station.selection.base import Selection
 from fl_simu.station.server.base import ServerOptimizer
+from fl_simu.ue.algorithms.base import LocalAlgorithm
 from fl_simu.ue.compute import Compute, Work
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.transforms.base import Chain
@@ -43,6 +44,7 @@ class Setting:
     rounds: int
     drawn: int
     work: Mapping[int, Work]
+    algorithm: LocalAlgorithm
     evaluate: Callable[[Params], Evaluation]
     link: Link
     protocol: Protocol

@@ -11,6 +11,7 @@ from fl_simu.kernel.messages import Scheduled, Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.radio.bits import Memory
 from fl_simu.radio.link import Upload
+from fl_simu.ue.algorithms.base import Groups
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Flight:
         start: the global model that the UE was handed.
         cohort: number of the broadcast by which it was.
         download: the copy of the global model before it, where the downlink is not free.
+        shared: what the BS sent beside the model.
         layers: what the BS has fetched, encoded; empty before.
         content: the update behind these layers, as it left the chain of transforms; empty where there is none.
         memories: what the transforms remember if the BS takes something of it.
@@ -33,6 +35,7 @@ class Flight:
     start: Params
     cohort: int
     download: Optional[Upload] = None
+    shared: Groups = field(default_factory=dict)
     layers: Tuple[bytes, ...] = ()
     content: Params = field(default_factory=dict)
     memories: Tuple[Any, ...] = ()
@@ -46,6 +49,7 @@ class UeMemory:
 
     Args:
         training: of its optimiser.
+        algorithm: what the local algorithm lets it remember, by group; empty before its first round.
         transforms: of each transform in the chain; empty before the first upload that was taken.
         attack: of a malicious UE.
         uploads: of the rates that its uploads had.
@@ -53,10 +57,18 @@ class UeMemory:
     """
 
     training: Params = field(default_factory=dict)
+    algorithm: Groups = field(default_factory=dict)
     transforms: Tuple[Any, ...] = ()
     attack: Any = None
     uploads: Memory = field(default_factory=Memory)
     accepted: Optional[Update] = None
+
+
+class Before(NamedTuple):
+    """What a UE remembered when it was handed a model: of its optimiser, and of the local algorithm."""
+
+    training: Params
+    algorithm: Groups
 
 
 @dataclass
@@ -69,10 +81,11 @@ class RunState:
         protocol, selection, server, medium: what these parts remember; the protocol's is None before the first
             event.
         ues: what UEs remember, of those that do.
+        shared: what the BS sends beside the model, by group.
         flights: the uploads under way, by UE.
         begun: number of broadcasts so far.
         cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
-            whole: what the optimiser of each of their UEs remembered before, in the order of training.
+            whole: what each of their UEs remembered before, in the order of training.
         plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
         replan: whether somebody has begun or ended to send since that plan.
         losses: of the global model after the first round and after the last one.
@@ -86,9 +99,10 @@ class RunState:
     server: Any = ()
     medium: Any = ()
     ues: Dict[int, UeMemory] = field(default_factory=dict)
+    shared: Groups = field(default_factory=dict)
     flights: Dict[int, Flight] = field(default_factory=dict)
     begun: int = 0
-    cohorts: Dict[int, Dict[int, Params]] = field(default_factory=dict)
+    cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)
     plan: int = 0
     replan: bool = False
     losses: Tuple[float, ...] = ()
@@ -120,4 +134,4 @@ class Moment(NamedTuple):
     run: RunState
 
 
-CLASSES = (Moment, RunState, Flight, UeMemory, Upload, Update, Memory)
+CLASSES = (Moment, Before, RunState, Flight, UeMemory, Upload, Update, Memory)

@@ -5,7 +5,7 @@ model, the images and the indices live.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from fl_simu.kernel.errors import BadField, require
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
-from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm, Tensors
+from fl_simu.ue.algorithms.base import FedAvg, Groups, LocalAlgorithm, Tensors
 from fl_simu.ue.optimizers import Optimizer
 
 
@@ -41,6 +41,9 @@ class Key(NamedTuple):
     round: int
 
 
+NOTHING: Groups = {}
+
+
 class Task(NamedTuple):
     """One UE's training in one round.
 
@@ -49,11 +52,29 @@ class Task(NamedTuple):
         start: the global model that it is handed; nobody changes it.
         memory: what its optimiser remembers, named "<index of the parameter>/<name in torch's optimiser>"; empty
             before its first round, and where it remembers nothing.
+        own: what the algorithm lets it remember.
+        shared: what the BS sent beside the model.
     """
 
     key: Key
     start: Params
     memory: Params
+    own: Groups = NOTHING
+    shared: Groups = NOTHING
+
+
+class Given(NamedTuple):
+    """What the algorithm's correction goes by, of the parameters alone, where they are trained.
+
+    Args:
+        start: the global model.
+        memory: what the UE remembers, by group.
+        shared: what the BS sent beside the model, by group.
+    """
+
+    start: Tensors
+    memory: Mapping[str, Tensors]
+    shared: Mapping[str, Tensors]
 
 
 class Trained(NamedTuple):
@@ -215,23 +236,41 @@ class LocalTraining:
         optimizer: torch.optim.Optimizer,
         images: Tensor,
         labels: Tensor,
-        start: Optional[Tensors] = None,
+        given: Optional[Given] = None,
     ) -> None:
         """One step on one batch, of tensors or of pointers.
 
         Args:
-            start: the parameters of the global model, where the algorithm corrects.
+            given: what the algorithm goes by, where it corrects.
         """
         optimizer.zero_grad()
         self.loss(module(images), labels).backward()
-        if start is not None:
-            self.correct(dict(module.named_parameters()), start)
+        if given is not None:
+            self.correct(dict(module.named_parameters()), given)
         optimizer.step()
 
-    def correct(self, parameters: Mapping[str, Any], start: Tensors) -> None:
+    def given(self, task: Task, names: Iterable[str], place: Callable[[Tensor], Any]) -> Optional[Given]:
+        """What the correction goes by, brought to where a UE trains; None where there is no correction.
+
+        Args:
+            task: the UE's.
+            names: of the parameters.
+            place: brings a tensor there.
+        """
+        if not self.algorithm.corrects:
+            return None
+
+        def brought(params: Params) -> Tensors:
+            return {name: place(params[name]) for name in names if name in params}
+
+        names = list(names)
+        own = {group: brought(params) for group, params in task.own.items()}
+        return Given(brought(task.start), own, {group: brought(params) for group, params in task.shared.items()})
+
+    def correct(self, parameters: Mapping[str, Any], given: Given) -> None:
         """Add the algorithm's correction to the gradients of these parameters."""
         trained = {name: one for name, one in parameters.items() if one.grad is not None}
-        found = self.algorithm.correction({name: one.data for name, one in trained.items()}, start)
+        found = self.algorithm.correction({name: one.data for name, one in trained.items()}, *given)
         for name, correction in found.items():
             trained[name].grad.add_(correction)
 

@@ -31,7 +31,7 @@ from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.protocols import WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
-from fl_simu.ue.algorithms import FedProx
+from fl_simu.ue.algorithms import FedProx, Scaffold
 from fl_simu.ue.compute import Compute, ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd, uncompiled
@@ -268,18 +268,23 @@ BROKEN = {
     },
     "algorithm": {
         "a correction leaves what it is given alone": part(
-            FedProx, correction=lambda self, params, start: each(params, lambda one: one.add_(1))
+            FedProx, correction=lambda self, params, *more: each(params, lambda one: one.add_(1))
         ),
         "a correction has names and shapes of parameters": part(
-            FedProx, correction=lambda self, params, start: {"other": torch.zeros(1)}
+            FedProx, correction=lambda self, params, *more: {"other": torch.zeros(1)}
         ),
         "the same parameters give the same correction": part(
-            FedProx, correction=lambda self, params, start: each(params, lambda one: one + next(CALLS))
+            FedProx, correction=lambda self, params, *more: each(params, lambda one: one + next(CALLS))
         ),
         "who does not correct adds nothing": part(FedProx, corrects=False),
         "a stack of two ues is corrected as each of them": part(
-            FedProx, correction=lambda self, params, start: each(params, lambda one: one - one.sum())
+            FedProx, correction=lambda self, params, *more: each(params, lambda one: one - one.sum())
         ),
+        "a round ends with what was said it would": part(
+            Scaffold, finish=lambda self, work, memory, shared: (shared, {"other": shared["control"]})
+        ),
+        "who says that nobody remembers is asked nothing": part(Scaffold, remembers=False),
+        "what the bs sends keeps its structure": part(Scaffold, gather=lambda self, *more: {}),
     },
     "medium": {
         "everything arrives and time never goes back": part(

@@ -14,6 +14,7 @@ from fl_simu.kernel.parameters import all_finite, sha256, structure_of
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.state import RunState
 from fl_simu.models import Mlp
+from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
 
@@ -40,12 +41,12 @@ def rounds(attack, local, count=3):
     for ue in range(UES):
         shard = Shard(IMAGES, LABELS, torch.arange(10 * ue, 10 * ue + 10))
         backend.place(ue, malicious.own_data(ue, shard))
-    cohorts = Cohorts(backend, 1, run, malicious)
+    cohorts = Cohorts(backend, 1, run, FedAvg(), {}, malicious)
     for round in range(count):
         before = sha256(params)
         run.begun += 1
         cohorts.train(range(UES), round, params)
-        sent = [cohorts.fetch(ue) for ue in range(UES)]
+        sent = [cohorts.fetch(ue).params for ue in range(UES)]
         assert sha256(params) == before
         for one in sent:
             assert structure_of(one) == structure_of(params) and all_finite(one)

@@ -15,5 +15,5 @@ class Shrink(LocalAlgorithm):
 
     strength: float = 0.1
 
-    def correction(self, params, start):
+    def correction(self, params, start, memory, shared):
         return {name: params[name] * self.strength for name in params}

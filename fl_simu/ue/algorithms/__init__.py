@@ -4,5 +4,6 @@ from typing import Dict, Type
 
 from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm
 from fl_simu.ue.algorithms.fedprox import FedProx
+from fl_simu.ue.algorithms.scaffold import Scaffold
 
-ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {"fedavg": FedAvg, "fedprox": FedProx}
+ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {"fedavg": FedAvg, "fedprox": FedProx, "scaffold": Scaffold}

@@ -2,22 +2,84 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Sequence, Tuple
+
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.optimizers import Optimizer
 
 # Tensors by name: of one model, of a stack of models, or pointers to those of a remote one.
 Tensors = Mapping[str, Any]
+# Named groups of tensors, each named as the model's tensors are, all or some of them.
+Groups = Dict[str, Params]
+
+
+class Finished(NamedTuple):
+    """What a UE has done in a round.
+
+    Args:
+        start: the global model that it was handed.
+        trained: the model that it sends.
+        steps: number of its local steps.
+        lr: learning rate of its optimiser.
+    """
+
+    start: Params
+    trained: Params
+    steps: int
+    lr: float
+
+
+class Message(NamedTuple):
+    """What the BS has taken of one UE beside its model.
+
+    Args:
+        ue: index of the UE.
+        samples: number of its samples.
+        groups: as decoded.
+    """
+
+    ue: int
+    samples: int
+    groups: Groups
 
 
 class LocalAlgorithm(ABC):
-    """What a UE's local steps are beside the gradient of its loss; on every backend."""
+    """What a UE's local steps are beside the gradient of its loss; on every backend.
+
+    A frozen dataclass. What a UE remembers from round to round, and what the BS sends beside the model, are named
+    groups of tensors, which go in and come out. What a UE sends beside its model is encoded, charged and delayed
+    as the model is; what the BS sends is charged on the downlink.
+
+    Class attributes:
+        remembers: whether there is any such group; where there is none, nothing of it is asked.
+    """
+
+    remembers: ClassVar[bool] = False
 
     @property
     def corrects(self) -> bool:
         """Whether there is a correction; where there is none, nothing is computed for it."""
         return True
 
+    def check(self, optimizer: Optimizer) -> None:  # noqa: B027
+        """Raise BadField unless the local optimiser is one that it is right with; by default any is."""
+
+    def start(self, model: Params) -> Groups:
+        """What a UE remembers before its first round."""
+        return {}
+
+    def shared(self, model: Params) -> Groups:
+        """What the BS sends beside the first global model."""
+        return {}
+
+    def message(self, model: Params) -> Groups:
+        """Names, shapes and dtypes of what a UE sends beside its model; the numbers do not count."""
+        return {}
+
     @abstractmethod
-    def correction(self, params: Tensors, start: Tensors) -> Tensors:
+    def correction(
+        self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
+    ) -> Tensors:
         """What is added to the gradient of each step, before the optimiser sees it.
 
         It works element by element, with arithmetic alone, so that it is the same on tensors, on stacks of UEs'
@@ -26,7 +88,29 @@ class LocalAlgorithm(ABC):
         Args:
             params: the parameters now; not changed.
             start: the same parameters of the global model that the UE was handed.
+            memory: what the UE remembers of them, by group.
+            shared: what the BS sent of them, by group.
         """
+
+    def finish(self, work: Finished, memory: Groups, shared: Groups) -> Tuple[Groups, Groups]:
+        """What the UE sends beside its model, and what it remembers now.
+
+        Args:
+            work: what it has done.
+            memory: what it remembered before; not changed.
+            shared: what the BS sent; not changed.
+        """
+        return {}, memory
+
+    def gather(self, shared: Groups, messages: Sequence[Message], ues: int) -> Groups:
+        """What the BS sends beside the next global model.
+
+        Args:
+            shared: what it sent before; not changed.
+            messages: what it has taken.
+            ues: number of all UEs.
+        """
+        return shared
 
 
 @dataclass(frozen=True)
@@ -37,5 +121,21 @@ class FedAvg(LocalAlgorithm):
     def corrects(self) -> bool:
         return False
 
-    def correction(self, params: Tensors, start: Tensors) -> Tensors:
+    def correction(
+        self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
+    ) -> Tensors:
         return {}
+
+
+def flat(groups: Groups) -> Params:
+    """All tensors of the groups, named "group/name"."""
+    return {f"{group}/{name}": tensor for group, params in groups.items() for name, tensor in params.items()}
+
+
+def grouped(params: Params) -> Groups:
+    """The inverse of `flat`."""
+    groups: Groups = {}
+    for name, tensor in params.items():
+        group, _, own = name.partition("/")
+        groups.setdefault(group, {})[own] = tensor
+    return groups

@@ -1,6 +1,7 @@
 """FedProx: local steps that are drawn back to the global model."""
 
 from dataclasses import dataclass
+from typing import Mapping
 
 from fl_simu.kernel.limits import require_factor
 from fl_simu.ue.algorithms.base import LocalAlgorithm, Tensors
@@ -30,5 +31,7 @@ class FedProx(LocalAlgorithm):
     def corrects(self) -> bool:
         return self.mu > 0
 
-    def correction(self, params: Tensors, start: Tensors) -> Tensors:
+    def correction(
+        self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
+    ) -> Tensors:
         return {name: (params[name] - start[name]) * self.mu for name in params}

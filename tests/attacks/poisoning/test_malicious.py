@@ -20,6 +20,7 @@ from fl_simu.loop.state import CLASSES as CLASSES_OF_STATE
 from fl_simu.loop.state import Flight, RunState
 from fl_simu.models import Mlp
 from fl_simu.radio.link import Upload
+from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
 
@@ -57,7 +58,7 @@ class Side:
         for ue in range(UES):
             shard = Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8))
             backend.place(ue, self.malicious.own_data(ue, shard))
-        self.cohorts = Cohorts(backend, SEED, self.state, self.malicious)
+        self.cohorts = Cohorts(backend, SEED, self.state, FedAvg(), {}, self.malicious)
 
     def broadcast(self, params, version, ues=range(UES)):
         self.state.begun += 1
@@ -68,7 +69,7 @@ class Side:
 
     def fetch(self, ue):
         flight = self.state.flights[ue]
-        flight.layers, flight.sent = (b"x",), self.cohorts.fetch(ue)
+        flight.layers, flight.sent = (b"x",), self.cohorts.fetch(ue).params
         return flight.sent
 
     def settle(self, ues):

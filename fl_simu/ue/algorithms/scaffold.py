@@ -1,0 +1,69 @@
+"""SCAFFOLD: control variates take the drift out of local steps."""
+
+from dataclasses import dataclass
+from typing import Mapping, Sequence, Tuple
+
+import torch
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Message, Tensors
+from fl_simu.ue.optimizers import Optimizer, Sgd
+
+CONTROL = "control"
+
+
+@dataclass(frozen=True)
+class Scaffold(LocalAlgorithm):
+    r"""Each UE corrects its gradient by the difference of two control variates.
+
+    .. math:: y \leftarrow y - \eta (g_i(y) + c - c_i), \quad c_i' = c_i - c + \frac{x - y}{K \eta}
+
+    with the global model x, the local one y after K steps of rate :math:`\eta`, the UE's control variate
+    :math:`c_i` and the BS's c (option II of the paper). All variates are 0 at first. The UE sends
+    :math:`c_i' - c_i` beside its model, which doubles the uplink, and c travels down beside the model. The BS adds
+    what it has taken to c, each divided by the number of all UEs. A UE whose upload is lost has moved its variate
+    all the same. With `aggregation = "plain_mean"` every UE has one voice, as in the paper. It goes with plain SGD,
+    without momentum.
+
+    Reference: Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, "SCAFFOLD: Stochastic Controlled Averaging for
+    Federated Learning".
+    """
+
+    remembers = True
+
+    def check(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Sgd) or optimizer.momentum:
+            allowed = "its variates are of plain SGD steps; take optimizer sgd with momentum 0"
+            raise BadField("algorithm.name", "scaffold", allowed)
+
+    def start(self, model: Params) -> Groups:
+        return {CONTROL: _zeros(model)}
+
+    def shared(self, model: Params) -> Groups:
+        return {CONTROL: _zeros(model)}
+
+    def message(self, model: Params) -> Groups:
+        return {CONTROL: _zeros(model)}
+
+    def correction(
+        self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
+    ) -> Tensors:
+        return {name: shared[CONTROL][name] - memory[CONTROL][name] for name in params}
+
+    def finish(self, work: Finished, memory: Groups, shared: Groups) -> Tuple[Groups, Groups]:
+        over = 1 / (max(work.steps, 1) * work.lr)
+        moved = {name: (work.start[name] - work.trained[name]) * over - c for name, c in shared[CONTROL].items()}
+        after = {name: own + moved[name] for name, own in memory[CONTROL].items()}
+        return {CONTROL: moved}, {CONTROL: after}
+
+    def gather(self, shared: Groups, messages: Sequence[Message], ues: int) -> Groups:
+        total = {name: tensor.double() for name, tensor in shared[CONTROL].items()}
+        for message in messages:
+            for name, tensor in message.groups[CONTROL].items():
+                total[name] = total[name] + tensor.double() / ues
+        return {CONTROL: {name: total[name].to(like.dtype) for name, like in shared[CONTROL].items()}}
+
+
+def _zeros(model: Params) -> Params:
+    return {name: torch.zeros_like(one) for name, one in model.items() if one.dtype.is_floating_point}

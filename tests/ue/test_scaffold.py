@@ -1,0 +1,148 @@
+"""SCAFFOLD: the right fixed point where FedAvg has a wrong one, what it sends, and a resume in the middle."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+import fl_simu as fl
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.parameters import distance
+from fl_simu.models.base import Model
+
+# Each UE has a loss of its own, a / 2 (w - b)^2 in each of four weights.
+CURVATURES, OPTIMA, LR, STEPS = torch.tensor([0.5, 2.0, 1.0]), torch.tensor([4.0, -1.0, 0.0]), 0.1, 6
+
+
+class Four(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1, bias=False)
+
+    def forward(self, x):
+        return x.view(-1, 4) * 0 + self.layer.weight
+
+
+def quadratic(output, labels):
+    a, b = CURVATURES.index_select(0, labels), OPTIMA.index_select(0, labels)
+    return (a / 2 * (output - b.view(-1, 1)).pow(2).sum(dim=1)).mean()
+
+
+@dataclass(frozen=True)
+class OwnQuadratics(Model):
+    """The label of a sample is the UE whose loss counts."""
+
+    loss = staticmethod(quadratic)
+
+    def build(self, shape, classes):
+        return Four()
+
+
+def quadratics(algorithm, rounds, observers=()):
+    one = {ue: (torch.zeros(2, 4), torch.full((2,), ue, dtype=torch.int64)) for ue in range(3)}
+    experiment = fl.Experiment(
+        rounds=rounds,
+        ues=3,
+        backend={"name": "torch", "exact": True},
+        data=(one, (torch.zeros(3, 4), torch.arange(3))),
+        partition="by_ue",
+        model=OwnQuadratics(),
+        optimizer={"name": "sgd", "lr": LR},
+        algorithm=algorithm,
+        aggregation="plain_mean",
+        training=fl.Training(epochs=STEPS, batch_size=2),
+    )
+    return fl.run(experiment, observers=observers)
+
+
+def test_unequal_ues_meet_at_the_true_optimum_and_fedavg_where_its_bias_takes_it():
+    shares = 1 - (1 - LR * CURVATURES) ** STEPS
+    biased, true = ((weights * OPTIMA).sum() / weights.sum() for weights in (shares, CURVATURES))
+    assert abs(biased - true) > 0.1
+    for algorithm, wanted in (("fedavg", biased), ("scaffold", true)):
+        weight = quadratics(algorithm, 150).model["layer.weight"]
+        assert weight.view(-1).tolist() == pytest.approx([float(wanted)] * 4, abs=1e-4)
+
+
+class Variates(fl.Observer):
+    def __init__(self):
+        self.gaps = []
+
+    def aggregated(self, record, coordinator):
+        state = coordinator.state
+        own = [state.ues[ue].algorithm["control"]["layer.weight"] for ue in range(3)]
+        gap = torch.stack(own).mean(dim=0) - state.shared["control"]["layer.weight"]
+        self.gaps.append(float(gap.abs().max()))
+
+
+def test_with_everybody_there_the_variates_have_the_mean_of_the_bs():
+    seen = Variates()
+    quadratics("scaffold", 8, [seen])
+    assert max(seen.gaps) < 1e-5 and len(seen.gaps) == 8
+
+
+BASE = {
+    **{"rounds": 4, "ues": 4, "ues_per_round": 3, "seed": 2, "payload": "update"},
+    **{
+        "backend": {"name": "torch", "exact": True},
+        "algorithm": "scaffold",
+        "optimizer": {"name": "sgd", "lr": 0.1},
+    },
+    "data": {"name": "digits", "train_samples": 120, "test_samples": 40},
+    "model": {"name": "mlp", "hidden": [6]},
+    "training": {"batch_size": 8},
+    "channel": {"name": "uniform", "low_mbps": 0.5, "high_mbps": 2.0},
+    "downlink": {"name": "constant", "rate_mbps": 4.0},
+    "compute": {"name": "uniform", "low_s": 0.1, "high_s": 0.4},
+}
+
+
+def run(folder=None, observers=(), **changes):
+    return fl.run(fl.Experiment.parse({**BASE, **changes}), folder, observers)
+
+
+def test_it_sends_twice_as_much_both_ways_and_with_one_step_begins_as_fedavg():
+    plain, ours = (run(algorithm=name, rounds=1, training={"batch_size": 64}) for name in ("fedavg", "scaffold"))
+    assert ours.summary.uplink_bits == 2 * plain.summary.uplink_bits
+    assert ours.summary.downlink_bits == 2 * plain.summary.downlink_bits
+    assert ours.summary.model_sha256 == plain.summary.model_sha256
+    assert ours.summary.virtual_time_s > plain.summary.virtual_time_s
+    again = [run(algorithm=name, rounds=3).summary.model_sha256 for name in ("fedavg", "scaffold")]
+    assert again[0] != again[1]
+
+
+def test_every_backend_trains_alike(request):
+    wanted, others = run(), ["syft"]
+    if MODERN:
+        request.getfixturevalue("reused_actors")
+        others.append({"name": "ray", "actors": 1, "exact": True})
+    for backend in others:
+        assert run(backend=backend).summary.model_sha256 == wanted.summary.model_sha256, backend
+    if MODERN:
+        zero = {name: torch.zeros_like(one) for name, one in wanted.model.items()}
+        gap = distance(run(backend="vectorized").model, wanted.model)
+        assert gap <= 1e-5 * distance(wanted.model, zero)
+
+
+class Stop(fl.Observer):
+    def aggregated(self, record, coordinator):
+        if record.round == 2:
+            coordinator.stop()
+
+
+@pytest.mark.parametrize("backend", ["torch", "vectorized"])
+def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, tmp_path):
+    if backend == "vectorized" and not MODERN:
+        pytest.skip("torch.func needs the modern stack")
+    changes = {"backend": backend, "protocol": {"name": "buffered", "k": 2}, "codec": "affine", "rounds": 6}
+    whole = run(**changes)
+    run(tmp_path / "run", [Stop()], **changes)
+    assert fl.resume(tmp_path / "run").summary.model_sha256 == whole.summary.model_sha256
+
+
+def test_other_optimisers_are_refused():
+    for optimizer in ("adam", {"name": "sgd", "momentum": 0.5}):
+        with pytest.raises(UserError, match=r"algorithm\.name = 'scaffold' is not allowed"):
+            run(optimizer=optimizer)
