@@ -1,10 +1,11 @@
 """Backends that train nothing, for what is measured beside training."""
 
+from dataclasses import dataclass
 from typing import Sequence
 
-from fl_simu.backends.base import Backend
+from fl_simu.backends.base import Backend, BackendSpec
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.training import Shard, Task, Trained
+from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 class Idle(Backend):
@@ -38,3 +39,11 @@ class Standstill(Idle):
     def train(self, tasks: Sequence[Task]) -> None:
         for task in tasks[:1]:
             self.model = {name: tensor * 1.01 for name, tensor in task.start.items()}
+
+
+@dataclass(frozen=True)
+class StandingStill(BackendSpec):
+    """The backend above as a part of an experiment."""
+
+    def build(self, training: LocalTraining) -> Standstill:
+        return Standstill(training)

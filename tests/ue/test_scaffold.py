@@ -85,11 +85,9 @@ def test_with_everybody_there_the_variates_have_the_mean_of_the_bs():
 
 BASE = {
     **{"rounds": 4, "ues": 4, "ues_per_round": 3, "seed": 2, "payload": "update"},
-    **{
-        "backend": {"name": "torch", "exact": True},
-        "algorithm": "scaffold",
-        "optimizer": {"name": "sgd", "lr": 0.1},
-    },
+    "backend": {"name": "torch", "exact": True},
+    "algorithm": "scaffold",
+    "optimizer": {"name": "sgd", "lr": 0.1},
     "data": {"name": "digits", "train_samples": 120, "test_samples": 40},
     "model": {"name": "mlp", "hidden": [6]},
     "training": {"batch_size": 8},

@@ -23,8 +23,9 @@ class Scaffold(LocalAlgorithm):
     :math:`c_i` and the BS's c (option II of the paper). All variates are 0 at first. The UE sends
     :math:`c_i' - c_i` beside its model, which doubles the uplink, and c travels down beside the model. The BS adds
     what it has taken to c, each divided by the number of all UEs. A UE whose upload is lost has moved its variate
-    all the same. With `aggregation = "plain_mean"` every UE has one voice, as in the paper. It goes with plain SGD,
-    without momentum.
+    all the same. With `aggregation = "plain_mean"` every UE has one voice, as in the paper.
+
+    It goes with plain SGD, without momentum.
 
     Reference: Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, "SCAFFOLD: Stochastic Controlled Averaging for
     Federated Learning".
