@@ -132,7 +132,7 @@ class RayActors(Backend):
         self._shards: Dict[int, Shard] = {}
         self._jobs: Dict[int, Job] = {}
         self._looked_at: Dict[int, Trained] = {}
-        self._broadcast: Tuple[Optional[Params], Any] = (None, None)
+        self._broadcast: Tuple[Optional[Params], Optional[Groups], Any] = (None, None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
         cluster = self._cluster or self._open(shard)
@@ -176,7 +176,7 @@ class RayActors(Backend):
             held.clear()
         for kept in (self._shards, self._jobs, self._looked_at):
             kept.clear()
-        self._broadcast = None, None
+        self._broadcast = None, None, None
         if self._cluster:
             self._cluster.close()
             self._cluster = None
@@ -202,9 +202,9 @@ class RayActors(Backend):
 
     def _put(self, params: Params, shared: Groups) -> Any:
         """What the BS sends in the object store, put there once however many UEs get it."""
-        if self._cluster and self._broadcast[0] is not params:
-            self._broadcast = params, self._cluster.put((pack(params), pack(flat(shared))))
-        return self._broadcast[1]
+        if self._cluster and not (self._broadcast[0] is params and self._broadcast[1] is shared):
+            self._broadcast = params, shared, self._cluster.put((pack(params), pack(flat(shared))))
+        return self._broadcast[2]
 
 
 def _array(tensor: Tensor) -> np.ndarray:

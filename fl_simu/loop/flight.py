@@ -130,7 +130,9 @@ class Flights:
         if structure_of(params) != self._structure_of(flight.start):
             flight.refusal = "wrong shape"
             return False
-        content = {**self._content(flight, params), **flat(message)} if message else self._content(flight, params)
+        content = self._content(flight, params)
+        if message:
+            content = {**content, **flat(message)}
         if not all_finite(content):
             flight.refusal = "not finite"
             return False
@@ -215,7 +217,7 @@ class Flights:
         return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason, download_s, meters)
 
     def _sent_bits(self, upload: Upload, now_s: float) -> int:
-        if self.shared is None or now_s >= upload.arrivals_s[-1]:
+        if self.shared is None or not upload.start_s < now_s < upload.arrivals_s[-1]:
             return self.setting.link.sent_bits(upload, now_s)
         sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)
         return self.setting.link.bits_of(upload, sent_mbit)

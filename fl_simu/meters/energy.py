@@ -17,7 +17,7 @@ class Energy(Meter):
 
     with C cycles a sample, D samples, E_p epochs, the processor's frequency f, the transmit power P of an
     amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. Uploads that are given up
-    cost what they sent until then; a UE that drops out spends nothing.
+    cost what they sent until then, and the training in full; a UE that drops out spends nothing.
 
     Args:
         kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
