@@ -8,7 +8,10 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.loop.state import Before, RunState
 from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm
 from fl_simu.ue.compute import Work
-from fl_simu.ue.training import Key, Task, Trained
+from fl_simu.ue.training import NOTHING, Key, Task, Trained
+
+# What a UE remembers that has not trained yet.
+NEW = Before({}, {})
 
 
 class Held(NamedTuple):
@@ -61,6 +64,11 @@ class Cohorts:
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
+        if not (self.backend.stacks or self._malicious):
+            self.backend.train(
+                [self._task(ue, version, start, self._memory(ue, start), self.state.shared) for ue in ues]
+            )
+            return
         memories = {ue: self._memory(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
@@ -74,7 +82,7 @@ class Cohorts:
         for number, ues in sorted(due.items()):
             flight = self.state.flights[ues[0]]
             memories = self.state.cohorts.get(number) or {ue: self._memory(ue, flight.start) for ue in ues}
-            self._train(flight.upload.version, flight.start, flight.shared, memories, set(ues))
+            self._train(flight.upload.version, flight.start, flight.shared or {}, memories, set(ues))
 
     def peek(self, ue: int) -> Params:
         """The model that a UE will send, which it still holds."""
@@ -82,20 +90,20 @@ class Cohorts:
 
     def fetch(self, ue: int) -> Sent:
         """What a UE sends; it then no longer holds a model."""
-        held = self._held.pop(ue, None) or Held(*self.backend.get(ue))
-        message: Groups = {}
+        params, memory, attack = self._held.pop(ue) if ue in self._held else (*self.backend.get(ue), None)
+        message = NOTHING
         if self._algorithm.remembers:
             flight = self.state.flights[ue]
             own = self._memory(ue, flight.start).algorithm
             steps, lr = self._work[ue].steps, getattr(self.backend.training.optimizer, "lr", 0.0)
-            done = Finished(flight.start, held.params, steps, lr)
-            message, own = self._algorithm.finish(done, own, flight.shared)
+            done = Finished(flight.start, params, steps, lr)
+            message, own = self._algorithm.finish(done, own, flight.shared or {})
             self.state.memory(ue).algorithm = own
-        if held.memory:
-            self.state.memory(ue).training = held.memory
-        if held.attack is not None:
-            self.state.memory(ue).attack = held.attack
-        return Sent(held.params, message)
+        if memory:
+            self.state.memory(ue).training = memory
+        if attack is not None:
+            self.state.memory(ue).attack = attack
+        return Sent(params, message)
 
     def give_up(self, ue: int) -> Optional[Params]:
         """Nobody will fetch what a UE trains; what it remembers moves all the same.
@@ -121,10 +129,15 @@ class Cohorts:
 
     def _memory(self, ue: int, model: Params) -> Before:
         known = self.state.ues.get(ue)
+        if known is None and not self._algorithm.remembers:
+            return NEW
         own = known.algorithm if known else {}
         if self._algorithm.remembers and not own:
             own = self._algorithm.start(model)
         return Before(known.training if known else {}, own)
+
+    def _task(self, ue: int, version: int, start: Params, before: Before, shared: Groups) -> Task:
+        return Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared)
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
         return [ue for ue in ues if self._malicious and ue in self._malicious.ues]
@@ -138,10 +151,7 @@ class Cohorts:
         due: AbstractSet[int],
     ) -> None:
         """Let UEs train together, and those that are due hold what they trained."""
-        tasks = {
-            ue: Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared)
-            for ue, before in memories.items()
-        }
+        tasks = {ue: self._task(ue, version, start, before, shared) for ue, before in memories.items()}
         self.backend.train(list(tasks.values()))
         hostile = self._hostile(list(tasks))
         if hostile:

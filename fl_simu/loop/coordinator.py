@@ -135,10 +135,11 @@ class Coordinator:
         if not self.flights.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted):
-            if self.flights.skips(ue, lambda: self.cohorts.peek(ue)):
+            if self.setting.chain.transforms and self.flights.skips(ue, lambda: self.cohorts.peek(ue)):
                 self._give_up(ue)
                 return UploadSkipped(event.time_s, ue, event.version)
-            self.flights.send(ue, event.time_s)
+            if self.flights.shared:
+                self.flights.send(ue, event.time_s)
         elif not self.state.flights[ue].layers:
             sent = self.cohorts.fetch(ue)
             for observer in self.observers:
@@ -149,7 +150,7 @@ class Coordinator:
 
     def _give_up(self, ue: int) -> None:
         # Also what comes too late to be fetched belongs to the round's picture of an attack.
-        self.state.flights[ue].sent = self.cohorts.give_up(ue) or {}
+        self.state.flights[ue].sent = self.cohorts.give_up(ue)
 
     def _select(self, event: Ready) -> Tuple[int, ...]:
         """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
@@ -193,7 +194,7 @@ class Coordinator:
                 self._give_up(ue)
         attack = None
         if setting.measures:
-            sent: Dict[int, Params] = {ue: state.flights[ue].sent for ue in settled}
+            sent = {ue: state.flights[ue].sent for ue in settled}
             attack = setting.measures(state.model, {ue: params for ue, params in sent.items() if params})
         flights.settle(settled, now_s)
         self.cohorts.forget()

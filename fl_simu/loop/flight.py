@@ -25,6 +25,8 @@ from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 
+NO_METERS: Dict[str, float] = {}
+
 
 class Flights:
     """What happens to the uploads under way, at most one a UE; what it remembers of them is in the state."""
@@ -33,7 +35,8 @@ class Flights:
         self.setting = setting
         self.state = state
         self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
-        self._structure: Tuple[Optional[Params], Structure] = (None, ())
+        # Of the global model that was handed out last: itself, its structure, and that of what a UE sends of it.
+        self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
         # Of what travels beside the model, up and down.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
         self._shared: Structure = structure_of(flat(setting.algorithm.shared(state.model)))
@@ -46,8 +49,8 @@ class Flights:
         An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
         BS does not know who fails, and sends the copy all the same.
         """
-        setting, model = self.setting, self._structure_of(start)
-        structure = model + self._beside
+        setting = self.setting
+        model, structure = self._structures(start)
         compute_s = setting.compute.time_s(setting.seed, ue, version, setting.work[ue])
         download = (
             setting.downlink.transmit(ue, version, now_s, model + self._shared) if setting.downlink else None
@@ -65,13 +68,15 @@ class Flights:
         bits = setting.bits.choose(outlook)
         transmit = link.pending if self.shared else link.transmit
         upload = transmit(ue, version, start_s, structure, bits, compute_s)
-        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download, self.state.shared)
+        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download, self.state.shared or None)
         return upload
 
-    def _structure_of(self, params: Params) -> Structure:
-        if self._structure[0] is not params:
-            self._structure = params, structure_of(params)
-        return self._structure[1]
+    def _structures(self, start: Params) -> Tuple[Structure, Structure]:
+        """Of a global model, and of what a UE sends that trained it."""
+        if self._known[0] is not start:
+            model = structure_of(start)
+            self._known = start, (model, model + self._beside)
+        return self._known[1]
 
     def expects(self, ue: int, version: int) -> bool:
         """Whether that upload is still under way, neither given up nor refused."""
@@ -81,21 +86,21 @@ class Flights:
     def skips(self, ue: int, trained: Callable[[], Params]) -> bool:
         """Whether a UE that has trained does not send; nothing comes of its upload then."""
         known, flight = self.state.ues.get(ue), self.state.flights[ue]
-        if not self.setting.chain.transforms or known is None or not known.transforms:
+        if known is None or not known.transforms:
             return False
         if not self.setting.chain.silent(self._context(flight, trained()), known.transforms):
             return False
         never = (math.inf,) * len(flight.upload.arrivals_s)
-        flight.upload = replace(flight.upload, start_s=math.inf, arrivals_s=never)
+        flight.upload = flight.upload._replace(start_s=math.inf, arrivals_s=never)
         flight.refusal = "not moved"
         return True
 
     def send(self, ue: int, now_s: float) -> None:
-        """A UE begins to send; on a medium of its own its arrivals are known already."""
-        if self.shared:
-            upload = self.state.flights[ue].upload
-            self.state.medium = self.shared.join(self.state.medium, self.setting.link, upload, now_s)
-            self.state.replan = True
+        """A UE begins to send on the medium that all share."""
+        assert self.shared is not None
+        upload = self.state.flights[ue].upload
+        self.state.medium = self.shared.join(self.state.medium, self.setting.link, upload, now_s)
+        self.state.replan = True
 
     def plan(self, now_s: float) -> Optional[Due]:
         """Share the medium anew; what arrives next, if anything does."""
@@ -118,7 +123,7 @@ class Flights:
         self.state.medium = self.shared.arrived(self.state.medium, self.setting.link, arrival)
         self.state.replan = True
         arrivals = (*arrivals[:layer], due.time_s, *arrivals[layer + 1 :])
-        flight.upload = replace(flight.upload, arrivals_s=arrivals)
+        flight.upload = flight.upload._replace(arrivals_s=arrivals)
         return LayerArrived(due.time_s, due.ue, flight.upload.version, layer, len(arrivals))
 
     def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
@@ -127,7 +132,7 @@ class Flights:
         flight, setting = self.state.flights[ue], self.setting
         if setting.measures:
             flight.sent = params
-        if structure_of(params) != self._structure_of(flight.start):
+        if structure_of(params) != self._structures(flight.start)[0]:
             flight.refusal = "wrong shape"
             return False
         content = self._content(flight, params)
@@ -180,7 +185,7 @@ class Flights:
         None if it is refused because what it decodes to is not finite.
         """
         ue, flight, setting = choice.ue, self.state.flights[choice.ue], self.setting
-        structure = self._structure_of(flight.start) + self._beside
+        _, structure = self._structures(flight.start)
         told = setting.link.told(flight.upload, flight.layers[: choice.layers], structure)
         beside = {spec.name: told.pop(spec.name) for spec in self._beside}
         params = setting.link.model(told, flight.start)
@@ -194,7 +199,7 @@ class Flights:
             self.state.memory(ue).accepted = update
         if setting.chain.transforms:
             decoded = told if setting.link.payload == "update" else difference(told, flight.start)
-            memories = setting.chain.settled(flight.memories, flight.content, decoded)
+            memories = setting.chain.settled(flight.memories, flight.content or {}, decoded)
             self.state.memory(ue).transforms = memories
         return update
 
@@ -206,12 +211,13 @@ class Flights:
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
         reason = "" if layers else _reason(flight)
         bits, download_s = self._sent_bits(upload, now_s), _download_s(flight)
-        meters: Dict[str, float] = {}
+        meters = NO_METERS
         if self.setting.meters:
             work = self.setting.work[ue]
             works = upload.begins or flight.refusal == "not moved"
             airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
             view = UploadView(ue, work.samples, work.epochs, works, upload.compute_s, airtime_s, bits, accepted)
+            meters = {}
             for meter in self.setting.meters:
                 meters.update(meter.upload(view))
         return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason, download_s, meters)

@@ -168,7 +168,7 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
             _check_upload(ue, flight.download, coordinator, run.version)
         _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
         _require_model(flight.start, model, f"the model that UE {ue} was handed")
-        require_alike(flat(flight.shared), flat(setting.algorithm.shared(model)), f"what UE {ue} was sent")
+        require_alike(flat(flight.shared or {}), flat(setting.algorithm.shared(model)), f"what UE {ue} was sent")
         for params, what in ((flight.content, "update"), (flight.sent, "model")):
             if params:
                 require_alike(params, model, f"the {what} of UE {ue}")

@@ -4,6 +4,7 @@ The loop works on it, a checkpoint is it. What follows from the rest is not in i
 fetched follows from the model that its UE was handed, the UE's key, and what it remembers.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -23,11 +24,11 @@ class Flight:
         start: the global model that the UE was handed.
         cohort: number of the broadcast by which it was.
         download: the copy of the global model before it, where the downlink is not free.
-        shared: what the BS sent beside the model.
+        shared: what the BS sent beside the model; None where there is nothing.
         layers: what the BS has fetched, encoded; empty before.
-        content: the update behind these layers, as it left the chain of transforms; empty where there is none.
+        content: the update behind these layers, as it left the chain of transforms; None where there is none.
         memories: what the transforms remember if the BS takes something of it.
-        sent: the model behind it, where an attack is measured; else empty.
+        sent: the model behind it, where an attack is measured; else None.
         refusal: why nothing will be taken of it, where that is known before it is settled.
     """
 
@@ -35,11 +36,11 @@ class Flight:
     start: Params
     cohort: int
     download: Optional[Upload] = None
-    shared: Groups = field(default_factory=dict)
+    shared: Optional[Groups] = None
     layers: Tuple[bytes, ...] = ()
-    content: Params = field(default_factory=dict)
+    content: Optional[Params] = None
     memories: Tuple[Any, ...] = ()
-    sent: Params = field(default_factory=dict)
+    sent: Optional[Params] = None
     refusal: str = ""
 
 
@@ -117,7 +118,7 @@ class RunState:
         return [
             ue
             for ue, flight in self.flights.items()
-            if not flight.layers and not flight.refusal and flight.upload.begins
+            if not flight.layers and not flight.refusal and flight.upload.start_s < math.inf
         ]
 
 

@@ -10,7 +10,7 @@ clock has reached them.
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
@@ -27,8 +27,7 @@ PAYLOADS = ("update", "weights")
 LATEST_S = 1e12
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """One upload under way.
 
     Args:
