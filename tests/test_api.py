@@ -345,6 +345,23 @@ def test_data_that_are_none_are_one_line(train, line):
         fl.run(fl.Experiment(data=data, model="mlp", backend="torch", ues=2))
 
 
+def test_levels_of_a_sweep_are_told_apart_and_none_is_lost():
+    base = fl.Experiment.parse({**SMALL, "rounds": 1})
+    found = fl.sweep(base, {"codec": [fl.codecs.Affine(2), fl.codecs.Affine(4), "float32"]})
+    assert [level for level, _ in found.runs] == [
+        "affine, base_bits 2, enhancement_bits []",
+        "affine, base_bits 4, enhancement_bits []",
+        "float32",
+    ]
+    chained = fl.sweep(
+        base, {"transforms": [[], [fl.transforms.Clip(0.01)], [fl.transforms.Clip(0.001), "movement"]]}
+    )
+    assert [level for level, _ in chained.runs] == ["none", "clip", "clip + movement"]
+    assert len({run.summary.model_sha256 for run in chained.runs.values()}) == 3
+    with pytest.raises(fl.UserError, match="has the level 2 twice"):
+        fl.sweep(base, {"codec.base_bits": [2, 2]})
+
+
 def test_a_sweep_is_its_runs_and_goes_on(tmp_path):
     base = fl.Experiment.parse(dict(SMALL, rounds=1))
     axes = {"codec.base_bits": [1, 3], "protocol": ["wait_for_all", fl.protocols.Deadline(2.0)]}

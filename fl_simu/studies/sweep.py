@@ -5,11 +5,11 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from fl_simu import api
 from fl_simu.api import PathLike, Run
-from fl_simu.experiment import Experiment
+from fl_simu.experiment import CHAINS, Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.loop.plan import digest
 from fl_simu.parts import KINDS
@@ -76,14 +76,14 @@ def sweep(
     >>> list(found.runs)
     [(2, 1), (2, 2), (8, 1), (8, 2)]
     """
+    labels = {key: _labels(key, values) for key, values in axes.items()}
     jobs: Dict[Tuple[Any, ...], Experiment] = {}
-    for values in itertools.product(*axes.values()):
+    for choice in itertools.product(*(zip(labels[key], values) for key, values in axes.items())):
         changed = experiment
-        for key, value in zip(axes, values):
+        for key, (_, value) in zip(axes, choice):
             changed = _changed(changed, key, value)
-        labels = tuple(_label(key, value) for key, value in zip(axes, values))
         for seed in seeds or [experiment.seed]:
-            place = (*labels, seed)
+            place = (*(label for label, _ in choice), seed)
             jobs[place] = changed.with_(seed=seed)
     runs = {}
     for place, one in jobs.items():
@@ -124,10 +124,30 @@ def _changed(experiment: Experiment, key: str, value: Any) -> Experiment:
     return experiment.with_(**{table: dataclasses.replace(part, **{argument: value})})
 
 
-def _label(key: str, value: Any) -> Any:
-    """A level as a row of a table has it: a number or text as it is, a part by its name."""
-    if key in KINDS and not isinstance(value, (str, Mapping)):
-        return KINDS[key].name_of(KINDS[key].take(value), nameless=True)
+def _labels(key: str, values: Sequence[Any]) -> List[Any]:
+    """The levels of an axis as rows of a table have them, no two alike.
+
+    Raises:
+        UserError: a level stands there twice.
+    """
+    labels = [_label(key, value, full=False) for value in values]
+    if len(set(labels)) < len(labels):
+        labels = [_label(key, value, full=True) for value in values]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise UserError(f"{shown(key)} has the level {shown(twice[0])} twice")
+    return labels
+
+
+def _label(key: str, value: Any, full: bool) -> Any:
+    """A number or text as it is; a part by its name, or with its arguments too."""
+    if key in CHAINS and isinstance(value, (list, tuple)):
+        return " + ".join(str(_label(key, one, full)) for one in value) or "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {one}" for name, one in value.items())
-    return value if isinstance(value, (str, int, float, bool)) else repr(value)
+    if key not in KINDS or isinstance(value, str):
+        return value if isinstance(value, (str, int, float, bool)) else repr(value)
+    kind = KINDS[key]
+    part = kind.take(value)
+    told = {"name": kind.name_of(part, nameless=True), **(kind.describe(part, nameless=True) if full else {})}
+    return ", ".join([told.pop("name"), *(f"{name} {one}" for name, one in told.items())])
