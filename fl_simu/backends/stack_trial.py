@@ -100,7 +100,7 @@ class _Trial:
         # the algorithm remembers and is sent.
         algorithm, copies = self.training.algorithm, 3
         if algorithm.corrects:
-            copies = 5 + len(algorithm.start(self.models[0])) + len(algorithm.shared(self.models[0]))
+            copies = 5 + len(algorithm.start(self.models[0])) + len(algorithm.station(self.models[0]).shared)
         return Footprint(
             copies * weights + kept + max(of_one - of_sample, 0), _bytes(self.images[0, 0]) + 2 * of_sample
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.laws.base import Inputs, Law, copied, expect, finite, left_alone, same, same_params, same_structure
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Message, flat
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Message, Round, flat
 
 
 class Known(NamedTuple):
@@ -94,23 +94,23 @@ def a_round_ends_with_what_was_said_it_would(algorithm: LocalAlgorithm, known: K
 def who_says_that_nobody_remembers_is_asked_nothing(algorithm: LocalAlgorithm, known: Known) -> None:
     """Where `remembers` is false, there is no group at all."""
     if not algorithm.remembers:
-        for groups in (
-            algorithm.start(known.start),
-            algorithm.shared(known.start),
-            algorithm.message(known.start),
-        ):
+        station = algorithm.station(known.start)
+        for groups in (algorithm.start(known.start), algorithm.message(known.start), *station):
             same("the groups", sorted(groups), [])
 
 
-def what_the_bs_sends_keeps_its_structure(algorithm: LocalAlgorithm, known: Known) -> None:
-    """Whatever it has taken of whom; its argument is left alone."""
+def what_the_bs_has_keeps_its_structure(algorithm: LocalAlgorithm, known: Known) -> None:
+    """So does what it keeps, and the model, whatever it has taken of whom; its arguments are left alone."""
     message, _ = finished(algorithm, known)
-    before = copied(flat(known.shared))
+    station = algorithm.station(known.start)._replace(shared=known.shared)
+    models = [*map(flat, station), known.start, known.params]
+    before = [copied(one) for one in models]
     for messages in ([], [Message(2, 50, message)], [Message(0, 1, message), Message(3, 90, message)]):
-        found = flat(algorithm.gather(known.shared, messages, 4))
-        same_structure("what the BS sends next", found, before)
-        finite("what the BS sends next", found)
-    left_alone("what the BS sent", [flat(known.shared)], [before])
+        after, params = algorithm.gather(station, Round(known.start, known.params, messages, len(messages), 4))
+        for found, wanted in zip([*map(flat, after), params], [*before[:2], known.start]):
+            same_structure("what the BS has next", found, wanted)
+            finite("what the BS has next", found)
+    left_alone("what it sent, what it kept, the model before, the model combined", models, before)
 
 
 def _two(one: Params, other: Params) -> Params:
@@ -129,7 +129,7 @@ def examples(algorithm: LocalAlgorithm) -> Inputs:
     zeros = {name: torch.zeros_like(tensor) for name, tensor in params.items()}
     memory, shared = (
         {group: {name: drawn(one) for name, one in tensors.items()} for group, tensors in groups.items()}
-        for groups in (algorithm.start(start), algorithm.shared(start))
+        for groups in (algorithm.start(start), algorithm.station(start).shared)
     )
     return {
         "parameters away from the start": (Known(params, start, memory, shared),),
@@ -148,6 +148,6 @@ LAWS = tuple(
         a_stack_of_two_ues_is_corrected_as_each_of_them,
         a_round_ends_with_what_was_said_it_would,
         who_says_that_nobody_remembers_is_asked_nothing,
-        what_the_bs_sends_keeps_its_structure,
+        what_the_bs_has_keeps_its_structure,
     )
 )

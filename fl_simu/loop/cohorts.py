@@ -66,13 +66,13 @@ class Cohorts:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
         if not (self.backend.stacks or self._malicious):
             self.backend.train(
-                [self._task(ue, version, start, self._memory(ue, start), self.state.shared) for ue in ues]
+                [self._task(ue, version, start, self._memory(ue, start), self.state.station.shared) for ue in ues]
             )
             return
         memories = {ue: self._memory(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
-        self._train(version, start, self.state.shared, memories, set(ues))
+        self._train(version, start, self.state.station.shared, memories, set(ues))
 
     def train_again(self) -> None:
         """After a resume: let the UEs under way hold again what they did when the checkpoint was taken."""

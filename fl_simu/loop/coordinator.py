@@ -29,6 +29,7 @@ from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.selection.base import View
+from fl_simu.ue.algorithms.base import Round
 
 
 class Observer:
@@ -87,7 +88,7 @@ class Coordinator:
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
-            state.selection, state.shared = setting.selection.start(), setting.algorithm.shared(state.model)
+            state.selection, state.station = setting.selection.start(), setting.algorithm.station(state.model)
             if self.flights.shared:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
@@ -182,9 +183,9 @@ class Coordinator:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
         settled = action.layers()
-        flights.messages.clear()
         combined = setting.aggregation.combine(state.model, flights.updates(action), len(settled))
-        state.shared = setting.algorithm.gather(state.shared, flights.messages, len(setting.work))
+        made = Round(state.model, combined, flights.messages, flights.taken, len(setting.work))
+        state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
         evaluation = setting.evaluate(state.model)
         outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))

@@ -39,9 +39,10 @@ class Flights:
         self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
         # Of what travels beside the model, up and down.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
-        self._shared: Structure = structure_of(flat(setting.algorithm.shared(state.model)))
-        # What was taken beside the models since the last aggregation.
+        self._shared: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
+        # What was taken beside the models for this aggregation, and of how many uploads anything.
         self.messages: List[Message] = []
+        self.taken = 0
 
     def begin(self, ue: int, version: int, now_s: float, start: Params) -> Upload:
         """The BS hands a UE the global model: the download, training, then the upload.
@@ -68,7 +69,9 @@ class Flights:
         bits = setting.bits.choose(outlook)
         transmit = link.pending if self.shared else link.transmit
         upload = transmit(ue, version, start_s, structure, bits, compute_s)
-        self.state.flights[ue] = Flight(upload, start, self.state.begun - 1, download, self.state.shared or None)
+        self.state.flights[ue] = Flight(
+            upload, start, self.state.begun - 1, download, self.state.station.shared or None
+        )
         return upload
 
     def _structures(self, start: Params) -> Tuple[Structure, Structure]:
@@ -168,12 +171,16 @@ class Flights:
 
     def updates(self, action: Aggregate) -> Iterator[Update]:
         """What is aggregated, decoded one at a time, in the order of the UEs."""
+        self.messages, self.taken = [], 0
         choices = {choice.ue: choice for choice in action.taken}
         taken = [choices.get(ue, Taken(ue, 0)) for ue in sorted({*choices, *action.repeated})]
         heard = self.setting.medium.hear(
             taken, lambda choice: self.take(choice) if choice.layers else self._again(choice.ue)
         )
-        return (update for update in heard if update)
+        for update in heard:
+            if update:
+                self.taken += 1
+                yield update
 
     def _again(self, ue: int) -> Optional[Update]:
         known = self.state.ues.get(ue)

@@ -148,7 +148,8 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     _require(type(run.server) is type(started), "what the server remembers")
     if isinstance(started, dict):
         require_alike(run.server, started, "the server's memory")
-    require_alike(flat(run.shared), flat(setting.algorithm.shared(model)), "what the BS sends beside the model")
+    for groups, wanted in zip(run.station, setting.algorithm.station(model)):
+        require_alike(flat(groups), flat(wanted), "what the BS has beside the model")
     _require(type(run.selection) is type(setting.selection.start()), "what the selection remembers")
     shared = coordinator.flights.shared
     _require(type(run.medium) is type(shared.start() if shared else ()), "what the medium remembers")
@@ -168,7 +169,9 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
             _check_upload(ue, flight.download, coordinator, run.version)
         _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
         _require_model(flight.start, model, f"the model that UE {ue} was handed")
-        require_alike(flat(flight.shared or {}), flat(setting.algorithm.shared(model)), f"what UE {ue} was sent")
+        require_alike(
+            flat(flight.shared or {}), flat(setting.algorithm.station(model).shared), f"what UE {ue} was sent"
+        )
         for params, what in ((flight.content, "update"), (flight.sent, "model")):
             if params:
                 require_alike(params, model, f"the {what} of UE {ue}")

@@ -12,7 +12,7 @@ from fl_simu.kernel.messages import Scheduled, Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.radio.bits import Memory
 from fl_simu.radio.link import Upload
-from fl_simu.ue.algorithms.base import Groups
+from fl_simu.ue.algorithms.base import Groups, Station
 
 
 @dataclass
@@ -82,7 +82,7 @@ class RunState:
         protocol, selection, server, medium: what these parts remember; the protocol's is None before the first
             event.
         ues: what UEs remember, of those that do.
-        shared: what the BS sends beside the model, by group.
+        station: what the BS has beside the model, for the local algorithm.
         flights: the uploads under way, by UE.
         begun: number of broadcasts so far.
         cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
@@ -100,7 +100,7 @@ class RunState:
     server: Any = ()
     medium: Any = ()
     ues: Dict[int, UeMemory] = field(default_factory=dict)
-    shared: Groups = field(default_factory=dict)
+    station: Station = field(default_factory=lambda: Station({}, {}))
     flights: Dict[int, Flight] = field(default_factory=dict)
     begun: int = 0
     cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)
@@ -135,4 +135,4 @@ class Moment(NamedTuple):
     run: RunState
 
 
-CLASSES = (Moment, Before, RunState, Flight, UeMemory, Upload, Update, Memory)
+CLASSES = (Moment, Before, Station, RunState, Flight, UeMemory, Upload, Update, Memory)

@@ -284,7 +284,7 @@ BROKEN = {
             Scaffold, finish=lambda self, work, memory, shared: (shared, {"other": shared["control"]})
         ),
         "who says that nobody remembers is asked nothing": part(Scaffold, remembers=False),
-        "what the bs sends keeps its structure": part(Scaffold, gather=lambda self, *more: {}),
+        "what the bs has keeps its structure": part(Scaffold, gather=lambda self, station, round: (station, {})),
     },
     "medium": {
         "everything arrives and time never goes back": part(

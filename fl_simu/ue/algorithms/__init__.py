@@ -3,7 +3,13 @@
 from typing import Dict, Type
 
 from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm
+from fl_simu.ue.algorithms.feddyn import FedDyn
 from fl_simu.ue.algorithms.fedprox import FedProx
 from fl_simu.ue.algorithms.scaffold import Scaffold
 
-ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {"fedavg": FedAvg, "fedprox": FedProx, "scaffold": Scaffold}
+ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {
+    "fedavg": FedAvg,
+    "fedprox": FedProx,
+    "scaffold": Scaffold,
+    "feddyn": FedDyn,
+}

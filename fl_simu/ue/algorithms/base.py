@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Sequence, Tuple
 
+import torch
+
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.optimizers import Optimizer
 
@@ -43,6 +45,36 @@ class Message(NamedTuple):
     groups: Groups
 
 
+class Round(NamedTuple):
+    """What the BS has made of a round.
+
+    Args:
+        current: the global model before it.
+        combined: what the aggregation rule made of the accepted uploads.
+        messages: what it has taken beside their models.
+        taken: number of uploads of which it has taken something.
+        ues: number of all UEs.
+    """
+
+    current: Params
+    combined: Params
+    messages: Sequence[Message]
+    taken: int
+    ues: int
+
+
+class Station(NamedTuple):
+    """What the BS has beside the global model.
+
+    Args:
+        shared: what it sends with the model, by group.
+        kept: what it keeps for itself, by group.
+    """
+
+    shared: Groups
+    kept: Groups
+
+
 class LocalAlgorithm(ABC):
     """What a UE's local steps are beside the gradient of its loss; on every backend.
 
@@ -68,9 +100,9 @@ class LocalAlgorithm(ABC):
         """What a UE remembers before its first round."""
         return {}
 
-    def shared(self, model: Params) -> Groups:
-        """What the BS sends beside the first global model."""
-        return {}
+    def station(self, model: Params) -> Station:
+        """What the BS sends beside the first global model, and what it keeps."""
+        return Station({}, {})
 
     def message(self, model: Params) -> Groups:
         """Names, shapes and dtypes of what a UE sends beside its model; the numbers do not count."""
@@ -102,15 +134,17 @@ class LocalAlgorithm(ABC):
         """
         return {}, memory
 
-    def gather(self, shared: Groups, messages: Sequence[Message], ues: int) -> Groups:
-        """What the BS sends beside the next global model.
+    def gather(self, station: Station, round: Round) -> Tuple[Station, Params]:
+        """The BS's part of the algorithm, after the aggregation rule and before the server optimiser.
 
         Args:
-            shared: what it sent before; not changed.
-            messages: what it has taken.
-            ues: number of all UEs.
+            station: what the BS has beside the model; not changed.
+            round: what it has made of the round.
+
+        Returns:
+            What it has then, and the model that goes on to the server optimiser.
         """
-        return shared
+        return station, round.combined
 
 
 @dataclass(frozen=True)
@@ -125,6 +159,11 @@ class FedAvg(LocalAlgorithm):
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
     ) -> Tensors:
         return {}
+
+
+def zeros(model: Params) -> Params:
+    """Zeros like the floating-point tensors of a model."""
+    return {name: torch.zeros_like(one) for name, one in model.items() if one.dtype.is_floating_point}
 
 
 def flat(groups: Groups) -> Params:

@@ -1,13 +1,11 @@
 """SCAFFOLD: control variates take the drift out of local steps."""
 
 from dataclasses import dataclass
-from typing import Mapping, Sequence, Tuple
-
-import torch
+from typing import Mapping, Tuple
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import Params
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Message, Tensors
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Round, Station, Tensors, zeros
 from fl_simu.ue.optimizers import Optimizer, Sgd
 
 CONTROL = "control"
@@ -39,13 +37,13 @@ class Scaffold(LocalAlgorithm):
             raise BadField("algorithm.name", "scaffold", allowed)
 
     def start(self, model: Params) -> Groups:
-        return {CONTROL: _zeros(model)}
+        return {CONTROL: zeros(model)}
 
-    def shared(self, model: Params) -> Groups:
-        return {CONTROL: _zeros(model)}
+    def station(self, model: Params) -> Station:
+        return Station({CONTROL: zeros(model)}, {})
 
     def message(self, model: Params) -> Groups:
-        return {CONTROL: _zeros(model)}
+        return {CONTROL: zeros(model)}
 
     def correction(
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
@@ -58,13 +56,11 @@ class Scaffold(LocalAlgorithm):
         after = {name: own + moved[name] for name, own in memory[CONTROL].items()}
         return {CONTROL: moved}, {CONTROL: after}
 
-    def gather(self, shared: Groups, messages: Sequence[Message], ues: int) -> Groups:
-        total = {name: tensor.double() for name, tensor in shared[CONTROL].items()}
-        for message in messages:
+    def gather(self, station: Station, round: Round) -> Tuple[Station, Params]:
+        before = station.shared[CONTROL]
+        total = {name: tensor.double() for name, tensor in before.items()}
+        for message in round.messages:
             for name, tensor in message.groups[CONTROL].items():
-                total[name] = total[name] + tensor.double() / ues
-        return {CONTROL: {name: total[name].to(like.dtype) for name, like in shared[CONTROL].items()}}
-
-
-def _zeros(model: Params) -> Params:
-    return {name: torch.zeros_like(one) for name, one in model.items() if one.dtype.is_floating_point}
+                total[name] = total[name] + tensor.double() / round.ues
+        after = {name: total[name].to(like.dtype) for name, like in before.items()}
+        return Station({CONTROL: after}, {}), round.combined

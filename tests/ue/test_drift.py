@@ -1,4 +1,4 @@
-"""SCAFFOLD: the right fixed point where FedAvg has a wrong one, what it sends, and a resume in the middle."""
+"""SCAFFOLD and FedDyn: the right fixed point where FedAvg has a wrong one, what they send, and resumes."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import distance
 from fl_simu.models.base import Model
+from fl_simu.ue.training import initial_params
 
 # Each UE has a loss of its own, a / 2 (w - b)^2 in each of four weights.
 CURVATURES, OPTIMA, LR, STEPS = torch.tensor([0.5, 2.0, 1.0]), torch.tensor([4.0, -1.0, 0.0]), 0.1, 6
@@ -40,7 +41,7 @@ class OwnQuadratics(Model):
         return Four()
 
 
-def quadratics(algorithm, rounds, observers=()):
+def quadratics(algorithm, rounds, observers=(), steps=STEPS):
     one = {ue: (torch.zeros(2, 4), torch.full((2,), ue, dtype=torch.int64)) for ue in range(3)}
     experiment = fl.Experiment(
         rounds=rounds,
@@ -52,7 +53,7 @@ def quadratics(algorithm, rounds, observers=()):
         optimizer={"name": "sgd", "lr": LR},
         algorithm=algorithm,
         aggregation="plain_mean",
-        training=fl.Training(epochs=STEPS, batch_size=2),
+        training=fl.Training(epochs=steps, batch_size=2),
     )
     return fl.run(experiment, observers=observers)
 
@@ -61,7 +62,7 @@ def test_unequal_ues_meet_at_the_true_optimum_and_fedavg_where_its_bias_takes_it
     shares = 1 - (1 - LR * CURVATURES) ** STEPS
     biased, true = ((weights * OPTIMA).sum() / weights.sum() for weights in (shares, CURVATURES))
     assert abs(biased - true) > 0.1
-    for algorithm, wanted in (("fedavg", biased), ("scaffold", true)):
+    for algorithm, wanted in (("fedavg", biased), ("scaffold", true), ({"name": "feddyn", "alpha": 0.5}, true)):
         weight = quadratics(algorithm, 150).model["layer.weight"]
         assert weight.view(-1).tolist() == pytest.approx([float(wanted)] * 4, abs=1e-4)
 
@@ -73,7 +74,7 @@ class Variates(fl.Observer):
     def aggregated(self, record, coordinator):
         state = coordinator.state
         own = [state.ues[ue].algorithm["control"]["layer.weight"] for ue in range(3)]
-        gap = torch.stack(own).mean(dim=0) - state.shared["control"]["layer.weight"]
+        gap = torch.stack(own).mean(dim=0) - state.station.shared["control"]["layer.weight"]
         self.gaps.append(float(gap.abs().max()))
 
 
@@ -111,16 +112,19 @@ def test_it_sends_twice_as_much_both_ways_and_with_one_step_begins_as_fedavg():
     assert again[0] != again[1]
 
 
-def test_every_backend_trains_alike(request):
-    wanted, others = run(), ["syft"]
+@pytest.mark.parametrize("algorithm", ["scaffold", "feddyn"])
+def test_every_backend_trains_alike(algorithm, request):
+    wanted, others = run(algorithm=algorithm), ["syft"]
     if MODERN:
         request.getfixturevalue("reused_actors")
         others.append({"name": "ray", "actors": 1, "exact": True})
     for backend in others:
-        assert run(backend=backend).summary.model_sha256 == wanted.summary.model_sha256, backend
+        assert run(backend=backend, algorithm=algorithm).summary.model_sha256 == wanted.summary.model_sha256, (
+            backend
+        )
     if MODERN:
         zero = {name: torch.zeros_like(one) for name, one in wanted.model.items()}
-        gap = distance(run(backend="vectorized").model, wanted.model)
+        gap = distance(run(backend="vectorized", algorithm=algorithm).model, wanted.model)
         assert gap <= 1e-5 * distance(wanted.model, zero)
 
 
@@ -130,14 +134,47 @@ class Stop(fl.Observer):
             coordinator.stop()
 
 
+@pytest.mark.parametrize("algorithm", ["scaffold", "feddyn"])
 @pytest.mark.parametrize("backend", ["torch", "vectorized"])
-def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, tmp_path):
+def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, algorithm, tmp_path):
     if backend == "vectorized" and not MODERN:
         pytest.skip("torch.func needs the modern stack")
-    changes = {"backend": backend, "protocol": {"name": "buffered", "k": 2}, "codec": "affine", "rounds": 6}
+    changes = {
+        "algorithm": algorithm,
+        "backend": backend,
+        "protocol": {"name": "buffered", "k": 2},
+        "codec": "affine",
+        "rounds": 6,
+    }
     whole = run(**changes)
     run(tmp_path / "run", [Stop()], **changes)
     assert fl.resume(tmp_path / "run").summary.model_sha256 == whole.summary.model_sha256
+
+
+def test_feddyn_sends_the_model_alone_and_is_the_papers_recursion():
+    plain, ours = (run(algorithm=name, rounds=1) for name in ("fedavg", "feddyn"))
+    assert ours.summary.uplink_bits == plain.summary.uplink_bits
+    # Every UE takes one full-batch step a round: w_u = w - lr (a_u (w - b_u) - g_u), in double precision by hand.
+    alpha, lr, h, g = 0.5, LR, 0.0, [0.0] * 3
+    seen = Weights()
+    quadratics({"name": "feddyn", "alpha": alpha}, 6, [seen], steps=1)
+    w = float(initial_params(Four, 1)["layer.weight"][0, 0])
+    for found in seen.weights:
+        local = [w - lr * (a * (w - b) - own) for a, b, own in zip(CURVATURES.tolist(), OPTIMA.tolist(), g)]
+        g = [own - alpha * (one - w) for own, one in zip(g, local)]
+        h -= alpha / 3 * sum(one - w for one in local)
+        w = sum(local) / 3 - h / alpha
+        assert found == pytest.approx(w, abs=1e-5)
+
+
+class Weights(fl.Observer):
+    """The first weight after each round."""
+
+    def __init__(self):
+        self.weights = []
+
+    def aggregated(self, record, coordinator):
+        self.weights.append(float(coordinator.model["layer.weight"][0, 0]))
 
 
 def test_other_optimisers_are_refused():
