@@ -6,6 +6,7 @@ from torch import nn
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import params_of
 from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
+from fl_simu.station.aggregation.mixing import Mixing
 
 CURRENT = {"w": torch.tensor([100.0, 200.0])}
 SAMPLES = (10, 20, 70)
@@ -66,3 +67,18 @@ def test_integer_buffers_are_rounded_to_the_nearest():
     result = PlainMean().combine({"n": torch.tensor(0)}, iter(updates(params)), 3)["n"]
     assert result.dtype == torch.int64
     assert int(result) == 2
+
+
+def test_mixing_is_the_recursion_of_fedasync():
+    """w = 0.4 w + 0.6 x, then with half the weight 0.7 w + 0.3 x."""
+    current = {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(4)}
+    updates = [
+        Update(0, 0, 5, {"w": torch.tensor([3.0, 0.0]), "n": torch.tensor(9)}),
+        Update(1, 0, 50, {"w": torch.tensor([-1.0, 1.0]), "n": torch.tensor(0)}, 0.5),
+    ]
+    mixed = Mixing(0.6).combine(current, iter(updates), 2)
+    first = [0.4 * 1 + 0.6 * 3, 0.4 * 2]
+    assert mixed["w"].tolist() == pytest.approx([0.7 * first[0] - 0.3, 0.7 * first[1] + 0.3])
+    assert mixed["n"] == round(0.7 * (0.4 * 4 + 0.6 * 9))
+    assert Mixing(1.0).combine(current, iter(updates[:1]), 2)["w"].tolist() == [3.0, 0.0]
+    assert Mixing().combine(current, iter(()), 2) is current

@@ -263,3 +263,17 @@ def test_events_in_actions_out(name):
 def test_thresholds_are_checked(make):
     with pytest.raises(BadField):
         make()
+
+
+@pytest.mark.parametrize(
+    "staleness, weights",
+    [
+        ("polynomial", [1.0, 2**-0.5, 3**-0.5, 0.5, 5**-0.5, 6**-0.5]),
+        ("hinge", [1.0, 1.0, 1.0, 1.0, 1.0, 1 / 11]),
+        ("constant", [1.0] * 6),
+    ],
+)
+def test_the_papers_families_of_staleness(staleness, weights):
+    """Xie, Koyejo, Gupta 2019: a = 0.5; hinge with a = 10, b = 4."""
+    protocol = Buffered(1, staleness=staleness)
+    assert [protocol.weight(age) for age in range(6)] == pytest.approx(weights)

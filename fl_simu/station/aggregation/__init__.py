@@ -4,6 +4,7 @@ from typing import Dict, Type
 
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
+from fl_simu.station.aggregation.mixing import Mixing
 from fl_simu.station.aggregation.robust import (
     CentredClipping,
     GeometricMedian,
@@ -28,4 +29,5 @@ AGGREGATIONS: Dict[str, Type[Aggregation]] = {
     "geometric_median": GeometricMedian,
     "centred_clipping": CentredClipping,
     "norm_bound": NormBound,
+    "mixing": Mixing,
 }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
 
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import MOST_UES, require_count, require_factor
 from fl_simu.kernel.messages import (
     Aggregate,
@@ -15,6 +16,8 @@ from fl_simu.kernel.messages import (
     UploadSkipped,
 )
 from fl_simu.station.protocols.base import Actions, Protocol
+
+STALENESS = ("polynomial", "hinge", "constant")
 
 
 class Buffer(NamedTuple):
@@ -39,23 +42,43 @@ class Buffered(Protocol):
 
     `ues_per_round` UEs work at a time. When the buffer is emptied, each place that is free goes to a
     UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less
-    often. An update that started s versions ago weighs :math:`(1 + s)^{-a}` times what it would.
+    often. An update that started s versions ago weighs w(s) times what it would: with `staleness` "polynomial"
+    :math:`(1 + s)^{-a}`; with "hinge" 1 up to s = b, and :math:`\frac{1}{1 + c (s - b)}` beyond; with "constant"
+    always 1.
 
     Args:
         k: uploads in a full buffer, 1 or more and, to ever be full, at most the UEs at work.
         staleness_power: a, 0 or more; 0 weighs old updates like new ones.
+        staleness: how the weight falls, "polynomial", "hinge" or "constant".
+        hinge_after: b, 0 or more.
+        hinge_slope: c, 0 or more.
 
-    Reference: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation".
+    Reference: Nguyen et al. 2022, "Federated Learning with Buffered Asynchronous Aggregation"; the three families
+    are of Xie, Koyejo, Gupta 2019, "Asynchronous Federated Optimization".
     """
 
     k: int = 4
     staleness_power: float = 0.5
+    staleness: str = "polynomial"
+    hinge_after: int = 4
+    hinge_slope: float = 10.0
 
     state_classes: ClassVar[Tuple[type, ...]] = (Buffer,)
 
     def __post_init__(self) -> None:
         require_count("k", self.k, most=MOST_UES)
         require_factor("staleness_power", self.staleness_power, or_zero=True)
+        require(self.staleness in STALENESS, "staleness", self.staleness, "one of " + ", ".join(STALENESS))
+        require_count("hinge_after", self.hinge_after, least=0)
+        require_factor("hinge_slope", self.hinge_slope, or_zero=True)
+
+    def weight(self, age: int) -> float:
+        """What an update counts that started so many versions ago."""
+        if self.staleness == "polynomial":
+            return (1 + age) ** -self.staleness_power
+        if self.staleness == "constant" or age <= self.hinge_after:
+            return 1.0
+        return 1 / (1 + self.hinge_slope * (age - self.hinge_after))
 
     def start(self) -> Buffer:
         return Buffer(-1, {}, {}, ())
@@ -87,7 +110,7 @@ class Buffered(Protocol):
 
     def _taken(self, state: Buffer) -> Tuple[Taken, ...]:
         ages = {ue: state.version - state.busy[ue] for ue in sorted(state.full)}
-        return tuple(Taken(ue, state.full[ue], (1 + age) ** -self.staleness_power) for ue, age in ages.items())
+        return tuple(Taken(ue, state.full[ue], self.weight(age)) for ue, age in ages.items())
 
     @staticmethod
     def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:

@@ -64,7 +64,9 @@ class Adaptive(ServerOptimizer):
 
 @dataclass(frozen=True)
 class FedAdagrad(Adaptive):
-    r"""Adagrad at the server: :math:`v' = v + \Delta^2`.
+    r"""Adagrad at the server, whose steps shrink.
+
+    .. math:: v' = v + \Delta^2
 
     Args:
         lr, beta_1, tau: as for all adaptive ones; the paper has no momentum here.
@@ -80,7 +82,9 @@ class FedAdagrad(Adaptive):
 
 @dataclass(frozen=True)
 class FedAdam(Adaptive):
-    r"""Adam at the server: :math:`v' = \beta_2 v + (1 - \beta_2) \Delta^2`.
+    r"""Adam at the server, without bias correction.
+
+    .. math:: v' = \beta_2 v + (1 - \beta_2) \Delta^2
 
     Args:
         lr, beta_1, tau: as for all adaptive ones.
