@@ -89,6 +89,54 @@ class Checkpointing:
 SEVERAL: Mapping[str, Any] = {"part": ()}
 
 
+@dataclass(frozen=True)
+class Evaluating:
+    """How the global model is evaluated on the test set.
+
+    A round without evaluation has neither accuracy nor loss; the last round always has both.
+
+    Args:
+        every: it is evaluated after so many rounds.
+        samples: on so many samples of the test set, drawn at random once for the whole run; on all of them where
+            it is not given.
+    """
+
+    every: Annotated[int, Field(ge=1, le=MOST)] = 1
+    samples: Annotated[Optional[int], Field(ge=1)] = None
+
+    def __post_init__(self) -> None:
+        check(self, "evaluation.")
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a run ends before its last round: with the first round that has come to one of these.
+
+    Args:
+        accuracy: test accuracy, of a round that is evaluated.
+        time_s: virtual time in s.
+        uplink_bits: what all UEs have sent in all rounds.
+        energy_j: what they have spent in all rounds, in J; with the meter `energy`.
+    """
+
+    accuracy: Annotated[Optional[float], Field(gt=0, le=1)] = None
+    time_s: Annotated[Optional[float], Field(gt=0)] = None
+    uplink_bits: Annotated[Optional[float], Field(gt=0)] = None
+    energy_j: Annotated[Optional[float], Field(gt=0)] = None
+
+    def __post_init__(self) -> None:
+        check(self, "stop.")
+
+    def spent(self, amounts: Mapping[str, float]) -> bool:
+        """Whether one of these amounts, by the names of the fields, has come to its limit."""
+        limits = ((name, getattr(self, name)) for name in ("time_s", "uplink_bits", "energy_j"))
+        return any(limit is not None and amounts.get(name, 0.0) >= limit for name, limit in limits)
+
+    def reached(self, accuracy: float) -> bool:
+        """Whether an accuracy is enough; NaN never is."""
+        return self.accuracy is not None and accuracy >= self.accuracy
+
+
 def _part(table: str, name: str) -> Any:
     """A field that holds a part; by default that of this name."""
     return field(default_factory=lambda: KINDS[table].build({"name": name}), metadata={"part": name})
@@ -115,6 +163,8 @@ class Experiment:
             `payload = "update"` only.
         training: local training.
         checkpoint: how often the run can be gone on with.
+        evaluation: how the global model is evaluated.
+        stop: when the run ends before its last round.
         transforms: what a UE does to its update between training and codec, in this order.
         meters: what is measured besides.
         backend ... attack: one part each.
@@ -134,6 +184,8 @@ class Experiment:
     error_feedback: bool = False
     training: Training = Training()
     checkpoint: Checkpointing = Checkpointing()
+    evaluation: Evaluating = Evaluating()
+    stop: Stopping = Stopping()
     backend: "BackendSpec" = _part("backend", "auto")
     data: "DataSource" = _part("data", "mnist")
     partition: "Partition" = _part("partition", "iid")
@@ -251,7 +303,7 @@ class Experiment:
 
 
 # Tables that are no parts.
-TABLES = {"training": Training, "checkpoint": Checkpointing}
+TABLES = {"training": Training, "checkpoint": Checkpointing, "evaluation": Evaluating, "stop": Stopping}
 # The fields that hold parts, and the names of their default ones.
 DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
 PARTS = tuple(DEFAULTS)

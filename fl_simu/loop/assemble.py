@@ -6,10 +6,12 @@ import torch
 
 from fl_simu.attacks.poisoning.base import NoAttack, draw_targets
 from fl_simu.attacks.poisoning.malicious import Malicious
-from fl_simu.data.datasets import Dataset
+from fl_simu.data.datasets import Dataset, Samples
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
-from fl_simu.kernel.randomness import stream
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan
@@ -42,7 +44,8 @@ def assemble(
         for ue, indices in enumerate(shards):
             shard = Shard(train.images, train.labels, torch.from_numpy(indices))
             planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
-    module, loss, test = planned.training.make_module(), planned.training.loss, dataset.test
+    module, loss = planned.training.make_module(), planned.training.loss
+    test = _tested(experiment, dataset)
     epochs = planned.training.epochs
     setting = Setting(
         seed=experiment.seed,
@@ -54,6 +57,8 @@ def assemble(
         downlink=planned.downlink,
         chain=planned.chain,
         measures=malicious.measures if malicious else None,
+        evaluate_every=experiment.evaluation.every,
+        stop=experiment.stop,
         **{table: getattr(experiment, table) for table in HELD},
     )
     state = RunState(initial_params(planned.training.make_module, experiment.seed))
@@ -66,6 +71,20 @@ HELD = (
     "algorithm", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol", "aggregation",
     "server", "meters",
 )  # fmt: skip
+
+
+def _tested(experiment: Experiment, dataset: Dataset) -> Samples:
+    """What the global model is evaluated on.
+
+    Raises:
+        UserError: the test set has fewer samples than are to be drawn.
+    """
+    test, count = dataset.test, experiment.evaluation.samples
+    if count is None:
+        return test
+    require(count <= len(test), "evaluation.samples", count, f"at most the {len(test)} test samples")
+    rows = torch.from_numpy(permutation(stream(experiment.seed, "evaluation"), len(test))[:count])
+    return Samples(test.images.index_select(0, rows), test.labels.index_select(0, rows))
 
 
 def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:

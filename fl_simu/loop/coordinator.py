@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
@@ -28,6 +28,7 @@ from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
 from fl_simu.results.records import RoundRecord
+from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import View
 from fl_simu.ue.algorithms.base import Round
 
@@ -93,7 +94,7 @@ class Coordinator:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
         self._round_began = time.perf_counter()
-        while state.version < setting.rounds and not self.stopped:
+        while state.version < setting.rounds and not (self.stopped or state.ended):
             # 1. Go to the next event; before time goes on, see to it that what arrives next on the air is one.
             if state.replan and self.clock.next_s() > self.clock.now_s:
                 due = self.flights.plan(self.clock.now_s)
@@ -187,9 +188,13 @@ class Coordinator:
         made = Round(state.model, combined, flights.messages, flights.taken, len(setting.work))
         state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
-        evaluation = setting.evaluate(state.model)
         outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flights.downlink_bits(settled, now_s)
+        bits = sum(outcome.bits for outcome in outcomes)
+        meters: Dict[str, float] = {}
+        for meter in setting.meters:
+            meters.update(meter.round([outcome.meters for outcome in outcomes]))
+        evaluation = self._evaluate(bits, meters)
         for ue in state.not_fetched():
             if ue in settled:
                 self._give_up(ue)
@@ -199,12 +204,10 @@ class Coordinator:
             attack = setting.measures(state.model, {ue: params for ue, params in sent.items() if params})
         flights.settle(settled, now_s)
         self.cohorts.forget()
-        state.losses = (*state.losses[:1], evaluation.loss)
+        if not math.isnan(evaluation.accuracy):
+            state.losses = (*state.losses[:1], evaluation.loss)
         state.version += 1
         self._push(Ready(now_s, state.version))
-        meters: Dict[str, float] = {}
-        for meter in setting.meters:
-            meters.update(meter.round([outcome.meters for outcome in outcomes]))
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
         state.wall_s += wall_s
         return RoundRecord(
@@ -212,10 +215,22 @@ class Coordinator:
             now_s,
             evaluation.accuracy,
             evaluation.loss,
-            sum(outcome.bits for outcome in outcomes),
+            bits,
             outcomes,
             wall_s,
             downlink_bits,
             attack,
             meters,
         )
+
+    def _evaluate(self, bits: int, meters: Mapping[str, float]) -> Evaluation:
+        """Accuracy and loss of the new model, where it is evaluated; and whether the run ends with this round."""
+        setting, state, round = self.setting, self.state, self.state.version + 1
+        amounts = {"uplink_bits": float(bits), "energy_j": meters.get("energy_j", 0.0)}
+        state.spent = {name: state.spent.get(name, 0.0) + amount for name, amount in amounts.items()}
+        state.ended = setting.stop.spent({**state.spent, "time_s": self.clock.now_s})
+        if not state.ended and round % setting.evaluate_every and round < setting.rounds:
+            return Evaluation(math.nan, math.nan)
+        evaluation = setting.evaluate(state.model)
+        state.ended = state.ended or setting.stop.reached(evaluation.accuracy)
+        return evaluation

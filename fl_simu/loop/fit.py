@@ -47,6 +47,8 @@ def require_fit(experiment: Experiment) -> None:
     names = [name for meter in experiment.meters for name in meter.columns]
     twice = [name for name in names if names.count(name) > 1]
     require(not twice, "meters", twice[:1], "two of them have the same column")
+    metered = experiment.stop.energy_j is None or "energy_j" in names
+    require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
     experiment.bits.check(experiment.codec)
     _require_media_fit(experiment)
 

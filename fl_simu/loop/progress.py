@@ -1,5 +1,6 @@
 """Progress on the screen: a bar on a terminal, plain lines elsewhere."""
 
+import math
 import sys
 from typing import Callable
 
@@ -25,8 +26,9 @@ class Lines(Observer):
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
         accepted = [outcome.accepted for outcome in record.ues]
         taken = ", ".join(f"{word} {accepted.count(kind)}" for kind, word in WORDS.items())
+        accuracy = "not measured" if math.isnan(record.accuracy) else f"{record.accuracy:6.2%}"
         self.say(
-            f"round {record.round:>3} of {coordinator.setting.rounds}: accuracy {record.accuracy:6.2%}, "
+            f"round {record.round:>3} of {coordinator.setting.rounds}: accuracy {accuracy}, "
             f"virtual time {record.time_s:8.2f} s, {taken}, {record.wall_time_s:.1f} s"
         )
         if record.attack is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional, Tuple
 
+from fl_simu.experiment import Stopping
 from fl_simu.kernel.parameters import Params
 from fl_simu.meters.base import Meter
 from fl_simu.radio.allocation.base import Allocator, Equal
@@ -33,6 +34,8 @@ class Setting:
         drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
         work: what each UE trains in a round.
         evaluate: accuracy and loss of a global model.
+        evaluate_every: that is done after so many rounds, and after the last one.
+        stop: when the run ends before its last round.
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
         chain: the transforms of every UE.
@@ -60,6 +63,8 @@ class Setting:
     chain: Chain = field(default_factory=Chain)
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
+    evaluate_every: int = 1
+    stop: Stopping = field(default_factory=Stopping)
 
     @property
     def samples(self) -> Mapping[int, int]:

@@ -89,7 +89,9 @@ class RunState:
             whole: what each of their UEs remembered before, in the order of training.
         plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
         replan: whether somebody has begun or ended to send since that plan.
-        losses: of the global model after the first round and after the last one.
+        losses: of the global model after the first round and after the last one, of those that were evaluated.
+        spent: what all rounds have come to, by name, for the limits at which a run stops.
+        ended: whether it has come to one of them.
         wall_s: what the run has taken so far on the wall clock.
     """
 
@@ -107,6 +109,8 @@ class RunState:
     plan: int = 0
     replan: bool = False
     losses: Tuple[float, ...] = ()
+    spent: Dict[str, float] = field(default_factory=dict)
+    ended: bool = False
     wall_s: float = 0.0
 
     def memory(self, ue: int) -> UeMemory:

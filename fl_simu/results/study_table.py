@@ -1,5 +1,6 @@
 """What the runs of a study come to, as rows of numbers and as a table of texts."""
 
+from math import isnan
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -64,7 +65,7 @@ def _attack_numbers(line: Line) -> Row:
     ratios = [ratio(measures) for run in line.runs for measures in _measures(run)]
     known = [one for one in ratios if one is not None]
     return {
-        "late_accuracy": mean(mean(record.accuracy for record in _second_half(run)) for run in line.runs),
+        "late_accuracy": mean(_late_accuracy(run) for run in line.runs),
         **(_target_numbers(line) if line.is_targeted else dict.fromkeys(OF_TARGETS)),
         "distance_ratio": mean(known) if known else None,
     }
@@ -81,6 +82,11 @@ def _target_numbers(line: Line) -> Row:
         "surely_hit": len(found),
         "rounds_to_hit": mean(found) if found else None,
     }
+
+
+def _late_accuracy(run: Sequence[RoundRecord]) -> float:
+    """Over the rounds of the second half that were evaluated, which the last one always is."""
+    return mean(record.accuracy for record in _second_half(run) if not isnan(record.accuracy))
 
 
 def _second_half(rounds: Sequence[Any]) -> Sequence[Any]:
