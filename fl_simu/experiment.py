@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fl_simu.ue.compute import Compute
     from fl_simu.ue.faults import Faults
     from fl_simu.ue.optimizers import Optimizer
+    from fl_simu.ue.schedules import Schedule
     from fl_simu.ue.transforms.base import Transform
 
 # What a signed 64-bit integer holds, which is what TOML promises.
@@ -191,6 +192,7 @@ class Experiment:
     partition: "Partition" = _part("partition", "iid")
     model: "Model" = _part("model", "mnist_cnn")
     optimizer: "Optimizer" = _part("optimizer", "sgd")
+    schedule: "Schedule" = _part("schedule", "constant")
     algorithm: "LocalAlgorithm" = _part("algorithm", "fedavg")
     compute: "Compute" = _part("compute", "constant")
     faults: "Faults" = _part("faults", "none")

@@ -300,6 +300,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("attack", "fl_simu.attacks.poisoning.base:Attack", "fl_simu.attacks.poisoning:ATTACKS"),
         Kind("model", "fl_simu.models.base:Model", "fl_simu.models:MODELS", "fl_simu.models.own:adapt"),
         Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
+        Kind("schedule", "fl_simu.ue.schedules:Schedule", "fl_simu.ue.schedules:SCHEDULES"),
         Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
         Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
         Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS", plural="faults"),

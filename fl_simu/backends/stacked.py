@@ -51,15 +51,15 @@ class Stacked:
         """A round of each UE.
 
         Args:
-            jobs: of UEs that share their arrays, make equally many steps, and whose optimisers have made equally
-                many.
+            jobs: of UEs in one round that share their arrays, make equally many steps, and whose optimisers have
+                made equally many.
 
         Returns:
             What comes of each task; the trained models are slices of one stack.
         """
         leaves = self.leaves([job.task.start for job in jobs])
         given = self._given(jobs, leaves)
-        optimizer = self.build_optimizer(leaves)
+        optimizer = self.build_optimizer(leaves, jobs[0].task.key.round)
         memories = _stacked_memories([job.task.memory for job in jobs])
         load_state(optimizer, memories, place=lambda t: t.to(self._device))
         images, labels = (self._residents.copy_of(tensor) for tensor in (jobs[0].images, jobs[0].labels))
@@ -106,9 +106,10 @@ class Stacked:
             stack[name] = leaf.requires_grad_(parameter.requires_grad)
         return stack
 
-    def build_optimizer(self, leaves: Dict[str, Tensor]) -> torch.optim.Optimizer:
-        """One optimiser for all."""
-        return self._training.optimizer.build(leaves.values(), fast=self._training.fast)
+    def build_optimizer(self, leaves: Dict[str, Tensor], round: int = 0) -> torch.optim.Optimizer:
+        """One optimiser for all, in a round."""
+        optimizer = self._training.optimizer.build(leaves.values(), fast=self._training.fast)
+        return self._training.in_round(optimizer, round)
 
     def loss(self, leaves: Dict[str, Tensor], images: Tensor, labels: Tensor, counts: np.ndarray) -> Tensor:
         """The sum over UEs of the mean loss of each one's batch.

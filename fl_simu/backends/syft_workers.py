@@ -171,6 +171,7 @@ class SyftWorkers(Backend):
         if place.optimizer is None or place.memory is None or place.memory is not task.memory:
             place.optimizer = self._build_optimizer(place.module)
             load_state(place.optimizer, task.memory, place=lambda tensor: _send(tensor, place.worker))
+        self.training.in_round(place.optimizer, task.key.round)
         place.memory = None
         place.send_away()
         place.module.train()

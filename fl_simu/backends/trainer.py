@@ -33,7 +33,7 @@ class Trainer:
         self._module.train()
         names = [name for name, _ in self._module.named_parameters()]
         given = self._training.given(task, names, lambda tensor: tensor.to(self._device))
-        optimizer = self._training.build_optimizer(self._module)
+        optimizer = self._training.build_optimizer(self._module, key.round)
         load_state(optimizer, memory, place=lambda tensor: tensor.to(self._device, copy=True))
         once = self._residents.copy_of
         here = Shard(once(shard.images), once(shard.labels), shard.indices.to(self._device))

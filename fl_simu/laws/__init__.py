@@ -23,6 +23,7 @@ PLACES: Dict[str, str] = {
     "partition": "partitions:LAWS",
     "model": "models:LAWS",
     "optimizer": "ue:OPTIMIZER",
+    "schedule": "ue:SCHEDULE",
     "algorithm": "algorithms:LAWS",
     "compute": "ue:COMPUTE",
     "faults": "ue:FAULTS",

@@ -91,11 +91,14 @@ def what_is_on_the_air_grows_up_to_the_load(
 def what_has_arrived_has_been_carried(
     channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """By the arrival of a load it and those before it are carried; more where a packet is not full."""
+    """By the arrival of a load it and those before it are carried; more where a packet is not full.
+
+    At the start itself nothing is carried, even where a packet leaves at that moment.
+    """
     sent = 0.0
     for load, arrival_s in zip(loads_mbit, channel.arrivals_s(SEED, ue, round, start_s, loads_mbit)):
         sent += load
-        if arrival_s < math.inf:
+        if start_s < arrival_s < math.inf:
             carried = channel.carried_mbit(SEED, ue, round, start_s, arrival_s)
             right = carried >= sent - delays.ROUNDING * (1 + sent)
             expect(

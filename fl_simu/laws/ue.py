@@ -1,4 +1,4 @@
-"""The laws of what a UE has: compute times, faults, optimisers."""
+"""The laws of what a UE has: compute times, faults, optimisers and schedules."""
 
 import math
 from typing import Any, Callable, List
@@ -10,6 +10,7 @@ from fl_simu.laws.base import SEED, Inputs, Law, each_link, expect, same
 from fl_simu.ue.compute import Compute, Work
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.optimizers import Optimizer
+from fl_simu.ue.schedules import Schedule
 
 # A hundred samples, twice, in batches of ten.
 WORK = Work(100, 2, 20)
@@ -70,6 +71,23 @@ def two_of_them_take_the_same_steps(optimizer: Optimizer, steps: int) -> None:
         )
 
 
+def a_factor_is_finite_and_not_negative(schedule: Schedule, round: int) -> None:
+    factor = schedule.factor(round)
+    expect(0 <= factor < math.inf, f"the factor is {factor}; right is a finite one, 0 or more")
+
+
+def a_round_has_one_factor(schedule: Schedule, round: int) -> None:
+    """Whatever was asked before."""
+    first = schedule.factor(round)
+    schedule.factor(round + 1)
+    same("the factor when it is asked again", schedule.factor(round), first)
+
+
+def some_rounds(schedule: Schedule) -> Inputs:
+    """The first rounds, and a late one."""
+    return {f"round {round}": (round,) for round in (0, 1, 7, 100_000)}
+
+
 def three_steps(optimizer: Optimizer) -> Inputs:
     """Some steps."""
     return {"3 steps": (3,)}
@@ -77,6 +95,7 @@ def three_steps(optimizer: Optimizer) -> Inputs:
 
 COMPUTE = (Law(a_time_is_finite_and_not_negative, each_link), Law(asked_again_a_time_is_the_same, each_link))
 FAULTS = (Law(a_ue_works_or_does_not, each_link), Law(asked_again_a_ue_works_as_before, each_link))
+SCHEDULE = (Law(a_factor_is_finite_and_not_negative, some_rounds), Law(a_round_has_one_factor, some_rounds))
 OPTIMIZER = (
     Law(a_parameter_without_a_gradient_stays, three_steps),
     Law(two_of_them_take_the_same_steps, three_steps),

@@ -95,8 +95,8 @@ class Cohorts:
         if self._algorithm.remembers:
             flight = self.state.flights[ue]
             own = self._memory(ue, flight.start).algorithm
-            steps, lr = self._work[ue].steps, getattr(self.backend.training.optimizer, "lr", 0.0)
-            done = Finished(flight.start, params, steps, lr)
+            lr = self.backend.training.lr(flight.upload.version)
+            done = Finished(flight.start, params, self._work[ue].steps, lr)
             message, own = self._algorithm.finish(done, own, flight.shared or {})
             self.state.memory(ue).algorithm = own
         if memory:

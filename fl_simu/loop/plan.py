@@ -73,6 +73,7 @@ def plan(experiment: Experiment) -> Plan:
         fast=experiment.backend.fast,
         shape=data.shape,
         algorithm=experiment.algorithm,
+        schedule=experiment.schedule,
     )
     experiment.algorithm.check(experiment.optimizer)
     with told_of("backend.", experiment.backend):

@@ -17,6 +17,9 @@ from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
 from fl_simu.ue.algorithms.base import FedAvg, Groups, LocalAlgorithm, Tensors
 from fl_simu.ue.optimizers import Optimizer
+from fl_simu.ue.schedules import Constant, Schedule
+
+CONSTANT = Constant()
 
 
 class Shard(NamedTuple):
@@ -108,6 +111,7 @@ class LocalTraining:
         shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
             does.
         algorithm: what a step is beside the gradient of the loss.
+        schedule: of the learning rate over rounds.
     """
 
     make_module: Callable[[], nn.Module]
@@ -120,6 +124,7 @@ class LocalTraining:
     fast: bool = False
     shape: Optional[Tuple[int, ...]] = None
     algorithm: LocalAlgorithm = FedAvg()
+    schedule: Schedule = CONSTANT
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
@@ -216,9 +221,19 @@ class LocalTraining:
                 layer.register_forward_hook(_keep_gradient_channels_last)
         return module.to(memory_format=torch.channels_last)
 
-    def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of a trainee."""
-        return self.optimizer.build(module.parameters(), fast=self._fast)
+    def build_optimizer(self, module: nn.Module, round: int = 0) -> torch.optim.Optimizer:
+        """The optimiser of a trainee in a round."""
+        return self.in_round(self.optimizer.build(module.parameters(), fast=self._fast), round)
+
+    def in_round(self, optimizer: torch.optim.Optimizer, round: int) -> torch.optim.Optimizer:
+        """An optimiser, of this round or of one before, with this round's learning rate."""
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule.factor(round)
+        return optimizer
+
+    def lr(self, round: int) -> float:
+        """Learning rate in a round; 0 for an optimiser of one's own that names none."""
+        return getattr(self.optimizer, "lr", 0.0) * self.schedule.factor(round)
 
     def batches(self, key: Key, shard: Shard) -> Iterator[Tuple[Tensor, Tensor]]:
         """The images and labels of a round's steps, in this process and on the shard's device."""

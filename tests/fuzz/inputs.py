@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple, get_type_hints
 
-from fl_simu.experiment import DEFAULTS, PARTS, Training
+from fl_simu.experiment import CHAINS, DEFAULTS, PARTS, Training
 from fl_simu.parts import KINDS
 from tests.fuzz import edges, files
 
@@ -54,7 +54,8 @@ def configs(rng: random.Random) -> Input:
             values[key or table] = value
     for key, value in sorted(values.items(), key=lambda item: isinstance(item[1], dict)):
         inside = isinstance(value, dict)
-        text += [f"[{key}]", *(f"{k} = {v}" for k, v in value.items())] if inside else [f"{key} = {value}"]
+        head = f"[[{key}]]" if key in CHAINS else f"[{key}]"
+        text += [head, *(f"{k} = {v}" for k, v in value.items())] if inside else [f"{key} = {value}"]
     data = "\n".join(text).encode("utf-8", "surrogatepass")
     if rng.random() < 0.04:
         data = edges.damaged(rng, data)
@@ -76,7 +77,7 @@ def _change(rng: random.Random, values: Dict[str, Any]) -> Tuple[str, str, str]:
         return rng.choice(("", *PARTS)), rng.choice(("x", "a" * 3000, '"é"', "name")), edges.literal(rng)
     # The parts that were drawn come last, and are the ones that few have tried.
     table = rng.choice([key for key in values if key in PARTS][-3:] * 8 + list(PARTS))
-    default = DEFAULTS[table]
+    default = DEFAULTS[table] or rng.choice(sorted(KINDS[table].rows))
     part = values.get(table, {})
     name = part.get("name", edges.quoted(default)).strip('"') if isinstance(part, dict) else default
     cls = KINDS[table].rows.get(name)

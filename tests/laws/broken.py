@@ -35,6 +35,7 @@ from fl_simu.ue.algorithms import FedProx, Scaffold
 from fl_simu.ue.compute import Compute, ConstantCompute, Work
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd, uncompiled
+from fl_simu.ue.schedules import Exponential
 from fl_simu.ue.transforms import Clip
 
 # Another number at each call, which no part may have.
@@ -170,6 +171,10 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+    },
+    "schedule": {
+        "a factor is finite and not negative": part(Exponential, factor=lambda self, round: -1.0),
+        "a round has one factor": part(Exponential, factor=lambda self, round: float(next(CALLS))),
     },
     "codec": {
         "encoding leaves the params alone": codec(

@@ -40,6 +40,7 @@ PARTS = {
     "allocator": ("allocator.py:ByLoad", {"least": 0.01}),
     "meters": ("meter.py:Airtime", {"guard_s": 0.5}),
     "selection": ("selection.py:Longest", {}),
+    "schedule": ("schedule.py:WarmUp", {"rounds": 3}),
     "algorithm": ("algorithm.py:Shrink", {"strength": 0.5}),
     "server": ("server.py:TwoRounds", {}),
     "backend": ("backend.py:Eager", {}),

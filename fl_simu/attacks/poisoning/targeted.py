@@ -180,7 +180,7 @@ class Boosting(Optimising):
         reference, module, training = self.reference(knowledge), knowledge.module, knowledge.training
         module.load_state_dict(start)
         module.eval()
-        optimizer = training.build_optimizer(module)
+        optimizer = training.build_optimizer(module, knowledge.key.round)
         for step in range(self.most_steps):
             optimizer.zero_grad()
             loss = training.loss(module(knowledge.targets.images), knowledge.targets.wanted)
@@ -232,7 +232,7 @@ class AlternatingMinimisation(Optimising):
         reference, module, shard = self.reference(knowledge), knowledge.module, knowledge.shard
         training = replace(knowledge.training, epochs=self.epochs)
         module.load_state_dict(start)
-        honest, hostile = (training.build_optimizer(module) for _ in range(2))
+        honest, hostile = (training.build_optimizer(module, knowledge.key.round) for _ in range(2))
         with torch.random.fork_rng(devices=[]):
             training.seed_torch(knowledge.key)
             for count, (images, labels) in enumerate(training.batches(knowledge.key, shard), start=1):
