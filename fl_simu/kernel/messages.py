@@ -142,6 +142,7 @@ class Update:
         samples: number of samples that it trained on.
         params: its model (never the difference), from the layers that were taken.
         weight: extra weight given by the protocol, 1 unless it discounts stale updates.
+        steps: number of its local steps, at least 1.
     """
 
     ue: int
@@ -149,3 +150,4 @@ class Update:
     samples: int
     params: Params
     weight: float = 1.0
+    steps: int = 1

@@ -23,7 +23,7 @@ def model(seed: int) -> Params:
 
 def given(count: int) -> List[Update]:
     """Updates of so many UEs, with other numbers of samples and other weights."""
-    return [Update(ue, 0, 10 + ue, model(ue), 1.0 - ue % 2 / 4) for ue in range(count)]
+    return [Update(ue, 0, 10 + ue, model(ue), 1.0 - ue % 2 / 4, 1 + ue % 3) for ue in range(count)]
 
 
 def combined(rule: Aggregation, count: int) -> Params:

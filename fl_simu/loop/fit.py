@@ -5,7 +5,9 @@ from fl_simu.kernel.errors import require
 from fl_simu.parts import KINDS
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.media.base import SharedMedium
+from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.ue.faults import NoFaults
+from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.transforms.base import Chain
 from fl_simu.ue.transforms.error_feedback import ErrorFeedback
 from fl_simu.ue.transforms.movement import Movement
@@ -50,7 +52,23 @@ def require_fit(experiment: Experiment) -> None:
     metered = experiment.stop.energy_j is None or "energy_j" in names
     require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
     experiment.bits.check(experiment.codec)
+    if experiment.aggregation.normalises:
+        _require_plain_steps(experiment)
     _require_media_fit(experiment)
+
+
+def _require_plain_steps(experiment: Experiment) -> None:
+    """Raise UserError unless every update is a sum of plain SGD steps from the present model."""
+    optimizer, rule = experiment.optimizer, _name(experiment, "aggregation")
+    wanted = {
+        "optimizer sgd with momentum 0": isinstance(optimizer, Sgd) and not optimizer.momentum,
+        "algorithm fedavg": not experiment.algorithm.corrects,
+        "a protocol in rounds that takes no update twice": not (
+            isinstance(experiment.protocol, Buffered) or experiment.protocol.repeats()
+        ),
+    }
+    for what, given in wanted.items():
+        require(given, "aggregation.name", rule, f"it divides an update by the steps behind it; take {what}")
 
 
 def _require_media_fit(experiment: Experiment) -> None:

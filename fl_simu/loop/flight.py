@@ -201,7 +201,8 @@ class Flights:
             return None
         if beside:
             self.messages.append(Message(ue, setting.samples[ue], grouped(beside)))
-        update = Update(ue, flight.upload.version, setting.samples[ue], params, choice.weight)
+        work = setting.work[ue]
+        update = Update(ue, flight.upload.version, work.samples, params, choice.weight, work.steps)
         if setting.protocol.repeats():
             self.state.memory(ue).accepted = update
         if setting.chain.transforms:

@@ -5,6 +5,7 @@ from torch import nn
 
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import params_of
+from fl_simu.station.aggregation.fednova import FedNova
 from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
 from fl_simu.station.aggregation.mixing import Mixing
 
@@ -67,6 +68,21 @@ def test_integer_buffers_are_rounded_to_the_nearest():
     result = PlainMean().combine({"n": torch.tensor(0)}, iter(updates(params)), 3)["n"]
     assert result.dtype == torch.int64
     assert int(result) == 2
+
+
+def test_fednova_is_the_papers_sum_and_the_mean_where_all_make_equally_many_steps():
+    """tau_eff sum p d / tau with p = 0.1, 0.2, 0.7 and tau = 1, 4, 10; integers are those of `mean`."""
+    params = [{**one, "n": torch.tensor(count)} for one, count in zip(random_params(0), (1, 2, 2))]
+    current = {"w": torch.ones(4, 3), "n": torch.tensor(0)}
+    steps = [Update(ue, 0, SAMPLES[ue], one, 1.0, tau) for ue, (one, tau) in enumerate(zip(params, (1, 4, 10)))]
+    result = FedNova().combine(current, iter(steps), 3)
+    moves = [(one["w"].double() - 1).numpy() for one in params]
+    normalised = 0.1 * moves[0] + 0.2 * moves[1] / 4 + 0.7 * moves[2] / 10
+    assert result["w"].numpy() == pytest.approx(1 + (0.1 * 1 + 0.2 * 4 + 0.7 * 10) * normalised, abs=1e-6)
+    assert int(result["n"]) == 2
+    equal = [Update(ue, 0, SAMPLES[ue], one, 1.0, 7) for ue, one in enumerate(params)]
+    plain = Mean().combine(current, iter(equal), 3)
+    assert all(torch.equal(one, plain[name]) for name, one in FedNova().combine(current, iter(equal), 3).items())
 
 
 def test_mixing_is_the_recursion_of_fedasync():

@@ -1,4 +1,4 @@
-"""SCAFFOLD and FedDyn: the right fixed point where FedAvg has a wrong one, what they send, and resumes."""
+"""SCAFFOLD, FedDyn, FedNova: the right fixed point where FedAvg has a wrong one, what they send, and resumes."""
 
 from dataclasses import dataclass
 
@@ -41,21 +41,20 @@ class OwnQuadratics(Model):
         return Four()
 
 
-def quadratics(algorithm, rounds, observers=(), steps=STEPS):
-    one = {ue: (torch.zeros(2, 4), torch.full((2,), ue, dtype=torch.int64)) for ue in range(3)}
-    experiment = fl.Experiment(
-        rounds=rounds,
-        ues=3,
-        backend={"name": "torch", "exact": True},
-        data=(one, (torch.zeros(3, 4), torch.arange(3))),
-        partition="by_ue",
-        model=OwnQuadratics(),
-        optimizer={"name": "sgd", "lr": LR},
-        algorithm=algorithm,
-        aggregation="plain_mean",
-        training=fl.Training(epochs=steps, batch_size=2),
-    )
-    return fl.run(experiment, observers=observers)
+def quadratics(algorithm, rounds, observers=(), steps=STEPS, counts=(2, 2, 2), **changes):
+    own = {ue: (torch.zeros(n, 4), torch.full((n,), ue, dtype=torch.int64)) for ue, n in enumerate(counts)}
+    parts = {
+        "backend": {"name": "torch", "exact": True},
+        "data": (own, (torch.zeros(len(own), 4), torch.arange(len(own)))),
+        "partition": "by_ue",
+        "model": OwnQuadratics(),
+        "optimizer": {"name": "sgd", "lr": LR},
+        "algorithm": algorithm,
+        "aggregation": "plain_mean",
+        "training": fl.Training(epochs=steps, batch_size=2),
+        **changes,
+    }
+    return fl.run(fl.Experiment(rounds=rounds, ues=len(own), **parts), observers=observers)
 
 
 def test_unequal_ues_meet_at_the_true_optimum_and_fedavg_where_its_bias_takes_it():
@@ -65,6 +64,24 @@ def test_unequal_ues_meet_at_the_true_optimum_and_fedavg_where_its_bias_takes_it
     for algorithm, wanted in (("fedavg", biased), ("scaffold", true), ({"name": "feddyn", "alpha": 0.5}, true)):
         weight = quadratics(algorithm, 150).model["layer.weight"]
         assert weight.view(-1).tolist() == pytest.approx([float(wanted)] * 4, abs=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["mean", "fednova"])
+def test_unequal_steps_move_the_fixed_point_of_the_mean_and_hardly_that_of_fednova(rule):
+    """2 and 20 steps of rate lr close c = 1 - (1 - lr a)^tau of the way to b.
+
+    The mean stays where sum p c (w - b) is 0, FedNova where sum p c / tau (w - b) is; the optimum is where
+    sum p a (w - b) is.
+    """
+    lr, taus = 0.01, torch.tensor([2.0, 20.0])
+    a, b, p = CURVATURES[:2], OPTIMA[:2], taus / taus.sum()
+    shares = 1 - (1 - lr * a) ** taus
+    weights = p * (shares if rule == "mean" else shares / taus)
+    wanted, true = ((each * b).sum() / each.sum() for each in (weights, p * a))
+    assert abs(wanted - true) > 0.1 if rule == "mean" else abs(wanted - true) < 0.025
+    changes = {"optimizer": {"name": "sgd", "lr": lr}, "training": fl.Training(batch_size=1)}
+    found = quadratics("fedavg", 60, counts=(2, 20), aggregation=rule, **changes).model["layer.weight"]
+    assert found.view(-1).tolist() == pytest.approx([float(wanted)] * 4, abs=1e-4)
 
 
 class Variates(fl.Observer):
@@ -181,3 +198,14 @@ def test_other_optimisers_are_refused():
     for optimizer in ("adam", {"name": "sgd", "momentum": 0.5}):
         with pytest.raises(UserError, match=r"algorithm\.name = 'scaffold' is not allowed"):
             run(optimizer=optimizer)
+        with pytest.raises(UserError, match=r"aggregation\.name = 'fednova' is not allowed: .* optimizer sgd"):
+            run(optimizer=optimizer, algorithm="fedavg", aggregation="fednova")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"algorithm": "fedprox"}, {"protocol": {"name": "buffered", "k": 2}}, {"protocol": "event_triggered"}],
+)
+def test_fednova_needs_plain_steps_from_the_present_model(changes):
+    with pytest.raises(UserError, match=r"aggregation\.name = 'fednova' is not allowed"):
+        run(**{"algorithm": "fedavg", "aggregation": "fednova", **changes})

@@ -3,6 +3,7 @@
 from typing import Dict, Type
 
 from fl_simu.station.aggregation.base import Aggregation
+from fl_simu.station.aggregation.fednova import FedNova
 from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
 from fl_simu.station.aggregation.mixing import Mixing
 from fl_simu.station.aggregation.robust import (
@@ -30,4 +31,5 @@ AGGREGATIONS: Dict[str, Type[Aggregation]] = {
     "centred_clipping": CentredClipping,
     "norm_bound": NormBound,
     "mixing": Mixing,
+    "fednova": FedNova,
 }

@@ -19,9 +19,12 @@ class Aggregation(ABC):
     Class attributes:
         compares: whether it needs each update by itself; on a medium on which the BS hears no single one it is
             refused.
+        normalises: whether it divides an update by the number of plain SGD steps behind it; with others, and where
+            an update may stem from an older model, it is refused.
     """
 
     compares: ClassVar[bool] = False
+    normalises: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:

@@ -10,7 +10,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
 
 
-class _Sum:
+class Sum:
     """sum_i w_i x_i in float64, added up model by model, and the sum of the weights."""
 
     def __init__(self, current: Params) -> None:
@@ -41,7 +41,7 @@ class Mean(Aggregation):
     """
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        summed = _Sum(current)
+        summed = Sum(current)
         for update in updates:
             summed.add(update.params, update.samples * update.weight)
         return summed.mean()
@@ -55,7 +55,7 @@ class PlainMean(Aggregation):
     """
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        summed = _Sum(current)
+        summed = Sum(current)
         for update in updates:
             summed.add(update.params, update.weight)
         return summed.mean()
@@ -90,7 +90,7 @@ class SumOverDrawn(Aggregation):
     """
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        summed = _Sum(current)
+        summed = Sum(current)
         for update in updates:
             summed.add(update.params, 1.0)
         return summed.divided_by(drawn)
