@@ -8,7 +8,7 @@ import torch
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import difference
 from fl_simu.ue.training import Key
-from fl_simu.ue.transforms import Clip, ErrorFeedback, Movement
+from fl_simu.ue.transforms import Clip, ErrorFeedback, GaussianNoise, Movement
 from fl_simu.ue.transforms.base import Chain, Context
 
 DRAWS = torch.Generator().manual_seed(0)
@@ -35,6 +35,25 @@ def test_clip_is_what_torch_does_to_gradients(norm):
 def test_what_is_not_finite_stays_so_and_is_refused_later():
     spoilt = {**UPDATE, "b": UPDATE["b"] * math.nan}
     assert Clip(0.1).apply(spoilt, CONTEXT, None)[0] is spoilt
+
+
+def test_gaussian_noise_is_normal_anew_for_each_ue_and_round_and_leaves_counters_alone():
+    """Of a million numbers the quantiles are those of the normal distribution, within five of their deviations."""
+    update = {"w": torch.ones(1000, 1000), "n": torch.tensor(7)}
+    drawn = {}
+    for key in (Key(1, 0, 0), Key(1, 1, 0), Key(1, 0, 1), Key(2, 0, 0)):
+        noisy, _ = GaussianNoise(std=0.5).apply(update, CONTEXT._replace(key=key), None)
+        again, _ = GaussianNoise(std=0.5).apply(update, CONTEXT._replace(key=key), None)
+        assert torch.equal(noisy["w"], again["w"]) and noisy["n"] is update["n"]
+        drawn[key] = ((noisy["w"].double() - 1) / 0.5).flatten()
+    for share, z in ((0.0228, -1.999), (0.1587, -0.9998), (0.5, 0.0), (0.8413, 0.9998), (0.9772, 1.999)):
+        below = (drawn[Key(1, 0, 0)] <= z).double().mean().item()
+        assert below == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / 1e6)), z
+    first, *others = drawn.values()
+    for other in others:
+        assert abs((first * other).mean().item()) < 5e-3
+    # All draws of one stream: neighbours are independent too.
+    assert abs((first[1:] * first[:-1]).mean().item()) < 5e-3
 
 
 def test_a_trigger_is_silent_up_to_its_threshold_and_speaks_at_first():

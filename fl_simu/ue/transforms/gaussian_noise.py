@@ -1,0 +1,48 @@
+"""Gaussian noise on updates, at the UE."""
+
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+import torch
+
+from fl_simu.kernel.limits import require_factor
+from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.randomness import stream
+from fl_simu.ue.transforms.base import Context, Transform
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Transform):
+    r"""Independent normal noise on every number: the Gaussian mechanism of differential privacy, before the codec.
+
+    .. math:: u' = u + \mathcal{N}(0, \sigma^2 I)
+
+    of all floating-point tensors; others stay as they are, and tell what they tell. After `clip` with norm C the
+    noise multiplier of one upload is :math:`\sigma / C`; that of the sum of K uploads, of which nobody sees a
+    single one, is :math:`\sqrt{K} \sigma / C`. Nothing here says what (epsilon, delta) this is: that depends on
+    how the UEs are drawn and on the number of rounds. Each UE and round has noise of its own. What comes after it
+    in the chain, as the codec, takes no privacy away, as long as it sees the noisy update alone; error feedback
+    keeps what the codec lost of the noisy one.
+
+    Args:
+        std: :math:`\sigma`, above 0.
+
+    Reference: Dwork, Roth 2014, "The Algorithmic Foundations of Differential Privacy", appendix A; Geyer, Klein,
+    Nabi 2017, "Differentially Private Federated Learning: A Client Level Perspective".
+    """
+
+    std: float = 0.001
+
+    def __post_init__(self) -> None:
+        require_factor("std", self.std)
+
+    def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
+        draws = stream(context.key.seed, "gaussian noise", context.key.ue, context.key.round)
+        noisy = {
+            name: (tensor.double() + self.std * torch.from_numpy(draws.standard_normal(tensor.shape))).to(
+                tensor.dtype
+            )
+            for name, tensor in update.items()
+            if tensor.dtype.is_floating_point
+        }
+        return {**update, **noisy}, memory
