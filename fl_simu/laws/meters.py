@@ -3,8 +3,10 @@
 import math
 from typing import Sequence
 
+import numpy as np
+
 from fl_simu.laws.base import Inputs, Law, expect, same
-from fl_simu.meters.base import Meter, UploadView
+from fl_simu.meters.base import Meter, ModelView, UploadView
 from fl_simu.results.columns import TOTALS, Column
 
 
@@ -20,8 +22,9 @@ def its_numbers_are_those_of_its_columns(meter: Meter, uploads: Sequence[UploadV
     """Finite, and named as the columns."""
     told = [meter.upload(view) for view in uploads]
     round = meter.round(told)
-    same("the names of a round's numbers", sorted(round), sorted(meter.columns))
-    for numbers in (*told, round):
+    model = meter.model(ModelView(lambda: np.array([0.5, 1.0, 0.0])))
+    same("the names of a round's numbers", sorted({**round, **model}), sorted(meter.columns))
+    for numbers in (*told, round, model):
         same("the numbers that have no column", sorted(set(numbers) - set(meter.columns)), [])
         for name, number in numbers.items():
             expect(math.isfinite(number), f"{name} is {number}; right is a finite number")

@@ -17,7 +17,7 @@ from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.station.evaluation import evaluate
+from fl_simu.station.evaluation import accuracies, evaluate
 from fl_simu.ue.compute import Work
 from fl_simu.ue.training import Shard, initial_params
 
@@ -53,6 +53,7 @@ def assemble(
         drawn=experiment.drawn,
         work={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
+        accuracies=lambda params: accuracies(module, params, train.images, train.labels, shards),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,

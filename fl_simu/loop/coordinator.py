@@ -27,6 +27,7 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
+from fl_simu.meters.base import ModelView
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import View
@@ -195,6 +196,10 @@ class Coordinator:
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
         evaluation = self._evaluate(bits, meters)
+        if not math.isnan(evaluation.accuracy):
+            view = ModelView(lambda: setting.accuracies(state.model))
+            for meter in setting.meters:
+                meters.update(meter.model(view))
         for ue in state.not_fetched():
             if ue in settled:
                 self._give_up(ue)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional, Tuple
 
+import numpy as np
+
 from fl_simu.experiment import Stopping
 from fl_simu.kernel.parameters import Params
 from fl_simu.meters.base import Meter
@@ -34,6 +36,7 @@ class Setting:
         drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
         work: what each UE trains in a round.
         evaluate: accuracy and loss of a global model.
+        accuracies: of a global model on each UE's own training samples.
         evaluate_every: that is done after so many rounds, and after the last one.
         stop: when the run ends before its last round.
         link: the uplink of every UE.
@@ -63,6 +66,7 @@ class Setting:
     chain: Chain = field(default_factory=Chain)
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
+    accuracies: Callable[[Params], np.ndarray] = lambda params: np.zeros(0)
     evaluate_every: int = 1
     stop: Stopping = field(default_factory=Stopping)
 

@@ -4,5 +4,6 @@ from typing import Dict, Type
 
 from fl_simu.meters.base import Meter
 from fl_simu.meters.energy import Energy
+from fl_simu.meters.fairness import Fairness
 
-METERS: Dict[str, Type[Meter]] = {"energy": Energy}
+METERS: Dict[str, Type[Meter]] = {"energy": Energy, "fairness": Fairness}

@@ -1,7 +1,9 @@
 """The contract of a meter: what is measured of a run besides accuracy, time and bits."""
 
 from abc import ABC, abstractmethod
-from typing import Mapping, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
+
+import numpy as np
 
 from fl_simu.results.columns import Column
 
@@ -29,6 +31,17 @@ class UploadView(NamedTuple):
     accepted: str
 
 
+class ModelView(NamedTuple):
+    """A new global model in a round in which it is evaluated, as a meter sees it.
+
+    Args:
+        accuracies: tells its accuracy on each UE's own training samples, shape (UEs,); computed when it is asked.
+            Where an attack changes labels, the true ones count.
+    """
+
+    accuracies: Callable[[], np.ndarray]
+
+
 class Meter(ABC):
     """A frozen dataclass; its columns are named by what they are and their unit, as `energy_j`."""
 
@@ -48,3 +61,7 @@ class Meter(ABC):
             uploads: what `upload` gave for each that was settled in the round, by UE.
         """
         return {name: sum(one.get(name, 0.0) for one in uploads) for name in self.columns}
+
+    def model(self, view: ModelView) -> Mapping[str, float]:
+        """Numbers of the new global model, in rounds in which it is evaluated; by default none."""
+        return {}

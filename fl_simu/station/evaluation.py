@@ -1,7 +1,8 @@
-"""How good a model is on data that no UE has seen."""
+"""How good a model is: on data that no UE has seen, and on those of each UE."""
 
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,3 +41,28 @@ def evaluate(
             correct += int((output.argmax(dim=1) == target).sum())
             summed += float(loss(output, target)) * len(target)
     return Evaluation(correct / len(labels), summed / len(labels))
+
+
+def accuracies(
+    module: nn.Module,
+    params: Params,
+    images: Tensor,
+    labels: Tensor,
+    parts: Sequence[np.ndarray],
+    batch_size: int = 250,
+) -> np.ndarray:
+    """Accuracy of a model on each UE's own samples, shape (UEs,).
+
+    Args:
+        module, params, images, labels, batch_size: as for `evaluate`.
+        parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.
+    """
+    module.load_state_dict(params)
+    module.eval()
+    right = np.zeros(len(labels))
+    with torch.no_grad():
+        for start in range(0, len(labels), batch_size):
+            target = labels[start : start + batch_size]
+            hits = module(images[start : start + batch_size]).argmax(dim=1) == target
+            right[start : start + len(target)] = hits.view(len(target), -1).double().mean(dim=1).numpy()
+    return np.array([right[rows].mean() for rows in parts])

@@ -6,7 +6,7 @@ from torch import nn
 
 from fl_simu.kernel.parameters import params_of
 from fl_simu.models.base import cross_entropy
-from fl_simu.station.evaluation import evaluate
+from fl_simu.station.evaluation import accuracies, evaluate
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
@@ -19,3 +19,16 @@ def test_accuracy_and_loss_are_scikit_learns(batch_size):
     scores /= scores.sum(axis=1, keepdims=True)
     assert result.accuracy == accuracy_score(labels, np.argmax(scores, axis=1))
     assert result.loss == pytest.approx(log_loss(labels, scores, labels=[0, 1, 2]), rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_each_ue_has_the_accuracy_of_its_own_samples(batch_size):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Dropout(0.5))
+    params, images, labels = params_of(module), torch.randn(50, 1, 2, 2), torch.randint(0, 3, (50,))
+    parts = np.split(np.random.RandomState(1).permutation(50), [3, 20])
+    found = accuracies(module, params, images, labels, parts, batch_size)
+    told = module.eval()(images).argmax(dim=1)
+    assert found.tolist() == [accuracy_score(labels[rows], told[rows]) for rows in map(torch.from_numpy, parts)]
+    whole = evaluate(module, params, cross_entropy, images, labels).accuracy
+    assert np.average(found, weights=[len(rows) for rows in parts]) == pytest.approx(whole, abs=1e-12)

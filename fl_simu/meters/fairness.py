@@ -1,0 +1,52 @@
+"""How unequally good the global model is to the UEs."""
+
+from dataclasses import dataclass
+from typing import Dict, Mapping, Sequence
+
+import numpy as np
+
+from fl_simu.meters.base import Meter, ModelView, UploadView
+from fl_simu.results.columns import Column
+
+COLUMNS = {
+    "ue_accuracy_min": Column("", "least accuracy of a UE", "last"),
+    "ue_accuracy_p10": Column("", "10th percentile of the UEs' accuracies", "last"),
+    "ue_accuracy_variance": Column("", "variance of the UEs' accuracies", "last"),
+    "ue_accuracy_jain": Column("", "Jain's index of the UEs' accuracies", "last"),
+}
+
+
+@dataclass(frozen=True)
+class Fairness(Meter):
+    """The spread over UEs of the global model's accuracy on each one's own training samples.
+
+    It tells the least, the 10th percentile (interpolated linearly), the variance, and Jain's index
+    (sum x)^2 / (n sum x^2), which is 1 where all UEs are equal, also where all are 0, and 1/n where one UE has
+    everything. A round has them where the model is evaluated; that then takes the time of an evaluation on all
+    training samples.
+
+    Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
+    Allocation in Shared Computer Systems"; Li, Sanjabi, Beirami, Smith 2020, "Fair Resource Allocation in
+    Federated Learning".
+    """
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return COLUMNS
+
+    def upload(self, view: UploadView) -> Mapping[str, float]:
+        return {}
+
+    def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        return {}
+
+    def model(self, view: ModelView) -> Dict[str, float]:
+        accuracies = view.accuracies()
+        told = (accuracies.min(), np.percentile(accuracies, 10), accuracies.var(), jain(accuracies))
+        return {name: float(value) for name, value in zip(COLUMNS, told)}
+
+
+def jain(values: np.ndarray) -> float:
+    """Jain's index of numbers that are 0 or more."""
+    squares = float((values**2).sum())
+    return float(values.sum()) ** 2 / (len(values) * squares) if squares else 1.0
