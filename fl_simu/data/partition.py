@@ -169,6 +169,74 @@ class Dirichlet(Partition):
 
 
 @dataclass(frozen=True)
+class QuantitySkew(Dirichlet):
+    """UEs with unequally many samples of alike content: shares p ~ Dir(alpha, ..., alpha) of all samples.
+
+    Every sample goes to exactly one UE, whatever its class. A small alpha means very unequal sizes. Draws with
+    fewer than `min_samples` for a UE are thrown away as under `dirichlet`.
+
+    Args:
+        alpha: concentration, above 0, at most 1e9.
+        min_samples: fewest samples of any UE, 1 or more.
+
+    Raises:
+        UserError: no draw gave every UE enough.
+
+    Reference: Li, Diao, Chen, He, "Federated Learning on Non-IID Data Silos", 2022, section IV-C.
+    """
+
+    alpha: float = 0.5
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        return super().split(np.zeros(len(labels), np.int64), ues, rng)
+
+
+@dataclass(frozen=True)
+class LabelsPerUe(Partition):
+    """Every UE has samples of exactly so many classes.
+
+    Which UE has which is drawn: the first class of each goes round all classes, so that with as many UEs as
+    classes, or more, every class has a UE; its other classes are any. The samples of a class are shared out
+    evenly among the UEs that have it; those of a class that no UE has are left out. So sizes differ with the
+    number of UEs that share a class. `shards_by_label` has equal sizes in their place.
+
+    Args:
+        labels_per_ue: classes of each UE, 1 or more, at most those that the data have.
+
+    Raises:
+        UserError: a class has fewer samples than UEs that have it.
+
+    Reference: Li, Diao, Chen, He, "Federated Learning on Non-IID Data Silos", 2022, section IV-A (#C = k).
+    """
+
+    labels_per_ue: int = 2
+
+    def __post_init__(self) -> None:
+        require(_is_count(self.labels_per_ue), "labels_per_ue", self.labels_per_ue, "a whole number, at least 1")
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        _require_ues(ues, len(labels))
+        classes, kind = np.unique(labels, return_inverse=True)
+        count = self.labels_per_ue
+        require(count <= len(classes), "labels_per_ue", count, f"at most the {len(classes)} classes of the data")
+        first = _shuffled(len(classes), rng)[_shuffled(ues, rng) % len(classes)]
+        keys = rng.random((ues, len(classes)))
+        keys[np.arange(ues), first] = -1.0
+        drawn = np.argsort(keys, axis=1, kind="stable")[:, :count]
+        parts: List[List[np.ndarray]] = [[] for _ in range(ues)]
+        for each, label in enumerate(classes):
+            members, holders = np.flatnonzero(kind == each), np.flatnonzero((drawn == each).any(axis=1))
+            allowed = f"fewer, as {len(holders)} UEs have class {label}, of which there are {len(members)} samples"
+            require(len(holders) <= len(members), "ues", ues, allowed)
+            if len(holders):
+                # In random order, since the first parts may be larger by one.
+                shares = np.array_split(members[_shuffled(len(members), rng)], len(holders))
+                for ue, share in zip(holders[_shuffled(len(holders), rng)], shares):
+                    parts[ue].append(share)
+        return [np.sort(np.concatenate(own)) for own in parts]
+
+
+@dataclass(frozen=True)
 class SlidingSlices(Partition):
     """The notes' overlapping slices, a quirk: UE i takes samples i*step ... i*step + length - 1 as stored.
 
@@ -260,6 +328,8 @@ PARTITIONS: Dict[str, Type[Partition]] = {
     "iid": Iid,
     "shards_by_label": ShardsByLabel,
     "dirichlet": Dirichlet,
+    "quantity_skew": QuantitySkew,
+    "labels_per_ue": LabelsPerUe,
     "sliding_slices": SlidingSlices,
     "independent": Independent,
     "by_ue": ByUe,

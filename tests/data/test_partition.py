@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_simu.data.partition import PARTITIONS, ByUe, Dirichlet, Iid, Independent, ShardsByLabel, SlidingSlices
+from fl_simu.data.partition import (
+    PARTITIONS,
+    ByUe,
+    Dirichlet,
+    Iid,
+    Independent,
+    LabelsPerUe,
+    QuantitySkew,
+    ShardsByLabel,
+    SlidingSlices,
+)
 from fl_simu.kernel.errors import BadField, UserError
 
 
@@ -18,7 +28,9 @@ def balanced(samples, classes=10):
 cases = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 9))
 
 
-@pytest.mark.parametrize("part", [Iid(), ShardsByLabel(1), ShardsByLabel(3), Dirichlet(1.0)], ids=repr)
+@pytest.mark.parametrize(
+    "part", [Iid(), ShardsByLabel(1), ShardsByLabel(3), Dirichlet(1.0), QuantitySkew(1.0)], ids=repr
+)
 @given(case=cases)
 def test_every_sample_goes_to_exactly_one_ue(part, case):
     labels, ues, seed = case
@@ -95,6 +107,48 @@ def test_dirichlet_gives_up_in_one_clear_line():
         Dirichlet(0.001, min_samples=50).split(balanced(1000), 10, rng())
     assert "\n" not in str(caught.value)
     assert len(Dirichlet(1e-320).split(np.zeros(3), 1, rng())[0]) == 3
+
+
+def test_quantity_skew_has_the_sizes_of_the_distribution_and_alike_content():
+    """Sizes as in the test of `dirichlet`; a class has a tenth of a UE's samples, within 5 deviations."""
+    ues, alpha, sizes = 5, 0.5, []
+    labels = balanced(2000)
+    for seed in range(300):
+        parts = QuantitySkew(alpha).split(labels, ues, rng(seed))
+        sizes.append([len(part) / 2000 for part in parts])
+        for part in parts:
+            counts = np.bincount(labels[part], minlength=10)
+            assert np.abs(counts - len(part) / 10).max() <= 5 * np.sqrt(len(part) * 0.09) + 1
+    assert np.mean(sizes, axis=0) == pytest.approx(np.full(ues, 1 / ues), abs=0.07)
+    assert np.var(sizes) == pytest.approx((ues - 1) / (ues**2 * (ues * alpha + 1)), rel=0.1)
+
+
+@given(ues=st.integers(10, 40), count=st.integers(1, 10), seed=st.integers(0, 99))
+def test_each_ue_has_so_many_labels_and_each_label_is_shared_out_evenly(ues, count, seed):
+    labels = balanced(1000)
+    parts = LabelsPerUe(count).split(labels, ues, rng(seed))
+    counts = np.array([np.bincount(labels[part], minlength=10) for part in parts])
+    assert ((counts > 0).sum(axis=1) == count).all()
+    assert sorted(np.concatenate(parts).tolist()) == list(range(1000))
+    for held in counts.T:
+        assert np.ptp(held[held > 0]) <= 1
+
+
+def test_every_ue_may_have_every_label_alike():
+    """Each of 7 UEs has each of 5 labels in 2 / 5 of the draws, and the larger part as often as the others."""
+    labels, draws = balanced(5 * 11, 5), 2000
+    counts = np.zeros((7, 5))
+    sizes = np.zeros(7)
+    for seed in range(draws):
+        parts = LabelsPerUe(2).split(labels, 7, rng(seed))
+        counts += [np.bincount(labels[part], minlength=5) > 0 for part in parts]
+        sizes += [len(part) for part in parts]
+    assert np.abs(counts / draws - 0.4).max() < 5 * np.sqrt(0.4 * 0.6 / draws)
+    assert sizes / draws == pytest.approx(np.full(7, 55 / 7), rel=0.05)
+    with pytest.raises(BadField, match=r"labels_per_ue = 6 .* at most the 5 classes"):
+        LabelsPerUe(6).split(labels, 7, rng())
+    with pytest.raises(BadField, match=r"ues = 55 .* fewer, as \d+ UEs have class"):
+        LabelsPerUe(5).split(labels, 55, rng())
 
 
 def test_sliding_slices_overlap_and_wrap():
@@ -186,6 +240,7 @@ def test_draws_are_the_same_on_every_numpy():
         (Dirichlet, {"alpha": float("inf")}, "alpha = inf"),
         (Dirichlet, {"alpha": "1"}, "alpha = '1'"),
         (Dirichlet, {"min_samples": 0}, "min_samples = 0"),
+        (LabelsPerUe, {"labels_per_ue": 0}, "labels_per_ue = 0"),
         (Independent, {"samples_per_ue": 0}, "samples_per_ue = 0"),
         (SlidingSlices, {"length": 1}, "length = 1"),
         (SlidingSlices, {"length": 5, "step": 5}, "step = 5 .* from 1 to 4"),
