@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 import fl_simu as fl
 from fl_simu.kernel.randomness import stream
@@ -46,7 +45,7 @@ def test_a_run_tells_it_in_the_rounds_that_are_evaluated(tmp_path):
     module = experiment.model.build(experiment.data.shape, experiment.data.classes)
     module.load_state_dict(run.model)
     right = (module.eval()(train.images).argmax(dim=1) == train.labels).numpy()
-    own = [right[rows].mean() for rows in map(torch.from_numpy, parts)]
+    own = [right[rows].mean() for rows in parts]
     assert told[-1] == min(own)
     facts = run.summary.facts["meters"]
     assert facts["ue_accuracy_variance"]["value"] == pytest.approx(np.var(own))
