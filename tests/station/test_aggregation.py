@@ -85,16 +85,20 @@ def test_fednova_is_the_papers_sum_and_the_mean_where_all_make_equally_many_step
     assert all(torch.equal(one, plain[name]) for name, one in FedNova().combine(current, iter(equal), 3).items())
 
 
-def test_mixing_is_the_recursion_of_fedasync():
-    """w = 0.4 w + 0.6 x, then with half the weight 0.7 w + 0.3 x."""
+def test_mixing_is_the_recursion_of_fedasync_and_favours_none_of_several():
+    """w = 0.4 w + 0.6 x, then with half the weight 0.7 w + 0.3 x; at once 0.28 w and twice as much of x0 as x1."""
     current = {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(4)}
     updates = [
         Update(0, 0, 5, {"w": torch.tensor([3.0, 0.0]), "n": torch.tensor(9)}),
         Update(1, 0, 50, {"w": torch.tensor([-1.0, 1.0]), "n": torch.tensor(0)}, 0.5),
     ]
-    mixed = Mixing(0.6).combine(current, iter(updates), 2)
+    mixed = current
+    for update in updates:
+        mixed = Mixing(0.6).combine(mixed, iter([update]), 1)
     first = [0.4 * 1 + 0.6 * 3, 0.4 * 2]
     assert mixed["w"].tolist() == pytest.approx([0.7 * first[0] - 0.3, 0.7 * first[1] + 0.3])
-    assert mixed["n"] == round(0.7 * (0.4 * 4 + 0.6 * 9))
+    assert mixed["n"] == round(0.7 * round(0.4 * 4 + 0.6 * 9))
+    together = Mixing(0.6).combine(current, iter(updates), 2)
+    assert together["w"].tolist() == pytest.approx([0.28 + 0.48 * 3 - 0.24, 0.56 + 0.24])
     assert Mixing(1.0).combine(current, iter(updates[:1]), 2)["w"].tolist() == [3.0, 0.0]
     assert Mixing().combine(current, iter(()), 2) is current

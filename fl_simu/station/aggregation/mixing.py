@@ -1,4 +1,4 @@
-"""Mixing: the global model moves a part of the way to each upload."""
+"""Mixing: the global model moves a part of the way to what arrives."""
 
 from dataclasses import dataclass
 from typing import Iterable
@@ -7,17 +7,20 @@ from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
+from fl_simu.station.aggregation.means import Sum
 
 
 @dataclass(frozen=True)
 class Mixing(Aggregation):
-    r"""FedAsync: each upload is mixed into the global model, one after the other.
+    r"""FedAsync: the global model moves a part of the way to an upload.
 
     .. math:: w \leftarrow (1 - \alpha s) w + \alpha s w_u
 
     where s is the weight that the protocol gives a stale upload. The asynchronous algorithm of the paper is this
     rule under `buffered` with `k = 1`, whose `staleness` has the paper's three families. How many samples a UE has
-    does not count. Uploads of one aggregation are mixed in the order of the UEs, in float64.
+    does not count. Several uploads of one aggregation leave as much of w as one after the other would,
+    :math:`\prod_u (1 - \alpha s_u)`; the rest is their mean, weighted by :math:`s_u`, so that none counts more for
+    being the last.
 
     Args:
         alpha: :math:`\alpha`, above 0, at most 1.
@@ -31,8 +34,14 @@ class Mixing(Aggregation):
         require(0 < self.alpha <= 1, "alpha", self.alpha, "above 0, at most 1")
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        mixed, changed = {name: tensor.double() for name, tensor in current.items()}, False
+        left, summed = 1.0, Sum(current)
         for update in updates:
-            share, changed = self.alpha * update.weight, True
-            mixed = {name: (1 - share) * one + share * update.params[name].double() for name, one in mixed.items()}
-        return {name: as_dtype_of(like, mixed[name]) for name, like in current.items()} if changed else current
+            left *= 1 - self.alpha * update.weight
+            summed.add(update.params, update.weight)
+        if not summed.weight:
+            return current
+        part = (1 - left) / summed.weight
+        return {
+            name: as_dtype_of(tensor, left * tensor.double() + part * summed.tensors[name])
+            for name, tensor in current.items()
+        }
