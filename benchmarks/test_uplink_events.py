@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Iterable, Tuple
 
+import numpy as np
 import pytest
 from idle import Idle
 
@@ -103,6 +104,7 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         drawn=ues,
         work=dict.fromkeys(range(ues), Work(1, 1, 1)),
         evaluate=lambda params: Evaluation(0.0, 0.0),
+        accuracies=lambda params: np.zeros(ues),
         link=link,
         protocol=PROTOCOLS[protocol](ues),
         algorithm=FedAvg(),

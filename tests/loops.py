@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fl_simu.kernel.clock import Clock
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator
@@ -37,6 +39,7 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
         "drawn": ues,
         "work": dict.fromkeys(range(ues), Work(1, 1, 1)),
         "evaluate": lambda params: Evaluation(0.0, 0.0),
+        "accuracies": lambda params: np.zeros(ues),
         "algorithm": FedAvg(),
         "aggregation": Mean(),
         "server": Replace(),

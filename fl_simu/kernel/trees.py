@@ -67,13 +67,11 @@ def flatten(tree: Any, classes: Iterable[type]) -> Flat:
             arrays[name] = np.frombuffer(value, np.uint8)
             return {"bytes": name}
         if is_dataclass(value) or hasattr(value, "_fields"):
-            if type(value) not in named:
-                raise TypeError(f"a state holds a {type(value).__qualname__}, which its part does not name")
-            names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
-            return {
-                "class": named[type(value)],
-                "fields": {name: write(getattr(value, name), (*way, name)) for name in names},
-            }
+            cls: Any = type(value)
+            if cls not in named:
+                raise TypeError(f"a state holds a {cls.__qualname__}, which its part does not name")
+            members = {name: write(getattr(value, name), (*way, name)) for name in _hints(cls)}
+            return {"class": named[cls], "fields": members}
         if isinstance(value, dict):
             return {"pairs": [[write(key, way), write(item, (*way, str(key)))] for key, item in value.items()]}
         if isinstance(value, tuple):

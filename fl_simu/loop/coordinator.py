@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
@@ -81,6 +81,11 @@ class Coordinator:
         """Number of aggregations behind it."""
         return self.state.version
 
+    @property
+    def over(self) -> bool:
+        """Whether the last round has ended: of all, by a limit that is reached, or because an observer stops."""
+        return self.state.version >= self.setting.rounds or self.stopped or self.state.ended
+
     def stop(self) -> None:
         """End the run with the round that is being told to the observers."""
         self.stopped = True
@@ -95,7 +100,7 @@ class Coordinator:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
         self._round_began = time.perf_counter()
-        while state.version < setting.rounds and not (self.stopped or state.ended):
+        while not self.over:
             # 1. Go to the next event; before time goes on, see to it that what arrives next on the air is one.
             if state.replan and self.clock.next_s() > self.clock.now_s:
                 due = self.flights.plan(self.clock.now_s)
@@ -196,10 +201,6 @@ class Coordinator:
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
         evaluation = self._evaluate(bits, meters)
-        if not math.isnan(evaluation.accuracy):
-            view = ModelView(lambda: setting.accuracies(state.model))
-            for meter in setting.meters:
-                meters.update(meter.model(view))
         for ue in state.not_fetched():
             if ue in settled:
                 self._give_up(ue)
@@ -209,8 +210,6 @@ class Coordinator:
             attack = setting.measures(state.model, {ue: params for ue, params in sent.items() if params})
         flights.settle(settled, now_s)
         self.cohorts.forget()
-        if not math.isnan(evaluation.accuracy):
-            state.losses = (*state.losses[:1], evaluation.loss)
         state.version += 1
         self._push(Ready(now_s, state.version))
         wall_s, self._round_began = time.perf_counter() - self._round_began, time.perf_counter()
@@ -228,8 +227,9 @@ class Coordinator:
             meters,
         )
 
-    def _evaluate(self, bits: int, meters: Mapping[str, float]) -> Evaluation:
-        """Accuracy and loss of the new model, where it is evaluated; and whether the run ends with this round."""
+    def _evaluate(self, bits: int, meters: Dict[str, float]) -> Evaluation:
+        """Accuracy and loss of the new model, where it is evaluated, with what meters tell of it; and whether the
+        run ends with this round."""
         setting, state, round = self.setting, self.state, self.state.version + 1
         amounts = {"uplink_bits": float(bits), "energy_j": meters.get("energy_j", 0.0)}
         state.spent = {name: state.spent.get(name, 0.0) + amount for name, amount in amounts.items()}
@@ -237,5 +237,9 @@ class Coordinator:
         if not state.ended and round % setting.evaluate_every and round < setting.rounds:
             return Evaluation(math.nan, math.nan)
         evaluation = setting.evaluate(state.model)
+        state.losses = (*state.losses[:1], evaluation.loss)
+        view = ModelView(lambda: setting.accuracies(state.model))
+        for meter in setting.meters:
+            meters.update(meter.model(view))
         state.ended = state.ended or setting.stop.reached(evaluation.accuracy)
         return evaluation

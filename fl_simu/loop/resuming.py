@@ -49,7 +49,7 @@ class Keeper(Observer):
 
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
         self.log.append(record)
-        if record.round % self.every == 0 or record.round == coordinator.setting.rounds:
+        if record.round % self.every == 0 or coordinator.over:
             self.checkpoints.write(snapshot(coordinator, self.identity, self.log.digest()))
 
 

@@ -52,6 +52,7 @@ class Setting:
     work: Mapping[int, Work]
     algorithm: LocalAlgorithm
     evaluate: Callable[[Params], Evaluation]
+    accuracies: Callable[[Params], np.ndarray]
     link: Link
     protocol: Protocol
     aggregation: Aggregation
@@ -66,7 +67,6 @@ class Setting:
     chain: Chain = field(default_factory=Chain)
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
-    accuracies: Callable[[Params], np.ndarray] = lambda params: np.zeros(0)
     evaluate_every: int = 1
     stop: Stopping = field(default_factory=Stopping)
 

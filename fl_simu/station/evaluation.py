@@ -1,6 +1,6 @@
 """How good a model is: on data that no UE has seen, and on those of each UE."""
 
-from typing import Callable, NamedTuple, Sequence
+from typing import Callable, Iterator, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -31,15 +31,10 @@ def evaluate(
         labels: int64, shape (N,).
         batch_size: samples that pass at once; it bounds the memory, not the result.
     """
-    module.load_state_dict(params)
-    module.eval()
     correct, summed = 0, 0.0
-    with torch.no_grad():
-        for start in range(0, len(labels), batch_size):
-            target = labels[start : start + batch_size]
-            output = module(images[start : start + batch_size])
-            correct += int((output.argmax(dim=1) == target).sum())
-            summed += float(loss(output, target)) * len(target)
+    for output, target in _outputs(module, params, images, labels, batch_size):
+        correct += int((output.argmax(dim=1) == target).sum())
+        summed += float(loss(output, target)) * len(target)
     return Evaluation(correct / len(labels), summed / len(labels))
 
 
@@ -57,12 +52,21 @@ def accuracies(
         module, params, images, labels, batch_size: as for `evaluate`.
         parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.
     """
+    hits = [
+        (output.argmax(dim=1) == target).view(len(target), -1).double().mean(dim=1)
+        for output, target in _outputs(module, params, images, labels, batch_size)
+    ]
+    right = torch.cat(hits).numpy()
+    return np.array([right[rows].mean() for rows in parts])
+
+
+def _outputs(
+    module: nn.Module, params: Params, images: Tensor, labels: Tensor, batch_size: int
+) -> Iterator[Tuple[Tensor, Tensor]]:
+    """What a model makes of each batch, and the labels of the batch."""
     module.load_state_dict(params)
     module.eval()
-    right = np.zeros(len(labels))
-    with torch.no_grad():
-        for start in range(0, len(labels), batch_size):
-            target = labels[start : start + batch_size]
-            hits = module(images[start : start + batch_size]).argmax(dim=1) == target
-            right[start : start + len(target)] = hits.view(len(target), -1).double().mean(dim=1).numpy()
-    return np.array([right[rows].mean() for rows in parts])
+    for start in range(0, len(labels), batch_size):
+        with torch.no_grad():
+            output = module(images[start : start + batch_size])
+        yield output, labels[start : start + batch_size]

@@ -19,8 +19,6 @@ from fl_simu.ue.algorithms.base import FedAvg, Groups, LocalAlgorithm, Tensors
 from fl_simu.ue.optimizers import Optimizer
 from fl_simu.ue.schedules import Constant, Schedule
 
-CONSTANT = Constant()
-
 
 class Shard(NamedTuple):
     """One UE's data: rows of the arrays that all UEs share.
@@ -124,7 +122,7 @@ class LocalTraining:
     fast: bool = False
     shape: Optional[Tuple[int, ...]] = None
     algorithm: LocalAlgorithm = FedAvg()
-    schedule: Schedule = CONSTANT
+    schedule: Schedule = Constant()
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
