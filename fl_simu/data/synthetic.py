@@ -25,7 +25,9 @@ class Synthetic(DataSource):
     weights W, shape (60, 10), and b, shape (10,), of :math:`\mathcal{N}(u_k, 1)`; its samples x, shape (60,), are
     :math:`\mathcal{N}(v_k, \Sigma)`, with :math:`v_k` of :math:`\mathcal{N}(B_k, 1)` and the diagonal
     :math:`\Sigma_{jj} = j^{-1.2}`; the label of x is the largest of x W + b. So alpha is how much the maps of
-    the UEs differ, and beta how much their samples do. The paper calls alpha and beta variances; its published
+    the UEs differ, and beta how much their samples do.
+
+    The paper calls alpha and beta variances; its published
     code, as here, takes them for standard deviations. UE k has 50 samples and a log-normal number of others, of
     mean 4 and deviation 2 of the logarithm; a tenth of them, rounded down, are test samples, which all UEs' are
     together. Each sample counts as an image of 1 x 1 x 60; the partition `by_ue` gives each UE its own.
@@ -65,6 +67,7 @@ def _generated(source: Synthetic) -> Dataset:
     test: List[Samples] = []
     for ue in range(source.ues):
         images, labels = _samples_of(source, ue)
+        # They are drawn alike, so that any tenth will do.
         kept = len(labels) // 10
         test.append(Samples(images[:kept], labels[:kept]))
         train.append(

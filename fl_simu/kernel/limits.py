@@ -17,6 +17,11 @@ def require_factor(field: str, value: float, or_zero: bool = False) -> None:
     require((value >= 1 / LARGEST or (or_zero and value == 0)) and value <= LARGEST, field, value, allowed)
 
 
+def require_share(field: str, value: float) -> None:
+    """Raise BadField unless a number is a share below the whole."""
+    require(0 <= value < 1, field, value, "at least 0 and below 1")
+
+
 def require_time(field: str, value_s: float, or_zero: bool = False) -> None:
     """Raise BadField unless a time in s is above 0, or at least 0, and ends."""
     allowed = "a finite number" + (", at least 0" if or_zero else " above 0") + f", at most {LONGEST_S:g}"

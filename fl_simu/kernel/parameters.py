@@ -81,6 +81,16 @@ def all_finite(params: Params) -> bool:
     )
 
 
+def floating_of(params: Params) -> Params:
+    """The floating-point tensors; counters and the like are left out."""
+    return {name: tensor for name, tensor in params.items() if tensor.dtype.is_floating_point}
+
+
+def zeros_of(params: Params) -> Params:
+    """Zeros like the floating-point tensors."""
+    return {name: torch.zeros_like(tensor) for name, tensor in floating_of(params).items()}
+
+
 def largest_difference(one: Params, other: Params) -> float:
     """The largest absolute difference of two elements at the same place, in float64."""
     gaps = [(one[name].double() - other[name].double()).abs().max().item() for name in one if one[name].numel()]
@@ -99,8 +109,8 @@ def distance(one: Params, other: Params) -> float:
     >>> distance({"w": torch.tensor([3.0, 0.0])}, {"w": torch.zeros(2)})
     3.0
     """
-    floating = [name for name in one if one[name].dtype.is_floating_point]
-    return math.sqrt(sum((one[name].double() - other[name].double()).pow(2).sum().item() for name in floating))
+    gaps = (tensor.double() - other[name].double() for name, tensor in floating_of(one).items())
+    return math.sqrt(sum(gap.pow(2).sum().item() for gap in gaps))
 
 
 def to_arrays(params: Params) -> Dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Callable, Optional, Tuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_share
 
 Shape = Tuple[int, int, int]
 
@@ -49,4 +49,4 @@ class Flatten(nn.Module):
 
 
 def require_rate(dropout: float) -> None:
-    require(0 <= dropout < 1, "dropout", dropout, "at least 0 and below 1")
+    require_share("dropout", dropout)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, Type
 
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_share
 from fl_simu.kernel.randomness import briefly
 
 
@@ -39,7 +40,7 @@ class Dropout(Faults):
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        require(0 <= self.rate < 1, "rate", self.rate, "at least 0 and below 1")
+        require_share("rate", self.rate)
 
     def works(self, seed: int, ue: int, round: int) -> bool:
         return bool(briefly(seed, "faults", ue, round).random() >= self.rate)
@@ -60,7 +61,7 @@ class Crash(Faults):
     return_rate: float = 0.5
 
     def __post_init__(self) -> None:
-        require(0 <= self.crash_rate < 1, "crash_rate", self.crash_rate, "at least 0 and below 1")
+        require_share("crash_rate", self.crash_rate)
         require(0 < self.return_rate <= 1, "return_rate", self.return_rate, "above 0 and at most 1")
 
     def works(self, seed: int, ue: int, round: int) -> bool:

@@ -9,6 +9,7 @@ import torch
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.limits import require_share
 
 Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
@@ -71,20 +72,16 @@ def _not_negative(name: str, value: Any) -> None:
     require(0 <= value <= MOST, name, value, "a number, at least 0, that a float32 holds")
 
 
-def _share(name: str, value: Any) -> None:
-    require(0 <= value < 1, name, value, "at least 0 and below 1")
-
-
 def _any(name: str, value: Any) -> None:
     pass
 
 
 _CHECKS = {
     "lr": _positive,
-    "momentum": _share,
+    "momentum": require_share,
     "weight_decay": _not_negative,
-    "rho": _share,
-    "alpha": _share,
+    "rho": require_share,
+    "alpha": require_share,
     "amsgrad": _any,
 }
 

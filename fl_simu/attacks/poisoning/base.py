@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import MOST_UES, require_count
-from fl_simu.kernel.parameters import Params, difference
+from fl_simu.kernel.parameters import Params, difference, floating_of
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.ue.training import Key, LocalTraining, Shard
 
@@ -126,8 +126,7 @@ class Hostile(Attack):
 
 def update_of(params: Params, start: Params) -> Params:
     """params - start, floating-point tensors only."""
-    floating = {name: tensor for name, tensor in params.items() if tensor.dtype.is_floating_point}
-    return difference(floating, start)
+    return difference(floating_of(params), start)
 
 
 def moved(start: Params, update: Params, factor: float = 1.0) -> Params:
@@ -137,10 +136,9 @@ def moved(start: Params, update: Params, factor: float = 1.0) -> Params:
 
 def mean_of(models: Sequence[Params]) -> Params:
     """The mean, floating-point tensors only, in float64 and back."""
-    floating = {name: tensor for name, tensor in models[0].items() if tensor.dtype.is_floating_point}
     return {
         name: torch.stack([model[name].double() for model in models]).mean(dim=0).to(like.dtype)
-        for name, like in floating.items()
+        for name, like in floating_of(models[0]).items()
     }
 
 

@@ -6,7 +6,7 @@ import torch
 
 from fl_simu.attacks.poisoning.base import Hostile, Knowledge, Targets, mean_of, moved, update_of
 from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.ue.training import Shard
 
@@ -55,8 +55,7 @@ class GaussianNoise(Hostile):
         draws = stream(knowledge.key.seed, "attack noise", knowledge.key.ue, knowledge.key.round)
         noise = {
             name: torch.from_numpy(draws.standard_normal(tensor.numel())).view(tensor.shape).to(tensor.dtype)
-            for name, tensor in knowledge.params.items()
-            if tensor.dtype.is_floating_point
+            for name, tensor in floating_of(knowledge.params).items()
         }
         return moved(knowledge.params, noise, self.deviation)
 

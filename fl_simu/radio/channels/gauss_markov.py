@@ -6,7 +6,7 @@ from typing import Tuple
 
 import numpy as np
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_share
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.base import LEAST_MBPS, require_rate
 from fl_simu.radio.channels.ticked import BLOCK, MOST_TICKS, Walked
@@ -41,7 +41,7 @@ class GaussMarkov(Walked):
         super().__post_init__()
         require_rate("mean_mbps", self.mean_mbps, LEAST_MBPS)
         require_rate("std_mbps", self.std_mbps)
-        require(0 <= self.memory < 1, "memory", self.memory, "at least 0 and below 1")
+        require_share("memory", self.memory)
 
     def most_ticks(self) -> int:
         return super().most_ticks() if self._reach() > LONGEST_REACH else MOST_TICKS

@@ -10,7 +10,7 @@ from torch import Tensor
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.kernel.messages import Update
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
 
 
@@ -50,7 +50,7 @@ class Robust(Aggregation):
         given = list(updates)
         if len(given) < self.fewest():
             return current
-        floating = {name: tensor for name, tensor in current.items() if tensor.dtype.is_floating_point}
+        floating = floating_of(current)
         kernels = {name: torch.full_like(tensor, tensor.dim() >= 2) for name, tensor in floating.items()}
         merged = self.merge(
             Models(

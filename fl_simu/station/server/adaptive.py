@@ -7,9 +7,8 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from fl_simu.kernel.errors import require
-from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.limits import require_factor, require_share
+from fl_simu.kernel.parameters import Params, floating_of, zeros_of
 from fl_simu.station.server.base import ServerOptimizer
 
 
@@ -36,7 +35,7 @@ class Adaptive(ServerOptimizer):
 
     def __post_init__(self) -> None:
         require_factor("lr", self.lr)
-        require(0 <= self.beta_1 < 1, "beta_1", self.beta_1, "at least 0 and below 1")
+        require_share("beta_1", self.beta_1)
         require_factor("tau", self.tau)
 
     @abstractmethod
@@ -44,21 +43,19 @@ class Adaptive(ServerOptimizer):
         """v' of v and the squared update."""
 
     def start(self, model: Params) -> Params:
-        floating = {name: one for name, one in model.items() if one.dtype.is_floating_point}
         return {
-            **{"m/" + name: torch.zeros_like(one) for name, one in floating.items()},
-            **{"v/" + name: torch.full_like(one, self.tau**2) for name, one in floating.items()},
+            **{"m/" + name: zeros for name, zeros in zeros_of(model).items()},
+            **{"v/" + name: torch.full_like(one, self.tau**2) for name, one in floating_of(model).items()},
         }
 
     def step(self, state: Params, current: Params, combined: Params, version: int) -> Tuple[Params, Params]:
         after, params = {}, dict(combined)
-        for name, tensor in current.items():
-            if tensor.dtype.is_floating_point:
-                update = combined[name] - tensor
-                m = state["m/" + name].mul(self.beta_1).add(update, alpha=1 - self.beta_1)
-                v = self.second_moment(state["v/" + name], update.pow(2))
-                after["m/" + name], after["v/" + name] = m, v
-                params[name] = tensor + self.lr * m / (v.sqrt() + self.tau)
+        for name, tensor in floating_of(current).items():
+            update = combined[name] - tensor
+            m = state["m/" + name].mul(self.beta_1).add(update, alpha=1 - self.beta_1)
+            v = self.second_moment(state["v/" + name], update.pow(2))
+            after["m/" + name], after["v/" + name] = m, v
+            params[name] = tensor + self.lr * m / (v.sqrt() + self.tau)
         return {name: after[name] for name in state}, params
 
 
@@ -97,7 +94,7 @@ class FedAdam(Adaptive):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.beta_2 < 1, "beta_2", self.beta_2, "at least 0 and below 1")
+        require_share("beta_2", self.beta_2)
 
     def second_moment(self, v: Tensor, squared: Tensor) -> Tensor:
         return self.beta_2 * v + (1 - self.beta_2) * squared

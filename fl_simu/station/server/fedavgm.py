@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from typing import Tuple
 
-import torch
-
-from fl_simu.kernel.errors import require
-from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.limits import require_factor, require_share
+from fl_simu.kernel.parameters import Params, zeros_of
 from fl_simu.station.server.base import ServerOptimizer
 
 
@@ -33,10 +30,10 @@ class FedAvgM(ServerOptimizer):
 
     def __post_init__(self) -> None:
         require_factor("lr", self.lr)
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "at least 0 and below 1")
+        require_share("momentum", self.momentum)
 
     def start(self, model: Params) -> Params:
-        return {name: torch.zeros_like(one) for name, one in model.items() if one.dtype.is_floating_point}
+        return zeros_of(model)
 
     def step(self, state: Params, current: Params, combined: Params, version: int) -> Tuple[Params, Params]:
         velocity = {name: v.mul(self.momentum).add(current[name] - combined[name]) for name, v in state.items()}

@@ -4,8 +4,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Sequence, Tuple
 
-import torch
-
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.optimizers import Optimizer
 
@@ -159,11 +157,6 @@ class FedAvg(LocalAlgorithm):
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
     ) -> Tensors:
         return {}
-
-
-def zeros(model: Params) -> Params:
-    """Zeros like the floating-point tensors of a model."""
-    return {name: torch.zeros_like(one) for name, one in model.items() if one.dtype.is_floating_point}
 
 
 def flat(groups: Groups) -> Params:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Mapping, Tuple
 
 from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Round, Station, Tensors, zeros
+from fl_simu.kernel.parameters import Params, zeros_of
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Round, Station, Tensors
 
 GRADIENT, DRIFT = "gradient", "drift"
 
@@ -41,10 +41,10 @@ class FedDyn(LocalAlgorithm):
         require_factor("alpha", self.alpha)
 
     def start(self, model: Params) -> Groups:
-        return {GRADIENT: zeros(model)}
+        return {GRADIENT: zeros_of(model)}
 
     def station(self, model: Params) -> Station:
-        return Station({}, {DRIFT: zeros(model)})
+        return Station({}, {DRIFT: zeros_of(model)})
 
     def correction(
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Mapping, Tuple
 
 from fl_simu.kernel.errors import BadField
-from fl_simu.kernel.parameters import Params
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Round, Station, Tensors, zeros
+from fl_simu.kernel.parameters import Params, zeros_of
+from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Round, Station, Tensors
 from fl_simu.ue.optimizers import Optimizer, Sgd
 
 CONTROL = "control"
@@ -37,13 +37,13 @@ class Scaffold(LocalAlgorithm):
             raise BadField("algorithm.name", "scaffold", allowed)
 
     def start(self, model: Params) -> Groups:
-        return {CONTROL: zeros(model)}
+        return {CONTROL: zeros_of(model)}
 
     def station(self, model: Params) -> Station:
-        return Station({CONTROL: zeros(model)}, {})
+        return Station({CONTROL: zeros_of(model)}, {})
 
     def message(self, model: Params) -> Groups:
-        return {CONTROL: zeros(model)}
+        return {CONTROL: zeros_of(model)}
 
     def correction(
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Tuple
 
 from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.ue.transforms.base import Context, Transform
 
 
@@ -30,10 +30,10 @@ class Clip(Transform):
         require_factor("norm", self.norm)
 
     def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
-        floating = [name for name, tensor in update.items() if tensor.dtype.is_floating_point]
-        length = math.sqrt(sum(update[name].double().pow(2).sum().item() for name in floating))
+        floating = floating_of(update)
+        length = math.sqrt(sum(tensor.double().pow(2).sum().item() for tensor in floating.values()))
         # What is not finite has no norm: it is sent as it is, and refused.
         if not self.norm < length < math.inf:
             return update, memory
-        scaled = {name: update[name].mul(self.norm / length) for name in floating}
+        scaled = {name: tensor.mul(self.norm / length) for name, tensor in floating.items()}
         return {**update, **scaled}, memory

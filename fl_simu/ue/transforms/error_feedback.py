@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Tuple
 
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.ue.transforms.base import Context, Transform
 
 
@@ -29,4 +29,4 @@ class ErrorFeedback(Transform):
         return {**update, **{name: update[name] + missed for name, missed in memory.items()}}, memory
 
     def settled(self, memory: Any, sent: Params, decoded: Params) -> Any:
-        return {name: one - decoded[name] for name, one in sent.items() if one.dtype.is_floating_point}
+        return {name: one - decoded[name] for name, one in floating_of(sent).items()}

@@ -6,7 +6,7 @@ from typing import Any, Tuple
 import torch
 
 from fl_simu.kernel.limits import require_factor
-from fl_simu.kernel.parameters import Params
+from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.ue.transforms.base import Context, Transform
 
@@ -42,7 +42,6 @@ class GaussianNoise(Transform):
             name: (tensor.double() + self.std * torch.from_numpy(draws.standard_normal(tensor.shape))).to(
                 tensor.dtype
             )
-            for name, tensor in update.items()
-            if tensor.dtype.is_floating_point
+            for name, tensor in floating_of(update).items()
         }
         return {**update, **noisy}, memory
