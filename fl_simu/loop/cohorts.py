@@ -64,11 +64,6 @@ class Cohorts:
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
-        if not (self.backend.stacks or self._malicious):
-            self.backend.train(
-                [self._task(ue, version, start, self._memory(ue, start), self.state.station.shared) for ue in ues]
-            )
-            return
         memories = {ue: self._memory(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
@@ -140,7 +135,7 @@ class Cohorts:
         return Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared)
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
-        return [ue for ue in ues if self._malicious and ue in self._malicious.ues]
+        return [ue for ue in ues if ue in self._malicious.ues] if self._malicious else []
 
     def _train(
         self,

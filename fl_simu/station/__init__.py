@@ -1,1 +1,1 @@
-"""What the base station decides: whom it selects, whom it waits for, how it averages, how good the result is."""
+"""What the base station decides: whom it selects and waits for, how it averages; how good the result is."""

@@ -1,1 +1,1 @@
-"""What a user equipment has and does: data, its share of it, a model, local training."""
+"""What a user equipment does: local training, what it does to its update, how long it takes, whether it fails."""
