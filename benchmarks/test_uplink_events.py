@@ -32,9 +32,10 @@ from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.algorithms.base import Groups
-from fl_simu.ue.compute import ConstantCompute, Work
+from fl_simu.ue.compute import ConstantCompute
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.training import NOTHING, initial_params
+from fl_simu.ue.work import Work
 
 UPLOADS = 10_000
 GOAL = 100_000
@@ -102,7 +103,7 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         seed=seed,
         rounds=UPLOADS // settled,
         drawn=ues,
-        work=dict.fromkeys(range(ues), Work(1, 1, 1)),
+        full=dict.fromkeys(range(ues), Work(1, 1, 1)),
         evaluate=lambda params: Evaluation(0.0, 0.0),
         accuracies=lambda params: np.zeros(ues),
         link=link,
@@ -116,7 +117,7 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         bits=FixedBits(),
     )
     state = RunState(model)
-    cohorts = Cohorts(Idle(Local()), seed, state, setting.algorithm, setting.work)
+    cohorts = Cohorts(Idle(Local()), seed, state, setting.algorithm, setting.full)
     coordinator = Coordinator(setting, state, Clock(), cohorts, [Tally()])
     coordinator.flights = Weightless(setting, state)
     return coordinator

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fl_simu.ue.optimizers import Optimizer
     from fl_simu.ue.schedules import Schedule
     from fl_simu.ue.transforms.base import Transform
+    from fl_simu.ue.work import LocalWork
 
 # What a signed 64-bit integer holds, which is what TOML promises.
 LARGEST_SEED = 2**63 - 1
@@ -194,6 +195,7 @@ class Experiment:
     optimizer: "Optimizer" = _part("optimizer", "sgd")
     schedule: "Schedule" = _part("schedule", "constant")
     algorithm: "LocalAlgorithm" = _part("algorithm", "fedavg")
+    work: "LocalWork" = _part("work", "full")
     compute: "Compute" = _part("compute", "constant")
     faults: "Faults" = _part("faults", "none")
     transforms: "Tuple[Transform, ...]" = field(default=(), metadata=SEVERAL)

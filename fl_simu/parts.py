@@ -302,6 +302,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("optimizer", "fl_simu.ue.optimizers:Optimizer", "fl_simu.ue.optimizers:OPTIMIZERS"),
         Kind("schedule", "fl_simu.ue.schedules:Schedule", "fl_simu.ue.schedules:SCHEDULES"),
         Kind("algorithm", "fl_simu.ue.algorithms.base:LocalAlgorithm", "fl_simu.ue.algorithms:ALGORITHMS"),
+        Kind("work", "fl_simu.ue.work:LocalWork", "fl_simu.ue.work:WORKS", plural="works"),
         Kind("compute", "fl_simu.ue.compute:Compute", "fl_simu.ue.compute:COMPUTES"),
         Kind("faults", "fl_simu.ue.faults:Faults", "fl_simu.ue.faults:FAULTS", plural="faults"),
         Kind(

@@ -15,10 +15,11 @@ from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.algorithms import FedAvg
-from fl_simu.ue.compute import ConstantCompute, Work
+from fl_simu.ue.compute import ConstantCompute
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.transforms import Movement
 from fl_simu.ue.transforms.base import Chain
+from fl_simu.ue.work import Work
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
         "seed": 1,
         "rounds": 1,
         "drawn": ues,
-        "work": dict.fromkeys(range(ues), Work(1, 1, 1)),
+        "full": dict.fromkeys(range(ues), Work(1, 1, 1)),
         "evaluate": lambda params: Evaluation(0.0, 0.0),
         "accuracies": lambda params: np.zeros(ues),
         "algorithm": FedAvg(),
@@ -51,5 +52,5 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
     }
     setting = Setting(link=link, protocol=protocol, **{**parts, **changes})
     state = RunState(model)
-    cohorts = Cohorts(backend, setting.seed, state, setting.algorithm, setting.work)
+    cohorts = Cohorts(backend, setting.seed, state, setting.algorithm, setting.full)
     return Coordinator(setting, state, Clock(), cohorts, observers)

@@ -144,6 +144,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.ue.faults",
         "fl_simu.ue.training",
         "fl_simu.ue.transforms.base",
+        "fl_simu.ue.work",
         "fl_simu.radio.allocation.base",
         "fl_simu.radio.bits",
         "fl_simu.radio.link",

@@ -19,13 +19,14 @@ from fl_simu.ue.training import Key, LocalTraining, Shard, Task
 
 class Errand(NamedTuple):
     """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, what its optimiser
-    and its algorithm remember."""
+    and its algorithm remember, and its number of steps."""
 
     key: Key
     arrays: int
     rows: np.ndarray
     optimizer: Optional[Flat]
     own: Optional[Flat]
+    steps: Optional[int]
 
 
 class Actor:
@@ -59,11 +60,11 @@ class Actor:
         """
         started_s = time.perf_counter()
         params, shared, trained = unpack(sent[0]), grouped(unpack(sent[1])), []
-        for key, number, rows, optimizer, mine in errands:
+        for key, number, rows, optimizer, mine, steps in errands:
             shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
             state = unpack(optimizer) if optimizer else {}
             remembered = grouped(unpack(mine)) if mine else {}
-            after, memory = self._trainer.train(Task(key, params, state, remembered, shared), shard)
+            after, memory = self._trainer.train(Task(key, params, state, remembered, shared, steps), shard)
             trained.append((pack(after), pack(memory)))
         return trained, time.perf_counter() - started_s
 

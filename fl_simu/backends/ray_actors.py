@@ -143,13 +143,20 @@ class RayActors(Backend):
         self._shards[ue] = shard
 
     def train(self, tasks: Sequence[Task]) -> None:
-        for key, start, memory, own, shared in tasks:
+        for key, start, memory, own, shared, steps in tasks:
             shard = self._shards[key.ue]
             number = self._numbers[id(shard.images), id(shard.labels)]
             remembered = pack(flat(own)) if own else None
-            errand = Errand(key, number, _array(shard.indices), pack(memory) if memory else None, remembered)
-            self._jobs[key.ue] = Job(errand, self._put(start, shared), cost=max(1, len(shard.indices)))
+            errand = Errand(
+                key, number, _array(shard.indices), pack(memory) if memory else None, remembered, steps
+            )
+            self._jobs[key.ue] = Job(errand, self._put(start, shared), cost=self._cost(len(shard.indices), steps))
         self._queue.add([self._jobs[task.key.ue] for task in tasks])
+
+    def _cost(self, samples: int, steps: Optional[int]) -> int:
+        """Samples that a UE trains on, its epochs counted."""
+        steps = self.training.epochs * self.training.steps(samples) if steps is None else steps
+        return max(1, steps * min(samples, self.training.batch_size))
 
     def get(self, ue: int) -> Trained:
         if ue in self._looked_at:

@@ -137,20 +137,23 @@ class Stacked:
     def _batches(self, jobs: Sequence[Job]) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         """Of each step the rows, shape (UEs, B), and how many of them are each UE's batch."""
         training, samples = self._training, np.array([len(job.rows) for job in jobs])
+        steps, made = jobs[0].task.steps, 0
         rows = np.empty((len(jobs), samples.max()), np.int64)
         indices = np.concatenate([job.rows for job in jobs])
         # What fills up a smaller batch counts nothing, but must be numbers that the model can take.
         rows[:] = indices[np.cumsum(samples) - samples][:, None]
         rows[np.arange(rows.shape[1]) < samples[:, None]] = indices
-        steps = training.steps(rows.shape[1])
+        each, epochs = training.steps(rows.shape[1]), training.begun(steps, rows.shape[1])
         if rows.shape[1] <= training.batch_size:
             # A batch is a whole shard, and its mean loss has no order.
-            yield from [(rows, samples)] * (training.epochs * steps)
+            yield from [(rows, samples)] * (epochs * each)
             return
-        for order in training.shuffles([job.task.key for job in jobs], samples):
+        for order in training.shuffles([job.task.key for job in jobs], samples, epochs):
             shuffled = np.take_along_axis(rows, order, axis=1)
-            for start in range(0, steps * training.batch_size, training.batch_size):
-                end = start + training.batch_size
+            for start in range(0, each * training.batch_size, training.batch_size):
+                if made == steps:
+                    return
+                made, end = made + 1, start + training.batch_size
                 yield np.ascontiguousarray(shuffled[:, start:end]), np.minimum(samples, end) - start
 
     def _memories(self, optimizer: torch.optim.Optimizer, ues: int) -> Iterator[Params]:

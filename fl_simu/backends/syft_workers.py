@@ -177,7 +177,7 @@ class SyftWorkers(Backend):
         place.module.train()
         with torch.random.fork_rng(devices=[]):
             self.training.seed_torch(task.key)
-            orders = self.training.orders(task.key, place.samples)
+            orders = self.training.orders(task.key, place.samples, task.steps)
             round_rows, at = _send(torch.cat(orders), place.worker), 0
             names = [name for name, _ in place.module.named_parameters()]
             given = self.training.given(task, names, lambda tensor: _send(tensor.clone(), place.worker))

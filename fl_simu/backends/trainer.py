@@ -40,7 +40,7 @@ class Trainer:
         cards = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cards):
             self._training.seed_torch(key)
-            for images, labels in self._training.batches(key, here):
+            for images, labels in self._training.batches(key, here, task.steps):
                 self._training.step(self._module, optimizer, images, labels, given)
         trained = {name: tensor.cpu() for name, tensor in params_of(self._module).items()}
         kept = flatten_state(optimizer, _fetch) if self._training.keep_optimizer_state else {}

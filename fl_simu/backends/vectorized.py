@@ -185,7 +185,8 @@ class VectorizedUes(Backend):
 
     def _kind(self, job: Job) -> Any:
         """What UEs of one stack have in common: arrays, number of steps, what their optimisers remember."""
-        memory, kind = job.task.memory, self._data[job.task.key.ue].kind
+        memory = job.task.memory
+        kind = (self._data[job.task.key.ue].kind, job.task.steps)
         if not memory:
             return kind
         return (*kind, *sorted((name, float(memory[name]) if is_count(name) else 0.0) for name in memory))

@@ -1,4 +1,4 @@
-"""The laws of what a UE has: compute times, faults, optimisers and schedules."""
+"""The laws of what a UE has: local work, compute times, faults, optimisers and schedules."""
 
 import math
 from typing import Any, Callable, List
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from fl_simu.laws.base import SEED, Inputs, Law, each_link, expect, same
-from fl_simu.ue.compute import Compute, Work
+from fl_simu.ue.compute import Compute
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.optimizers import Optimizer
 from fl_simu.ue.schedules import Schedule
+from fl_simu.ue.work import LocalWork, Work
 
 # A hundred samples, twice, in batches of ten.
-WORK = Work(100, 2, 20)
+FULL = Work(100, 2, 20)
 
 
 def _asked_again(ask: Callable[[int, int, int], Any], ue: int, round: int) -> None:
@@ -24,12 +25,27 @@ def _asked_again(ask: Callable[[int, int, int], Any], ue: int, round: int) -> No
 
 
 def a_time_is_finite_and_not_negative(compute: Compute, ue: int, round: int) -> None:
-    time_s = compute.time_s(SEED, ue, round, WORK)
+    time_s = compute.time_s(SEED, ue, round, FULL)
     expect(0 <= time_s < math.inf, f"the time is {time_s} s; right is a finite one, 0 or more")
 
 
 def asked_again_a_time_is_the_same(compute: Compute, ue: int, round: int) -> None:
-    _asked_again(lambda seed, of, when: compute.time_s(seed, of, when, WORK), ue, round)
+    _asked_again(lambda seed, of, when: compute.time_s(seed, of, when, FULL), ue, round)
+
+
+def a_ue_makes_at_least_one_step(work: LocalWork, ue: int, round: int) -> None:
+    """Also where it gets the model late or never, and where a step takes no time."""
+    for step_s, waited_s in ((0.1, 0.0), (0.0, 0.0), (1e9, 0.5), (0.1, math.inf)):
+        steps = work.steps(SEED, ue, round, FULL, step_s, waited_s)
+        expect(
+            isinstance(steps, int) and steps >= 1,
+            f"with {step_s} s a step, {waited_s} s after the broadcast, it makes {steps!r} steps; "
+            "right is a whole number, at least 1",
+        )
+
+
+def asked_again_a_ue_makes_as_many_steps(work: LocalWork, ue: int, round: int) -> None:
+    _asked_again(lambda seed, of, when: work.steps(seed, of, when, FULL, 0.1, 0.0), ue, round)
 
 
 def a_ue_works_or_does_not(faults: Faults, ue: int, round: int) -> None:
@@ -94,6 +110,7 @@ def three_steps(optimizer: Optimizer) -> Inputs:
 
 
 COMPUTE = (Law(a_time_is_finite_and_not_negative, each_link), Law(asked_again_a_time_is_the_same, each_link))
+WORK = (Law(a_ue_makes_at_least_one_step, each_link), Law(asked_again_a_ue_makes_as_many_steps, each_link))
 FAULTS = (Law(a_ue_works_or_does_not, each_link), Law(asked_again_a_ue_works_as_before, each_link))
 SCHEDULE = (Law(a_factor_is_finite_and_not_negative, some_rounds), Law(a_round_has_one_factor, some_rounds))
 OPTIMIZER = (

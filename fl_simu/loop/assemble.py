@@ -18,8 +18,8 @@ from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
 from fl_simu.station.evaluation import accuracies, evaluate
-from fl_simu.ue.compute import Work
 from fl_simu.ue.training import Shard, initial_params
+from fl_simu.ue.work import Work
 
 
 def assemble(
@@ -51,7 +51,7 @@ def assemble(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
-        work={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
+        full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
         accuracies=lambda params: accuracies(module, params, train.images, train.labels, shards),
         link=planned.link,
@@ -63,14 +63,14 @@ def assemble(
         **{table: getattr(experiment, table) for table in HELD},
     )
     state = RunState(initial_params(planned.training.make_module, experiment.seed))
-    cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.work, malicious)
+    cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.full, malicious)
     return Coordinator(setting, state, Clock(realtime), cohorts, observers)
 
 
 # Parts of an experiment that the coordinator holds as they are.
 HELD = (
-    "algorithm", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol", "aggregation",
-    "server", "meters",
+    "algorithm", "work", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol",
+    "aggregation", "server", "meters",
 )  # fmt: skip
 
 

@@ -7,11 +7,8 @@ from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
 from fl_simu.loop.state import Before, RunState
 from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm
-from fl_simu.ue.compute import Work
 from fl_simu.ue.training import NOTHING, Key, Task, Trained
-
-# What a UE remembers that has not trained yet.
-NEW = Before({}, {})
+from fl_simu.ue.work import Work
 
 
 class Held(NamedTuple):
@@ -40,7 +37,7 @@ class Cohorts:
         seed: of every draw.
         state: of the run.
         algorithm: what their steps are beside the gradient.
-        work: what each of them trains in a round.
+        full: what each of them trains in a round if it makes all steps.
         malicious: the UEs that send something else than they trained; None where there are none.
     """
 
@@ -50,21 +47,21 @@ class Cohorts:
         seed: int,
         state: RunState,
         algorithm: LocalAlgorithm,
-        work: Mapping[int, Work],
+        full: Mapping[int, Work],
         malicious: Optional[Malicious] = None,
     ) -> None:
         self.backend = backend
         self.state = state
         self._seed = seed
         self._algorithm = algorithm
-        self._work = work
+        self._full = full
         self._malicious = malicious
         # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
         self._held: Dict[int, Held] = {}
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
-        memories = {ue: self._memory(ue, start) for ue in ues}
+        memories = {ue: self._before(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
         self._train(version, start, self.state.station.shared, memories, set(ues))
@@ -76,7 +73,7 @@ class Cohorts:
             due.setdefault(self.state.flights[ue].cohort, []).append(ue)
         for number, ues in sorted(due.items()):
             flight = self.state.flights[ues[0]]
-            memories = self.state.cohorts.get(number) or {ue: self._memory(ue, flight.start) for ue in ues}
+            memories = self.state.cohorts.get(number) or {ue: self._before(ue, flight.start) for ue in ues}
             self._train(flight.upload.version, flight.start, flight.shared or {}, memories, set(ues))
 
     def peek(self, ue: int) -> Params:
@@ -89,9 +86,9 @@ class Cohorts:
         message = NOTHING
         if self._algorithm.remembers:
             flight = self.state.flights[ue]
-            own = self._memory(ue, flight.start).algorithm
+            own = self._before(ue, flight.start).algorithm
             lr = self.backend.training.lr(flight.upload.version)
-            done = Finished(flight.start, params, self._work[ue].steps, lr)
+            done = Finished(flight.start, params, flight.work.steps, lr)
             message, own = self._algorithm.finish(done, own, flight.shared or {})
             self.state.memory(ue).algorithm = own
         if memory:
@@ -122,17 +119,20 @@ class Cohorts:
                 number: self.state.cohorts[number] for number in self.state.cohorts if number in due
             }
 
-    def _memory(self, ue: int, model: Params) -> Before:
-        known = self.state.ues.get(ue)
+    def _before(self, ue: int, model: Params) -> Before:
+        """What a UE's training follows from that is handed this model."""
+        work, known = self.state.flights[ue].work, self.state.ues.get(ue)
+        # A malicious UE may train on other data than it says: all its steps are not a number.
+        steps = None if work.steps == self._full[ue].steps else work.steps
         if known is None and not self._algorithm.remembers:
-            return NEW
+            return Before(steps, {}, {})
         own = known.algorithm if known else {}
         if self._algorithm.remembers and not own:
             own = self._algorithm.start(model)
-        return Before(known.training if known else {}, own)
+        return Before(steps, known.training if known else {}, own)
 
     def _task(self, ue: int, version: int, start: Params, before: Before, shared: Groups) -> Task:
-        return Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared)
+        return Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared, before.steps)
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
         return [ue for ue in ues if ue in self._malicious.ues] if self._malicious else []

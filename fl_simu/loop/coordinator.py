@@ -191,7 +191,7 @@ class Coordinator:
         setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
         settled = action.layers()
         combined = setting.aggregation.combine(state.model, flights.updates(action), len(settled))
-        made = Round(state.model, combined, flights.messages, flights.taken, len(setting.work))
+        made = Round(state.model, combined, flights.messages, flights.taken, len(setting.full))
         state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
         outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))

@@ -24,6 +24,7 @@ from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
+from fl_simu.ue.work import Work
 
 NO_METERS: Dict[str, float] = {}
 
@@ -52,13 +53,14 @@ class Flights:
         """
         setting = self.setting
         model, structure = self._structures(start)
-        compute_s = setting.compute.time_s(setting.seed, ue, version, setting.work[ue])
         download = (
             setting.downlink.transmit(ue, version, now_s, model + self._shared) if setting.downlink else None
         )
+        waited_s = download.delays_s[-1] if download else 0.0
+        work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
         if setting.faults.works(setting.seed, ue, version):
-            start_s = now_s + (download.delays_s[-1] if download else 0.0) + compute_s
+            start_s = now_s + waited_s + compute_s
         known, link = self.state.ues.get(ue), setting.link
         outlook = Outlook(
             known.uploads if known else Memory(),
@@ -70,9 +72,21 @@ class Flights:
         transmit = link.pending if self.shared else link.transmit
         upload = transmit(ue, version, start_s, structure, bits, compute_s)
         self.state.flights[ue] = Flight(
-            upload, start, self.state.begun - 1, download, self.state.station.shared or None
+            upload, start, self.state.begun - 1, work, download, self.state.station.shared or None
         )
         return upload
+
+    def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
+        """What a UE trains, and how long that takes."""
+        setting, full = self.setting, self.setting.full[ue]
+        time_s = setting.compute.time_s(setting.seed, ue, version, full)
+        if not full.steps:
+            return full, time_s
+        steps = setting.work.steps(setting.seed, ue, version, full, time_s / full.steps, waited_s)
+        if steps == full.steps:
+            return full, time_s
+        part = steps / full.steps
+        return Work(full.samples, full.epochs * part, steps), time_s * part
 
     def _structures(self, start: Params) -> Tuple[Structure, Structure]:
         """Of a global model, and of what a UE sends that trained it."""
@@ -201,8 +215,7 @@ class Flights:
             return None
         if beside:
             self.messages.append(Message(ue, setting.samples[ue], grouped(beside)))
-        work = setting.work[ue]
-        update = Update(ue, flight.upload.version, work.samples, params, choice.weight, work.steps)
+        update = Update(ue, flight.upload.version, flight.work.samples, params, choice.weight, flight.work.steps)
         if setting.protocol.repeats():
             self.state.memory(ue).accepted = update
         if setting.chain.transforms:
@@ -221,7 +234,7 @@ class Flights:
         bits, download_s = self._sent_bits(upload, now_s), _download_s(flight)
         meters = NO_METERS
         if self.setting.meters:
-            work = self.setting.work[ue]
+            work = flight.work
             works = upload.begins or flight.refusal == "not moved"
             airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
             view = UploadView(ue, work.samples, work.epochs, works, upload.compute_s, airtime_s, bits, accepted)

@@ -18,9 +18,10 @@ from fl_simu.station.protocols.base import Protocol
 from fl_simu.station.selection.base import Selection
 from fl_simu.station.server.base import ServerOptimizer
 from fl_simu.ue.algorithms.base import LocalAlgorithm
-from fl_simu.ue.compute import Compute, Work
+from fl_simu.ue.compute import Compute
 from fl_simu.ue.faults import Faults
 from fl_simu.ue.transforms.base import Chain
+from fl_simu.ue.work import FullWork, LocalWork, Work
 
 # What a global model and what UEs have sent, of those settled with it, tell of an attack.
 Measures = Callable[[Params, Mapping[int, Params]], Mapping[str, Any]]
@@ -34,7 +35,8 @@ class Setting:
         seed: of every draw.
         rounds: number of aggregations.
         drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
-        work: what each UE trains in a round.
+        full: what each UE trains in a round if it makes all steps.
+        work: how many of them it makes.
         evaluate: accuracy and loss of a global model.
         accuracies: of a global model on each UE's own training samples.
         evaluate_every: that is done after so many rounds, and after the last one.
@@ -49,7 +51,7 @@ class Setting:
     seed: int
     rounds: int
     drawn: int
-    work: Mapping[int, Work]
+    full: Mapping[int, Work]
     algorithm: LocalAlgorithm
     evaluate: Callable[[Params], Evaluation]
     accuracies: Callable[[Params], np.ndarray]
@@ -61,6 +63,7 @@ class Setting:
     compute: Compute
     faults: Faults
     bits: BitRule
+    work: LocalWork = field(default_factory=FullWork)
     downlink: Optional[Link] = None
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)
@@ -74,5 +77,5 @@ class Setting:
     def samples(self) -> Mapping[int, int]:
         """Number of samples of each UE."""
         if "_samples" not in self.__dict__:
-            object.__setattr__(self, "_samples", {ue: work.samples for ue, work in self.work.items()})
+            object.__setattr__(self, "_samples", {ue: work.samples for ue, work in self.full.items()})
         return self.__dict__["_samples"]

@@ -13,6 +13,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.radio.bits import Memory
 from fl_simu.radio.link import Upload
 from fl_simu.ue.algorithms.base import Groups, Station
+from fl_simu.ue.work import Work
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Flight:
         upload: what its UE is sending, or will when it has trained.
         start: the global model that the UE was handed.
         cohort: number of the broadcast by which it was.
+        work: what the UE trains.
         download: the copy of the global model before it, where the downlink is not free.
         shared: what the BS sent beside the model; None where there is nothing.
         layers: what the BS has fetched, encoded; empty before.
@@ -35,6 +37,7 @@ class Flight:
     upload: Upload
     start: Params
     cohort: int
+    work: Work
     download: Optional[Upload] = None
     shared: Optional[Groups] = None
     layers: Tuple[bytes, ...] = ()
@@ -66,8 +69,15 @@ class UeMemory:
 
 
 class Before(NamedTuple):
-    """What a UE remembered when it was handed a model: of its optimiser, and of the local algorithm."""
+    """What a UE's training in a round follows from beside the model that it is handed.
 
+    Args:
+        steps: number of its steps; None for all that its data make.
+        training: what its optimiser remembered.
+        algorithm: what the local algorithm let it remember.
+    """
+
+    steps: Optional[int]
     training: Params
     algorithm: Groups
 
@@ -139,4 +149,4 @@ class Moment(NamedTuple):
     run: RunState
 
 
-CLASSES = (Moment, Before, Station, RunState, Flight, UeMemory, Upload, Update, Memory)
+CLASSES = (Moment, Before, Station, RunState, Flight, UeMemory, Upload, Update, Memory, Work)

@@ -13,7 +13,7 @@ class UploadView(NamedTuple):
 
     Args:
         ue: index of the UE.
-        samples, epochs: what it trained on in this round.
+        samples, epochs: what it trained on in this round; a part of an epoch counts as such.
         works: whether it trained at all.
         compute_s: how long it trained [s].
         airtime_s: how long it was on the air until its last layer had arrived or it was given up [s].
@@ -23,7 +23,7 @@ class UploadView(NamedTuple):
 
     ue: int
     samples: int
-    epochs: int
+    epochs: float
     works: bool
     compute_s: float
     airtime_s: float

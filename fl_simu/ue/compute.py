@@ -2,39 +2,27 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, NamedTuple, Type
+from typing import Dict, Type
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_time
 from fl_simu.kernel.randomness import briefly
+from fl_simu.ue.work import Work
 
 # Below, a draw may be beyond what a float holds: one in a million is about 1e60 s already here.
 LEAST_SHAPE = 0.1
 
 
-class Work(NamedTuple):
-    """What a UE trains in a round.
-
-    Args:
-        samples: number of its samples.
-        epochs: passes over them.
-        steps: number of batches in all.
-    """
-
-    samples: int
-    epochs: int
-    steps: int
-
-
 class Compute(ABC):
     """Virtual time from the moment a UE has the global model until it begins to send.
 
-    It has nothing to do with how long this machine trains.
+    It has nothing to do with how long this machine trains. A rule tells the time of the full work; a UE that makes
+    some of its steps takes that part of it.
     """
 
     @abstractmethod
     def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
-        """Virtual time in s that UE `ue` trains in a round, at least 0 and finite."""
+        """Virtual time in s that UE `ue` trains in a round if it does all this work, at least 0 and finite."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Task(NamedTuple):
             before its first round, and where it remembers nothing.
         own: what the algorithm lets it remember.
         shared: what the BS sent beside the model.
+        steps: number of its steps; None for those of all epochs.
     """
 
     key: Key
@@ -62,6 +63,7 @@ class Task(NamedTuple):
     memory: Params
     own: Groups = NOTHING
     shared: Groups = NOTHING
+    steps: Optional[int] = None
 
 
 class Given(NamedTuple):
@@ -176,28 +178,42 @@ class LocalTraining:
         """Number of batches that so many samples make in an epoch."""
         return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
 
-    def orders(self, key: Key, samples: int) -> List[Tensor]:
-        """The batches of a round: positions in the UE's shard, int64 tensors of at most `batch_size`."""
+    def begun(self, steps: Optional[int], samples: int) -> int:
+        """Number of epochs that so many steps begin; those of all epochs where None is given."""
+        each = self.steps(samples)
+        return self.epochs if steps is None or not each else -(-steps // each)
+
+    def orders(self, key: Key, samples: int, steps: Optional[int] = None) -> List[Tensor]:
+        """The batches of a round: positions in the UE's shard, int64 tensors of at most `batch_size`.
+
+        Args:
+            key: what they are drawn by.
+            samples: number of the UE's samples.
+            steps: number of batches; None for those of all epochs.
+        """
         draws = stream(key.seed, "batches", key.ue, key.round)
         used = self.steps(samples) * self.batch_size
-        epochs = [permutation(draws, samples)[:used].astype(np.int64) for _ in range(self.epochs)]
-        return [batch for epoch in epochs if used for batch in torch.from_numpy(epoch).split(self.batch_size)]
+        epochs = [permutation(draws, samples)[:used].astype(np.int64) for _ in range(self.begun(steps, samples))]
+        return [batch for epoch in epochs if used for batch in torch.from_numpy(epoch).split(self.batch_size)][
+            :steps
+        ]
 
-    def shuffles(self, keys: Sequence[Key], samples: np.ndarray) -> np.ndarray:
+    def shuffles(self, keys: Sequence[Key], samples: np.ndarray, epochs: int) -> np.ndarray:
         """What `orders` draws, for many UEs at once.
 
         Args:
             keys: of U UEs.
             samples: number of samples of each, shape (U,).
+            epochs: number of epochs.
 
         Returns:
             int64, shape (epochs, U, most samples): positions in a UE's shard, epoch by epoch. Of a UE with fewer
             than the most samples, the first so many count.
         """
-        draws = np.full((self.epochs, len(keys), samples.max()), np.inf)
+        draws = np.full((epochs, len(keys), samples.max()), np.inf)
         for row, (key, count) in enumerate(zip(keys, samples)):
-            drawn = briefly(key.seed, "batches", key.ue, key.round).random(self.epochs * count)
-            draws[:, row, :count] = drawn.reshape(self.epochs, count)
+            drawn = briefly(key.seed, "batches", key.ue, key.round).random(epochs * count)
+            draws[:, row, :count] = drawn.reshape(epochs, count)
         return np.argsort(draws, axis=2, kind="stable")
 
     def seed_torch(self, key: Key) -> None:
@@ -233,9 +249,9 @@ class LocalTraining:
         """Learning rate in a round; 0 for an optimiser of one's own that names none."""
         return getattr(self.optimizer, "lr", 0.0) * self.schedule.factor(round)
 
-    def batches(self, key: Key, shard: Shard) -> Iterator[Tuple[Tensor, Tensor]]:
+    def batches(self, key: Key, shard: Shard, steps: Optional[int] = None) -> Iterator[Tuple[Tensor, Tensor]]:
         """The images and labels of a round's steps, in this process and on the shard's device."""
-        for order in self.orders(key, len(shard.indices)):
+        for order in self.orders(key, len(shard.indices), steps):
             rows = shard.indices.index_select(0, order.to(shard.indices.device))
             yield shard.images.index_select(0, rows), shard.labels.index_select(0, rows)
 

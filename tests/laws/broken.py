@@ -32,11 +32,12 @@ from fl_simu.station.protocols import WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.algorithms import FedProx, Scaffold
-from fl_simu.ue.compute import Compute, ConstantCompute, Work
+from fl_simu.ue.compute import Compute, ConstantCompute
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd, uncompiled
 from fl_simu.ue.schedules import Exponential
 from fl_simu.ue.transforms import Clip
+from fl_simu.ue.work import FullWork, Work
 
 # Another number at each call, which no part may have.
 CALLS = itertools.count(1)
@@ -171,6 +172,10 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+    },
+    "work": {
+        "a ue makes at least one step": part(FullWork, steps=lambda self, *about: 0),
+        "asked again a ue makes as many steps": part(FullWork, steps=lambda self, *about: next(CALLS) + 1),
     },
     "schedule": {
         "a factor is finite and not negative": part(Exponential, factor=lambda self, round: -1.0),

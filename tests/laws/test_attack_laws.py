@@ -12,14 +12,17 @@ from fl_simu.attacks.poisoning.untargeted import (
 from fl_simu.backends.torch_loop import TorchLoop
 from fl_simu.kernel.parameters import all_finite, sha256, structure_of
 from fl_simu.loop.cohorts import Cohorts
-from fl_simu.loop.state import RunState
+from fl_simu.loop.state import Flight, RunState
 from fl_simu.models import Mlp
+from fl_simu.radio.link import Upload
 from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import LocalTraining, Shard, initial_params
+from fl_simu.ue.work import Work
 
 CASES = [case for case in ours.cases("attack") if not isinstance(case.values[0], NoAttack)]
 SHAPE, CLASSES, UES = (1, 2, 3), 4, 5
+WORK = Work(10, 1, 2)
 # Batch norm has counters and running means, dropout draws of its own.
 MODEL = Mlp((5,), dropout=0.3, batch_norm=True)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -41,10 +44,13 @@ def rounds(attack, local, count=3):
     for ue in range(UES):
         shard = Shard(IMAGES, LABELS, torch.arange(10 * ue, 10 * ue + 10))
         backend.place(ue, malicious.own_data(ue, shard))
-    cohorts = Cohorts(backend, 1, run, FedAvg(), {}, malicious)
+    cohorts = Cohorts(backend, 1, run, FedAvg(), dict.fromkeys(range(UES), WORK), malicious)
     for round in range(count):
         before = sha256(params)
         run.begun += 1
+        run.flights = {
+            ue: Flight(Upload(ue, round, 0.0, (), ()), params, run.begun - 1, WORK) for ue in range(UES)
+        }
         cohorts.train(range(UES), round, params)
         sent = [cohorts.fetch(ue).params for ue in range(UES)]
         assert sha256(params) == before

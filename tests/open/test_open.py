@@ -45,6 +45,7 @@ PARTS = {
     "server": ("server.py:TwoRounds", {}),
     "backend": ("backend.py:Eager", {}),
     "optimizer": ("optimizer.py:Nesterov", {"lr": 0.1}),
+    "work": ("work.py:Tired", {"each": 0.8}),
     "compute": ("compute.py:PerBatch", {"batch_s": 0.05}),
     "faults": ("faults.py:Sleeping", {"every": 4}),
     "bits": ("bits.py:Rising", {"most": 4}),

@@ -129,19 +129,24 @@ def test_it_sends_twice_as_much_both_ways_and_with_one_step_begins_as_fedavg():
     assert again[0] != again[1]
 
 
-@pytest.mark.parametrize("algorithm", ["scaffold", "feddyn"])
-def test_every_backend_trains_alike(algorithm, request):
-    wanted, others = run(algorithm=algorithm), ["syft"]
+UNLIKE = {
+    "scaffold": {"algorithm": "scaffold"},
+    "feddyn": {"algorithm": "feddyn"},
+    "unequal work": {"algorithm": "fedprox", "work": {"name": "uniform", "high": 3}},
+}
+
+
+@pytest.mark.parametrize("changes", UNLIKE.values(), ids=UNLIKE)
+def test_every_backend_trains_alike(changes, request):
+    wanted, others = run(**changes), ["syft"]
     if MODERN:
         request.getfixturevalue("reused_actors")
         others.append({"name": "ray", "actors": 1, "exact": True})
     for backend in others:
-        assert run(backend=backend, algorithm=algorithm).summary.model_sha256 == wanted.summary.model_sha256, (
-            backend
-        )
+        assert run(backend=backend, **changes).summary.model_sha256 == wanted.summary.model_sha256, backend
     if MODERN:
         zero = {name: torch.zeros_like(one) for name, one in wanted.model.items()}
-        gap = distance(run(backend="vectorized", algorithm=algorithm).model, wanted.model)
+        gap = distance(run(backend="vectorized", **changes).model, wanted.model)
         assert gap <= 1e-5 * distance(wanted.model, zero)
 
 
@@ -151,13 +156,13 @@ class Stop(fl.Observer):
             coordinator.stop()
 
 
-@pytest.mark.parametrize("algorithm", ["scaffold", "feddyn"])
+@pytest.mark.parametrize("changes", UNLIKE.values(), ids=UNLIKE)
 @pytest.mark.parametrize("backend", ["torch", "vectorized"])
-def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, algorithm, tmp_path):
+def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, changes, tmp_path):
     if backend == "vectorized" and not MODERN:
         pytest.skip("torch.func needs the modern stack")
     changes = {
-        "algorithm": algorithm,
+        **changes,
         "backend": backend,
         "protocol": {"name": "buffered", "k": 2},
         "codec": "affine",

@@ -10,9 +10,10 @@ from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import params_of
 from fl_simu.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
-from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute, Work
+from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
+from fl_simu.ue.work import Work
 
 SHAPE = (1, 28, 28)
 
@@ -85,7 +86,7 @@ def test_many_ues_are_shuffled_at_once_as_each_is_by_itself():
         [Key(1, ue, 3) for ue in range(3)],
         np.array([10, 1, 7]),
     )
-    shuffles = local.shuffles(keys, samples)
+    shuffles = local.shuffles(keys, samples, local.epochs)
     for ue, count in enumerate(samples):
         alone = torch.cat(local.orders(keys[ue], count)).view(2, count)
         assert shuffles[:, ue, :count].tolist() == alone.tolist()
