@@ -163,6 +163,10 @@ class Experiment:
             from ("update").
         error_feedback: whether the transform `error_feedback` ends the chain of transforms; with
             `payload = "update"` only.
+        local_layers: names of tensors of the model that stay at the UEs, each UE with its own, neither sent nor
+            charged (FedBN, FedPer); with `*`, `?` and `[...]` as file names have them. Accuracy and loss are then
+            the means over all UEs of those of each one's whole model on the test set, and the model that a run
+            leaves lacks these tensors.
         training: local training.
         checkpoint: how often the run can be gone on with.
         evaluation: how the global model is evaluated.
@@ -184,6 +188,7 @@ class Experiment:
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     payload: str = "weights"
     error_feedback: bool = False
+    local_layers: Tuple[str, ...] = ()
     training: Training = Training()
     checkpoint: Checkpointing = Checkpointing()
     evaluation: Evaluating = Evaluating()

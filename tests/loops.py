@@ -40,7 +40,7 @@ def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **cha
         "drawn": ues,
         "full": dict.fromkeys(range(ues), Work(1, 1, 1)),
         "evaluate": lambda params: Evaluation(0.0, 0.0),
-        "accuracies": lambda params: np.zeros(ues),
+        "accuracies": lambda params, own: np.zeros(ues),
         "algorithm": FedAvg(),
         "aggregation": Mean(),
         "server": Replace(),

@@ -184,9 +184,10 @@ class VectorizedUes(Backend):
             yield chunk
 
     def _kind(self, job: Job) -> Any:
-        """What UEs of one stack have in common: arrays, number of steps, what their optimisers remember."""
+        """What UEs of one stack have in common: arrays, number of steps, what the BS sent beside the model, what
+        their optimisers remember."""
         memory = job.task.memory
-        kind = (self._data[job.task.key.ue].kind, job.task.steps)
+        kind = (self._data[job.task.key.ue].kind, job.task.steps, *sorted(job.task.shared))
         if not memory:
             return kind
         return (*kind, *sorted((name, float(memory[name]) if is_count(name) else 0.0) for name in memory))

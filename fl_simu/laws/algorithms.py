@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.laws.base import Inputs, Law, copied, expect, finite, left_alone, same, same_params, same_structure
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm, Message, Round, flat
+from fl_simu.ue.algorithms.base import GLOBAL, Finished, Groups, LocalAlgorithm, Message, Round, flat
 
 
 class Known(NamedTuple):
@@ -131,6 +131,8 @@ def examples(algorithm: LocalAlgorithm) -> Inputs:
         {group: {name: drawn(one) for name, one in tensors.items()} for group, tensors in groups.items()}
         for groups in (algorithm.start(start), algorithm.station(start).shared)
     )
+    if algorithm.personal:
+        shared[GLOBAL] = {name: drawn(one) for name, one in start.items()}
     return {
         "parameters away from the start": (Known(params, start, memory, shared),),
         "parameters at the start": (Known(copied(start), start, memory, shared),),

@@ -44,6 +44,8 @@ def assemble(
         for ue, indices in enumerate(shards):
             shard = Shard(train.images, train.labels, torch.from_numpy(indices))
             planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
+            if experiment.algorithm.personal:
+                planned.backend.place(ues + ue, shard)
     module, loss = planned.training.make_module(), planned.training.loss
     test = _tested(experiment, dataset)
     epochs = planned.training.epochs
@@ -53,7 +55,7 @@ def assemble(
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
         evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        accuracies=lambda params: accuracies(module, params, train.images, train.labels, shards),
+        accuracies=lambda params, own: accuracies(module, params, own, train.images, train.labels, shards),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,
@@ -62,8 +64,10 @@ def assemble(
         stop=experiment.stop,
         **{table: getattr(experiment, table) for table in HELD},
     )
-    state = RunState(initial_params(planned.training.make_module, experiment.seed))
-    cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.full, malicious)
+    initial = initial_params(planned.training.make_module, experiment.seed)
+    local = {name: initial.pop(name) for name in planned.local}
+    state = RunState(initial)
+    cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.full, local, malicious)
     return Coordinator(setting, state, Clock(realtime), cohorts, observers)
 
 

@@ -6,9 +6,11 @@ from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.parameters import Params
 from fl_simu.loop.state import Before, RunState
-from fl_simu.ue.algorithms.base import Finished, Groups, LocalAlgorithm
+from fl_simu.ue.algorithms.base import GLOBAL, Finished, Groups, LocalAlgorithm
 from fl_simu.ue.training import NOTHING, Key, Task, Trained
 from fl_simu.ue.work import Work
+
+NO_PARAMS: Params = {}
 
 
 class Held(NamedTuple):
@@ -38,6 +40,7 @@ class Cohorts:
         state: of the run.
         algorithm: what their steps are beside the gradient.
         full: what each of them trains in a round if it makes all steps.
+        local: the layers that stay at the UEs, as they are at first; empty where all are sent.
         malicious: the UEs that send something else than they trained; None where there are none.
     """
 
@@ -48,6 +51,7 @@ class Cohorts:
         state: RunState,
         algorithm: LocalAlgorithm,
         full: Mapping[int, Work],
+        local: Params = NO_PARAMS,
         malicious: Optional[Malicious] = None,
     ) -> None:
         self.backend = backend
@@ -55,6 +59,7 @@ class Cohorts:
         self._seed = seed
         self._algorithm = algorithm
         self._full = full
+        self.local = local
         self._malicious = malicious
         # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
         self._held: Dict[int, Held] = {}
@@ -78,7 +83,7 @@ class Cohorts:
 
     def peek(self, ue: int) -> Params:
         """The model that a UE will send, which it still holds."""
-        return self._held[ue].params if ue in self._held else self.backend.peek(ue)
+        return self._sent(self._held[ue].params if ue in self._held else self.backend.peek(ue))
 
     def fetch(self, ue: int) -> Sent:
         """What a UE sends; it then no longer holds a model."""
@@ -91,21 +96,26 @@ class Cohorts:
             done = Finished(flight.start, params, flight.work.steps, lr)
             message, own = self._algorithm.finish(done, own, flight.shared or {})
             self.state.memory(ue).algorithm = own
+        if self._algorithm.personal:
+            self._keep(ue, self.backend.get(self._twin(ue)).params)
+        elif self.local:
+            self._keep(ue, {name: params[name] for name in self.local})
         if memory:
             self.state.memory(ue).training = memory
         if attack is not None:
             self.state.memory(ue).attack = attack
-        return Sent(params, message)
+        return Sent(self._sent(params), message)
 
     def give_up(self, ue: int) -> Optional[Params]:
-        """Nobody will fetch what a UE trains; what it remembers moves all the same.
+        """Nobody will fetch what a UE trains; what it remembers and keeps moves all the same.
 
         Returns:
             The model, where it is known.
         """
         if ue in self._held:
             return self.fetch(ue).params
-        if self.backend.training.keep_optimizer_state or self._algorithm.remembers:
+        algorithm, training = self._algorithm, self.backend.training
+        if training.keep_optimizer_state or algorithm.remembers or algorithm.personal or self.local:
             self.fetch(ue)
         else:
             self.backend.give_up(ue)
@@ -119,20 +129,54 @@ class Cohorts:
                 number: self.state.cohorts[number] for number in self.state.cohorts if number in due
             }
 
+    def own_models(self, model: Params) -> Dict[int, Params]:
+        """The models of the UEs that have one which is not this global one: with local layers all of them."""
+        known = {ue: memory.own for ue, memory in self.state.ues.items() if memory.own}
+        return {ue: {**model, **known.get(ue, self.local)} for ue in (self._full if self.local else known)}
+
+    def own_at_first(self, model: Params) -> Params:
+        """What a UE keeps for itself that was never handed a model before this one."""
+        return model if self._algorithm.personal else self.local
+
+    def _sent(self, params: Params) -> Params:
+        """What a UE sends of a model: all but its local layers."""
+        return {name: one for name, one in params.items() if name not in self.local} if self.local else params
+
+    def _keep(self, ue: int, own: Params) -> None:
+        # Copies: what is trained may lie in one tensor with the models of others.
+        self.state.memory(ue).own = {name: tensor.clone() for name, tensor in own.items()}
+
     def _before(self, ue: int, model: Params) -> Before:
         """What a UE's training follows from that is handed this model."""
         work, known = self.state.flights[ue].work, self.state.ues.get(ue)
         # A malicious UE may train on other data than it says: all its steps are not a number.
         steps = None if work.steps == self._full[ue].steps else work.steps
         if known is None and not self._algorithm.remembers:
-            return Before(steps, {}, {})
-        own = known.algorithm if known else {}
-        if self._algorithm.remembers and not own:
-            own = self._algorithm.start(model)
-        return Before(steps, known.training if known else {}, own)
+            return Before(steps, {}, {}, self.own_at_first(model))
+        remembered, own = (known.algorithm, known.own) if known else ({}, {})
+        if self._algorithm.remembers and not remembered:
+            remembered = self._algorithm.start(model)
+        return Before(steps, known.training if known else {}, remembered, own or self.own_at_first(model))
 
-    def _task(self, ue: int, version: int, start: Params, before: Before, shared: Groups) -> Task:
-        return Task(Key(self._seed, ue, version), start, before.training, before.algorithm, shared, before.steps)
+    def _twin(self, ue: int) -> int:
+        """The number by which the backend knows a UE's own model."""
+        return len(self._full) + ue
+
+    def _tasks(
+        self, version: int, start: Params, shared: Groups, memories: Mapping[int, Before]
+    ) -> Dict[int, Task]:
+        """What each UE trains on the global model, and after them what each trains on its own one."""
+        tasks = {}
+        for ue, before in memories.items():
+            handed = {**start, **before.own} if self.local else start
+            key = Key(self._seed, ue, version)
+            tasks[ue] = Task(key, handed, before.training, before.algorithm, shared, before.steps)
+        if self._algorithm.personal:
+            beside = {GLOBAL: start}
+            for ue, before in memories.items():
+                key = Key(self._seed, self._twin(ue), version)
+                tasks[key.ue] = Task(key, before.own, {}, {}, beside, before.steps)
+        return tasks
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
         return [ue for ue in ues if ue in self._malicious.ues] if self._malicious else []
@@ -146,20 +190,23 @@ class Cohorts:
         due: AbstractSet[int],
     ) -> None:
         """Let UEs train together, and those that are due hold what they trained."""
-        tasks = {ue: self._task(ue, version, start, before, shared) for ue, before in memories.items()}
+        tasks = self._tasks(version, start, shared, memories)
         self.backend.train(list(tasks.values()))
-        hostile = self._hostile(list(tasks))
+        ues, hostile = list(memories), self._hostile(list(memories))
         if hostile:
             # A malicious UE may know the models of the others.
-            benign = {ue: self.backend.get(ue) for ue in tasks if ue not in hostile}
+            benign = {ue: self.backend.get(ue) for ue in ues if ue not in hostile}
             self._held.update({ue: Held(*trained) for ue, trained in benign.items() if ue in due})
             others = [trained.params for trained in benign.values()]
             for ue in hostile:
                 if ue in due:
-                    self._held[ue] = self._poisoned(tasks[ue], len(tasks), others)
-        for ue in tasks:
-            if ue not in due and (not hostile or ue in hostile):
-                self.backend.give_up(ue)
+                    self._held[ue] = self._poisoned(tasks[ue], len(ues), others)
+        for ue in ues:
+            if ue not in due:
+                if not hostile or ue in hostile:
+                    self.backend.give_up(ue)
+                if self._algorithm.personal:
+                    self.backend.give_up(self._twin(ue))
 
     def _poisoned(self, task: Task, drawn: int, others: Sequence[Params]) -> Held:
         """What a malicious UE sends; its own training is done only if something of it is needed."""

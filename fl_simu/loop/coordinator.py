@@ -2,7 +2,9 @@
 
 import math
 import time
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
@@ -227,6 +229,13 @@ class Coordinator:
             meters,
         )
 
+    def _accuracy(self, own: Mapping[int, Params]) -> Evaluation:
+        """Of the global model, or, where layers stay at the UEs, the mean over the UEs' own ones."""
+        if not self.cohorts.local:
+            return self.setting.evaluate(self.state.model)
+        found = [self.setting.evaluate(model) for model in own.values()]
+        return Evaluation(*(float(np.mean(values)) for values in zip(*found)))
+
     def _evaluate(self, bits: int, meters: Dict[str, float]) -> Evaluation:
         """Accuracy and loss of the new model, where it is evaluated, with what meters tell of it; and whether the
         run ends with this round."""
@@ -236,9 +245,10 @@ class Coordinator:
         state.ended = setting.stop.spent({**state.spent, "time_s": self.clock.now_s})
         if not state.ended and round % setting.evaluate_every and round < setting.rounds:
             return Evaluation(math.nan, math.nan)
-        evaluation = setting.evaluate(state.model)
+        own = self.cohorts.own_models(state.model)
+        evaluation = self._accuracy(own)
         state.losses = (*state.losses[:1], evaluation.loss)
-        view = ModelView(lambda: setting.accuracies(state.model))
+        view = ModelView(lambda: setting.accuracies(state.model, own))
         for meter in setting.meters:
             meters.update(meter.model(view))
         state.ended = state.ended or setting.stop.reached(evaluation.accuracy)

@@ -1,5 +1,6 @@
 """Whether the parts of an experiment fit each other, which is asked before any data are read."""
 
+from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import require
 from fl_simu.parts import KINDS
@@ -52,9 +53,21 @@ def require_fit(experiment: Experiment) -> None:
     metered = experiment.stop.energy_j is None or "energy_j" in names
     require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
     experiment.bits.check(experiment.codec)
+    if experiment.local_layers:
+        _require_local_layers_fit(experiment)
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+
+
+def _require_local_layers_fit(experiment: Experiment) -> None:
+    """Raise UserError unless nothing else would have to know which layers stay at the UEs."""
+    wanted = {
+        "algorithm fedavg or fedprox": not (experiment.algorithm.remembers or experiment.algorithm.personal),
+        "no attack": isinstance(experiment.attack, NoAttack),
+    }
+    for what, given in wanted.items():
+        require(given, "local_layers", list(experiment.local_layers), f"with {what} only")
 
 
 def _require_plain_steps(experiment: Experiment) -> None:

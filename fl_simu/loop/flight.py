@@ -41,6 +41,8 @@ class Flights:
         # Of what travels beside the model, up and down.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
         self._shared: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
+        # How many models a UE trains, one after the other.
+        self._models = 1 + setting.algorithm.personal
         # What was taken beside the models for this aggregation, and of how many uploads anything.
         self.messages: List[Message] = []
         self.taken = 0
@@ -79,7 +81,7 @@ class Flights:
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
         """What a UE trains, and how long that takes."""
         setting, full = self.setting, self.setting.full[ue]
-        time_s = setting.compute.time_s(setting.seed, ue, version, full)
+        time_s = setting.compute.time_s(setting.seed, ue, version, full) * self._models
         if not full.steps:
             return full, time_s
         steps = setting.work.steps(setting.seed, ue, version, full, time_s / full.steps, waited_s)
@@ -237,7 +239,8 @@ class Flights:
             work = flight.work
             works = upload.begins or flight.refusal == "not moved"
             airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
-            view = UploadView(ue, work.samples, work.epochs, works, upload.compute_s, airtime_s, bits, accepted)
+            epochs = work.epochs * self._models
+            view = UploadView(ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted)
             meters = {}
             for meter in self.setting.meters:
                 meters.update(meter.upload(view))

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Tuple
 
 from torch import nn
 
@@ -20,6 +20,7 @@ from fl_simu.parts import KINDS
 from fl_simu.radio.downlink import downlink
 from fl_simu.radio.link import Link
 from fl_simu.radio.media.base import SharedMedium
+from fl_simu.ue.local_layers import local_names
 from fl_simu.ue.training import LocalTraining
 from fl_simu.ue.transforms.base import Chain
 
@@ -34,6 +35,7 @@ class Plan:
         downlink: the link of the global model to the UEs; None where it is free.
         chain: the transforms of every UE.
         training: local training.
+        local: names of the tensors that stay at the UEs.
         backend: made, with no UE yet.
     """
 
@@ -42,6 +44,7 @@ class Plan:
     downlink: Optional[Link]
     chain: Chain
     training: LocalTraining
+    local: Tuple[str, ...]
     backend: Backend
 
 
@@ -62,7 +65,9 @@ def plan(experiment: Experiment) -> Plan:
         experiment.seed,
         experiment.delay,
     )
-    link.check(structure_of(build_module(model, data).state_dict()))
+    params = build_module(model, data).state_dict()
+    local = local_names(experiment.local_layers, list(params))
+    link.check(structure_of({name: tensor for name, tensor in params.items() if name not in local}))
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
     training = LocalTraining(
@@ -79,7 +84,7 @@ def plan(experiment: Experiment) -> Plan:
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
     down = downlink(experiment.downlink, link)
-    return Plan(experiment, link, down, chain(experiment), training, backend)
+    return Plan(experiment, link, down, chain(experiment), training, local, backend)
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

@@ -208,11 +208,14 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
     setting, model, training = coordinator.setting, coordinator.model, coordinator.cohorts.backend.training
     remembered: Params = memory_after_a_step(training) if training and training.keep_optimizer_state else {}
     chained, own = setting.chain.transforms, flat(setting.algorithm.start(model))
+    kept = coordinator.cohorts.own_at_first(model)
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")
         if memory.training:
             require_alike(memory.training, remembered, f"the optimiser of UE {ue}")
+        if memory.own:
+            require_alike(memory.own, kept, f"what UE {ue} keeps for itself")
         if memory.algorithm:
             require_alike(flat(memory.algorithm), own, f"the algorithm's memory of UE {ue}")
         _require(len(memory.transforms) in (0, len(chained)), f"the transforms of UE {ue}")
@@ -229,6 +232,7 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
             if before.training:
                 require_alike(before.training, remembered, f"the optimiser of UE {ue}")
             require_alike(flat(before.algorithm), own, f"the algorithm's memory of UE {ue}")
+            require_alike(before.own, kept, f"what UE {ue} keeps for itself")
     for ue in sorted(heard):
         had: Any = run.ues.get(ue)
         _require(
@@ -236,6 +240,7 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
             f"UE {ue} without an optimiser",
         )
         _require(not own or bool(had and had.algorithm), f"UE {ue} without the algorithm's memory")
+        _require(not kept or bool(had and had.own), f"UE {ue} without what it keeps for itself")
         _require(not chained or bool(had and had.transforms), f"UE {ue} without its transforms' memory")
         _require(
             not setting.protocol.repeats() or bool(had and had.accepted), f"UE {ue} without what was accepted"

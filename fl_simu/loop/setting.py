@@ -38,7 +38,7 @@ class Setting:
         full: what each UE trains in a round if it makes all steps.
         work: how many of them it makes.
         evaluate: accuracy and loss of a global model.
-        accuracies: of a global model on each UE's own training samples.
+        accuracies: on each UE's own training samples, of a global model, or of the UE's own one where it has one.
         evaluate_every: that is done after so many rounds, and after the last one.
         stop: when the run ends before its last round.
         link: the uplink of every UE.
@@ -54,7 +54,7 @@ class Setting:
     full: Mapping[int, Work]
     algorithm: LocalAlgorithm
     evaluate: Callable[[Params], Evaluation]
-    accuracies: Callable[[Params], np.ndarray]
+    accuracies: Callable[[Params, Mapping[int, Params]], np.ndarray]
     link: Link
     protocol: Protocol
     aggregation: Aggregation

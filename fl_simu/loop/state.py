@@ -54,6 +54,7 @@ class UeMemory:
     Args:
         training: of its optimiser.
         algorithm: what the local algorithm lets it remember, by group; empty before its first round.
+        own: its local layers, or its own model; empty before its first round, and where it has none.
         transforms: of each transform in the chain; empty before the first upload that was taken.
         attack: of a malicious UE.
         uploads: of the rates that its uploads had.
@@ -62,6 +63,7 @@ class UeMemory:
 
     training: Params = field(default_factory=dict)
     algorithm: Groups = field(default_factory=dict)
+    own: Params = field(default_factory=dict)
     transforms: Tuple[Any, ...] = ()
     attack: Any = None
     uploads: Memory = field(default_factory=Memory)
@@ -75,11 +77,13 @@ class Before(NamedTuple):
         steps: number of its steps; None for all that its data make.
         training: what its optimiser remembered.
         algorithm: what the local algorithm let it remember.
+        own: its local layers, or its own model.
     """
 
     steps: Optional[int]
     training: Params
     algorithm: Groups
+    own: Params
 
 
 @dataclass
@@ -87,7 +91,7 @@ class RunState:
     """Where a run stands between two events.
 
     Args:
-        model: the global model.
+        model: the global model, without the layers that stay at the UEs.
         version: number of aggregations behind it.
         protocol, selection, server, medium: what these parts remember; the protocol's is None before the first
             event.

@@ -9,6 +9,7 @@ from fl_simu.meters.base import Meter, ModelView, UploadView
 from fl_simu.results.columns import Column
 
 COLUMNS = {
+    "ue_accuracy_mean": Column("", "mean of the UEs' accuracies", "last"),
     "ue_accuracy_min": Column("", "least accuracy of a UE", "last"),
     "ue_accuracy_p10": Column("", "10th percentile of the UEs' accuracies", "last"),
     "ue_accuracy_variance": Column("", "variance of the UEs' accuracies", "last"),
@@ -18,12 +19,13 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Fairness(Meter):
-    """The spread over UEs of the global model's accuracy on each one's own training samples.
+    """The spread over UEs of the accuracy on each one's own training samples.
 
-    It tells the least, the 10th percentile (interpolated linearly), the variance, and Jain's index
-    (sum x)^2 / (n sum x^2), which is 1 where all UEs are equal, also where all are 0, and 1/n where one UE has
-    everything. A round has them where the model is evaluated; that then takes the time of an evaluation on all
-    training samples.
+    Each UE is measured with the global model; with its own one where it has one, as with `local_layers` and the
+    algorithm `ditto`. The columns are the mean, in which every UE has one voice, the least, the 10th percentile
+    (interpolated linearly), the variance, and Jain's index (sum x)^2 / (n sum x^2), which is 1 where all UEs are
+    equal, also where all are 0, and 1/n where one UE has everything. A round has them where the model is
+    evaluated; that then takes the time of an evaluation on all training samples.
 
     Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
     Allocation in Shared Computer Systems"; Li, Sanjabi, Beirami, Smith 2020, "Fair Resource Allocation in
@@ -42,7 +44,13 @@ class Fairness(Meter):
 
     def model(self, view: ModelView) -> Dict[str, float]:
         accuracies = view.accuracies()
-        told = (accuracies.min(), np.percentile(accuracies, 10), accuracies.var(), jain(accuracies))
+        told = (
+            accuracies.mean(),
+            accuracies.min(),
+            np.percentile(accuracies, 10),
+            accuracies.var(),
+            jain(accuracies),
+        )
         return {name: float(value) for name, value in zip(COLUMNS, told)}
 
 

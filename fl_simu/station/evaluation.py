@@ -1,6 +1,6 @@
 """How good a model is: on data that no UE has seen, and on those of each UE."""
 
-from typing import Callable, Iterator, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -41,23 +41,37 @@ def evaluate(
 def accuracies(
     module: nn.Module,
     params: Params,
+    own: Mapping[int, Params],
     images: Tensor,
     labels: Tensor,
     parts: Sequence[np.ndarray],
     batch_size: int = 250,
 ) -> np.ndarray:
-    """Accuracy of a model on each UE's own samples, shape (UEs,).
+    """Accuracy on each UE's own samples, shape (UEs,).
 
     Args:
-        module, params, images, labels, batch_size: as for `evaluate`.
+        module, images, labels, batch_size: as for `evaluate`.
+        params: the model of UEs that have none of their own.
+        own: the models of those that have.
         parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.
     """
-    hits = [
-        (output.argmax(dim=1) == target).view(len(target), -1).double().mean(dim=1)
-        for output, target in _outputs(module, params, images, labels, batch_size)
-    ]
-    right = torch.cat(hits).numpy()
-    return np.array([right[rows].mean() for rows in parts])
+
+    def hits(model: Params, images: Tensor, labels: Tensor) -> np.ndarray:
+        right = [
+            (output.argmax(dim=1) == target).view(len(target), -1).double().mean(dim=1)
+            for output, target in _outputs(module, model, images, labels, batch_size)
+        ]
+        return torch.cat(right).numpy()
+
+    everywhere = hits(params, images, labels) if len(own) < len(parts) else np.empty(0)
+    found = []
+    for ue, rows in enumerate(parts):
+        if ue in own:
+            picked = torch.from_numpy(rows)
+            found.append(hits(own[ue], images.index_select(0, picked), labels.index_select(0, picked)).mean())
+        else:
+            found.append(everywhere[rows].mean())
+    return np.array(found)
 
 
 def _outputs(

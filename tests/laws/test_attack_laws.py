@@ -44,7 +44,7 @@ def rounds(attack, local, count=3):
     for ue in range(UES):
         shard = Shard(IMAGES, LABELS, torch.arange(10 * ue, 10 * ue + 10))
         backend.place(ue, malicious.own_data(ue, shard))
-    cohorts = Cohorts(backend, 1, run, FedAvg(), dict.fromkeys(range(UES), WORK), malicious)
+    cohorts = Cohorts(backend, 1, run, FedAvg(), dict.fromkeys(range(UES), WORK), malicious=malicious)
     for round in range(count):
         before = sha256(params)
         run.begun += 1

@@ -27,8 +27,24 @@ def test_each_ue_has_the_accuracy_of_its_own_samples(batch_size):
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Dropout(0.5))
     params, images, labels = params_of(module), torch.randn(50, 1, 2, 2), torch.randint(0, 3, (50,))
     parts = np.split(np.random.RandomState(1).permutation(50), [3, 20])
-    found = accuracies(module, params, images, labels, parts, batch_size)
+    found = accuracies(module, params, {}, images, labels, parts, batch_size)
     right, told = labels.numpy(), module.eval()(images).argmax(dim=1).numpy()
     assert found.tolist() == [accuracy_score(right[rows], told[rows]) for rows in parts]
     whole = evaluate(module, params, cross_entropy, images, labels).accuracy
     assert np.average(found, weights=[len(rows) for rows in parts]) == pytest.approx(whole, abs=1e-12)
+
+
+@pytest.mark.parametrize("ues", [[1], [0, 1, 2]])
+def test_a_ue_with_a_model_of_its_own_is_measured_with_that(ues):
+    torch.manual_seed(1)
+    modules = [nn.Sequential(nn.Flatten(), nn.Linear(4, 3)) for _ in range(4)]
+    images, labels = torch.randn(50, 1, 2, 2), torch.randint(0, 3, (50,))
+    parts = np.split(np.random.RandomState(1).permutation(50), [13, 30])
+    models = [params_of(module) for module in modules]
+    own = {ue: models[ue] for ue in ues}
+    found = accuracies(modules[3], models[3], own, images, labels, parts, 9)
+    for ue, rows in enumerate(parts):
+        weights = models[ue if ue in ues else 3]
+        scores = images.numpy()[rows].reshape(len(rows), 4) @ weights["1.weight"].numpy().T
+        told = np.argmax(scores + weights["1.bias"].numpy(), axis=1)
+        assert found[ue] == accuracy_score(labels.numpy()[rows], told)

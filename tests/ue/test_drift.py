@@ -132,6 +132,8 @@ def test_it_sends_twice_as_much_both_ways_and_with_one_step_begins_as_fedavg():
 UNLIKE = {
     "scaffold": {"algorithm": "scaffold"},
     "feddyn": {"algorithm": "feddyn"},
+    "ditto": {"algorithm": {"name": "ditto", "strength": 0.5}, "meters": ["fairness"]},
+    "local layers": {"local_layers": ["3.*"], "algorithm": "fedprox"},
     "unequal work": {"algorithm": "fedprox", "work": {"name": "uniform", "high": 3}},
 }
 

@@ -3,6 +3,7 @@
 from typing import Dict, Type
 
 from fl_simu.ue.algorithms.base import FedAvg, LocalAlgorithm
+from fl_simu.ue.algorithms.ditto import Ditto
 from fl_simu.ue.algorithms.feddyn import FedDyn
 from fl_simu.ue.algorithms.fedprox import FedProx
 from fl_simu.ue.algorithms.scaffold import Scaffold
@@ -12,4 +13,5 @@ ALGORITHMS: Dict[str, Type[LocalAlgorithm]] = {
     "fedprox": FedProx,
     "scaffold": Scaffold,
     "feddyn": FedDyn,
+    "ditto": Ditto,
 }

@@ -11,6 +11,8 @@ from fl_simu.ue.optimizers import Optimizer
 Tensors = Mapping[str, Any]
 # Named groups of tensors, each named as the model's tensors are, all or some of them.
 Groups = Dict[str, Params]
+# The group by which a UE's own model knows the global one.
+GLOBAL = "global"
 
 
 class Finished(NamedTuple):
@@ -82,9 +84,13 @@ class LocalAlgorithm(ABC):
 
     Class attributes:
         remembers: whether there is any such group; where there is none, nothing of it is asked.
+        personal: whether each UE also trains a model of its own, which is never sent, in as many steps. In them
+            the global model is the group `global` of what the BS sent, and `start` is the UE's own model before;
+            in the steps on the global model there is no such group.
     """
 
     remembers: ClassVar[bool] = False
+    personal: ClassVar[bool] = False
 
     @property
     def corrects(self) -> bool:

@@ -1,0 +1,41 @@
+"""Ditto: each UE has a model of its own beside the global one."""
+
+from dataclasses import dataclass
+from typing import Mapping
+
+from fl_simu.kernel.limits import require_factor
+from fl_simu.ue.algorithms.base import GLOBAL, LocalAlgorithm, Tensors
+
+
+@dataclass(frozen=True)
+class Ditto(LocalAlgorithm):
+    r"""Each UE trains a model of its own, which is drawn to the global one and never sent.
+
+    .. math:: v_u \leftarrow v_u - \eta (\nabla F_u(v_u) + \lambda (v_u - w_0))
+
+    with the global model :math:`w_0` that the UE was handed, in as many steps as it makes on the global model,
+    from where its own model was. The global model is trained as with `fedavg`, bit for bit. A UE's own model is at
+    first the first global model that it is handed. In each round its optimiser begins anew, and its batches are
+    drawn by themselves. Training takes twice the compute time and energy; nothing more is sent. The meter
+    `fairness` measures each UE's own model; `accuracy` is that of the global one.
+
+    Args:
+        strength: :math:`\lambda`, 0 or more; the paper takes 0.1 to 2. With 0 a UE's own model is trained on its
+            data alone.
+
+    Reference: Li, Hu, Beirami, Smith 2021, "Ditto: Fair and Robust Federated Learning Through Personalization".
+    """
+
+    personal = True
+
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_factor("strength", self.strength, or_zero=True)
+
+    def correction(
+        self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
+    ) -> Tensors:
+        if GLOBAL not in shared:
+            return {}
+        return {name: (params[name] - shared[GLOBAL][name]) * self.strength for name in params}
