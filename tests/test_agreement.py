@@ -1,5 +1,6 @@
 """The comparison with other frameworks' algorithms: fl_simu runs its problem, and a gap is told."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def test_a_file_holds_the_problem_and_its_models(given, tmp_path):
 def test_a_gap_in_any_round_ends_the_command_with_1(given, capsys):
     """Of all weights the largest one counts; a gap that a framework's own definition makes decides nothing."""
     agreeing, known = (next(case for case in CASES if bool(case.differs) == differs) for differs in (False, True))
-    for case, share, status in ((agreeing, 0.5, 0), (agreeing, 2.0, 1), (known, 2e5, 0)):
-        models = ours.run(given, DRAWN, case.parts)
+    for case, share, status in ((agreeing, 0.5, 0), (agreeing, 2.0, 1), (agreeing, math.nan, 1), (known, 2e5, 0)):
+        models = ours.run(given, case.drawn, case.parts)
         largest = max(float(one.abs().max()) for one in models[1].values())
         models[1] = {name: one.clone() for name, one in models[1].items()}
         next(iter(models[1].values())).view(-1)[0] += share * TOLERANCE * largest
@@ -83,7 +84,9 @@ def test_a_framework_that_fails_is_named_and_the_others_are_compared(monkeypatch
         if command[3] == "flower":
             raise ChildFailed("ModuleNotFoundError: No module named 'flwr'")
         cases = [case for case in CASES if case.framework == command[3]]
-        problem.write_models(Path(command[-1]), [ours.run(problem.make(), DRAWN, case.parts) for case in cases])
+        problem.write_models(
+            Path(command[-1]), [ours.run(problem.make(), case.drawn, case.parts) for case in cases]
+        )
         return {"version": command[3]}
 
     monkeypatch.setattr("benchmarks.peers.agreement.__main__.answer_of", answer_of)

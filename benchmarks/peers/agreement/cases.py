@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 # UEs of a round, of five.
-DRAWN = 3
+DRAWN, ALL = 3, 5
 LR, BETA_1, BETA_2, TAU, MU = 0.2, 0.6, 0.8, 0.2, 0.7
 
 
@@ -17,6 +17,7 @@ class Case:
         framework: a row of `FRAMEWORKS` in child.py.
         parts: of fl_simu's experiment.
         arguments: of the framework's `run`.
+        drawn: UEs of a round.
         differs: why the framework, as it is, computes something else; empty where it computes the same.
     """
 
@@ -24,6 +25,7 @@ class Case:
     framework: str
     parts: Mapping[str, Any]
     arguments: Mapping[str, Any]
+    drawn: int = DRAWN
     differs: str = ""
 
 
@@ -59,6 +61,31 @@ CASES = (
         "flower",
         {"server": _FED_YOGI},
         {"strategy": "FedYogi", "arguments": _FLOWER, "v_0": TAU**2},
+    ),
+    Case("median", "flower", {"aggregation": "median"}, {"strategy": "FedMedian", "arguments": {}}, drawn=4),
+    Case(
+        "trimmed_mean",
+        "flower",
+        {"aggregation": {"name": "trimmed_mean", "byzantine": 1}},
+        {"strategy": "FedTrimmedAvg", "arguments": {"beta": 0.3}},
+        drawn=ALL,
+    ),
+    Case(
+        "krum",
+        "flower",
+        {"aggregation": {"name": "krum", "byzantine": 1}},
+        {"strategy": "Krum", "arguments": {"num_malicious_nodes": 1}},
+        drawn=ALL,
+    ),
+    Case(
+        "multi_krum",
+        "flower",
+        {"aggregation": {"name": "multi_krum", "byzantine": 1, "take": 3}},
+        {
+            "strategy": "MultiKrum",
+            "arguments": {"num_malicious_nodes": 1, "num_nodes_to_select": 3, "weighted_by_key": "one"},
+        },
+        drawn=ALL,
     ),
     Case("fedprox", "pfl", {"algorithm": _FED_PROX}, {"algorithm": "fedprox", "mu": MU}),
     Case(

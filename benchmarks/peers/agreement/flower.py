@@ -44,7 +44,7 @@ class Clients:
             optimizer.zero_grad()
             p.MODEL.loss(module(images), labels).backward()
             optimizer.step()
-        metrics = MetricRecord({"num-examples": p.SAMPLES[ue]})
+        metrics = MetricRecord({"num-examples": p.SAMPLES[ue], "one": 1})
         return Message(
             content=RecordDict({"arrays": ArrayRecord(module.state_dict()), "metrics": metrics}), reply_to=message
         )
