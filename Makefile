@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial benchmark benchmark-suite lock clean
+.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial benchmark benchmark-suite agreement lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -56,6 +56,10 @@ benchmark:  ## fl_simu beside other frameworks, into docs/benchmarks.md; sets up
 
 benchmark-suite:  ## run the benchmarks of fl_simu's parts on both stacks
 	@$(STACK) each $(ONE_THREAD) python -m pytest benchmarks -o addopts=-ra --timeout=0 $(ARGS)
+
+agreement:  ## fl_simu's algorithms against those of other frameworks, round by round; sets up .venv/peers first
+	@$(STACK) peers
+	@$(STACK) with modern $(ONE_THREAD) python -m benchmarks.peers.agreement $(ARGS)
 
 lock:  ## resolve requirements/*.txt anew from setup.py and requirements/*.in
 	@$(STACK) lock
