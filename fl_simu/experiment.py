@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fl_simu.data.partition import Partition
     from fl_simu.meters.base import Meter
     from fl_simu.models.base import Model
+    from fl_simu.privacy.secure import SecureAggregation
     from fl_simu.radio.allocation.base import Allocator
     from fl_simu.radio.bits import BitRule
     from fl_simu.radio.channels.base import Channel
@@ -216,6 +217,7 @@ class Experiment:
     protocol: "Protocol" = _part("protocol", "wait_for_all")
     aggregation: "Aggregation" = _part("aggregation", "mean")
     server: "ServerOptimizer" = _part("server", "replace")
+    secure: "SecureAggregation" = _part("secure", "none")
     meters: "Tuple[Meter, ...]" = field(default=(), metadata=SEVERAL)
     attack: "Attack" = _part("attack", "none")
 

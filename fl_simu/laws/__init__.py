@@ -24,6 +24,7 @@ PLACES: Dict[str, str] = {
     "model": "models:LAWS",
     "optimizer": "ue:OPTIMIZER",
     "schedule": "ue:SCHEDULE",
+    "secure": "secure:LAWS",
     "work": "ue:WORK",
     "algorithm": "algorithms:LAWS",
     "compute": "ue:COMPUTE",

@@ -176,6 +176,7 @@ class Coordinator:
         reaches, nothing comes."""
         state, version = self.state, self.state.version
         state.begun += 1
+        state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
         uploads = {ue: self.flights.begin(ue, version, self.clock.now_s, state.model) for ue in sorted(ues)}
         working = [ue for ue, upload in uploads.items() if upload.begins]
         self.cohorts.train(working, version, state.model)

@@ -58,6 +58,8 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+    if experiment.secure.active:
+        experiment.secure.check(experiment)
 
 
 def _require_local_layers_fit(experiment: Experiment) -> None:

@@ -17,6 +17,7 @@ from fl_simu.kernel.parameters import (
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Flight, RunState
 from fl_simu.meters.base import UploadView
+from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
 from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
@@ -36,6 +37,7 @@ class Flights:
         self.setting = setting
         self.state = state
         self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
+        self.sums = Sums(setting.secure, setting.link) if setting.secure.active else None
         # Of the global model that was handed out last: itself, its structure, and that of what a UE sends of it.
         self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
         # Of what travels beside the model, up and down.
@@ -161,6 +163,9 @@ class Flights:
             flight.refusal = "not finite"
             return False
         flight.layers = setting.link.encode(flight.upload, content)
+        if self.sums:
+            elements = sum(spec.elements for spec in self._structures(flight.start)[1])
+            flight.layers = self.sums.sealed(flight.layers, elements, flight.upload, self.state.sealing)
         if setting.bits.remembers:
             memory = self.state.memory(ue)
             memory.uploads = replace(memory.uploads, spread=largest_spread(params, flight.start))
@@ -189,6 +194,9 @@ class Flights:
         """What is aggregated, decoded one at a time, in the order of the UEs."""
         self.messages, self.taken = [], 0
         choices = {choice.ue: choice for choice in action.taken}
+        if self.sums:
+            yield from self._sum(self.sums, sorted(choices))
+            return
         taken = [choices.get(ue, Taken(ue, 0)) for ue in sorted({*choices, *action.repeated})]
         heard = self.setting.medium.hear(
             taken, lambda choice: self.take(choice) if choice.layers else self._again(choice.ue)
@@ -197,6 +205,34 @@ class Flights:
             if update:
                 self.taken += 1
                 yield update
+
+    def _sum(self, sums: Sums, ues: List[int]) -> Iterator[Update]:
+        """The mean of sealed uploads, in the place of the first of them."""
+        flights = {ue: self.state.flights[ue] for ue in ues}
+        if not flights:
+            return
+        first = flights[ues[0]]
+        version, structure = first.upload.version, self._structures(first.start)[1]
+        sent = {ue: flight.layers[0] for ue, flight in flights.items()}
+        told = sums.mean(sent, structure, version, self.state.sealing)
+        if told is None:
+            for flight in flights.values():
+                flight.refusal = "sealed"
+            return
+        self.taken = len(ues)
+        for ue, flight in flights.items():
+            if self.setting.chain.transforms:
+                own = self.setting.link.encode(flight.upload, flight.content or {})
+                self._settled(ue, flight, self.setting.link.told(flight.upload, own, structure))
+        samples, steps = (
+            sum(getattr(one.work, name) for one in flights.values()) for name in ("samples", "steps")
+        )
+        yield Update(ues[0], version, samples, self.setting.link.model(told, first.start), 1.0, steps)
+
+    def _settled(self, ue: int, flight: Flight, decoded: Params) -> None:
+        """Let the transforms of a UE hear what the BS has taken."""
+        memories = self.setting.chain.settled(flight.memories, flight.content or {}, decoded)
+        self.state.memory(ue).transforms = memories
 
     def _again(self, ue: int) -> Optional[Update]:
         known = self.state.ues.get(ue)
@@ -222,8 +258,7 @@ class Flights:
             self.state.memory(ue).accepted = update
         if setting.chain.transforms:
             decoded = told if setting.link.payload == "update" else difference(told, flight.start)
-            memories = setting.chain.settled(flight.memories, flight.content or {}, decoded)
-            self.state.memory(ue).transforms = memories
+            self._settled(ue, flight, decoded)
         return update
 
     def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:

@@ -65,9 +65,14 @@ def plan(experiment: Experiment) -> Plan:
         experiment.seed,
         experiment.delay,
     )
+    secure, drawn = experiment.secure, experiment.drawn
+    link = secure.link(link, drawn)
     params = build_module(model, data).state_dict()
     local = local_names(experiment.local_layers, list(params))
-    link.check(structure_of({name: tensor for name, tensor in params.items() if name not in local}))
+    sent = structure_of({name: tensor for name, tensor in params.items() if name not in local})
+    link.check(sent)
+    if secure.active:
+        secure.check_structure(sent)
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
     training = LocalTraining(
@@ -83,7 +88,7 @@ def plan(experiment: Experiment) -> Plan:
     experiment.algorithm.check(experiment.optimizer)
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
-    down = downlink(experiment.downlink, link)
+    down = downlink(experiment.downlink, link, secure.downlink_bits(drawn))
     return Plan(experiment, link, down, chain(experiment), training, local, backend)
 
 

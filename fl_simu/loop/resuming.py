@@ -157,6 +157,7 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     under_way = {ue: flight.upload.version for ue, flight in run.flights.items()}
     settled = setting.protocol.settled(run.protocol, run.version, len(setting.samples), under_way)
     _require(settled, "the protocol's state")
+    _require(set(run.sealing) <= set(setting.samples), "the UEs of a sum")
     _require(len(run.losses) <= 2 and run.begun >= 0, "the losses")
 
 

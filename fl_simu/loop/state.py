@@ -99,6 +99,7 @@ class RunState:
         station: what the BS has beside the model, for the local algorithm.
         flights: the uploads under way, by UE.
         begun: number of broadcasts so far.
+        sealing: the UEs of the last one, in order, where they seal what they send.
         cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
             whole: what each of their UEs remembered before, in the order of training.
         plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
@@ -119,6 +120,7 @@ class RunState:
     station: Station = field(default_factory=lambda: Station({}, {}))
     flights: Dict[int, Flight] = field(default_factory=dict)
     begun: int = 0
+    sealing: Tuple[int, ...] = ()
     cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)
     plan: int = 0
     replan: bool = False

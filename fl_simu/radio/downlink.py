@@ -28,17 +28,17 @@ class Free(Downlink):
     """The model is there at once and no bits are counted, as in the notes."""
 
 
-def downlink(part: Union[Free, Channel], uplink: Link) -> Optional[Link]:
+def downlink(part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0) -> Optional[Link]:
     """The link on which each drawn UE gets a copy of its own of the global model; None where that is free.
 
     The copy travels as float32, under the uplink's size rule and delay rule. Both directions of a link draw the
     same random numbers, for the same UE and round or moment, so that with the same arguments they have the same
     rate: a reciprocal link, one place in the cell, one fading. Other arguments (a power, a bandwidth) change what
-    the numbers mean, not which they are.
+    the numbers mean, not which they are. So many bits come besides, to each UE.
     """
     if isinstance(part, Free):
         return None
-    return Link(Float32(), part, uplink.size, "weights", uplink.seed, uplink.delay)
+    return Link(Float32(), part, uplink.size, "weights", uplink.seed, uplink.delay, overhead_bits)
 
 
 DOWNLINKS: Dict[str, Type[Union[Free, Channel]]] = {"free": Free, **CHANNELS}

@@ -71,6 +71,7 @@ class Link:
             that the UE started from, which the BS knows).
         seed: the experiment's seed, for what the channel draws.
         delay: what a rate that changes while sending means for the arrivals.
+        overhead_bits: what is charged and sent with the base of each upload besides.
     """
 
     codec: Codec
@@ -79,6 +80,7 @@ class Link:
     payload: str
     seed: int
     delay: DelayRule = field(default_factory=Integrated)
+    overhead_bits: int = 0
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
@@ -115,7 +117,7 @@ class Link:
         Raises:
             UserError: virtual time has gone on for too long.
         """
-        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
+        sizes = self._sizes_bits(structure, bits)
         arrivals: Tuple[float, ...] = (math.inf,) * len(sizes)
         if start_s < math.inf:
             if start_s > LATEST_S:
@@ -130,7 +132,7 @@ class Link:
         self, ue: int, version: int, start_s: float, structure: Structure, bits: int, compute_s: float
     ) -> Upload:
         """An upload whose arrivals nobody can foresee, since they depend on who else sends."""
-        sizes = _sizes_bits(self.size, self.codec_at(bits), structure)
+        sizes = self._sizes_bits(structure, bits)
         return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s)
 
     def told(self, upload: Upload, layers: Sequence[bytes], structure: Structure) -> Params:
@@ -164,7 +166,7 @@ class Link:
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
         """What an upload at so many bits puts on the air, in Mbit."""
-        return sum(map(self.size.load_mbit, _sizes_bits(self.size, self.codec_at(bits), structure)))
+        return sum(map(self.size.load_mbit, self._sizes_bits(structure, bits)))
 
     def sent_bits(self, upload: Upload, end_s: float) -> int:
         """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
@@ -173,6 +175,10 @@ class Link:
         if end_s >= upload.arrivals_s[-1]:
             return sum(upload.sizes_bits)
         return self.bits_of(upload, self.carried_mbit(upload.ue, upload.version, upload.start_s, end_s))
+
+    def _sizes_bits(self, structure: Structure, bits: int) -> Tuple[int, ...]:
+        base, *others = _sizes_bits(self.size, self.codec_at(bits), structure)
+        return (base + self.overhead_bits, *others)
 
     def bits_of(self, upload: Upload, sent_mbit: float) -> int:
         """The bits of an upload that so much load on the air is."""

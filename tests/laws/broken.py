@@ -18,6 +18,7 @@ from fl_simu.kernel.messages import Aggregate, Taken, WakeAt
 from fl_simu.kernel.randomness import briefly
 from fl_simu.meters import Energy
 from fl_simu.models import Mlp
+from fl_simu.privacy.secure import NoSecureAggregation, PairwiseMasks
 from fl_simu.radio.allocation import Equal
 from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.channels.base import Channel
@@ -172,6 +173,13 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+    },
+    "secure": {
+        "a sum is the sum or stays sealed": part(PairwiseMasks, seal=lambda self, codes, *about: codes),
+        "what is sent has as many bits": part(
+            NoSecureAggregation, seal=lambda self, codes, *about: codes.astype(np.int64)
+        ),
+        "traffic is no less than nothing": part(NoSecureAggregation, uplink_bits=lambda self, ues: -1),
     },
     "work": {
         "a ue makes at least one step": part(FullWork, steps=lambda self, *about: 0),

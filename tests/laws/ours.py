@@ -29,6 +29,7 @@ from fl_simu.radio.channels.trace import Trace
 from fl_simu.radio.channels.uniform import Uniform
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.decimal import Decimal
+from fl_simu.radio.codecs.fixed_point import FixedPoint
 from fl_simu.radio.codecs.float16 import Float16
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.codecs.stochastic import Stochastic
@@ -64,6 +65,7 @@ SETTINGS = {
     "codec": {
         "float32": [Float32()],
         "float16": [Float16(), Float16(remainder=False)],
+        "fixed_point": [FixedPoint(), FixedPoint(bits=3, limit=0.5, at_random=False, headroom_bits=4)],
         "affine": [Affine(1), Affine(2, (2,)), Affine(4), Affine(3, (1, 4)), Affine(8, (8,)), Affine(16)],
         "decimal": [Decimal(1), Decimal(2, (2,)), Decimal(4, (3, 1)), Decimal(16)],
         "text_split": [TextSplit(), TextSplit(8)],

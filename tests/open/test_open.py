@@ -52,12 +52,14 @@ PARTS = {
     "size": ("size.py:Packets", {"payload_bytes": 500}),
     "delay": ("delay.py:AfterAccess", {"access_s": 0.1}),
     "downlink": ("downlink.py:FarFirst", {"least_mbps": 0.2}),
+    "secure": ("secure.py:OneMask", {"secret_bits": 64}),
     "attack": ("attack.py:Mirror", {"factor": 2.0}),
 }
 
 
 # What a part needs beside itself.
 BESIDE = {
+    "secure": {"codec": "fixed_point", "payload": "update", "aggregation": "plain_mean"},
     "allocator": {"medium": "shared_band"},
     "bits": {"codec": "affine"},
     "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},

@@ -5,6 +5,7 @@ from typing import Dict, Type
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.base import Codec
 from fl_simu.radio.codecs.decimal import Decimal
+from fl_simu.radio.codecs.fixed_point import FixedPoint
 from fl_simu.radio.codecs.float16 import Float16
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.codecs.stochastic import Stochastic
@@ -19,4 +20,5 @@ CODECS: Dict[str, Type[Codec]] = {
     "text_split": TextSplit,
     "stochastic": Stochastic,
     "top_k": TopK,
+    "fixed_point": FixedPoint,
 }

@@ -1,0 +1,274 @@
+"""Secure aggregation: the BS learns the sum of the updates, and no single one."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type
+
+import numpy as np
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_count
+from fl_simu.kernel.parameters import Params, Structure
+from fl_simu.kernel.randomness import briefly
+from fl_simu.parts import KINDS
+from fl_simu.radio.codecs.base import lengths
+from fl_simu.radio.codecs.fixed_point import MOST_BITS, FixedPoint
+from fl_simu.radio.link import Link, Upload
+from fl_simu.station.aggregation.means import PlainMean
+from fl_simu.station.protocols.buffered import Buffered
+
+
+class SecureAggregation(ABC):
+    """What hides single updates from the BS: a frozen dataclass.
+
+    The UEs quantise their updates on one grid (codec `fixed_point`) and seal the codes, which are added modulo
+    2^w, with w bits a code. The BS opens the sum of the codes that it takes and makes the plain mean of it. All
+    draws are keyed, so that nothing is remembered.
+
+    Class attributes:
+        active: whether anything is sealed.
+    """
+
+    active: ClassVar[bool] = True
+
+    @abstractmethod
+    def uplink_bits(self, ues: int) -> int:
+        """Bits that a UE of a cohort of so many sends besides its codes."""
+
+    @abstractmethod
+    def downlink_bits(self, ues: int) -> int:
+        """Bits that the BS sends to a UE of a cohort of so many besides the model."""
+
+    @abstractmethod
+    def seal(
+        self, codes: np.ndarray, width: int, seed: int, ue: int, round: int, cohort: Sequence[int]
+    ) -> np.ndarray:
+        """What a UE sends in place of its codes.
+
+        Args:
+            codes: uint32, shape (elements,), each below 2^width; not changed.
+            width: w, at most 32.
+            seed, ue, round: what draws are keyed by.
+            cohort: the UEs that were handed the model with it, in order, it among them.
+
+        Returns:
+            uint32, the same shape, each below 2^width.
+        """
+
+    @abstractmethod
+    def open(
+        self, sealed: Mapping[int, np.ndarray], width: int, seed: int, round: int, cohort: Sequence[int]
+    ) -> Optional[np.ndarray]:
+        """The sum of the codes behind what these UEs sent, modulo 2^width; None where it stays sealed.
+
+        Args:
+            sealed: what `seal` gave, by UE, of those that the BS takes; not changed.
+            width, seed, round, cohort: as for `seal`.
+        """
+
+    def least(self, ues: int) -> int:
+        """Number of UEs of a cohort of so many without which a sum stays sealed."""
+        return 1
+
+    def link(self, link: Link, ues: int) -> Link:
+        """The uplink of a cohort of so many: its codec has room for their sum, and their traffic is charged.
+
+        Raises:
+            BadField: there is not so much room.
+        """
+        if not self.active:
+            return link
+        codec = link.codec
+        assert isinstance(codec, FixedPoint)
+        headroom = (ues - 1).bit_length()
+        most = MOST_BITS - headroom
+        allowed = f"at most {most}: a sum of {ues} codes has {headroom} bits more, and {MOST_BITS} are the most"
+        require(codec.bits <= most, "codec.bits", codec.bits, allowed)
+        return replace(link, codec=replace(codec, headroom_bits=headroom), overhead_bits=self.uplink_bits(ues))
+
+    def check(self, experiment: Experiment) -> None:
+        """Raise BadField unless nothing of an experiment needs single updates, or would tell them."""
+        protocol, rule = experiment.protocol, experiment.aggregation
+        wanted = {
+            "codec fixed_point, whose codes can be added": isinstance(experiment.codec, FixedPoint),
+            'payload = "update"': experiment.payload == "update",
+            "aggregation plain_mean: the BS learns a sum in which every UE has one voice": isinstance(
+                rule, PlainMean
+            ),
+            "a protocol in rounds that takes no update twice": not (
+                isinstance(protocol, Buffered) or protocol.repeats()
+            ),
+            "a medium on which the BS hears each upload": experiment.medium.separable,
+            "an algorithm that sends the model alone": not experiment.algorithm.message({}),
+        }
+        for what, given in wanted.items():
+            require(given, "secure.name", KINDS["secure"].name_of(self, nameless=True), f"it needs {what}")
+
+    def check_structure(self, structure: Structure) -> None:
+        """Raise BadField unless all that UEs send of a model of this structure is sealed."""
+        exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
+        allowed = f"{exact[0] if exact else ''} of the model is no floating-point tensor and would travel unsealed"
+        require(not exact, "secure.name", KINDS["secure"].name_of(self, nameless=True), allowed)
+
+
+class Sums:
+    """The codec's side of secure aggregation: layers to codes and back.
+
+    Args:
+        secure: what seals and opens.
+        link: the uplink, as `SecureAggregation.link` makes it.
+    """
+
+    def __init__(self, secure: SecureAggregation, link: Link) -> None:
+        assert isinstance(link.codec, FixedPoint)
+        self._secure = secure
+        self._codec = link.codec
+        self._seed = link.seed
+
+    def sealed(
+        self, layers: Sequence[bytes], elements: int, upload: Upload, cohort: Sequence[int]
+    ) -> Tuple[bytes]:
+        """What a UE sends in place of its layers."""
+        codes = self._codec.codes_of(layers[0], elements)
+        found = self._secure.seal(codes, self._codec.width, self._seed, upload.ue, upload.version, cohort)
+        return (self._codec.layer_of(found),)
+
+    def mean(
+        self, sent: Mapping[int, bytes], structure: Structure, version: int, cohort: Sequence[int]
+    ) -> Optional[Params]:
+        """The plain mean of what these UEs sent; None where it stays sealed.
+
+        Args:
+            sent: the sealed layer of each UE that the BS takes.
+            structure: of what they encoded.
+            version: of the global model that the cohort was handed.
+            cohort: who was handed it, in order.
+        """
+        count, _ = lengths(structure)
+        codes = {ue: self._codec.codes_of(layer, count) for ue, layer in sent.items()}
+        total = self._secure.open(codes, self._codec.width, self._seed, version, cohort)
+        return None if total is None else self._codec.mean(total, len(sent), structure)
+
+
+@dataclass(frozen=True)
+class NoSecureAggregation(SecureAggregation):
+    """The BS decodes every update that it takes."""
+
+    active = False
+
+    def uplink_bits(self, ues: int) -> int:
+        return 0
+
+    def downlink_bits(self, ues: int) -> int:
+        return 0
+
+    def seal(
+        self, codes: np.ndarray, width: int, seed: int, ue: int, round: int, cohort: Sequence[int]
+    ) -> np.ndarray:
+        return codes
+
+    def open(
+        self, sealed: Mapping[int, np.ndarray], width: int, seed: int, round: int, cohort: Sequence[int]
+    ) -> Optional[np.ndarray]:
+        return _modulo(sum(sealed.values(), np.uint32(0)), width)
+
+
+@dataclass(frozen=True)
+class PairwiseMasks(SecureAggregation):
+    r"""Masks that cancel in the sum of a cohort; those of UEs whose upload is lost are recovered.
+
+    .. math:: y_u = q_u + b_u + \sum_{v > u} m_{uv} - \sum_{v < u} m_{uv} \mod 2^w
+
+    with the codes q_u of UE u, a mask b_u of its own, a mask m_uv that it shares with UE v of its cohort, all
+    uniform, and w the bits a code plus :math:`\lceil \log_2 n \rceil` for a cohort of n. So what a UE sends is
+    uniform whatever it trained. Those UEs whose upload the BS takes, if they are at least t = ceil(`threshold` n),
+    send it shares of their b_u, and of the masks m_uv of the others. If they are fewer, the sum stays sealed, and
+    the model as it is.
+
+    The masks are computed: a round draws as many numbers as n^2 models have. Keys and shares are only counted. In
+    the paper's letters, a UE sends two keys of a_K bits, two shares of a_S bits to each other UE, and n shares to
+    open the sum, in all
+
+    .. math:: 2 a_K + (3 n - 2) a_S
+
+    which is charged and sent with its codes; 2 (n - 1) a_K + 2 (n - 1) a_S + n come down with the model. All of a
+    cohort share keys, also those that then fail. The protocol's four exchanges take no time beside that of their
+    bits.
+
+    Args:
+        threshold: above 0.5, so that no two sums of a round can be opened, and at most 1.
+        key_bits: a_K, 1 to 65536.
+        share_bits: a_S, 1 to 65536.
+
+    Reference: Bonawitz et al. 2017, "Practical Secure Aggregation for Privacy-Preserving Machine Learning".
+    """
+
+    threshold: float = 0.66
+    key_bits: int = 256
+    share_bits: int = 256
+
+    def __post_init__(self) -> None:
+        require(0.5 < self.threshold <= 1, "threshold", self.threshold, "above 0.5 and at most 1")
+        require_count("key_bits", self.key_bits, most=65536)
+        require_count("share_bits", self.share_bits, most=65536)
+
+    def check(self, experiment: Experiment) -> None:
+        super().check(experiment)
+        allowed = "at least 2: the sum of one UE's codes hides nothing"
+        require(experiment.drawn > 1, "ues_per_round", experiment.drawn, allowed)
+
+    def least(self, ues: int) -> int:
+        # Before rounding up, what rounding has made of a product that is whole is taken off.
+        return max(2, math.ceil(self.threshold * ues - 1e-9))
+
+    def uplink_bits(self, ues: int) -> int:
+        return 2 * self.key_bits + (3 * ues - 2) * self.share_bits
+
+    def downlink_bits(self, ues: int) -> int:
+        return 2 * (ues - 1) * (self.key_bits + self.share_bits) + ues
+
+    def seal(
+        self, codes: np.ndarray, width: int, seed: int, ue: int, round: int, cohort: Sequence[int]
+    ) -> np.ndarray:
+        masked = codes + _own_mask(seed, ue, round, len(codes))
+        for other in cohort:
+            if other != ue:
+                masked += _shared_mask(seed, ue, other, round, len(codes))
+        return _modulo(masked, width)
+
+    def open(
+        self, sealed: Mapping[int, np.ndarray], width: int, seed: int, round: int, cohort: Sequence[int]
+    ) -> Optional[np.ndarray]:
+        if len(sealed) < self.least(len(cohort)):
+            return None
+        lost = [ue for ue in cohort if ue not in sealed]
+        total = np.zeros_like(next(iter(sealed.values())))
+        for ue, masked in sealed.items():
+            total += masked - _own_mask(seed, ue, round, len(masked))
+            for other in lost:
+                total -= _shared_mask(seed, ue, other, round, len(masked))
+        return _modulo(total, width)
+
+
+# Sums of uint32 are taken modulo 2^32, of which 2^w is a divisor.
+def _modulo(codes: np.ndarray, width: int) -> np.ndarray:
+    return codes & np.uint32(2**width - 1)
+
+
+def _uniform(seed: int, stage: str, ue: int, round: int, count: int) -> np.ndarray:
+    return np.frombuffer(briefly(seed, stage, ue, round).bytes(4 * count), "<u4").astype(np.uint32, copy=False)
+
+
+def _own_mask(seed: int, ue: int, round: int, count: int) -> np.ndarray:
+    return _uniform(seed, "own mask", ue, round, count)
+
+
+def _shared_mask(seed: int, ue: int, other: int, round: int, count: int) -> np.ndarray:
+    """What a UE adds for another one, which adds the opposite."""
+    mask = _uniform(seed, f"mask shared with {max(ue, other)}", min(ue, other), round, count)
+    return mask if ue < other else np.negative(mask)
+
+
+SECURE: Dict[str, Type[SecureAggregation]] = {"none": NoSecureAggregation, "pairwise_masks": PairwiseMasks}
