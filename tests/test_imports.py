@@ -17,7 +17,7 @@ FLOORS = (
     ("studies", "old_scripts"),
     ("api",),
     ("loop", "laws"),
-    ("attacks", "meters"),
+    ("attacks", "meters", "privacy"),
     ("backends",),
     ("station", "radio", "ue", "data", "models", "results", "pointers"),
     ("experiment",),
@@ -139,6 +139,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.station.selection.base",
         "fl_simu.station.server.base",
         "fl_simu.meters.base",
+        "fl_simu.privacy.base",
         "fl_simu.ue.algorithms.base",
         "fl_simu.ue.compute",
         "fl_simu.ue.faults",
@@ -149,7 +150,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.radio.link",
         "fl_simu.radio.media.base",
     }
-    parts = {"backends", "meters", "station", "ue", "radio"}
+    parts = {"backends", "meters", "privacy", "station", "ue", "radio"}
     of_parts = {
         name for name in own(MODULES["fl_simu.loop." + module]) if top(name) in parts and name.count(".") > 1
     }

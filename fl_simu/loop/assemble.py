@@ -70,7 +70,7 @@ def assemble(
 # Parts of an experiment that the coordinator holds as they are.
 HELD = (
     "algorithm", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol", "aggregation",
-    "server", "meters",
+    "server", "privacy", "meters",
 )  # fmt: skip
 
 

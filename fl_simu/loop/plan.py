@@ -14,7 +14,7 @@ from fl_simu.experiment import Checkpointing, Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
-from fl_simu.loop.fit import chain, require_fit
+from fl_simu.loop.fit import chain, require_fit, require_protected
 from fl_simu.models.base import Model
 from fl_simu.parts import KINDS
 from fl_simu.radio.downlink import downlink
@@ -62,7 +62,9 @@ def plan(experiment: Experiment) -> Plan:
         experiment.seed,
         experiment.delay,
     )
-    link.check(structure_of(build_module(model, data).state_dict()))
+    structure = structure_of(build_module(model, data).state_dict())
+    link.check(structure)
+    require_protected(experiment, structure)
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
     training = LocalTraining(

@@ -8,6 +8,7 @@ import numpy as np
 from fl_simu.experiment import Stopping
 from fl_simu.kernel.parameters import Params
 from fl_simu.meters.base import Meter
+from fl_simu.privacy.base import Mechanism, NoPrivacy
 from fl_simu.radio.allocation.base import Allocator, Equal
 from fl_simu.radio.bits import BitRule
 from fl_simu.radio.link import Link
@@ -42,6 +43,7 @@ class Setting:
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
         chain: the transforms of every UE.
+        privacy: what protects the UEs.
         meters: what is measured besides.
         measures: of the attack that the run is under; None where it is under none.
     """
@@ -65,6 +67,7 @@ class Setting:
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)
     chain: Chain = field(default_factory=Chain)
+    privacy: Mechanism = field(default_factory=NoPrivacy)
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
     evaluate_every: int = 1
