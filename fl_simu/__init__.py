@@ -41,6 +41,7 @@ _ROOMS = {
     "models": "fl_simu.models",
     "optimizers": "fl_simu.ue.optimizers",
     "partitions": "fl_simu.data.partition",
+    "privacy": "fl_simu.privacy",
     "protocols": "fl_simu.station.protocols",
     "selections": "fl_simu.station.selection",
     "servers": "fl_simu.station.server",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fl_simu.data.partition import Partition
     from fl_simu.meters.base import Meter
     from fl_simu.models.base import Model
+    from fl_simu.privacy.base import Mechanism
     from fl_simu.privacy.secure import SecureAggregation
     from fl_simu.radio.allocation.base import Allocator
     from fl_simu.radio.bits import BitRule
@@ -218,6 +219,7 @@ class Experiment:
     aggregation: "Aggregation" = _part("aggregation", "mean")
     server: "ServerOptimizer" = _part("server", "replace")
     secure: "SecureAggregation" = _part("secure", "none")
+    privacy: "Mechanism" = _part("privacy", "none")
     meters: "Tuple[Meter, ...]" = field(default=(), metadata=SEVERAL)
     attack: "Attack" = _part("attack", "none")
 
@@ -277,8 +279,9 @@ class Experiment:
         return {place: file for place, file in files.items() if file}
 
     def columns(self) -> "Dict[str, Column]":
-        """The columns of its meters."""
-        return {name: column for meter in self.meters for name, column in meter.columns.items()}
+        """The columns of its meters and of its privacy mechanism."""
+        measured = {name: column for meter in self.meters for name, column in meter.columns.items()}
+        return {**measured, **self.privacy.columns}
 
     def parts(self) -> Dict[str, Any]:
         """Every part, by its table; of several in one table each with its number, from 0."""

@@ -299,6 +299,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "secure", "fl_simu.privacy.secure:SecureAggregation", "fl_simu.privacy.secure:SECURE", plural="secure"
         ),
+        Kind("privacy", "fl_simu.privacy.base:Mechanism", "fl_simu.privacy:MECHANISMS", plural="privacy"),
         Kind("meters", "fl_simu.meters.base:Meter", "fl_simu.meters:METERS", plural="meters"),
         Kind("attack", "fl_simu.attacks.poisoning.base:Attack", "fl_simu.attacks.poisoning:ATTACKS"),
         Kind("model", "fl_simu.models.base:Model", "fl_simu.models:MODELS", "fl_simu.models.own:adapt"),

@@ -140,6 +140,7 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.station.server.base",
         "fl_simu.meters.base",
         "fl_simu.privacy.secure",
+        "fl_simu.privacy.base",
         "fl_simu.ue.algorithms.base",
         "fl_simu.ue.compute",
         "fl_simu.ue.faults",

@@ -41,6 +41,7 @@ PLACES: Dict[str, str] = {
     "protocol": "protocols:LAWS",
     "aggregation": "aggregations:LAWS",
     "server": "servers:LAWS",
+    "privacy": "privacy:LAWS",
     "meters": "meters:LAWS",
     "attack": "attacks:LAWS",
 }

@@ -74,7 +74,7 @@ def assemble(
 # Parts of an experiment that the coordinator holds as they are.
 HELD = (
     "algorithm", "work", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol",
-    "aggregation", "server", "secure", "meters",
+    "aggregation", "server", "secure", "privacy", "meters",
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
 from fl_simu.meters.base import ModelView
+from fl_simu.privacy.base import Intake, Release
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import View
@@ -98,6 +99,7 @@ class Coordinator:
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
             state.selection, state.station = setting.selection.start(), setting.algorithm.station(state.model)
+            state.privacy = setting.privacy.start()
             if self.flights.shared:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
@@ -193,14 +195,19 @@ class Coordinator:
         """Make the new global model, evaluate it, and let go of the uploads that are settled."""
         setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
         settled = action.layers()
-        combined = setting.aggregation.combine(state.model, flights.updates(action), len(settled))
-        made = Round(state.model, combined, flights.messages, flights.taken, len(setting.full))
+        intake = Intake(setting.privacy, state.privacy, state.model, flights.updates(action))
+        combined = setting.aggregation.combine(state.model, intake, len(settled))
+        outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
+        sent = tuple(outcome.ue for outcome in outcomes if outcome.bits)
+        norms = {ue: intake.norms.get(ue, 0.0) for ue in flights.taken}
+        released = Release(setting.seed, state.version, len(setting.full), setting.drawn, state.model, norms, sent)
+        state.privacy, combined, private = setting.privacy.release(state.privacy, released, combined)
+        made = Round(state.model, combined, flights.messages, len(flights.taken), len(setting.full))
         state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
-        outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flights.downlink_bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
-        meters: Dict[str, float] = {}
+        meters: Dict[str, float] = dict(private)
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
         evaluation = self._evaluate(bits, meters)
@@ -209,8 +216,8 @@ class Coordinator:
                 self._give_up(ue)
         attack = None
         if setting.measures:
-            sent = {ue: state.flights[ue].sent for ue in settled}
-            attack = setting.measures(state.model, {ue: params for ue, params in sent.items() if params})
+            models = {ue: state.flights[ue].sent for ue in settled}
+            attack = setting.measures(state.model, {ue: params for ue, params in models.items() if params})
         flights.settle(settled, now_s)
         self.cohorts.forget()
         state.version += 1

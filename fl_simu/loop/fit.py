@@ -3,6 +3,7 @@
 from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import require
+from fl_simu.loop.protection import require_protecting
 from fl_simu.parts import KINDS
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.media.base import SharedMedium
@@ -47,7 +48,7 @@ def require_fit(experiment: Experiment) -> None:
     allowed = 'payload = "weights" has no update; say "update"'
     require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
     require(feedback < 2, "error_feedback", True, "the chain of transforms has it already")
-    names = [name for meter in experiment.meters for name in meter.columns]
+    names = [name for meter in experiment.meters for name in meter.columns] + list(experiment.privacy.columns)
     twice = [name for name in names if names.count(name) > 1]
     require(not twice, "meters", twice[:1], "two of them have the same column")
     metered = experiment.stop.energy_j is None or "energy_j" in names
@@ -58,8 +59,7 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
-    if experiment.secure.active:
-        experiment.secure.check(experiment)
+    require_protecting(experiment, chain(experiment))
 
 
 def _require_local_layers_fit(experiment: Experiment) -> None:
@@ -115,8 +115,9 @@ def _name(experiment: Experiment, table: str) -> str:
 
 
 def chain(experiment: Experiment) -> Chain:
-    """The transforms of every UE: the protocol's trigger, those of the experiment, error feedback."""
+    """The transforms of every UE: the protocol's trigger, those of the experiment, privacy, error feedback."""
     threshold = experiment.protocol.movement_threshold()
     trigger = () if threshold is None else (Movement(threshold),)
     feedback = (ErrorFeedback(),) if experiment.error_feedback else ()
-    return Chain((*trigger, *experiment.transforms, *feedback))
+    private = experiment.privacy.transforms(experiment.drawn)
+    return Chain((*trigger, *experiment.transforms, *private, *feedback))

@@ -45,9 +45,9 @@ class Flights:
         self._shared: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
         # How many models a UE trains, one after the other.
         self._models = 1 + setting.algorithm.personal
-        # What was taken beside the models for this aggregation, and of how many uploads anything.
+        # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
-        self.taken = 0
+        self.taken: List[int] = []
 
     def begin(self, ue: int, version: int, now_s: float, start: Params) -> Upload:
         """The BS hands a UE the global model: the download, training, then the upload.
@@ -192,7 +192,7 @@ class Flights:
 
     def updates(self, action: Aggregate) -> Iterator[Update]:
         """What is aggregated, decoded one at a time, in the order of the UEs."""
-        self.messages, self.taken = [], 0
+        self.messages, self.taken = [], []
         choices = {choice.ue: choice for choice in action.taken}
         if self.sums:
             yield from self._sum(self.sums, sorted(choices))
@@ -203,7 +203,7 @@ class Flights:
         )
         for update in heard:
             if update:
-                self.taken += 1
+                self.taken.append(update.ue)
                 yield update
 
     def _sum(self, sums: Sums, ues: List[int]) -> Iterator[Update]:
@@ -219,7 +219,7 @@ class Flights:
             for flight in flights.values():
                 flight.refusal = "sealed"
             return
-        self.taken = len(ues)
+        self.taken = ues
         for ue, flight in flights.items():
             if self.setting.chain.transforms:
                 own = self.setting.link.encode(flight.upload, flight.content or {})

@@ -15,6 +15,7 @@ from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.loop.fit import chain, require_fit
+from fl_simu.loop.protection import require_protected
 from fl_simu.models.base import Model
 from fl_simu.parts import KINDS
 from fl_simu.radio.downlink import downlink
@@ -71,8 +72,7 @@ def plan(experiment: Experiment) -> Plan:
     local = local_names(experiment.local_layers, list(params))
     sent = structure_of({name: tensor for name, tensor in params.items() if name not in local})
     link.check(sent)
-    if secure.active:
-        secure.check_structure(sent)
+    require_protected(experiment, sent)
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
     training = LocalTraining(

@@ -85,6 +85,7 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
 def _classes(setting: Setting) -> Tuple[type, ...]:
     """The classes that a state is made of: the loop's own, and those of its parts."""
     found = [*CLASSES, *EVENTS, AttackMemory, *setting.protocol.state_classes, *setting.selection.state_classes]
+    found += setting.privacy.state_classes
     if isinstance(setting.medium, SharedMedium):
         found += setting.medium.state_classes
     for transform in setting.chain.transforms:
@@ -151,6 +152,7 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     for groups, wanted in zip(run.station, setting.algorithm.station(model)):
         require_alike(flat(groups), flat(wanted), "what the BS has beside the model")
     _require(type(run.selection) is type(setting.selection.start()), "what the selection remembers")
+    _require(type(run.privacy) is type(setting.privacy.start()), "what the privacy mechanism remembers")
     shared = coordinator.flights.shared
     _require(type(run.medium) is type(shared.start() if shared else ()), "what the medium remembers")
     _require(type(run.protocol) is type(setting.protocol.start()), "the protocol's state")

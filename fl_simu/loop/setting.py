@@ -8,6 +8,7 @@ import numpy as np
 from fl_simu.experiment import Stopping
 from fl_simu.kernel.parameters import Params
 from fl_simu.meters.base import Meter
+from fl_simu.privacy.base import Mechanism, NoPrivacy
 from fl_simu.privacy.secure import NoSecureAggregation, SecureAggregation
 from fl_simu.radio.allocation.base import Allocator, Equal
 from fl_simu.radio.bits import BitRule
@@ -46,6 +47,7 @@ class Setting:
         downlink: the link of the global model to every UE; None where it is there at once.
         chain: the transforms of every UE.
         secure: what hides single updates from the BS.
+        privacy: what protects the UEs.
         meters: what is measured besides.
         measures: of the attack that the run is under; None where it is under none.
     """
@@ -71,6 +73,7 @@ class Setting:
     allocator: Allocator = field(default_factory=Equal)
     chain: Chain = field(default_factory=Chain)
     secure: SecureAggregation = field(default_factory=NoSecureAggregation)
+    privacy: Mechanism = field(default_factory=NoPrivacy)
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
     evaluate_every: int = 1

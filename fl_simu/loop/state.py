@@ -93,8 +93,8 @@ class RunState:
     Args:
         model: the global model, without the layers that stay at the UEs.
         version: number of aggregations behind it.
-        protocol, selection, server, medium: what these parts remember; the protocol's is None before the first
-            event.
+        protocol, selection, server, medium, privacy: what these parts remember; the protocol's is None before the
+            first event.
         ues: what UEs remember, of those that do.
         station: what the BS has beside the model, for the local algorithm.
         flights: the uploads under way, by UE.
@@ -116,6 +116,7 @@ class RunState:
     selection: Any = ()
     server: Any = ()
     medium: Any = ()
+    privacy: Any = ()
     ues: Dict[int, UeMemory] = field(default_factory=dict)
     station: Station = field(default_factory=lambda: Station({}, {}))
     flights: Dict[int, Flight] = field(default_factory=dict)

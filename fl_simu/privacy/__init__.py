@@ -1,1 +1,13 @@
-"""What protects the UEs."""
+"""Client-level differential privacy: what is clipped, where noise is added, and the (epsilon, delta) of it."""
+
+from typing import Dict, Type
+
+from fl_simu.privacy.adaptive_clipping import AdaptiveClipping
+from fl_simu.privacy.base import Mechanism, NoPrivacy
+from fl_simu.privacy.gaussian import Gaussian
+
+MECHANISMS: Dict[str, Type[Mechanism]] = {
+    "none": NoPrivacy,
+    "gaussian": Gaussian,
+    "adaptive_clipping": AdaptiveClipping,
+}

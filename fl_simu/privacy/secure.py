@@ -7,17 +7,13 @@ from typing import ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
-from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_count
 from fl_simu.kernel.parameters import Params, Structure
 from fl_simu.kernel.randomness import briefly
-from fl_simu.parts import KINDS
 from fl_simu.radio.codecs.base import lengths
 from fl_simu.radio.codecs.fixed_point import MOST_BITS, FixedPoint
 from fl_simu.radio.link import Link, Upload
-from fl_simu.station.aggregation.means import PlainMean
-from fl_simu.station.protocols.buffered import Buffered
 
 
 class SecureAggregation(ABC):
@@ -88,29 +84,8 @@ class SecureAggregation(ABC):
         require(codec.bits <= most, "codec.bits", codec.bits, allowed)
         return replace(link, codec=replace(codec, headroom_bits=headroom), overhead_bits=self.uplink_bits(ues))
 
-    def check(self, experiment: Experiment) -> None:
-        """Raise BadField unless nothing of an experiment needs single updates, or would tell them."""
-        protocol, rule = experiment.protocol, experiment.aggregation
-        wanted = {
-            "codec fixed_point, whose codes can be added": isinstance(experiment.codec, FixedPoint),
-            'payload = "update"': experiment.payload == "update",
-            "aggregation plain_mean: the BS learns a sum in which every UE has one voice": isinstance(
-                rule, PlainMean
-            ),
-            "a protocol in rounds that takes no update twice": not (
-                isinstance(protocol, Buffered) or protocol.repeats()
-            ),
-            "a medium on which the BS hears each upload": experiment.medium.separable,
-            "an algorithm that sends the model alone": not experiment.algorithm.message({}),
-        }
-        for what, given in wanted.items():
-            require(given, "secure.name", KINDS["secure"].name_of(self, nameless=True), f"it needs {what}")
-
-    def check_structure(self, structure: Structure) -> None:
-        """Raise BadField unless all that UEs send of a model of this structure is sealed."""
-        exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
-        allowed = f"{exact[0] if exact else ''} of the model is no floating-point tensor and would travel unsealed"
-        require(not exact, "secure.name", KINDS["secure"].name_of(self, nameless=True), allowed)
+    def check(self, ues: int) -> None:  # noqa: B027
+        """Raise BadField unless it hides anything in a cohort of so many."""
 
 
 class Sums:
@@ -214,10 +189,8 @@ class PairwiseMasks(SecureAggregation):
         require_count("key_bits", self.key_bits, most=65536)
         require_count("share_bits", self.share_bits, most=65536)
 
-    def check(self, experiment: Experiment) -> None:
-        super().check(experiment)
-        allowed = "at least 2: the sum of one UE's codes hides nothing"
-        require(experiment.drawn > 1, "ues_per_round", experiment.drawn, allowed)
+    def check(self, ues: int) -> None:
+        require(ues > 1, "ues_per_round", ues, "at least 2: the sum of one UE's codes hides nothing")
 
     def least(self, ues: int) -> int:
         # Before rounding up, what rounding has made of a product that is whole is taken off.

@@ -18,6 +18,7 @@ from fl_simu.kernel.messages import Aggregate, Taken, WakeAt
 from fl_simu.kernel.randomness import briefly
 from fl_simu.meters import Energy
 from fl_simu.models import Mlp
+from fl_simu.privacy import NoPrivacy
 from fl_simu.privacy.secure import NoSecureAggregation, PairwiseMasks
 from fl_simu.radio.allocation import Equal
 from fl_simu.radio.bits import FixedBits
@@ -70,6 +71,10 @@ class Mistyped(ConstantCompute):
 
 def codec(**methods):
     return part(Float32, **methods)
+
+
+def releasing(change):
+    return part(NoPrivacy, release=lambda self, state, round, combined: change(state, combined))
 
 
 def decoding(change):
@@ -348,6 +353,21 @@ BROKEN = {
         "its numbers are those of its columns": part(Energy, columns={"joule": Column("J", "energy")}),
         "asked again its numbers are the same": part(
             Energy, upload=lambda self, view: {"energy_j": float(next(CALLS))}
+        ),
+    },
+    "privacy": {
+        "what goes in is left alone": releasing(lambda state, model: (state, each(model, torch.Tensor.zero_), {})),
+        "the model is finite and keeps its structure": releasing(
+            lambda state, model: (state, each(model, torch.Tensor.double), {})
+        ),
+        "its numbers are those of its columns": releasing(lambda state, model: (state, model, {"spent": 1.0})),
+        "epsilon never falls": part(
+            NoPrivacy,
+            columns={"epsilon": Column("", "privacy loss")},
+            release=lambda self, state, round, model: (state, model, {"epsilon": 1.0 / (1 + round.version)}),
+        ),
+        "the same rounds give the same again": releasing(
+            lambda state, model: (state, each(model, lambda one: one + next(CALLS)), {})
         ),
     },
     "partition": {

@@ -19,6 +19,7 @@ from fl_simu.attacks.poisoning.untargeted import (
 )
 from fl_simu.data.own_data import Npz
 from fl_simu.parts import KINDS
+from fl_simu.privacy import AdaptiveClipping, Gaussian, NoPrivacy
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.gauss_markov import GaussMarkov
@@ -123,6 +124,16 @@ SETTINGS = {
         "little_is_enough": [LittleIsEnough(2)],
         "inner_product": [InnerProduct(2)],
         "label_flip": [LabelFlip(2)],
+    },
+    "privacy": {
+        "none": [NoPrivacy()],
+        "gaussian": [
+            Gaussian(),
+            Gaussian(2.0, 1e-5, "fixed_size", clip=0.1),
+            Gaussian(0.5, 1e-5, "none", at="ue_sum"),
+            Gaussian(0.5, 1e-3, "none", at="ue"),
+        ],
+        "adaptive_clipping": [AdaptiveClipping(), AdaptiveClipping(2.0, 1e-5, "none", 5.0, 0.9, 1.0, 3.0)],
     },
     # The others need files or scikit-learn: tests/data/test_datasets.py tries those that it makes.
     "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},

@@ -39,6 +39,7 @@ PARTS = {
     "medium": ("medium.py:OneAtATime", {}),
     "allocator": ("allocator.py:ByLoad", {"least": 0.01}),
     "meters": ("meter.py:Airtime", {"guard_s": 0.5}),
+    "privacy": ("privacy.py:Laplace", {"each": 50.0}),
     "selection": ("selection.py:Longest", {}),
     "schedule": ("schedule.py:WarmUp", {"rounds": 3}),
     "algorithm": ("algorithm.py:Shrink", {"strength": 0.5}),
@@ -63,6 +64,7 @@ BESIDE = {
     "allocator": {"medium": "shared_band"},
     "bits": {"codec": "affine"},
     "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},
+    "privacy": {"aggregation": "plain_mean"},
 }
 
 

@@ -12,6 +12,7 @@ from fl_simu.kernel.parameters import structure_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.privacy.secure import PairwiseMasks
 from fl_simu.radio.codecs.fixed_point import FixedPoint
+from fl_simu.ue.training import initial_params
 
 UES, WIDTH = (0, 1, 2, 3, 4, 5), 11
 
@@ -136,7 +137,7 @@ def test_it_goes_on_from_a_checkpoint_and_with_error_feedback(tmp_path):
         ({"aggregation": "median"}, "it needs aggregation plain_mean"),
         ({"algorithm": "scaffold"}, "it needs an algorithm that sends the model alone"),
         ({"protocol": {"name": "buffered", "k": 2}}, "it needs a protocol in rounds"),
-        ({"model": {"name": "mlp", "batch_norm": True}}, "would travel unsealed"),
+        ({"model": {"name": "mlp", "batch_norm": True}}, "travels as it is"),
         ({"ues_per_round": 1}, "the sum of one UE's codes hides nothing"),
         ({"codec": {"name": "fixed_point", "bits": 24}, "ues": 600, "partition": "independent"}, "at most 22"),
     ],
@@ -144,3 +145,35 @@ def test_it_goes_on_from_a_checkpoint_and_with_error_feedback(tmp_path):
 def test_what_needs_or_tells_single_updates_is_refused(changes, told):
     with pytest.raises(UserError, match=told):
         run(**{"secure": "pairwise_masks", **changes})
+
+
+def test_noise_of_each_ue_under_masks_adds_up_to_that_of_the_mechanism():
+    """Without training the mean of six is noise of z C / 6, and rounding of a sixth of a step^2 each."""
+    z, clip, step = 3.0, 0.2, 0.5 / (2**11 - 1)
+    found = run(
+        rounds=1,
+        optimizer={"name": "sgd", "lr": 1e-12},
+        secure="pairwise_masks",
+        privacy={"name": "gaussian", "at": "ue_sum", "accounting": "none", "noise_multiplier": z, "clip": clip},
+        codec={"name": "fixed_point", "bits": 12, "limit": 0.5 * 6},
+    )
+    initial = initial_params(lambda: found.experiment.model.build((1, 28, 28), 10), 4)
+    moved = torch.cat([(tensor - initial[name]).view(-1) for name, tensor in found.model.items()]).double()
+    wanted = ((z * clip / 6) ** 2 + (6 * step) ** 2 / 6 / 6) ** 0.5
+    # The deviation of a sample variance of n normal numbers is its sqrt(2 / n).
+    assert abs(float(moved.pow(2).mean()) / wanted**2 - 1) < 5 * (2 / len(moved)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("privacy", "told"),
+    [
+        ({"name": "gaussian", "clip": 0.1}, "it needs that the BS hears single updates"),
+        (
+            {"name": "gaussian", "at": "ue_sum", "accounting": "none", "clip": 1e-4, "noise_multiplier": 0.5},
+            "whose step is at most 1 / 2 of a UE's noise",
+        ),
+    ],
+)
+def test_privacy_that_masks_would_break_is_refused(privacy, told):
+    with pytest.raises(UserError, match=told):
+        run(secure="pairwise_masks", privacy=privacy)

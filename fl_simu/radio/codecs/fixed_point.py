@@ -61,7 +61,7 @@ class FixedPoint(Codec):
 
     def encode(self, params: Params, draws: np.random.Generator) -> Tuple[bytes, ...]:
         x, exact = flatten(params)
-        scaled = x.astype(np.float64).clip(-self.limit, self.limit) / self._step
+        scaled = x.astype(np.float64).clip(-self.limit, self.limit) / self.step
         rounded = np.floor(scaled + draws.random(len(scaled))) if self.at_random else np.rint(scaled)
         codes = (rounded.clip(-self._most, self._most) + self._most).astype(np.uint32)
         return (exact + self.layer_of(codes),)
@@ -90,12 +90,13 @@ class FixedPoint(Codec):
             exact: a layer that begins with the tensors that are no floating-point ones, where there are any.
         """
         total = codes.astype(np.float64) - summands * self._most
-        return unflatten((total * (self._step / summands)).astype(np.float32), exact, structure)
+        return unflatten((total * (self.step / summands)).astype(np.float32), exact, structure)
 
     @property
     def _most(self) -> int:
         return 2 ** (self.bits - 1) - 1
 
     @property
-    def _step(self) -> float:
+    def step(self) -> float:
+        """Distance of two numbers of the grid next to each other."""
         return self.limit / self._most

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Tuple
 
+import numpy as np
 import torch
 
 from fl_simu.kernel.limits import require_factor
@@ -20,9 +21,9 @@ class GaussianNoise(Transform):
     of all floating-point tensors; others stay as they are, and tell what they tell. After `clip` with norm C the
     noise multiplier of one upload is :math:`\sigma / C`; that of the sum of K uploads, of which nobody sees a
     single one, is :math:`\sqrt{K} \sigma / C`. Nothing here says what (epsilon, delta) this is: that depends on
-    how the UEs are drawn and on the number of rounds. Each UE and round has noise of its own. What comes after it
-    in the chain, as the codec, takes no privacy away, as long as it sees the noisy update alone; error feedback
-    keeps what the codec lost of the noisy one.
+    how the UEs are drawn and on the number of rounds; a mechanism of `privacy` tells it. Each UE and round has
+    noise of its own. What comes after it in the chain, as the codec, takes no privacy away, as long as it sees the
+    noisy update alone; error feedback keeps what the codec lost of the noisy one.
 
     Args:
         std: :math:`\sigma`, above 0.
@@ -38,10 +39,14 @@ class GaussianNoise(Transform):
 
     def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
         draws = stream(context.key.seed, "gaussian noise", context.key.ue, context.key.round)
-        noisy = {
-            name: (tensor.double() + self.std * torch.from_numpy(draws.standard_normal(tensor.shape))).to(
-                tensor.dtype
-            )
-            for name, tensor in floating_of(update).items()
-        }
-        return {**update, **noisy}, memory
+        return {**update, **noisy(floating_of(update), self.std, draws)}, memory
+
+
+def noisy(params: Params, std: float, draws: np.random.Generator) -> Params:
+    """Floating-point tensors with independent normal noise on every number, added in float64."""
+    return {
+        name: (tensor.double() + std * torch.from_numpy(np.asarray(draws.standard_normal(tensor.shape)))).to(
+            tensor.dtype
+        )
+        for name, tensor in params.items()
+    }

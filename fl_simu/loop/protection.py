@@ -1,0 +1,114 @@
+"""Whether what protects the UEs covers all that they send, which is asked before any data are read."""
+
+import math
+from typing import Any, Mapping
+
+from fl_simu.experiment import Experiment
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import Structure
+from fl_simu.parts import KINDS
+from fl_simu.privacy.noise import PrivateNoise
+from fl_simu.radio.bits import FixedBits
+from fl_simu.radio.codecs.fixed_point import FixedPoint
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.station.aggregation.means import PlainMean
+from fl_simu.station.protocols.buffered import Buffered
+from fl_simu.station.selection.draws import RandomDraw
+from fl_simu.ue.transforms.base import Chain, Transform
+from fl_simu.ue.transforms.error_feedback import ErrorFeedback
+
+# Noise of so many steps of a grid hides which of them a sum of rounded numbers was made of.
+STEPS_OF_NOISE = 2.0
+
+
+def require_protecting(experiment: Experiment, chain: Chain) -> None:
+    """Raise UserError unless no part of an experiment tells what secure aggregation or privacy hides.
+
+    Args:
+        experiment: whose parts are asked.
+        chain: the transforms of every UE.
+    """
+    protocol, medium = experiment.protocol, _name(experiment, "medium")
+    shared = {
+        "aggregation plain_mean, in which every UE has one voice": isinstance(experiment.aggregation, PlainMean),
+        "a protocol in rounds that takes no update twice": not (
+            isinstance(protocol, Buffered) or protocol.repeats()
+        ),
+        "an algorithm that sends the model alone": not experiment.algorithm.message({}),
+    }
+    secure, privacy = experiment.secure, experiment.privacy
+    if secure.active:
+        _require_all(
+            experiment,
+            "secure",
+            {
+                "codec fixed_point, whose codes can be added": isinstance(experiment.codec, FixedPoint),
+                'payload = "update"': experiment.payload == "update",
+                **shared,
+                f"a medium on which the BS hears each upload, and {medium} is none": experiment.medium.separable,
+            },
+        )
+        secure.check(experiment.drawn)
+    if privacy.active:
+        _require_all(
+            experiment,
+            "privacy",
+            {
+                **shared,
+                "no protocol or transform by which a UE is silent, which tells what it trained": all(
+                    type(one).silent is Transform.silent for one in chain.transforms
+                ),
+                "that the BS hears single updates, which it clips; it does not with secure, nor on every medium": (
+                    (experiment.medium.separable and not secure.active) or not privacy.bounds_single
+                ),
+                "bits fixed, since by their number a UE would tell of its update": (
+                    privacy.bounds_single or isinstance(experiment.bits, FixedBits)
+                ),
+            },
+        )
+        if privacy.sums_only:
+            _require_sums(experiment, chain)
+        require(
+            isinstance(experiment.selection, RandomDraw) or not privacy.samples,
+            "privacy.accounting",
+            KINDS["privacy"].describe(privacy, nameless=True).get("accounting"),
+            f'selection {_name(experiment, "selection")} draws nobody at random; take random, or "none"',
+        )
+        privacy.check(experiment.ues, experiment.drawn)
+
+
+def _require_sums(experiment: Experiment, chain: Chain) -> None:
+    """Raise UserError unless noise that covers sums alone meets sums alone."""
+    codec, stds = experiment.codec, [one.std for one in chain.transforms if isinstance(one, PrivateNoise)]
+    steps = min(stds, default=math.inf) / codec.step if isinstance(codec, FixedPoint) else 0.0
+    _require_all(
+        experiment,
+        "privacy",
+        {
+            "no error feedback, by which UEs keep something of single updates": not any(
+                isinstance(one, ErrorFeedback) for one in chain.transforms
+            ),
+            f"codec float32, or secure with a codec fixed_point whose step is at most 1 / {STEPS_OF_NOISE:g} of a "
+            "UE's noise: rounding one by one tells more than the sum": (
+                isinstance(codec, Float32) or (experiment.secure.active and steps >= STEPS_OF_NOISE)
+            ),
+        },
+    )
+
+
+def require_protected(experiment: Experiment, structure: Structure) -> None:
+    """Raise UserError unless all that UEs send of a model of this structure are floating-point numbers."""
+    exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
+    for table in ("secure", "privacy"):
+        if exact and getattr(experiment, table).active:
+            told = f"a model without batch norm: {exact[0]} is no floating-point tensor and travels as it is"
+            _require_all(experiment, table, {told: False})
+
+
+def _require_all(experiment: Experiment, table: str, wanted: Mapping[str, Any]) -> None:
+    for what, given in wanted.items():
+        require(bool(given), f"{table}.name", _name(experiment, table), f"it needs {what}")
+
+
+def _name(experiment: Experiment, table: str) -> str:
+    return KINDS[table].name_of(getattr(experiment, table), nameless=True)
