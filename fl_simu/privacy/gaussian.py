@@ -39,11 +39,11 @@ class Gaussian(Accounted):
     `at = "ue"`: each UE clips and adds all of the noise, :math:`z C`. It protects against the BS too, and costs
     :math:`\sqrt{m}` times the noise in the sum. What a UE does not get through counts as seen.
 
-    The BS knows whom it drew, so with the last two `accounting = "none"`. They take the place between the
-    experiment's transforms and error feedback. Codec and error feedback then work on what is noisy already, which
-    with `at = "ue"` takes nothing from the protection; a sum of updates that were rounded one by one is another
-    matter, so `at = "ue_sum"` needs the codec `float32` and no error feedback. Noise is drawn as floating-point
-    numbers, whose rounding the theory leaves out.
+    The BS knows whom it drew, so the last two need `accounting = "none"`. UEs clip and add noise after the
+    experiment's transforms and before error feedback and codec. These then work on what is noisy already, which
+    with `at = "ue"` takes nothing from the protection. A sum of updates that were rounded one by one does not
+    follow from the noisy sum, so `at = "ue_sum"` needs the codec `float32` and no error feedback. Noise is drawn as
+    floating-point numbers, whose rounding the theory leaves out.
 
     Args:
         clip: C, above 0.
