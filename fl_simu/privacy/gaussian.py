@@ -42,8 +42,8 @@ class Gaussian(Accounted):
     The BS knows whom it drew, so the last two need `accounting = "none"`. UEs clip and add noise after the
     experiment's transforms and before error feedback and codec. These then work on what is noisy already, which
     with `at = "ue"` takes nothing from the protection. A sum of updates that were rounded one by one does not
-    follow from the noisy sum, so `at = "ue_sum"` needs the codec `float32` and no error feedback. Noise is drawn as
-    floating-point numbers, whose rounding the theory leaves out.
+    follow from the noisy sum, so `at = "ue_sum"` needs the codec `float32` and no error feedback. Noise is drawn
+    as floating-point numbers, whose rounding the theory leaves out.
 
     Args:
         clip: C, above 0.
