@@ -53,7 +53,7 @@ setup(
     extras_require={
         "pandas": ["pandas>=1.3"],
         "attacks": ["scikit-image>=0.19", "scipy"],
-        # There is none for Python 3.7.
+        # What it has for Python 3.7 needs a newer scipy than syft 0.2.4 does.
         "privacy": ["dp-accounting>=0.6,<0.7; " + MODERN],
         # 2.7 is the last that runs on Python 3.7.
         "ray": ["ray>=2.7,<2.8; " + LEGACY, "ray>=2.7; " + MODERN],

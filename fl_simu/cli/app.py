@@ -287,7 +287,11 @@ def attack(context: click.Context) -> None:
 @click.option("--local-steps", type=int, default=1, show_default=True, metavar="N", help="SGD steps of the UE.")
 @click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Images of the UE.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="method.*, codec.*, model.*, data.*, lr."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="method.*, codec.*, model.*, data.*, privacy.*, transforms, lr.",
 )
 @click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Trials at a time.")
 @data_dir_option

@@ -33,21 +33,22 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True)
 class Accounted(Mechanism):
-    r"""A mechanism of Gaussian noise whose rounds are counted.
+    """A mechanism of Gaussian noise whose rounds are counted.
 
     Args:
         noise_multiplier: z, the standard deviation of the noise in units of the clipping norm, 0.01 to 1e6.
         delta: what epsilon is told for, above 0 and below 1; well below 1 / `ues`. Where it is not given, nothing
             is counted and no epsilon told.
         accounting: how much the draw of the UEs hides.
-            "poisson": as if each UE took part by itself with probability q = `ues_per_round` / `ues`, and the
-            update of one UE were added or removed. A round draws exactly so many, so this is an approximation, the
-            usual one. "fixed_size": as the draw is, without replacement, and one UE replaced by another, which
-            moves the sum by up to twice the clipping norm: exact, and more. "none": everybody may know who takes
-            part; epsilon is that of the UE with the most rounds, whose update is added or removed. With "none",
-            and where every UE takes part in every round, epsilon is exact (Dong, Roth, Su 2022, corollary 3.3;
-            Balle, Wang 2018); else it is an upper bound by Rényi divergences (Mironov, Talwar, Zhang 2019; Wang,
-            Balle, Kasiviswanathan 2019), of the package dp-accounting, which needs Python 3.10.
+            "poisson": as if each UE took part by itself with probability q = `ues_per_round` / `ues`, for
+            neighbours of which one has a UE that sends zeros in the other. A round draws exactly so many, so this
+            is an approximation, the usual one. "fixed_size": as the draw is, without replacement, for
+            neighbours in which one UE is another one; that moves the sum by up to twice the clipping norm, and
+            epsilon is larger. "none": whoever looks on may know who takes part; neighbours as for "poisson", and
+            epsilon is that of the UE with the most rounds. With "none", and where every UE takes part in every
+            round, epsilon is exact (Dong, Roth, Su 2022, corollary 3.3; Balle, Wang 2018); else it is an upper
+            bound by Rényi divergences (Mironov, Talwar, Zhang 2019; Wang, Balle, Kasiviswanathan 2019), of the
+            package dp-accounting, which needs Python 3.10.
     """
 
     noise_multiplier: float = 1.0
@@ -127,7 +128,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     and Optimal Denoising", theorem 8; Dong, Roth, Su 2022, "Gaussian Differential Privacy", corollary 3.3.
 
     >>> round(gaussian_epsilon(1.0, 1e-5), 4)
-    4.3777
+    4.3772
     """
     from scipy.special import log_ndtr
 

@@ -35,7 +35,7 @@ class AdaptiveClipping(Accounted):
     .. math:: z_\Delta = (z^{-2} - (2 \sigma_b)^{-2})^{-1/2}
 
     so that both together cost what noise of z alone does. A round in which nothing is taken leaves model and C as
-    they are. Where the noise is, is the same as of `gaussian` with `at = "bs"`.
+    they are. It protects against whom `gaussian` with `at = "bs"` does.
 
     Args:
         initial_clip: C of the first round, above 0.

@@ -37,8 +37,8 @@ class Mechanism(ABC):
 
     A mechanism bounds what one UE can do to a round, adds noise, and counts what the rounds have cost together as
     (epsilon, delta). Two runs are neighbours if they differ in all the data of one UE. What is protected are the
-    numbers of the updates. Who takes part, when and how much he sends is taken as known, and what the simulation
-    measures (accuracy, meters) is told without noise.
+    numbers of the updates. How many the BS takes, when they arrive and with how many bits is taken as known, and
+    what the simulation measures (accuracy, meters) is told without noise.
 
     Note:
         A frozen dataclass whose state goes in and comes out: plain data.

@@ -20,7 +20,7 @@ from fl_simu.results.files import make_folder, read_json, told_in_one_line, writ
 from fl_simu.studies.leakage_setting import Setting
 from fl_simu.studies.pool import MOST_JOBS, run_all
 from fl_simu.ue.optimizers import Sgd
-from fl_simu.ue.training import LocalTraining
+from fl_simu.ue.training import Key, LocalTraining
 
 Say = Callable[[str], None]
 
@@ -163,7 +163,8 @@ class Attacker:
         module, starts = draw(make, seed, method.restarts, tuple(truth.shape), classes)
         training = LocalTraining(make, model.loss, Sgd(lr=setting.lr), setting.local_steps, size)
         codec, draws = setting.parts["codec"], stream(trial.seed, "leakage codec", trial.image)
-        seen = observe(training, module, truth, labels, classes, codec, setting.layers, draws)
+        chain, key = setting.parts["chain"], Key(trial.seed, trial.image, 0)
+        seen = observe(training, module, truth, labels, classes, codec, setting.layers, draws, chain, key)
         attempt = attack(seen, method, starts, truth)
         last = attempt.last
         record = {

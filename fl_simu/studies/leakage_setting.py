@@ -15,6 +15,7 @@ from fl_simu.kernel.limits import require_count
 from fl_simu.loop.plan import build_module
 from fl_simu.parts import KINDS
 from fl_simu.ue.optimizers import Sgd
+from fl_simu.ue.transforms.base import Chain
 
 # Types of what is no part, as --set may give any.
 SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
@@ -24,7 +25,7 @@ SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
     "lr": ((int, float), "a number"),
     "manual": ((bool,), "a boolean"),
 }
-TABLES = ("method", "codec", "model", "data")
+TABLES = ("method", "codec", "model", "data", "privacy")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Setting:
     Args:
         method: how the BS attacks, a name or a table of `attacks.leakage.methods.METHODS`.
         codec, model, data: parts as in a config; of the data the first training images are taken, pixels in 0..1.
+        privacy: part as in a config, whose noise is the UE's own.
+        transforms: parts as in a config; what the UE does to what it sends, before `privacy` and the codec.
         layers: how many of the codec's layers the BS has; None for all.
         local_steps: full-batch SGD steps of the UE; of 1 it sends the gradient, of more the update.
         batch_size: images of the UE.
@@ -50,6 +53,8 @@ class Setting:
     codec: Any = "float32"
     model: Any = "dlg_lenet"
     data: Any = "cifar100"
+    privacy: Any = "none"
+    transforms: Any = ()
     layers: Optional[int] = None
     local_steps: int = 1
     batch_size: int = 1
@@ -61,6 +66,11 @@ class Setting:
         parts = {name: KINDS[name].build(KINDS[name].table_of(getattr(self, name))) for name in TABLES}
         for name in TABLES:
             object.__setattr__(self, name, KINDS[name].describe(parts[name]))
+        kind = KINDS["transforms"]
+        require(isinstance(self.transforms, (list, tuple)), "transforms", self.transforms, "a list of parts")
+        transforms = tuple(kind.build(kind.table_of(one)) for one in self.transforms)
+        object.__setattr__(self, "transforms", [kind.describe(one) for one in transforms])
+        parts["chain"] = Chain((*transforms, *parts["privacy"].transforms(1)))
         object.__setattr__(self, "parts", parts)
         for name, (kinds, told) in SCALARS.items():
             require(type(getattr(self, name)) in kinds, name, getattr(self, name), told)
@@ -68,6 +78,10 @@ class Setting:
             require_count(name, getattr(self, name))
         self._require_fit()
         Sgd(lr=self.lr)
+        privacy = self.parts["privacy"]
+        own = not (privacy.active and privacy.bounds_single) and not privacy.sums_only
+        allowed = 'here the BS sees single uploads as they are sent; take gaussian with at = "ue"'
+        require(own, "privacy.name", self.privacy["name"], allowed)
 
     def _require_fit(self) -> None:
         """Raise BadField unless method, codec, model and data fit one another."""

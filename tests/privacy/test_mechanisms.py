@@ -10,9 +10,11 @@ from scipy.stats import kstest
 import fl_simu as fl
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import Update
-from fl_simu.kernel.parameters import distance
+from fl_simu.kernel.parameters import distance, sha256
 from fl_simu.kernel.randomness import stream
-from fl_simu.loop.plan import plan
+from fl_simu.loop.assemble import assemble
+from fl_simu.loop.plan import load_data, plan
+from fl_simu.loop.resuming import restore, snapshot
 from fl_simu.privacy import AdaptiveClipping, Gaussian
 from fl_simu.privacy.accounting import gaussian_epsilon
 from fl_simu.privacy.base import Release
@@ -216,3 +218,39 @@ def test_what_would_not_be_protected_is_refused_in_one_line(changes, said):
     with pytest.raises(UserError, match=said) as refusal:
         plan(BASE.with_(**{"privacy": Gaussian(), **changes}))
     assert str(refusal.value).startswith("privacy.") and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        {"name": "adaptive_clipping", "noise_multiplier": 0.2, "delta": 1e-5, "accounting": "none"},
+        {"name": "gaussian", "at": "ue", "delta": 1e-5, "accounting": "none"},
+        {"name": "gaussian", "at": "ue_sum", "delta": 1e-5, "accounting": "none"},
+    ],
+    ids=lambda one: f"{one['name']} {one.get('at', '')}",
+)
+def test_a_run_that_goes_on_after_a_checkpoint_is_the_same_run(privacy):
+    """Models, the clipping norm, epsilon; where some uploads come too late."""
+    late = {"protocol": {"name": "first_k", "k": 2}}
+    planned = plan(BASE.with_(privacy=privacy, **late, codec="float32", rounds=6))
+    data = load_data(planned)
+
+    class Checkpoints(fl.Observer):
+        def __init__(self):
+            self.records, self.taken = [], []
+
+        def aggregated(self, record, coordinator):
+            self.records.append(record)
+            self.taken.append(snapshot(coordinator, "me"))
+
+    whole = Checkpoints()
+    first = assemble(planned, data, [whole])
+    first.run()
+    taken = [sum(outcome.accepted == "full" for outcome in record.ues) for record in whole.records]
+    assert taken == [2] * 6
+    rest = Checkpoints()
+    coordinator = assemble(planned, data, [rest])
+    restore(coordinator, whole.taken[2])
+    coordinator.run()
+    assert [record.meters for record in rest.records] == [record.meters for record in whole.records[3:]]
+    assert sha256(coordinator.model) == sha256(first.model)

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from fl_simu.cli import app as cli
 from fl_simu.cli.leakage import described, percent, quarters, summary
+from fl_simu.kernel.errors import UserError
 from fl_simu.results.intervals import wilson
 from fl_simu.studies import leakage as leakage_study
 from fl_simu.studies.leakage import Trial, Trials, run_trials
@@ -18,6 +19,8 @@ pytest.importorskip("skimage")
 
 DIGITS = {"data": "digits", "method": {"name": "dlg", "iterations": 2}}
 TIMES = ("processor_s",)
+# Shortens nothing.
+LONG = {"name": "clip", "norm": 1e6}
 
 
 def told(record):
@@ -43,6 +46,31 @@ def test_a_second_call_keeps_what_is_there_and_makes_what_is_missing(tmp_path):
     for trial in wanted[:1] + wanted[2:]:
         assert after[trials.file(trial).name] == before[trials.file(trial).name]
     assert len({json.dumps(told(one)["losses"]) for one in again}) == 5, "each has weights and a start of its own"
+
+
+def test_noise_of_the_ue_keeps_the_bs_from_the_image(tmp_path):
+    """With the noise of a mechanism and without; again the noise is the same."""
+    private = {"name": "gaussian", "at": "ue", "accounting": "none", "clip": 0.1}
+    found = []
+    for number, own in enumerate(({}, {"privacy": private}, {"transforms": [LONG], "privacy": private})):
+        trials = Trials(tmp_path / str(number), Setting(**DIGITS, **own))
+        found += run_trials(trials, [Trial(0, 1)], 1, None, lambda line: None)
+    assert found[0]["gradient_distance"] < 0.1 * found[1]["gradient_distance"]
+    assert told(found[1])["losses"] == told(found[2])["losses"]
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("privacy=gaussian", "privacy.name = 'gaussian' is not allowed: here the BS sees single uploads"),
+        ("privacy={name='gaussian',at='ue_sum',accounting='none'}", "privacy.name"),
+        ("transforms=clip", "transforms = 'clip' is not allowed: a list"),
+        ("transforms=[{name='clip',norm=0}]", "norm"),
+    ],
+)
+def test_what_the_bs_would_do_protects_of_no_bs(line, said):
+    with pytest.raises(UserError, match=said):
+        make_setting([line])
 
 
 def test_what_a_trial_leaves(tmp_path):

@@ -1,9 +1,10 @@
 """Gradient leakage: what the BS can make out of a UE's images from what the UE sends.
 
-A UE makes one or several steps of plain SGD on a few images and sends the gradient, or the update, through a
-codec. The BS knows the model, the global model that the UE started from, what it decodes, and how the UE trains:
-the loss, the number of images and of steps, and the learning rate. It does not know the images, nor their labels.
-It makes images and labels up, trains on them as the UE did, and changes them until both trainings give the same.
+A UE makes one or several steps of plain SGD on a few images and sends the gradient, or the update, through
+transforms and a codec. The BS knows the model, the global model that the UE started from, what it decodes, and how
+the UE trains: the loss, the number of images and of steps, and the learning rate. It does not know the images, nor
+their labels. It makes images and labels up, trains on them as the UE did, and changes them until both trainings
+give the same.
 """
 
 import copy
@@ -19,7 +20,10 @@ from fl_simu.kernel.errors import require
 from fl_simu.kernel.parameters import Params, difference, params_of, structure_of
 from fl_simu.radio.codecs.base import Codec
 from fl_simu.ue.optimizers import Sgd
-from fl_simu.ue.training import LocalTraining
+from fl_simu.ue.training import Key, LocalTraining
+from fl_simu.ue.transforms.base import Chain, Context
+
+NOTHING_DONE, NO_KEY = Chain(), Key(0, 0, 0)
 
 
 class Start(NamedTuple):
@@ -150,6 +154,8 @@ def observe(
     codec: Codec,
     layers: Optional[int],
     draws: np.random.Generator,
+    chain: Chain = NOTHING_DONE,
+    key: Key = NO_KEY,
 ) -> Observation:
     """Let a UE train and send, and the BS decode.
 
@@ -159,6 +165,8 @@ def observe(
         codec: what the upload goes through.
         layers: how many of the codec's layers the BS has; None for all.
         draws: for codecs that round at random.
+        chain: what the UE does to what it sends, the gradient or the update, before the codec.
+        key: of the draws of this chain.
 
     Raises:
         BadField: more layers than the codec has.
@@ -168,6 +176,11 @@ def observe(
         raise TypeError(f"what {training.optimizer} did cannot be simulated: it must be Sgd")
     lr = training.optimizer.lr
     sent = upload(training, module, images, labels)
+    if chain.transforms:
+        start = {name: one.detach() for name, one in module.named_parameters()}
+        step = -lr if training.epochs == 1 else 1.0
+        trained = {name: one + step * sent[name] for name, one in start.items()}
+        sent, _ = chain.apply(sent, Context(key, start, trained, len(images)), ())
     encoded = codec.encode(sent, draws)
     many = len(encoded) if layers is None else layers
     require(1 <= many <= len(encoded), "layers", many, f"1 to {len(encoded)}, all that the codec has")

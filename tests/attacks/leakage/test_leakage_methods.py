@@ -20,9 +20,12 @@ from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import params_of
 from fl_simu.kernel.randomness import stream
 from fl_simu.models import DlgLeNet
+from fl_simu.privacy import Gaussian
 from fl_simu.radio.codecs import Affine, Float16, Float32
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task
+from fl_simu.ue.transforms import Clip
+from fl_simu.ue.transforms.base import Chain
 
 SHAPE, CLASSES = (1, 8, 8), 10
 
@@ -35,13 +38,16 @@ def training(steps=1, lr=0.1, images=1):
     return LocalTraining(make_net, DlgLeNet.loss, Sgd(lr=lr), steps, images)
 
 
-def case(seed=0, images=1, codec=None, layers=None, steps=1, make=make_net, shape=SHAPE, classes=CLASSES):
+def case(
+    seed=0, images=1, codec=None, layers=None, steps=1, make=make_net, shape=SHAPE, classes=CLASSES, chain=None
+):
     """What the BS sees of a UE with random images; the images, the labels and a start."""
     module, starts = draw(make, seed, 1, (images, *shape), classes)
     draws = stream(seed, "case")
     truth = torch.from_numpy(draws.random((images, *shape)).astype(np.float32))
     labels = torch.from_numpy(draws.integers(0, classes, images))
-    seen = observe(training(steps), module, truth, labels, classes, codec or Float32(), layers, draws)
+    codec, chain, key = codec or Float32(), chain or Chain(), Key(seed, 0, 0)
+    seen = observe(training(steps), module, truth, labels, classes, codec, layers, draws, chain, key)
     return seen, truth, labels, starts[0]
 
 
@@ -53,6 +59,24 @@ def test_the_truth_explains_what_was_sent(steps, images):
         # An update is a difference of weights below 1 in float32, divided by the rate.
         np.testing.assert_allclose(ours.detach(), sent, rtol=1e-4, atol=1e-5)
     assert seen.squared_distance(truth, targets) < 1e-8 < seen.squared_distance(start.images, targets)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_what_leaks_of_a_clipped_and_noised_upload(steps):
+    """As far from the truth as the noise is: of n numbers std^2 chi^2(n), with five of its deviations around n."""
+    plain, truth, labels, _ = case(steps=steps)
+    targets = nn.functional.one_hot(labels, CLASSES).float()
+    scale = 1.0 if steps == 1 else 0.1
+    norm = scale * float(torch.cat([one.reshape(-1) for one in plain.gradient]).norm())
+    many = sum(one.numel() for one in plain.gradient)
+    # Nothing is clipped away.
+    noisy, *_ = case(steps=steps, chain=Chain(Gaussian(0.01, None, "none", 2 * norm, "ue").transforms(1)))
+    wanted = many * (0.01 * 2 * norm / scale) ** 2
+    found = noisy.squared_distance(truth, targets).item()
+    assert found == pytest.approx(wanted, rel=5 * np.sqrt(2 / many))
+    clipped, *_ = case(steps=steps, chain=Chain((Clip(norm / 4),)))
+    for short, whole in zip(clipped.gradient, plain.gradient):
+        np.testing.assert_allclose(short, whole / 4, rtol=1e-3, atol=1e-6)
 
 
 def test_an_update_is_what_the_torch_backend_gives():
