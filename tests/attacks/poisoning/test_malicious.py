@@ -23,8 +23,10 @@ from fl_simu.radio.link import Upload
 from fl_simu.ue.algorithms import FedAvg
 from fl_simu.ue.optimizers import Adam
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
+from fl_simu.ue.work import Work
 
 SHAPE, CLASSES, UES, SEED = (1, 3, 3), 4, 5, 3
+WORK = Work(10, 1, 2)
 MODEL = Mlp((6,), dropout=0.2)
 TRAINING = LocalTraining(lambda: MODEL.build(SHAPE, CLASSES), MODEL.loss, Adam(lr=0.01), batch_size=4)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -58,13 +60,13 @@ class Side:
         for ue in range(UES):
             shard = Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8))
             backend.place(ue, self.malicious.own_data(ue, shard))
-        self.cohorts = Cohorts(backend, SEED, self.state, FedAvg(), {}, self.malicious)
+        self.cohorts = Cohorts(backend, SEED, self.state, FedAvg(), dict.fromkeys(range(UES), WORK), malicious=self.malicious)
 
     def broadcast(self, params, version, ues=range(UES)):
         self.state.begun += 1
         for ue in ues:
             upload = Upload(ue, version, 1.0, (8,), (2.0,))
-            self.state.flights[ue] = Flight(upload, params, self.state.begun - 1)
+            self.state.flights[ue] = Flight(upload, params, self.state.begun - 1, WORK)
         self.cohorts.train(list(ues), version, params)
 
     def fetch(self, ue):
