@@ -4,6 +4,9 @@ import math
 import time
 from typing import Dict, Optional, Sequence, Tuple
 
+import numpy as np
+import torch
+
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.messages import (
@@ -27,7 +30,7 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.meters.base import ModelView
+from fl_simu.meters.base import ModelView, RunView
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import View
@@ -95,6 +98,7 @@ class Coordinator:
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
+            state.taken = torch.zeros(len(setting.work), dtype=torch.int64)
             state.selection, state.station = setting.selection.start(), setting.algorithm.station(state.model)
             if self.flights.shared:
                 state.medium = self.flights.shared.start()
@@ -197,9 +201,12 @@ class Coordinator:
         outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         downlink_bits = flights.downlink_bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
+        taken = np.array([outcome.ue for outcome in outcomes if outcome.accepted != "none"], dtype=np.int64)
+        state.taken = state.taken + torch.from_numpy(np.bincount(taken, minlength=len(setting.work)))
         meters: Dict[str, float] = {}
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
+            meters.update(meter.so_far(RunView(state.taken.numpy().copy())))
         evaluation = self._evaluate(bits, meters)
         for ue in state.not_fetched():
             if ue in settled:
