@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -47,6 +47,22 @@ class Observer:
         """A round has ended; the coordinator stands between two events."""
 
 
+class Measured(NamedTuple):
+    """What the evaluation of a global model tells.
+
+    Args:
+        version: of the model.
+        evaluation: on the test set.
+        accuracies: on each UE's own training samples, shape (UEs,), where a meter has asked for it.
+        meters: what meters tell of the model.
+    """
+
+    version: int
+    evaluation: Evaluation
+    accuracies: Optional[np.ndarray]
+    meters: Dict[str, float]
+
+
 class Coordinator:
     """The BS and its clock.
 
@@ -73,6 +89,7 @@ class Coordinator:
         self.flights = Flights(setting, state)
         self.observers = observers
         self.stopped = False
+        self._measured: Optional[Measured] = None
 
     @property
     def model(self) -> Params:
@@ -243,10 +260,30 @@ class Coordinator:
         state.ended = setting.stop.spent({**state.spent, "time_s": self.clock.now_s})
         if not state.ended and round % setting.evaluate_every and round < setting.rounds:
             return Evaluation(math.nan, math.nan)
-        evaluation = setting.evaluate(state.model)
+        self._measured = measured = self._measure(round)
+        evaluation = measured.evaluation
         state.losses = (*state.losses[:1], evaluation.loss)
-        view = ModelView(lambda: setting.accuracies(state.model))
-        for meter in setting.meters:
-            meters.update(meter.model(view))
+        meters.update(measured.meters)
         state.ended = state.ended or setting.stop.reached(evaluation.accuracy)
         return evaluation
+
+    def measured(self) -> Measured:
+        """What the evaluation of the global model tells; made now where it was not, as after a resume."""
+        if self._measured is None or self._measured.version != self.state.version:
+            self._measured = self._measure(self.state.version)
+        return self._measured
+
+    def _measure(self, version: int) -> Measured:
+        setting, state = self.setting, self.state
+        asked: List[np.ndarray] = []
+
+        def accuracies() -> np.ndarray:
+            if not asked:
+                asked.append(setting.accuracies(state.model))
+            return asked[0]
+
+        evaluation = setting.evaluate(state.model)
+        meters: Dict[str, float] = {}
+        for meter in setting.meters:
+            meters.update(meter.model(ModelView(accuracies)))
+        return Measured(version, evaluation, asked[0] if asked else None, meters)
