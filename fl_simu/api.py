@@ -15,10 +15,11 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.process import process_kept
 from fl_simu.loop import runs
 from fl_simu.loop.assemble import assemble
-from fl_simu.loop.closing import summary_of, write_down
+from fl_simu.loop.closing import evaluated_of, summary_of, write_down
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan, load_data, plan
 from fl_simu.loop.progress import progress as progress_of
+from fl_simu.results.evaluated import Evaluated
 from fl_simu.results.frames import figure_of, import_pandas, row
 from fl_simu.results.records import RoundRecord, Summary
 from fl_simu.results.run_folder import RunFolder, new_folder
@@ -40,6 +41,9 @@ class Run:
         summary: what they come to; see docs/run-folder.md.
         model: the final global model, a state_dict.
         folder: where it all lies; None of a run that was not written.
+        evaluated: what the evaluation of the final model tells beside the last record: `confusion`, the test
+            samples by true class (rows) and predicted class (columns), and `ues`, with a meter that asks for it,
+            as `fairness`: `samples` and `accuracies` of each UE.
     """
 
     config: Mapping[str, Any]
@@ -47,6 +51,7 @@ class Run:
     summary: Summary
     model: Params
     folder: Optional[Path] = None
+    evaluated: Evaluated = field(default_factory=Evaluated, repr=False)
     _planned: Optional[Plan] = field(default=None, repr=False)
 
     @property
@@ -85,7 +90,7 @@ class Run:
         if self._planned is None:
             raise UserError(f"save({str(folder)!r}) is not allowed: this run lies in {self.folder} already")
         place = new_folder(self.experiment, Path(folder))
-        write_down(self._planned.experiment, place, self.records, self.model, self.summary)
+        write_down(self._planned.experiment, place, self.records, self.model, self.summary, self.evaluated)
         return load(folder)
 
 
@@ -138,7 +143,8 @@ def run(
             planned.backend.close()
         summary = summary_of(planned, dataset, collector.records, coordinator)
         plain = planned.experiment.to_plain(nameless=True)
-        return Run(plain, collector.records, summary, coordinator.model, None, planned)
+        told = evaluated_of(dataset, collector.records, coordinator)
+        return Run(plain, collector.records, summary, coordinator.model, None, told, planned)
 
 
 def resume(
@@ -177,7 +183,7 @@ def load(folder: PathLike) -> Run:
     """
     place = RunFolder(Path(folder))
     left = place.read()
-    return Run(left.config, left.records, left.summary, left.model, place.path)
+    return Run(left.config, left.records, left.summary, left.model, place.path, left.evaluated)
 
 
 def _shown(planned: Plan, progress: bool) -> List[Observer]:

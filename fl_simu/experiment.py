@@ -11,6 +11,7 @@ from typing_extensions import Annotated
 
 from fl_simu.kernel import config
 from fl_simu.kernel.checked import check, make, plain
+from fl_simu.kernel.devices import require_device
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.kernel.own_files import OwnFile, imported_file
@@ -103,13 +104,17 @@ class Evaluating:
         every: it is evaluated after so many rounds.
         samples: on so many samples of the test set, drawn at random once for the whole run; on all of them where
             it is not given.
+        device: where the model is evaluated, also on the UEs' own samples where a meter asks for it: "cpu", "cuda"
+            or "cuda:<index>". A GPU computes without TF32, and may round another last bit than a processor.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
     samples: Annotated[Optional[int], Field(ge=1)] = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check(self, "evaluation.")
+        require_device(self.device, "evaluation.device")
 
 
 @dataclass(frozen=True)

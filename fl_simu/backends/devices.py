@@ -1,42 +1,11 @@
-"""The devices that a backend may train on."""
+"""What a backend keeps on the device that it trains on, and when that has no more room."""
 
-import re
-from typing import Any, Dict, Tuple
+from typing import Dict, Tuple
 
 import torch
 from torch import Tensor
 
-from fl_simu.kernel.errors import require
-
 CPU = torch.device("cpu")
-
-
-def require_device(name: str) -> None:
-    """Raise BadField for a name that is none.
-
-    Args:
-        name: "cpu", "cuda", or "cuda:<index>".
-    """
-    kind, _, index = name.partition(":")
-    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or bool(re.fullmatch("[0-9]{1,3}", index))))
-    require(known, "device", name, '"cpu", "cuda" or "cuda:<index>"')
-
-
-def open_device(name: str) -> torch.device:
-    """The device. On a GPU, float32 is multiplied as float32 (no TF32), so that results agree with a processor's.
-
-    Raises:
-        BadField: this machine, or this torch, has no such GPU.
-    """
-    device = torch.device(name)
-    if device.type == "cuda":
-        found = torch.cuda.device_count()
-        require((device.index or 0) < found, "device", name, f"torch {torch.__version__} finds {found} GPUs here")
-        parts: Tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-        for part in parts:
-            # Torch 1.4 has no such switch, and no TF32.
-            part.allow_tf32 = False
-    return device
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,8 +6,9 @@ from typing import Dict, Sequence
 import torch
 
 from fl_simu.backends.base import Backend, BackendSpec
-from fl_simu.backends.devices import CPU, open_device, require_device
+from fl_simu.backends.devices import CPU
 from fl_simu.backends.trainer import Trainer
+from fl_simu.kernel.devices import open_device, require_device
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from fl_simu.backends.base import Backend, BackendSpec
-from fl_simu.backends.devices import is_out_of_memory, open_device, require_device
+from fl_simu.backends.devices import is_out_of_memory
 from fl_simu.backends.stack_trial import try_out
 from fl_simu.backends.stacked import Job, Stacked, is_count
+from fl_simu.kernel.devices import open_device, require_device
 from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.limits import require_count

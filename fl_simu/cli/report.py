@@ -10,6 +10,7 @@ from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.closing_table import readable_bits
 from fl_simu.results.columns import Column, columns_of
+from fl_simu.results.evaluated import read_evaluated
 from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
@@ -22,6 +23,9 @@ Say = Callable[[str], None]
 
 HEAD = ["run", "accuracy", "virtual time", "bits sent", "full", "base", "rejected", "rounds", "UEs", "seed",
         "backend", "stack", "wall time", "model_sha256"]  # fmt: skip
+
+# A page has the confusion matrix of so many classes at most; the file has it of more.
+MAX_CLASSES_SHOWN = 100
 
 
 def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
@@ -89,29 +93,45 @@ def _together(
     differing = [key for key in keys if len({one.get(key) for one in configs.values()}) > 1]
     differences = [["key", *runs]]
     differences += [[key, *(configs[label].get(key, "") for label in runs)] for key in differing]
-    tables = [Table([HEAD, *(_cells(label, one) for label, one in summaries.items())])]
+    shared = _shared_columns(list(summaries.values()))
+    rows = [[*_cells(label, one), *_measured(one, shared)] for label, one in summaries.items()]
+    tables = [Table([[*HEAD, *(column.heading for column in shared.values())], *rows])]
     tables += [Table(differences)] if differing else []
     records = {label: tuple(run.log.read()) for label, run in runs.items()}
     lines = [Line((label,), (found,)) for label, found in records.items() if found]
     figures = {f"accuracy over {x}": png_bytes(accuracy_figure(lines, x, "Test accuracy")) for x in OVER}
-    for name, column in _shared_axes(list(summaries.values())).items():
+    for name, column in shared.items():
+        if not column.axis:
+            continue
         figures[f"accuracy over {name}"] = png_bytes(accuracy_figure(lines, name, "Test accuracy", column))
     lead = "What they came to; the keys of the config in which they differ; test accuracy."
     return Section("All runs", lead, tables, figures if lines else {})
 
 
-def _shared_axes(summaries: Sequence[Summary]) -> Dict[str, Column]:
-    """The columns of meters that all runs have, and that are an axis."""
+def _shared_columns(summaries: Sequence[Summary]) -> Dict[str, Column]:
+    """The columns of meters that all runs have."""
     found = [columns_of(summary.facts) for summary in summaries]
-    axes = {name: column for name, column in found[0].items() if column.axis}
-    return {name: column for name, column in axes.items() if all(column == one.get(name) for one in found)}
+    return {name: column for name, column in found[0].items() if all(column == one.get(name) for one in found)}
+
+
+def _measured(summary: Summary, columns: Mapping[str, Column]) -> List[str]:
+    """What the columns of meters come to."""
+    values = [summary.facts["meters"][name]["value"] for name in columns]
+    return ["not measured" if value is None else f"{value:.4g}" for value in values]
 
 
 def _section(label: str, run: RunFolder, summary: Summary) -> Section:
     text = read_bytes(run.config).decode("utf-8", "replace")
     figures = figures_of(sorted(run.figures.glob("*.png")))
     lead = f"Experiment {summary.name}. The config below gives the same model again."
-    return Section(label, lead, [Table(_upright([HEAD, _cells(label, summary)]))], figures, text)
+    columns = columns_of(summary.facts)
+    head = [*HEAD, *(column.heading for column in columns.values())]
+    tables = [Table(_upright([head, [*_cells(label, summary), *_measured(summary, columns)]]))]
+    matrix = read_evaluated(run.confusion, run.ue_accuracy).confusion
+    if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN:
+        predicted = ["true class", *(f"predicted {one}" for one in range(len(matrix)))]
+        tables.append(Table([predicted, *([str(at), *map(str, row)] for at, row in enumerate(matrix.tolist()))]))
+    return Section(label, lead, tables, figures, text)
 
 
 def _cells(label: str, summary: Summary) -> List[str]:

@@ -6,7 +6,7 @@ from typing import Sequence
 import numpy as np
 
 from fl_simu.laws.base import Inputs, Law, expect, same
-from fl_simu.meters.base import Meter, ModelView, UploadView
+from fl_simu.meters.base import Meter, ModelView, RunView, UploadView
 from fl_simu.results.columns import TOTALS, Column
 
 
@@ -23,8 +23,9 @@ def its_numbers_are_those_of_its_columns(meter: Meter, uploads: Sequence[UploadV
     told = [meter.upload(view) for view in uploads]
     round = meter.round(told)
     model = meter.model(ModelView(lambda: np.array([0.5, 1.0, 0.0])))
-    same("the names of a round's numbers", sorted({**round, **model}), sorted(meter.columns))
-    for numbers in (*told, round, model):
+    so_far = meter.so_far(RunView(np.array([0, 1, 2])))
+    same("the names of a round's numbers", sorted({**round, **so_far, **model}), sorted(meter.columns))
+    for numbers in (*told, round, so_far, model):
         same("the numbers that have no column", sorted(set(numbers) - set(meter.columns)), [])
         for name, number in numbers.items():
             expect(math.isfinite(number), f"{name} is {number}; right is a finite number")

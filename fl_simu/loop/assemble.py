@@ -46,16 +46,21 @@ def assemble(
             planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
             if experiment.algorithm.personal:
                 planned.backend.place(ues + ue, shard)
-    module, loss = planned.training.make_module(), planned.training.loss
+    device, loss = planned.device, planned.training.loss
+    module = planned.training.make_module().to(device)
     test = _tested(experiment, dataset)
+    # The test set stays there; the UEs' samples, which may be many, go there batch by batch.
+    images, labels = test.images.to(device), test.labels.to(device)
     epochs = planned.training.epochs
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
-        evaluate=lambda params: evaluate(module, params, loss, test.images, test.labels),
-        accuracies=lambda params, own: accuracies(module, params, own, train.images, train.labels, shards),
+        evaluate=lambda params: evaluate(module, params, loss, images, labels, device=device),
+        accuracies=lambda params, own: accuracies(
+            module, params, own, train.images, train.labels, shards, device=device
+        ),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,

@@ -1,8 +1,11 @@
 """What a run comes to, and what is written when it has ended."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
+
+import numpy as np
 
 from fl_simu.data.datasets import Dataset
 from fl_simu.experiment import Experiment
@@ -13,6 +16,7 @@ from fl_simu.loop.plan import Plan
 from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import write_tensors
 from fl_simu.results.columns import totals
+from fl_simu.results.evaluated import Evaluated, UeAccuracies, confusion_matrix, write_evaluated
 from fl_simu.results.files import alone_in, make_folder, write_text
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundRecord, Summary, summarise
@@ -43,7 +47,23 @@ def keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
 def conclude(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:
     records = folder.log.read()
     summary = summary_of(planned, dataset, records, coordinator)
-    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary))
+    told = evaluated_of(dataset, records, coordinator)
+    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary, told))
+
+
+def evaluated_of(dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator) -> Evaluated:
+    """What the evaluation of the final model tells beside the last record; nothing where it was not evaluated."""
+    if not records or math.isnan(records[-1].accuracy):
+        return Evaluated()
+    measured = coordinator.measured()
+    evaluation, found = measured.evaluation, Evaluated()
+    if evaluation.truth is not None and evaluation.predicted is not None:
+        matrix = confusion_matrix(evaluation.truth, evaluation.predicted, dataset.classes)
+        found = found._replace(confusion=matrix)
+    if measured.accuracies is not None:
+        samples = np.array(list(coordinator.setting.samples.values()), dtype=np.int64)
+        found = found._replace(ues=UeAccuracies(samples, measured.accuracies))
+    return found
 
 
 def summary_of(
@@ -75,7 +95,12 @@ def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str,
 
 
 def write_down(
-    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+    experiment: Experiment,
+    folder: RunFolder,
+    records: Sequence[RoundRecord],
+    model: Params,
+    summary: Summary,
+    told: Evaluated,
 ) -> None:
     """Write a run that has ended, and that nobody has written, into a folder of its own."""
     text = without_address(experiment).to_toml()
@@ -85,15 +110,21 @@ def write_down(
         keep_own_files(experiment, folder)
         for record in records:
             folder.log.append(record)
-        _conclude(experiment, folder, records, model, summary)
+        _conclude(experiment, folder, records, model, summary, told)
 
 
 def _conclude(
-    experiment: Experiment, folder: RunFolder, records: Sequence[RoundRecord], model: Params, summary: Summary
+    experiment: Experiment,
+    folder: RunFolder,
+    records: Sequence[RoundRecord],
+    model: Params,
+    summary: Summary,
+    told: Evaluated,
 ) -> List[Path]:
     """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
     write_tensors(folder.model, to_arrays(model))
-    thresholds_s = experiment.protocol.thresholds_s()
-    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, experiment.columns())
+    write_evaluated(told, folder.confusion, folder.ue_accuracy)
+    thresholds_s, columns = experiment.protocol.thresholds_s(), experiment.columns()
+    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, columns, told.ues)
     summary.write(folder.summary)
     return figures

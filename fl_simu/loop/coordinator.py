@@ -2,9 +2,10 @@
 
 import math
 import time
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
@@ -29,10 +30,10 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.meters.base import ModelView
+from fl_simu.meters.base import ModelView, RunView
 from fl_simu.privacy.base import Intake, Release
 from fl_simu.results.records import RoundRecord
-from fl_simu.station.evaluation import Evaluation
+from fl_simu.station.evaluation import Evaluation, mean_of
 from fl_simu.station.selection.base import View
 from fl_simu.ue.algorithms.base import Round
 
@@ -45,6 +46,22 @@ class Observer:
 
     def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
         """A round has ended; the coordinator stands between two events."""
+
+
+class Measured(NamedTuple):
+    """What the evaluation of a global model tells.
+
+    Args:
+        version: of the model.
+        evaluation: on the test set.
+        accuracies: on each UE's own training samples, shape (UEs,), where a meter has asked for it.
+        meters: what meters tell of the model.
+    """
+
+    version: int
+    evaluation: Evaluation
+    accuracies: Optional[np.ndarray]
+    meters: Dict[str, float]
 
 
 class Coordinator:
@@ -73,6 +90,7 @@ class Coordinator:
         self.flights = Flights(setting, state)
         self.observers = observers
         self.stopped = False
+        self._measured: Optional[Measured] = None
 
     @property
     def model(self) -> Params:
@@ -98,6 +116,7 @@ class Coordinator:
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
+            state.taken = torch.zeros(len(setting.full), dtype=torch.int64)
             state.selection, state.station = setting.selection.start(), setting.algorithm.station(state.model)
             state.privacy = setting.privacy.start()
             if self.flights.shared:
@@ -207,9 +226,12 @@ class Coordinator:
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
         downlink_bits = flights.downlink_bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
+        taken = np.array([outcome.ue for outcome in outcomes if outcome.accepted != "none"], dtype=np.int64)
+        state.taken = state.taken + torch.from_numpy(np.bincount(taken, minlength=len(setting.full)))
         meters: Dict[str, float] = dict(private)
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
+            meters.update(meter.so_far(RunView(state.taken.numpy().copy())))
         evaluation = self._evaluate(bits, meters)
         for ue in state.not_fetched():
             if ue in settled:
@@ -241,8 +263,7 @@ class Coordinator:
         """Of the global model, or, where layers stay at the UEs, the mean over the UEs' own ones."""
         if not self.cohorts.local:
             return self.setting.evaluate(self.state.model)
-        found = [self.setting.evaluate(model) for model in own.values()]
-        return Evaluation(*(float(np.mean(values)) for values in zip(*found)))
+        return mean_of([self.setting.evaluate(model) for model in own.values()])
 
     def _evaluate(self, bits: int, meters: Dict[str, float]) -> Evaluation:
         """Accuracy and loss of the new model, where it is evaluated, with what meters tell of it; and whether the
@@ -253,11 +274,31 @@ class Coordinator:
         state.ended = setting.stop.spent({**state.spent, "time_s": self.clock.now_s})
         if not state.ended and round % setting.evaluate_every and round < setting.rounds:
             return Evaluation(math.nan, math.nan)
-        own = self.cohorts.own_models(state.model)
-        evaluation = self._accuracy(own)
+        self._measured = measured = self._measure(round)
+        evaluation = measured.evaluation
         state.losses = (*state.losses[:1], evaluation.loss)
-        view = ModelView(lambda: setting.accuracies(state.model, own))
-        for meter in setting.meters:
-            meters.update(meter.model(view))
+        meters.update(measured.meters)
         state.ended = state.ended or setting.stop.reached(evaluation.accuracy)
         return evaluation
+
+    def measured(self) -> Measured:
+        """What the evaluation of the global model tells; made now where it was not, as after a resume."""
+        if self._measured is None or self._measured.version != self.state.version:
+            self._measured = self._measure(self.state.version)
+        return self._measured
+
+    def _measure(self, version: int) -> Measured:
+        setting, state = self.setting, self.state
+        own = self.cohorts.own_models(state.model)
+        asked: List[np.ndarray] = []
+
+        def accuracies() -> np.ndarray:
+            if not asked:
+                asked.append(setting.accuracies(state.model, own))
+            return asked[0]
+
+        evaluation = self._accuracy(own)
+        meters: Dict[str, float] = {}
+        for meter in setting.meters:
+            meters.update(meter.model(ModelView(accuracies)))
+        return Measured(version, evaluation, asked[0] if asked else None, meters)

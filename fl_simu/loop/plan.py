@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Optional, Tuple
 
+import torch
 from torch import nn
 
 from fl_simu.backends.base import Backend
 from fl_simu.data.datasets import Dataset, DataSource
 from fl_simu.experiment import Checkpointing, Experiment
 from fl_simu.kernel.checked import told_of
+from fl_simu.kernel.devices import open_device
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.loop.fit import chain, require_fit
@@ -38,6 +40,7 @@ class Plan:
         training: local training.
         local: names of the tensors that stay at the UEs.
         backend: made, with no UE yet.
+        device: where the global model is evaluated.
     """
 
     experiment: Experiment
@@ -47,6 +50,7 @@ class Plan:
     training: LocalTraining
     local: Tuple[str, ...]
     backend: Backend
+    device: torch.device
 
 
 def plan(experiment: Experiment) -> Plan:
@@ -86,10 +90,11 @@ def plan(experiment: Experiment) -> Plan:
         schedule=experiment.schedule,
     )
     experiment.algorithm.check(experiment.optimizer)
+    device = open_device(experiment.evaluation.device, "evaluation.device")
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
     down = downlink(experiment.downlink, link, secure.downlink_bits(drawn))
-    return Plan(experiment, link, down, chain(experiment), training, local, backend)
+    return Plan(experiment, link, down, chain(experiment), training, local, backend, device)
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

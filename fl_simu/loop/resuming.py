@@ -6,6 +6,8 @@ Nothing is done with a checkpoint before all that it holds is checked.
 import math
 from typing import AbstractSet, Any, Tuple
 
+import torch
+
 from fl_simu.attacks.poisoning.malicious import AttackMemory
 from fl_simu.backends.optimizer_state import memory_after_a_step
 from fl_simu.kernel.messages import (
@@ -212,6 +214,8 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
     remembered: Params = memory_after_a_step(training) if training and training.keep_optimizer_state else {}
     chained, own = setting.chain.transforms, flat(setting.algorithm.start(model))
     kept = coordinator.cohorts.own_at_first(model)
+    counted = run.taken.dtype == torch.int64 and tuple(run.taken.shape) == (len(setting.samples),)
+    _require(counted and bool(((run.taken >= 0) & (run.taken <= run.version)).all()), "how often UEs took part")
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")

@@ -8,6 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+import torch
+from torch import Tensor
+
 from fl_simu.kernel.messages import Scheduled, Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.radio.bits import Memory
@@ -104,6 +107,8 @@ class RunState:
             whole: what each of their UEs remembered before, in the order of training.
         plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
         replan: whether somebody has begun or ended to send since that plan.
+        taken: of how many uploads of each UE the BS has taken something, int64, shape (UEs,); empty before the
+            first event.
         losses: of the global model after the first round and after the last one, of those that were evaluated.
         spent: what all rounds have come to, by name, for the limits at which a run stops.
         ended: whether it has come to one of them.
@@ -125,6 +130,7 @@ class RunState:
     cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)
     plan: int = 0
     replan: bool = False
+    taken: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     losses: Tuple[float, ...] = ()
     spent: Dict[str, float] = field(default_factory=dict)
     ended: bool = False

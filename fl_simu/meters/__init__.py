@@ -5,5 +5,6 @@ from typing import Dict, Type
 from fl_simu.meters.base import Meter
 from fl_simu.meters.energy import Energy
 from fl_simu.meters.fairness import Fairness
+from fl_simu.meters.participation import Participation
 
-METERS: Dict[str, Type[Meter]] = {"energy": Energy, "fairness": Fairness}
+METERS: Dict[str, Type[Meter]] = {"energy": Energy, "fairness": Fairness, "participation": Participation}

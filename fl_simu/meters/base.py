@@ -42,6 +42,16 @@ class ModelView(NamedTuple):
     accuracies: Callable[[], np.ndarray]
 
 
+class RunView(NamedTuple):
+    """Where a run stands after a round, as a meter sees it.
+
+    Args:
+        taken: int64, shape (UEs,): of how many uploads of each UE the BS has taken something so far.
+    """
+
+    taken: np.ndarray
+
+
 class Meter(ABC):
     """A frozen dataclass; its columns are named by what they are and their unit, as `energy_j`."""
 
@@ -61,6 +71,10 @@ class Meter(ABC):
             uploads: what `upload` gave for each that was settled in the round, by UE.
         """
         return {name: sum(one.get(name, 0.0) for one in uploads) for name in self.columns}
+
+    def so_far(self, view: RunView) -> Mapping[str, float]:
+        """Numbers of all rounds up to this one; by default none."""
+        return {}
 
     def model(self, view: ModelView) -> Mapping[str, float]:
         """Numbers of the new global model, in rounds in which it is evaluated; by default none."""

@@ -8,10 +8,12 @@ import numpy as np
 from fl_simu.meters.base import Meter, ModelView, UploadView
 from fl_simu.results.columns import Column
 
+FIGURE = "accuracy on own samples"
+
 COLUMNS = {
-    "ue_accuracy_mean": Column("", "mean of the UEs' accuracies", "last"),
-    "ue_accuracy_min": Column("", "least accuracy of a UE", "last"),
-    "ue_accuracy_p10": Column("", "10th percentile of the UEs' accuracies", "last"),
+    "ue_accuracy_mean": Column("", "mean of the UEs' accuracies", "last", figure=FIGURE),
+    "ue_accuracy_min": Column("", "least accuracy of a UE", "last", figure=FIGURE),
+    "ue_accuracy_p10": Column("", "10th percentile of the UEs' accuracies", "last", figure=FIGURE),
     "ue_accuracy_variance": Column("", "variance of the UEs' accuracies", "last"),
     "ue_accuracy_jain": Column("", "Jain's index of the UEs' accuracies", "last"),
 }

@@ -1,15 +1,17 @@
 """The figures of a run."""
 
 import math
+import re
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
 from fl_simu.results.columns import NONE, Columns, so_far
+from fl_simu.results.evaluated import UeAccuracies
 from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
 from fl_simu.results.files import PathLike
 from fl_simu.results.records import ACCEPTED, RoundRecord
@@ -54,9 +56,10 @@ def draw_figures(
     thresholds_s: Mapping[str, float],
     title: str,
     columns: Columns = NONE,
+    ues: Optional[UeAccuracies] = None,
 ) -> List[Path]:
-    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png; and accuracy over
-    each column that is an axis.
+    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png; accuracy over each
+    column that is an axis; columns that name one figure together over rounds; and ue-accuracy.png.
 
     Args:
         records: the rounds in order; may be empty.
@@ -64,6 +67,7 @@ def draw_figures(
         thresholds_s: label -> deadline, from the start of an upload [s]; infinite ones are not drawn.
         title: stands above every figure.
         columns: of meters.
+        ues: the accuracy of the final model on each UE's own samples, where it is known.
 
     Returns:
         The paths of the files, in the order above.
@@ -82,6 +86,12 @@ def draw_figures(
         if column.axis:
             places = so_far(records, name, column)
             figures[f"accuracy-over-{name}.png"] = _accuracy_over(places, column.heading, records, title)
+    for drawn in dict.fromkeys(column.figure for column in columns.values() if column.figure):
+        together = {name: column for name, column in columns.items() if column.figure == drawn}
+        name = re.sub("[^A-Za-z0-9]+", "-", drawn) + ".png"
+        figures[name] = columns_figure(records, together, title)
+    if ues is not None:
+        figures["ue-accuracy.png"] = ue_accuracy_figure(ues, title)
     return write_figures(folder, figures)
 
 
@@ -93,6 +103,42 @@ def _accuracy_over(places: Any, what: str, records: Sequence[RoundRecord], title
     axes = figure.subplots()
     axes.plot(places[known], accuracy[known], color=COLOURS["full"], marker="o" if len(records) <= 60 else "")
     axes.set(xlabel=what, ylabel="test accuracy [%]")
+    axes.grid(True, alpha=0.3)
+    return figure
+
+
+def columns_figure(records: Sequence[RoundRecord], columns: Columns, title: str) -> "Figure":
+    """Draw columns that name one figure over rounds, those rounds left out that have none of them."""
+    figure = new_figure(title)
+    axes = figure.subplots()
+    rounds = np.array([record.round for record in records], dtype=float)
+    for at, (name, column) in enumerate(columns.items()):
+        values = so_far(records, name, column)
+        known = np.isfinite(values)
+        style: Dict[str, Any] = {
+            "marker": "o" if known.sum() <= 60 else "",
+            "markersize": 4,
+            "label": column.label,
+        }
+        colour, dash = tuple(COLOURS.values())[at % len(COLOURS)], ("-", "--", ":", "-.")[at % 4]
+        axes.plot(rounds[known], values[known], dash, color=colour, **style)
+    first = next(iter(columns.values()))
+    axes.set(xlabel="round", ylabel=first._replace(label=first.figure).heading)
+    axes.grid(True, alpha=0.3)
+    _round_axis(axes, records)
+    _legend_above(axes, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def ue_accuracy_figure(ues: UeAccuracies, title: str) -> "Figure":
+    """Draw which share of the UEs has at most an accuracy, as steps: the empirical distribution."""
+    ordered = np.sort(100 * ues.accuracies)
+    share = np.arange(len(ordered) + 1) / len(ordered)
+    figure = new_figure(title)
+    axes = figure.subplots()
+    axes.step(np.concatenate([ordered[:1], ordered]), share, where="post", color=COLOURS["full"])
+    axes.set(xlabel="accuracy of the final model on a UE's own samples, at most [%]", ylabel="share of the UEs")
+    axes.set_ylim(0, 1.03)
     axes.grid(True, alpha=0.3)
     return figure
 

@@ -10,6 +10,7 @@ from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.parameters import Params, from_arrays
 from fl_simu.results.checkpoints import Checkpoints, read_tensors
+from fl_simu.results.evaluated import Evaluated, read_evaluated
 from fl_simu.results.files import leftovers, refuse_links, remove_leftovers, told_in_one_line
 from fl_simu.results.records import RoundLog, RoundRecord, Summary
 
@@ -22,12 +23,14 @@ class Left(NamedTuple):
         records: one a round.
         summary: what they come to.
         model: the final global model.
+        evaluated: what its evaluation tells beside the last record.
     """
 
     config: Mapping[str, Any]
     records: Sequence[RoundRecord]
     summary: Summary
     model: Params
+    evaluated: Evaluated
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,16 @@ class RunFolder:
     def model(self) -> Path:
         """The final global model."""
         return self.path / "model.safetensors"
+
+    @property
+    def confusion(self) -> Path:
+        """Test samples by true class and by the class that the final model gives them."""
+        return self.path / "confusion.csv"
+
+    @property
+    def ue_accuracy(self) -> Path:
+        """The accuracy of the final model on each UE's own samples."""
+        return self.path / "ue_accuracy.csv"
 
     @property
     def log(self) -> RoundLog:
@@ -92,7 +105,8 @@ class RunFolder:
         """
         refuse_links(self.path)
         summary = Summary.read(self.summary)
-        return Left(config.read(self.config), self.log.read(), summary, from_arrays(read_tensors(self.model)))
+        model, evaluated = from_arrays(read_tensors(self.model)), read_evaluated(self.confusion, self.ue_accuracy)
+        return Left(config.read(self.config), self.log.read(), summary, model, evaluated)
 
     def ended(self) -> bool:
         """Whether its run has ended, and its records are all there."""

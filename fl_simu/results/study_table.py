@@ -149,7 +149,7 @@ ATTACK_HEAD = [
 
 
 def cells(table: Sequence[Row], columns: Columns = NONE) -> Cells:
-    """The rows as texts, with a head; of the columns those that are an axis."""
+    """The rows as texts, with a head; of columns that are an axis also what they had come to at the target."""
     target = f"{100 * table[0]['target_accuracy']:g} %"
     head = [
         *table[0]["levels"],
@@ -162,15 +162,15 @@ def cells(table: Sequence[Row], columns: Columns = NONE) -> Cells:
     head += ["full [%]", "base [%]", "none [%]"]
     attacked = "confidence" in table[0]
     head += ATTACK_HEAD if attacked else []
-    shown = {name: column for name, column in columns.items() if column.axis}
-    for column in shown.values():
-        head += [column.heading, f"{column.label} to {target} [{column.unit}]"]
+    for column in columns.values():
+        head += [column.heading]
+        head += [column._replace(label=f"{column.label} to {target}").heading] if column.axis else []
     return [head] + [
         [
             *row["levels"].values(),
             *_cells(row),
             *(_attack_cells(row) if attacked else []),
-            *(cell for name in shown for cell in (_number(row[name]), _number(row["target_" + name]))),
+            *(_number(row[key]) for name in columns for key in (name, "target_" + name) if key in row),
         ]
         for row in table
     ]

@@ -1,6 +1,6 @@
 """How good a model is: on data that no UE has seen, and on those of each UE."""
 
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -10,16 +10,32 @@ from fl_simu.kernel.parameters import Params
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+CPU = torch.device("cpu")
+
 
 class Evaluation(NamedTuple):
-    """Share of the samples that are classified right (0 to 1), and mean loss a sample."""
+    """How good a model is on a test set.
+
+    Args:
+        accuracy: share of the samples that are classified right, 0 to 1.
+        loss: mean a sample.
+        truth, predicted: int64, shape (N,): the class of each sample, and the one that the model gives it.
+    """
 
     accuracy: float
     loss: float
+    truth: Optional[np.ndarray] = None
+    predicted: Optional[np.ndarray] = None
 
 
 def evaluate(
-    module: nn.Module, params: Params, loss: Loss, images: Tensor, labels: Tensor, batch_size: int = 250
+    module: nn.Module,
+    params: Params,
+    loss: Loss,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int = 250,
+    device: torch.device = CPU,
 ) -> Evaluation:
     """Accuracy and loss of a model on a test set.
 
@@ -30,12 +46,24 @@ def evaluate(
         images: float32, shape (N, C, H, W).
         labels: int64, shape (N,).
         batch_size: samples that pass at once; it bounds the memory, not the result.
+        device: where the module is; what is not there goes there batch by batch.
     """
-    correct, summed = 0, 0.0
-    for output, target in _outputs(module, params, images, labels, batch_size):
-        correct += int((output.argmax(dim=1) == target).sum())
+    correct, summed, predicted = 0, 0.0, []
+    for output, target in _outputs(module, params, images, labels, batch_size, device):
+        told = output.argmax(dim=1)
+        correct += int((told == target).sum())
         summed += float(loss(output, target)) * len(target)
-    return Evaluation(correct / len(labels), summed / len(labels))
+        predicted.append(told.cpu())
+    return Evaluation(
+        correct / len(labels), summed / len(labels), labels.cpu().numpy(), torch.cat(predicted).numpy()
+    )
+
+
+def mean_of(found: Sequence[Evaluation]) -> Evaluation:
+    """What several models come to together on one test set: means, and each sample once for each model."""
+    accuracy, loss = (float(np.mean([getattr(one, name) for one in found])) for name in ("accuracy", "loss"))
+    truth, predicted = (np.concatenate([getattr(one, name) for one in found]) for name in ("truth", "predicted"))
+    return Evaluation(accuracy, loss, truth, predicted)
 
 
 def accuracies(
@@ -46,11 +74,12 @@ def accuracies(
     labels: Tensor,
     parts: Sequence[np.ndarray],
     batch_size: int = 250,
+    device: torch.device = CPU,
 ) -> np.ndarray:
     """Accuracy on each UE's own samples, shape (UEs,).
 
     Args:
-        module, images, labels, batch_size: as for `evaluate`.
+        module, images, labels, batch_size, device: as for `evaluate`.
         params: the model of UEs that have none of their own.
         own: the models of those that have.
         parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.
@@ -59,9 +88,9 @@ def accuracies(
     def hits(model: Params, images: Tensor, labels: Tensor) -> np.ndarray:
         right = [
             (output.argmax(dim=1) == target).view(len(target), -1).double().mean(dim=1)
-            for output, target in _outputs(module, model, images, labels, batch_size)
+            for output, target in _outputs(module, model, images, labels, batch_size, device)
         ]
-        return torch.cat(right).numpy()
+        return torch.cat(right).cpu().numpy()
 
     everywhere = hits(params, images, labels) if len(own) < len(parts) else np.empty(0)
     found = []
@@ -75,12 +104,17 @@ def accuracies(
 
 
 def _outputs(
-    module: nn.Module, params: Params, images: Tensor, labels: Tensor, batch_size: int
+    module: nn.Module, params: Params, images: Tensor, labels: Tensor, batch_size: int, device: torch.device
 ) -> Iterator[Tuple[Tensor, Tensor]]:
     """What a model makes of each batch, and the labels of the batch."""
     module.load_state_dict(params)
     module.eval()
     for start in range(0, len(labels), batch_size):
+        rows = slice(start, start + batch_size)
         with torch.no_grad():
-            output = module(images[start : start + batch_size])
-        yield output, labels[start : start + batch_size]
+            output = module(_on(device, images[rows]))
+        yield output, _on(device, labels[rows])
+
+
+def _on(device: torch.device, tensor: Tensor) -> Tensor:
+    return tensor if tensor.device == device else tensor.to(device)

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import fl_simu as fl
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.randomness import permutation, stream
+from fl_simu.loop.plan import plan
 
 BASE = {
     **{"rounds": 8, "ues": 3, "seed": 2, "backend": "torch", "model": "logistic_regression"},
@@ -75,6 +78,55 @@ def test_a_sample_of_the_test_set_is_drawn_once_and_is_no_run_of_it(whole):
     assert some.summary.model_sha256 == whole.summary.model_sha256
 
 
+def test_the_confusion_matrix_is_that_of_the_last_accuracy(tmp_path):
+    found = run(tmp_path / "run", evaluation={"samples": 50, "every": 3})
+    matrix = found.evaluated.confusion
+    assert matrix.shape == (10, 10) and np.trace(matrix) / matrix.sum() == found.records[-1].accuracy
+    test = found.experiment.data.load(None).test
+    rows = permutation(stream(2, "evaluation"), 100)[:50]
+    assert matrix.sum(axis=1).tolist() == np.bincount(test.labels.numpy()[rows], minlength=10).tolist()
+    module = found.experiment.model.build(found.experiment.data.shape, 10)
+    module.load_state_dict(found.model)
+    told = module.eval()(test.images).argmax(dim=1).numpy()[rows]
+    assert matrix.sum(axis=0).tolist() == np.bincount(told, minlength=10).tolist()
+    written = (tmp_path / "run" / "confusion.csv").read_text().splitlines()
+    assert written[0] == "true_class,0,1,2,3,4,5,6,7,8,9"
+    assert [[int(cell) for cell in line.split(",")[1:]] for line in written[1:]] == matrix.tolist()
+
+
+def test_what_the_last_evaluation_tells_is_there_after_a_kill_at_the_very_end(tmp_path):
+    class Killer(fl.Observer):
+        def aggregated(self, record, coordinator):
+            if coordinator.over:
+                raise KeyboardInterrupt
+
+    changes = {"rounds": 3, "meters": ["fairness"]}
+    whole = run(tmp_path / "whole", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fl.run(fl.Experiment.parse({**BASE, **changes}), tmp_path / "run", [Killer()])
+    fl.resume(tmp_path / "run")
+    for name in ("confusion.csv", "ue_accuracy.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert run(**changes).evaluated.confusion.tolist() == whole.evaluated.confusion.tolist()
+
+
+def test_a_run_that_is_stopped_before_its_last_evaluation_tells_nothing_of_it():
+    class Stopper(fl.Observer):
+        def aggregated(self, record, coordinator):
+            coordinator.stop()
+
+    found = fl.run(fl.Experiment.parse({**BASE, "evaluation": {"every": 3}}), observers=[Stopper()])
+    assert len(found.records) == 1 and found.evaluated == (None, None)
+
+
+def test_a_device_that_is_not_here_is_refused_before_data_are_read():
+    experiment = fl.Experiment.parse({**BASE, "evaluation": {"device": "cuda:999"}})
+    with pytest.raises(
+        UserError, match=r"evaluation\.device = 'cuda:999' is not allowed: torch .* finds \d+ GPUs"
+    ):
+        plan(experiment)
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [
@@ -83,6 +135,7 @@ def test_a_sample_of_the_test_set_is_drawn_once_and_is_no_run_of_it(whole):
             r"evaluation\.samples = 101 is not allowed: at most the 100",
         ),
         ({"evaluation": {"every": 0}}, r"evaluation\.every = 0"),
+        ({"evaluation": {"device": "gpu"}}, r"evaluation\.device = 'gpu' is not allowed: .cpu., .cuda. or"),
         ({"stop": {"accuracy": 1.5}}, r"stop\.accuracy = 1\.5"),
         (
             {"stop": {"energy_j": 1.0}, "meters": []},

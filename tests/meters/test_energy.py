@@ -64,8 +64,8 @@ def test_the_table_of_a_study_has_what_it_took_to_the_target(run):
         (2.0, None, 1.0),
     ]
     head, one, other = cells(table, columns)
-    assert head[-2:] == ["energy [J]", "energy to 50 % [J]"]
-    assert (one[-2:], other[-2:]) == (["5", "4"], ["2", "never"])
+    assert head[-3:] == ["energy [J]", "energy to 50 % [J]", "last"]
+    assert (one[-3:], other[-3:]) == (["5", "4", "2.5"], ["2", "never", "1"])
 
 
 def test_a_report_draws_accuracy_over_what_all_runs_have(run, tmp_path):

@@ -1,14 +1,17 @@
 """The spread of accuracy over UEs."""
 
 import math
+from html import escape
 
 import numpy as np
 import pytest
 
 import fl_simu as fl
+from fl_simu.cli.app import main
 from fl_simu.kernel.randomness import stream
 from fl_simu.meters.base import ModelView
 from fl_simu.meters.fairness import Fairness
+from fl_simu.meters.participation import Participation
 from fl_simu.results.closing_table import closing_table
 
 
@@ -52,3 +55,34 @@ def test_a_run_tells_it_in_the_rounds_that_are_evaluated(tmp_path):
     assert facts["ue_accuracy_jain"]["value"] == pytest.approx(sum(own) ** 2 / 3 / sum(one**2 for one in own))
     assert "ue_accuracy_p10" in closing_table(run.summary)
     assert fl.load(tmp_path / "run").records == run.records
+    lines = (tmp_path / "run" / "ue_accuracy.csv").read_text().splitlines()
+    assert lines[0] == "ue,samples,accuracy" and [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
+    assert [float(line.split(",")[2]) for line in lines[1:]] == own == run.evaluated.ues.accuracies.tolist()
+    # The parts are the training set: in whole samples the UEs' accuracies come to the model's on all of it.
+    hits = [int(line.split(",")[1]) * share for line, share in zip(lines[1:], own)]
+    assert sum(round(one) for one in hits) / len(right) == right.mean()
+
+
+@pytest.mark.figures
+def test_a_run_draws_the_spread_and_a_report_shows_it(tmp_path):
+    experiment = fl.Experiment.parse(
+        {
+            **{"rounds": 3, "ues": 4, "seed": 5, "backend": "torch", "model": "logistic_regression"},
+            "data": {"name": "digits", "train_samples": 200, "test_samples": 30},
+            "meters": ["fairness", "participation"],
+        }
+    )
+    fl.run(experiment, tmp_path / "run")
+    fl.run(experiment, tmp_path / "again")
+    for name in ("accuracy-on-own-samples.png", "ue-accuracy.png"):
+        drawn = [(tmp_path / run / "figures" / name).read_bytes() for run in ("run", "again")]
+        assert drawn[0] == drawn[1]
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path / "run"), "--out", str(page)]) == 0
+    text = page.read_text()
+    for column in (*Fairness().columns.values(), *Participation().columns.values()):
+        assert f"<td>{escape(column.heading)}</td>" in text
+    assert "<th>predicted 9</th>" in text and 'alt="ue accuracy"' in text
+    damaged = tmp_path / "run" / "confusion.csv"
+    damaged.write_text(damaged.read_text().replace("\n3,", "\n4,"))
+    assert main(["report", str(tmp_path / "run"), "--out", str(page)]) == 2

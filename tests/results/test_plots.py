@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fl_simu.results import plots
+from fl_simu.results.columns import Column
+from fl_simu.results.evaluated import UeAccuracies
 from fl_simu.results.records import RoundRecord, UeOutcome
 
 THRESHOLDS_S = {"base deadline": 1.4, "enhancement deadline": 3.3}
@@ -126,3 +129,26 @@ def test_pyplot_is_never_imported_and_matplotlib_only_to_draw(tmp_path):
         "draw_figures([], sys.argv[1], {}, 'x'); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_the_share_of_ues_is_the_empirical_distribution():
+    accuracies = np.array([0.5, 0.25, 1.0, 0.5])
+    axes = plots.ue_accuracy_figure(UeAccuracies(np.ones(4, dtype=np.int64), accuracies), "t").axes[0]
+    (line,) = axes.lines
+    places, shares = line.get_data()
+    assert line.get_drawstyle() == "steps-post"
+    for at in (0.3, 0.5, 0.75, 1.0):
+        # Where steps go up, the last one counts.
+        assert shares[places <= 100 * at][-1] == (accuracies <= at).mean()
+
+
+def test_columns_of_one_figure_are_lines_over_the_rounds_that_have_them():
+    records = [
+        replace(record, meters={"a": float(record.round), "b": 0.5} if record.round != 2 else {})
+        for record in _run(1, 3)
+    ]
+    columns = {name: Column("J", name, "last", figure="both") for name in ("a", "b")}
+    axes = plots.columns_figure(records, columns, "t").axes[0]
+    assert [line.get_data()[0].tolist() for line in axes.lines] == [[1, 3], [1, 3]]
+    assert [line.get_data()[1].tolist() for line in axes.lines] == [[1, 3], [0.5, 0.5]]
+    assert (axes.get_ylabel(), [line.get_label() for line in axes.lines]) == ("both [J]", ["a", "b"])

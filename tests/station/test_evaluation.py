@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from torch import nn
 
 from fl_simu.kernel.parameters import params_of
 from fl_simu.models.base import cross_entropy
+from fl_simu.results import evaluated
 from fl_simu.station.evaluation import accuracies, evaluate
 
 
@@ -19,6 +20,8 @@ def test_accuracy_and_loss_are_scikit_learns(batch_size):
     scores /= scores.sum(axis=1, keepdims=True)
     assert result.accuracy == accuracy_score(labels, np.argmax(scores, axis=1))
     assert result.loss == pytest.approx(log_loss(labels, scores, labels=[0, 1, 2]), rel=1e-5)
+    wanted = confusion_matrix(labels, np.argmax(scores, axis=1), labels=[0, 1, 2, 3])
+    assert evaluated.confusion_matrix(result.truth, result.predicted, 4).tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
@@ -31,7 +34,10 @@ def test_each_ue_has_the_accuracy_of_its_own_samples(batch_size):
     right, told = labels.numpy(), module.eval()(images).argmax(dim=1).numpy()
     assert found.tolist() == [accuracy_score(right[rows], told[rows]) for rows in parts]
     whole = evaluate(module, params, cross_entropy, images, labels).accuracy
-    assert np.average(found, weights=[len(rows) for rows in parts]) == pytest.approx(whole, abs=1e-12)
+    # In whole samples, so that nothing is rounded: the parts together are as good as the whole.
+    hits = [share * len(rows) for share, rows in zip(found, parts)]
+    assert [round(one) for one in hits] == pytest.approx(hits, abs=1e-9)
+    assert sum(round(one) for one in hits) / 50 == whole
 
 
 @pytest.mark.parametrize("ues", [[1], [0, 1, 2]])

@@ -60,7 +60,8 @@ class Side:
         for ue in range(UES):
             shard = Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8))
             backend.place(ue, self.malicious.own_data(ue, shard))
-        self.cohorts = Cohorts(backend, SEED, self.state, FedAvg(), dict.fromkeys(range(UES), WORK), malicious=self.malicious)
+        full = dict.fromkeys(range(UES), WORK)
+        self.cohorts = Cohorts(backend, SEED, self.state, FedAvg(), full, malicious=self.malicious)
 
     def broadcast(self, params, version, ues=range(UES)):
         self.state.begun += 1

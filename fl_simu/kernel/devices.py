@@ -1,0 +1,42 @@
+"""The devices that models run on: named in a config, opened when a run is planned."""
+
+import re
+from typing import TYPE_CHECKING, Any, Tuple
+
+from fl_simu.kernel.errors import require
+
+if TYPE_CHECKING:
+    import torch
+
+
+def require_device(name: str, field: str = "device") -> None:
+    """Raise BadField for a name that is none.
+
+    Args:
+        name: "cpu", "cuda", or "cuda:<index>".
+        field: that is named then.
+    """
+    kind, _, index = name.partition(":")
+    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or bool(re.fullmatch("[0-9]{1,3}", index))))
+    require(known, field, name, '"cpu", "cuda" or "cuda:<index>"')
+
+
+def open_device(name: str, field: str = "device") -> "torch.device":
+    """The device. On a GPU, float32 is multiplied as float32 (no TF32), so that results agree with a processor's.
+
+    Raises:
+        BadField: this machine, or this torch, has no such GPU.
+    """
+    # An experiment is checked where torch is not imported.
+    import torch
+
+    kind, _, index = name.partition(":")
+    if kind == "cuda":
+        found = torch.cuda.device_count()
+        # Torch keeps an index in 8 bits, of which one is the sign: it would tell another one here.
+        require(int(index or 0) < found, field, name, f"torch {torch.__version__} finds {found} GPUs here")
+        parts: Tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+        for part in parts:
+            # Torch 1.4 has no such switch, and no TF32.
+            part.allow_tf32 = False
+    return torch.device(name)

@@ -1,0 +1,40 @@
+"""How evenly the UEs take part."""
+
+from dataclasses import dataclass
+from typing import Dict, Mapping, Sequence
+
+from fl_simu.meters.base import Meter, RunView, UploadView
+from fl_simu.meters.fairness import jain
+from fl_simu.results.columns import Column
+
+COLUMNS = {
+    "participation_min": Column("", "fewest accepted uploads of a UE", "last"),
+    "participation_jain": Column("", "Jain's index of the UEs' accepted uploads", "last"),
+}
+
+
+@dataclass(frozen=True)
+class Participation(Meter):
+    """How often the BS has taken something of each UE so far.
+
+    An upload counts once, whether it is accepted in full or as its base alone. Of all UEs of the experiment it
+    tells the fewest uploads, and Jain's index (sum x)^2 / (n sum x^2) of their numbers, which is 1 where all UEs
+    are equal, also where nothing was taken yet, and m/n where m of n UEs have taken part equally often.
+
+    Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
+    Allocation in Shared Computer Systems".
+    """
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return COLUMNS
+
+    def upload(self, view: UploadView) -> Mapping[str, float]:
+        return {}
+
+    def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        return {}
+
+    def so_far(self, view: RunView) -> Dict[str, float]:
+        told = (view.taken.min(), jain(view.taken))
+        return {name: float(value) for name, value in zip(COLUMNS, told)}
