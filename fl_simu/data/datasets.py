@@ -83,9 +83,15 @@ class Presence:
 
 
 class DataSource(ABC):
-    """The images and their labels."""
+    """The images and their labels.
+
+    Class attributes:
+        symbols: where an image holds characters or words by their number in place of pixels, how many there are:
+            whole numbers in float32, from 0 to symbols - 1. None of pixels.
+    """
 
     files: ClassVar[Optional[FileSet]] = None
+    symbols: ClassVar[Optional[int]] = None
 
     @property
     @abstractmethod
