@@ -1,7 +1,6 @@
 """Data of LEAF, the benchmark of federated data sets: the JSON files that its own scripts write."""
 
 import functools
-import json
 import re
 from abc import abstractmethod
 from collections import Counter
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from fl_simu.data.datasets import Dataset, DataSource, Samples, Shape
-from fl_simu.data.image_files import told_as_damage
+from fl_simu.data.image_files import read_json
 from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.limits import require_count
 
@@ -322,12 +321,7 @@ def _parsed(source: Leaf, path: str) -> Any:
     """A file, with `Rows` or a `Fault` in the place of each user's x and y: packed at once, since as lists of
     Python numbers a whole file would take several times the memory."""
 
-    def packed(pairs: List[Tuple[str, Any]]) -> Any:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{shown(twice)} stands twice in one table")
+    def packed(table: Dict[str, Any]) -> Any:
         x, y = table.get("x"), table.get("y")
         if not (isinstance(x, list) and isinstance(y, list)):
             return table
@@ -336,11 +330,7 @@ def _parsed(source: Leaf, path: str) -> Any:
         except ValueError as error:
             return Fault(str(error))
 
-    with told_as_damage(Path(path)), open(path, encoding="utf-8") as stream:
-        try:
-            return json.load(stream, object_pairs_hook=packed)
-        except RecursionError:
-            raise ValueError("nested too deep") from None
+    return read_json(Path(path), packed)
 
 
 def _below(labels: np.ndarray, classes: int) -> np.ndarray:
