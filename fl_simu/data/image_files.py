@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import posixpath
+import stat
 import struct
 import tarfile
 import zipfile
@@ -243,11 +244,14 @@ def read_json(path: Path, make: Callable[[Dict[str, Any]], Any] = lambda table: 
             raise ValueError(f"{shown(twice)} stands twice in one table")
         return make(table)
 
-    with told_as_damage(path), open(str(path), encoding="utf-8") as stream:
-        try:
-            return json.load(stream, object_pairs_hook=checked)
-        except RecursionError:
-            raise ValueError("nested too deep") from None
+    with told_as_damage(path):
+        if not stat.S_ISREG(os.stat(str(path)).st_mode):
+            raise ValueError("not a plain file")
+        with open(str(path), encoding="utf-8") as stream:
+            try:
+                return json.load(stream, object_pairs_hook=checked)
+            except RecursionError:
+                raise ValueError("nested too deep") from None
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class Leaf(DataSource):
     """A data set of LEAF: `train/*.json` and `test/*.json` of a folder, as LEAF's own scripts write them.
 
     They hold `{"users": [...], "num_samples": [...], "user_data": {user: {"x": [...], "y": [...]}}}`; other keys,
-    as `hierarchies`, are left out. Nothing is downloaded. The users of the training files are the UEs, numbered
+    as `hierarchies`, are not read. Nothing is downloaded. The users of the training files are the UEs, numbered
     from 0 in the order of the files by name and of `users` in each; a user without a training sample is none. The
     partition `by_ue` gives each UE its own, with `ues` as many as there are users. The samples of all test users
     are one test set, also of those who have no training sample. One file is read at a time, and its users are
@@ -108,11 +108,13 @@ class Leaf(DataSource):
             paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
             about = [(str(path), path.stat()) for path in paths]
         except (OSError, ValueError) as error:
-            reason = f"{folder}: {getattr(error, 'strerror', error)}"
-            raise UserError(f"data.path = {shown(self.path)} is not allowed: {reason}") from None
+            raise self._refused(f"its folder {part}: {getattr(error, 'strerror', error)}") from None
         if not about:
-            raise UserError(f"data.path = {shown(self.path)} is not allowed: {folder} has no .json file")
+            raise self._refused(f"its folder {part} has no .json file")
         return tuple((path, one.st_mtime_ns, one.st_size) for path, one in about)
+
+    def _refused(self, why: str) -> UserError:
+        return UserError(f"data.path = {shown(self.path)} is not allowed: {why}")
 
 
 class _Numbers(Leaf):
@@ -215,7 +217,8 @@ class LeafSent140(Leaf):
         return [row[TEXT].lower() for row in x]
 
     def labels(self, y: Sequence[Any]) -> np.ndarray:
-        return _below(super().labels(y), self.classes)
+        # LEAF's own models take an int of each.
+        return _below(super().labels([int(one) if one in ("0", "1") else one for one in y]), self.classes)
 
     def images(self, train: List[Rows], test: List[Rows]) -> Tuple[np.ndarray, np.ndarray]:
         counts = Counter(word for user in train for text in user.x for word in WORD.findall(text))
@@ -230,8 +233,9 @@ class LeafSent140(Leaf):
 class LeafSynthetic(_Numbers):
     """LEAF's synthetic data, as its generator has written them: rows of numbers, of one length for all users.
 
-    A row counts as an image of 1 x 1 x its length; classes are counted up to the largest label. `synthetic` is
-    another generator, and needs no file.
+    A row counts as an image of 1 x 1 x its length; classes are counted up to the largest label. Any other data in
+    the form of LEAF whose x are rows of numbers are read too. `synthetic` generates data by itself, and needs no
+    file.
     """
 
     name = "leaf_synthetic"

@@ -359,9 +359,9 @@ class FromFile(Partition):
     """Every UE has the training samples that a JSON file names as its own; nothing is drawn.
 
     The file is `{"0": [5, 2], "1": [3, 4, 0], ...}`: the UEs, counted from 0, in any order, and of each the places
-    of its samples among all training samples, counted from 0 as the data have them. The dicts from client to indices
-    of NIID-Bench and FedLab are this; `json.dump` writes one whose arrays have been made lists. A sample stands
-    there once at most; those that no UE has are left out.
+    of its samples among all training samples, counted from 0 as the data have them. `json.dump` writes it of
+    the dict from client to indices that NIID-Bench and FedLab have, once its arrays are lists. No sample may stand
+    there twice; those that no UE has are left out.
 
     Args:
         path: the file.

@@ -38,8 +38,9 @@ class _NextCharacter(nn.Module):
         self.fc = nn.Linear(256, symbols)
 
     def forward(self, x: Tensor) -> Tensor:
-        places = x.reshape(x.shape[0], -1).to(torch.int64)
-        if not bool(((places == x.reshape(x.shape[0], -1)) & (places >= 0) & (places < self.symbols)).all()):
+        pixels = x.reshape(x.shape[0], -1)
+        places = pixels.to(torch.int64)
+        if not bool(((places == pixels) & (places >= 0) & (places < self.symbols)).all()):
             raise UserError(f"model leaf_lstm takes whole numbers from 0 to {self.symbols - 1} in place of pixels")
         return self.fc(self.lstm(self.embedding(places))[0][:, -1])
 

@@ -613,10 +613,8 @@ def test_mnist_as_an_npz_file_gives_the_model_of_mnist(tmp_path, idx_files):
     arrays = {"x_train": data.train.images, "y_train": data.train.labels}
     arrays.update(x_test=data.test.images, y_test=data.test.labels)
     np.savez(path, **{name: tensor.numpy() for name, tensor in arrays.items()})
-    run, other = (
-        fl.run(experiment, data_dir=tmp_path),
-        fl.run(experiment.with_(data={"name": "npz", "path": path})),
-    )
+    exported = experiment.with_(data={"name": "npz", "path": path})
+    run, other = fl.run(experiment, data_dir=tmp_path), fl.run(exported)
     assert run.summary.model_sha256 == other.summary.model_sha256
     assert [one.accuracy for one in run.records] == [one.accuracy for one in other.records]
 

@@ -99,7 +99,7 @@ def test_shakespeare_value_by_value(tmp_path):
 
 def test_sent140_counts_the_most_frequent_words_of_the_training_tweets(tmp_path):
     train = table(
-        {"ann": ([tweet("Good good day!"), tweet("bad... it's DAY @x")], [1, 0]), "bob": ([tweet("!")], [0])}
+        {"ann": ([tweet("Good good day!"), tweet("bad... it's DAY @x")], [1, 0]), "bob": ([tweet("!")], ["0"])}
     )
     test = table({"bob": ([tweet("good, Bad! it's new good day day day")], [1])})
     path = write(tmp_path, {"a.json": train}, {"a.json": test})
@@ -159,6 +159,7 @@ def test_what_is_written_is_read(given_parts):
         same(data.test, tested, test_labels)
         assert source.classes == data.classes == max(2, 1 + max(labels + test_labels))
         assert source.shape == (1, 1, len(tested[0]))
+        fl.laws.check(source)
 
 
 def edited(change, user="u"):
@@ -263,7 +264,7 @@ def test_a_fault_is_one_line_with_file_and_user(tmp_path, content, line):
             {"a.json": table({"u": ([[1]], [1])}), "b.json": table({"u": ([[1]], [1])})},
             "b.json: user 'u': .*a.json: user 'u' is the same user",
         ),
-        (LeafSynthetic, {}, "^data.path = .* is not allowed: .*train has no .json file"),
+        (LeafSynthetic, {}, "^data.path = .* is not allowed: its folder train has no .json file"),
     ],
 )
 def test_faults_of_each_data_set(tmp_path, make, train, line):
