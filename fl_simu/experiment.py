@@ -161,8 +161,8 @@ class Experiment:
         name: of the run; part of its folder's name. Letters, digits, `_`, `.` and `-`, a letter or digit first.
         seed: of every draw.
         rounds: number of aggregations.
-        ues: number of UEs, at most the training samples unless the partition is `independent`; with `by_ue` the
-            number of parts.
+        ues: number of UEs, at most the training samples unless the partition is `independent`; with `by_ue`
+            and `file` the number of parts.
         ues_per_round: UEs selected for each round, at most `ues`; under the protocol `buffered`, UEs that work at
             a time. All of them where it is not given.
         threads: threads of torch. Another number may change the last bit of a sum.

@@ -25,7 +25,9 @@ COUNT = st.integers(1, 10**6)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True)
 
 # Every row of every registry; where it cannot be had without arguments, and of lists and options, some by hand.
-NEEDED = {"npz": {"path": "mine.npz"}, "trace": {"path": str(ROOT / "tests" / "baseline" / "steps.txt")}}
+LEAF = ("leaf_femnist", "leaf_shakespeare", "leaf_sent140", "leaf_synthetic")
+NEEDED = {name: {"path": "mine"} for name in ("npz", "file", *LEAF)}
+NEEDED["trace"] = {"path": str(ROOT / "tests" / "baseline" / "steps.txt")}
 PARTS_OF = {
     table: st.sampled_from(
         [KINDS[table].build({"name": name, **NEEDED.get(name, {})}) for name in KINDS[table].rows]

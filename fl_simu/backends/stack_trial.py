@@ -51,7 +51,7 @@ def try_out(stacked: Stacked, training: LocalTraining, device: torch.device) -> 
         torch.manual_seed(0)
         module = training.make_module().train()
         models = [params_of(module), params_of(training.make_module())]
-        images = torch.randn(2, 3, *training.shape)
+        images = _images((2, 3, *training.shape), training.symbols)
         classes = _classes(module, images[0])
         labels = torch.randint(classes, (2, 3))
     try:
@@ -64,6 +64,10 @@ def try_out(stacked: Stacked, training: LocalTraining, device: torch.device) -> 
                 f"images each; use backend = 'torch', or another device: {_reason(error)}"
             ) from error
         raise
+
+
+def _images(size: Tuple[int, ...], symbols: Optional[int]) -> Tensor:
+    return torch.randn(size) if symbols is None else torch.randint(symbols, size).float()
 
 
 def _classes(module: nn.Module, images: Tensor) -> int:

@@ -49,7 +49,7 @@ class Samples:
     """Images with their labels.
 
     Args:
-        images: float32 (N, C, H, W), scaled.
+        images: float32 (N, C, H, W), scaled; of text the numbers of its characters, (N, 1, 1, length).
         labels: int64 (N,), classes counted from 0.
         ues: int64 (N,), the UE that has each sample, counted from 0; None where the data do not say.
     """
@@ -83,9 +83,18 @@ class Presence:
 
 
 class DataSource(ABC):
-    """The images and their labels."""
+    """The images and their labels.
+
+    Text goes the same way: a sample is an image of 1 x 1 x its length, whose pixels are the numbers of its
+    characters.
+
+    Class attributes:
+        symbols: of text, how many characters or words there are; each is a whole number in float32, from 0 to
+            symbols - 1. None of pixels.
+    """
 
     files: ClassVar[Optional[FileSet]] = None
+    symbols: ClassVar[Optional[int]] = None
 
     @property
     @abstractmethod

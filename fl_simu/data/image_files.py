@@ -1,20 +1,22 @@
-"""The files that image data sets come in: idx files, and pickled CIFAR batches, checked and never trusted."""
+"""The files that data come in: idx files, pickled CIFAR batches, NPZ, JSON, checked and never trusted."""
 
 import contextlib
 import gzip
+import json
 import os
 import pickle
 import posixpath
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Callable, ClassVar, Dict, Iterator, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, ClassVar, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, brief, one_line
+from fl_simu.kernel.errors import UserError, brief, one_line, shown
 
 # Pixels, one row an image of C*H*W numbers, and labels (n,).
 Chunk = Tuple[np.ndarray, np.ndarray]
@@ -221,6 +223,35 @@ def read_arrays(path: Path, most: int) -> Dict[str, np.ndarray]:
             raise
         except Exception as error:  # a header decides what numpy tries to make
             raise ValueError(str(error)) from error
+
+
+def read_json(path: Path, make: Callable[[Dict[str, Any]], Any] = lambda table: table) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: the file, in UTF-8.
+        make: what stands in the place of a table, made as soon as the table has been read, inner ones first.
+
+    Raises:
+        UserError: it cannot be read, is no JSON, or has a key twice in one table.
+    """
+
+    def checked(pairs: List[Tuple[str, Any]]) -> Any:
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in table if names.count(name) > 1)
+            raise ValueError(f"{shown(twice)} stands twice in one table")
+        return make(table)
+
+    with told_as_damage(path):
+        if not stat.S_ISREG(os.stat(str(path)).st_mode):
+            raise ValueError("not a plain file")
+        with open(str(path), encoding="utf-8") as stream:
+            try:
+                return json.load(stream, object_pairs_hook=checked)
+            except RecursionError:
+                raise ValueError("nested too deep") from None
 
 
 @contextlib.contextmanager

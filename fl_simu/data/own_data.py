@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fl_simu.data.datasets import DATASETS, Dataset, DataSource, Samples, Shape
 from fl_simu.data.image_files import read_arrays, told_as_damage
+from fl_simu.data.leaf import LeafFemnist, LeafSent140, LeafShakespeare, LeafSynthetic
 from fl_simu.data.synthetic import Synthetic
 from fl_simu.kernel.errors import UserError, brief, shown
 from fl_simu.parts import Adapted, called_with
@@ -244,4 +245,12 @@ def _whole(numbers: Tensor, count: int) -> Optional[Tensor]:
     return whole if int(whole.min()) >= 0 else None
 
 
-DATA_SOURCES: Dict[str, Type[DataSource]] = {**DATASETS, "synthetic": Synthetic, "npz": Npz}
+DATA_SOURCES: Dict[str, Type[DataSource]] = {
+    **DATASETS,
+    "synthetic": Synthetic,
+    "npz": Npz,
+    "leaf_femnist": LeafFemnist,
+    "leaf_shakespeare": LeafShakespeare,
+    "leaf_sent140": LeafSent140,
+    "leaf_synthetic": LeafSynthetic,
+}

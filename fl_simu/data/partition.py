@@ -3,22 +3,36 @@
 Every partition is a frozen part with one method, `split(labels, ues, rng)`: int64 index arrays into the
 training samples, one a UE, none empty. One that depends on the UEs that the data name has `deal` instead. Draws
 come from `rng` alone, as sorted uniform keys rather than by `rng.permutation`, whose numbers numpy may change.
+Where what a UE holds is not what the data have, as with noise of its own, `as_held` says so.
 """
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, List, Optional, Type
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Type
 
 import numpy as np
+import torch
 
-from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.data.datasets import Samples
+from fl_simu.data.image_files import read_json
+from fl_simu.kernel.errors import BadField, UserError, require, shown
+from fl_simu.kernel.limits import require_factor
+from fl_simu.kernel.randomness import stream
 
 # The classes are shared out evenly long before; and what 16 GB of indices are.
 LARGEST_ALPHA, MOST_DRAWN = 1e9, 10**9
 
 
 class Partition(ABC):
-    """How the training images are dealt to the UEs."""
+    """How the training images are dealt to the UEs.
+
+    Class attributes:
+        changes_pixels: whether it changes the pixels of what it deals, so that images of characters are refused.
+    """
+
+    changes_pixels: ClassVar[bool] = False
 
     @abstractmethod
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
@@ -52,6 +66,22 @@ class Partition(ABC):
             UserError: as `split`, or owners that are missing or do not fit.
         """
         return self.split(labels, ues, rng)
+
+    def as_held(self, samples: Samples, parts: Sequence[np.ndarray], seed: int) -> Samples:
+        """The training samples as the UEs hold them; by default as they are.
+
+        The UEs train on these, and what is measured on their own samples is measured on these. The test set is
+        what it was.
+
+        Args:
+            samples: of all UEs, which are left alone.
+            parts: what was dealt.
+            seed: of the experiment, for `stream`.
+
+        Returns:
+            As many samples, in the same order and of the same shape.
+        """
+        return samples
 
 
 @dataclass(frozen=True)
@@ -324,6 +354,83 @@ class ByUe(Partition):
         return _parts(owners, sizes)
 
 
+@dataclass(frozen=True)
+class FromFile(Partition):
+    """Every UE has the training samples that a JSON file names as its own; nothing is drawn.
+
+    The file is `{"0": [5, 2], "1": [3, 4, 0], ...}`: the UEs, counted from 0, in any order, and of each the places
+    of its samples among all training samples, counted from 0 as the data have them. `json.dump` writes it of
+    the dict from client to indices that NIID-Bench and FedLab have, once its arrays are lists. No sample may stand
+    there twice; those that no UE has are left out.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: no such file, another number of UEs, a UE without a sample, a place that is none or stands there
+            twice; one line that names file and UE.
+    """
+
+    path: str
+
+    def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
+        found = read_json(Path(self.path))
+        if not isinstance(found, dict) or set(found) != set(map(str, range(len(found)))):
+            raise UserError(f"{self.path}: is no table whose keys are the UEs 0, 1, 2, ...")
+        require(ues == len(found), "ues", ues, f"{len(found)}, as many as {self.path} has")
+        parts = [self._part(ue, found[str(ue)], len(labels)) for ue in range(ues)]
+        rows, owners = np.concatenate(parts), np.repeat(np.arange(ues), [len(part) for part in parts])
+        order = np.argsort(rows, kind="stable")
+        twice = np.flatnonzero(np.diff(rows[order]) == 0)
+        if len(twice):
+            one, other = order[twice[0]], order[twice[0] + 1]
+            raise UserError(f"{self.path}: UE {owners[other]}: sample {rows[one]} is UE {owners[one]}'s already")
+        return parts
+
+    def _part(self, ue: int, places: Any, samples: int) -> np.ndarray:
+        where = f"{self.path}: UE {ue}"
+        if not isinstance(places, list) or not set(map(type, places)) <= {int}:
+            raise UserError(f"{where}: is no list of whole numbers")
+        if not places:
+            raise UserError(f"{where}: has no sample")
+        for place in (min(places), max(places)):
+            if not 0 <= place < samples:
+                raise UserError(f"{where}: there is no sample {shown(place)}; they are 0 to {samples - 1}")
+        return np.sort(np.array(places, np.int64))
+
+
+@dataclass(frozen=True)
+class FeatureNoise(Iid):
+    r"""Samples dealt as by `iid`, with Gaussian noise on the images, more of it from UE to UE.
+
+    UE i of n, counted from 0, has noise of mean 0 and variance :math:`\sigma i / n` on each pixel, drawn once for
+    the whole run; so UE 0 has none. It is added to images as the data scale them, and nothing is cut off. The test
+    images have none; the meter `fairness` measures each UE on its own noisy images.
+
+    Args:
+        sigma: of the variance, 0 or more.
+
+    Reference: Li, Diao, Chen, He, "Federated Learning on Non-IID Data Silos", 2022, section IV-B (noise-based
+    feature imbalance).
+    """
+
+    sigma: float = 0.1
+
+    changes_pixels = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_factor("sigma", self.sigma, or_zero=True)
+
+    def as_held(self, samples: Samples, parts: Sequence[np.ndarray], seed: int) -> Samples:
+        images = samples.images.numpy().copy()
+        for ue, rows in enumerate(parts):
+            deviation = math.sqrt(self.sigma * ue / len(parts))
+            drawn = stream(seed, "feature noise", ue).standard_normal((len(rows), *images.shape[1:]))
+            images[rows] += (deviation * drawn).astype(np.float32)
+        return replace(samples, images=torch.from_numpy(images))
+
+
 PARTITIONS: Dict[str, Type[Partition]] = {
     "iid": Iid,
     "shards_by_label": ShardsByLabel,
@@ -333,6 +440,8 @@ PARTITIONS: Dict[str, Type[Partition]] = {
     "sliding_slices": SlidingSlices,
     "independent": Independent,
     "by_ue": ByUe,
+    "file": FromFile,
+    "feature_noise": FeatureNoise,
 }
 
 

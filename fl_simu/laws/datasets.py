@@ -7,7 +7,10 @@ from fl_simu.laws.base import Law, expect, once, same
 
 
 def images_and_labels_are_as_it_says(source: DataSource) -> None:
-    """Images float32, (N, C, H, W), finite; labels int64, (N,), from 0 to classes - 1; N at least 1."""
+    """Images float32, (N, C, H, W), finite; labels int64, (N,), from 0 to classes - 1; N at least 1.
+
+    Of text whole numbers from 0 to symbols - 1.
+    """
     found = source.load()
     same("the number of classes that are loaded", found.classes, source.classes)
     for part, samples in (("training", found.train), ("test", found.test)):
@@ -21,6 +24,10 @@ def images_and_labels_are_as_it_says(source: DataSource) -> None:
             (torch.float32, torch.int64),
         )
         expect(bool(torch.isfinite(images).all()), f"a {part} image holds NaN or infinite numbers")
+        if source.symbols is not None:
+            known = (images == images.floor()) & (images >= 0) & (images < source.symbols)
+            told = f"a {part} text holds other numbers than whole ones from 0 to {source.symbols - 1}"
+            expect(bool(known.all()), told)
         least, most = int(labels.min()), int(labels.max())
         told = f"{part} labels go from {least} to {most}"
         expect(least >= 0 and most < source.classes, f"{told}; right are 0 to {source.classes - 1}")

@@ -1,6 +1,6 @@
 """The laws of models. Each takes an image shape (C, H, W)."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +21,17 @@ def made(model: Model, shape: Shape, seed: int = 1) -> nn.Module:
     return model.build(shape, CLASSES)
 
 
-def batch(shape: Shape) -> Tuple[Tensor, Tensor]:
-    """Images and labels."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(BATCH, *shape, generator=generator), torch.arange(BATCH)
+def batch(shape: Shape, model: Optional[Model] = None) -> Tuple[Tensor, Tensor]:
+    """Images and labels; whole numbers in place of pixels for a model that reads them."""
+    generator, labels = torch.Generator().manual_seed(1), torch.arange(BATCH)
+    if model is not None and model.reads_symbols:
+        return torch.randint(CLASSES, (BATCH, *shape), generator=generator).float(), labels
+    return torch.randn(BATCH, *shape, generator=generator), labels
 
 
 def it_scores_each_class(model: Model, shape: Shape) -> None:
     """Outputs of shape (N, classes), finite; there may be more outputs than classes."""
-    output = made(model, shape).eval()(batch(shape)[0])
+    output = made(model, shape).eval()(batch(shape, model)[0])
     right = output.dim() == 2 and len(output) == BATCH and output.shape[1] >= CLASSES
     expect(right, f"the outputs have shape {tuple(output.shape)}; right is ({BATCH}, {CLASSES})")
     finite("the module", {"the output": output})
@@ -37,7 +39,7 @@ def it_scores_each_class(model: Model, shape: Shape) -> None:
 
 def its_loss_has_a_gradient_in_every_parameter(model: Model, shape: Shape) -> None:
     """A mean over the batch, one number."""
-    module, (images, labels) = made(model, shape).train(), batch(shape)
+    module, (images, labels) = made(model, shape).train(), batch(shape, model)
     loss = model.loss(module(images), labels)
     same("the shape of the loss", tuple(loss.shape), ())
     loss.backward()
@@ -47,7 +49,7 @@ def its_loss_has_a_gradient_in_every_parameter(model: Model, shape: Shape) -> No
 
 
 def in_evaluation_it_tells_the_same_again(model: Model, shape: Shape) -> None:
-    module, (images, _) = made(model, shape).eval(), batch(shape)
+    module, (images, _) = made(model, shape).eval(), batch(shape, model)
     with torch.no_grad():
         first, second = module(images), module(images)
     expect(torch.equal(first, second), "its second output for the same images differs; right is the same")
@@ -61,7 +63,7 @@ def initial_weights_follow_from_torchs_seed(model: Model, shape: Shape) -> None:
 def a_state_dict_carries_the_whole_module(model: Model, shape: Shape) -> None:
     """Another module that loads it, tells the same; both share no numbers."""
     one, other = made(model, shape).eval(), made(model, shape, seed=2).eval()
-    sent, images = params_of(one), batch(shape)[0]
+    sent, images = params_of(one), batch(shape, model)[0]
     other.load_state_dict(copied(sent))
     with torch.no_grad():
         told = "a module that has loaded the state_dict of another has other outputs; right are the same"

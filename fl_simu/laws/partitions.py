@@ -3,7 +3,9 @@
 from typing import List
 
 import numpy as np
+import torch
 
+from fl_simu.data.datasets import Samples
 from fl_simu.data.partition import Partition
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.randomness import stream
@@ -54,6 +56,30 @@ def the_labels_are_left_alone(partition: Partition, labels: np.ndarray, ues: int
     expect(np.array_equal(labels, before), "the labels have changed; right are the same")
 
 
+def ues_hold_as_many_samples_of_the_same_shape(partition: Partition, labels: np.ndarray, ues: int) -> None:
+    """Images float32, (N, C, H, W), finite; labels int64, (N,); those that were given are left alone."""
+    samples, parts = _samples(labels), dealt(partition, labels, ues)
+    given = samples.images.clone(), samples.labels.clone()
+    found = partition.as_held(samples, parts, SEED)
+    for name, one, wanted in zip(("images", "labels"), (found.images, found.labels), given):
+        same(f"shape and dtype of the {name}", (tuple(one.shape), one.dtype), (tuple(wanted.shape), wanted.dtype))
+    expect(bool(torch.isfinite(found.images).all()), "an image holds NaN or infinite numbers")
+    alone = torch.equal(samples.images, given[0]) and torch.equal(samples.labels, given[1])
+    expect(alone, "the samples that were given have changed; right are the same")
+
+
+def with_the_same_seed_ues_hold_the_same(partition: Partition, labels: np.ndarray, ues: int) -> None:
+    parts = dealt(partition, labels, ues)
+    first, second = (partition.as_held(_samples(labels), parts, SEED) for _ in range(2))
+    equal = torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
+    expect(equal, "with the same seed the UEs hold other samples the second time; right are the same")
+
+
+def _samples(labels: np.ndarray) -> Samples:
+    generator = torch.Generator().manual_seed(SEED)
+    return Samples(torch.randn(len(labels), 1, 2, 3, generator=generator), torch.from_numpy(labels.copy()))
+
+
 def cases(partition: Partition) -> Inputs:
     """Equal and unequal classes, one class, as many UEs as samples, one UE."""
     unequal = np.repeat(np.arange(10), np.arange(10, 110, 10))
@@ -72,4 +98,6 @@ LAWS = (
     Law(every_ue_gets_indices_of_samples, cases),
     Law(the_same_draws_deal_the_same, cases),
     Law(the_labels_are_left_alone, cases),
+    Law(ues_hold_as_many_samples_of_the_same_shape, cases),
+    Law(with_the_same_seed_ues_hold_the_same, cases),
 )

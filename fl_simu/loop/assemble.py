@@ -1,7 +1,8 @@
 """A planned experiment and its data, put together to a coordinator."""
 
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 
 from fl_simu.attacks.poisoning.base import NoAttack, draw_targets
@@ -33,11 +34,7 @@ def assemble(
     experiment = planned.experiment
     malicious = _malicious(planned, dataset)
     torch.set_num_threads(experiment.threads)
-    train, ues = dataset.train, experiment.ues
-    with told_of("partition.", experiment.partition):
-        owners = None if train.ues is None else train.ues.numpy()
-        draws = stream(experiment.seed, "partition")
-        shards = experiment.partition.deal(train.labels.numpy(), owners, ues, draws)
+    train, shards = _dealt(experiment, dataset.train)
     samples = {ue: len(indices) for ue, indices in enumerate(shards)}
     with told_of("training.", planned.training):
         planned.training.check(samples)
@@ -81,6 +78,14 @@ HELD = (
     "algorithm", "work", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol",
     "aggregation", "server", "secure", "privacy", "meters",
 )  # fmt: skip
+
+
+def _dealt(experiment: Experiment, train: Samples) -> Tuple[Samples, List[np.ndarray]]:
+    """The training samples as the UEs hold them, and of each UE which are its own."""
+    partition, owners = experiment.partition, None if train.ues is None else train.ues.numpy()
+    with told_of("partition.", partition):
+        parts = partition.deal(train.labels.numpy(), owners, experiment.ues, stream(experiment.seed, "partition"))
+        return partition.as_held(train, parts, experiment.seed), parts
 
 
 def _tested(experiment: Experiment, dataset: Dataset) -> Samples:

@@ -53,6 +53,12 @@ def require_fit(experiment: Experiment) -> None:
     require(not twice, "meters", twice[:1], "two of them have the same column")
     metered = experiment.stop.energy_j is None or "energy_j" in names
     require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
+    require(
+        experiment.data.symbols is None or not experiment.partition.changes_pixels,
+        "partition.name",
+        _name(experiment, "partition"),
+        f"it changes pixels, and images of {experiment.data.name} are characters",
+    )
     experiment.bits.check(experiment.codec)
     if experiment.local_layers:
         _require_local_layers_fit(experiment)

@@ -86,6 +86,7 @@ def plan(experiment: Experiment) -> Plan:
         **asdict(experiment.training),
         fast=experiment.backend.fast,
         shape=data.shape,
+        symbols=data.symbols,
         algorithm=experiment.algorithm,
         schedule=experiment.schedule,
     )

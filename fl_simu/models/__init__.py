@@ -1,11 +1,13 @@
 """Models: one class a model, one row here.
 
-A model is a frozen description; `build` makes the module. All are classifiers of images of shape (C, H, W).
+A model is a frozen description; `build` makes the module. All are classifiers of images of shape (C, H, W); a text
+is an image of 1 x 1 x its length, of whole numbers in float32, which the module turns into integers.
 """
 
 from typing import Dict, Type
 
 from fl_simu.models.base import Model
+from fl_simu.models.leaf import LeafCnn, LeafLstm
 from fl_simu.models.notes import DlgLeNet, LeNet, MnistCnn
 from fl_simu.models.papers import LensA, LensB, LensC, LensD, LensE, LensF, LensG, PflCnn
 from fl_simu.models.plain import LogisticRegression, Mlp, RowLstm
@@ -18,6 +20,8 @@ MODELS: Dict[str, Type[Model]] = {
     "logistic_regression": LogisticRegression,
     "mlp": Mlp,
     "row_lstm": RowLstm,
+    "leaf_cnn": LeafCnn,
+    "leaf_lstm": LeafLstm,
     "lens_a": LensA,
     "lens_b": LensB,
     "lens_c": LensC,

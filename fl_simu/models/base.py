@@ -26,10 +26,13 @@ class Model(ABC):
 
     Class attributes:
         shape: the one image shape (C, H, W) that the model takes, or None for any.
+        reads_symbols: whether images hold whole numbers, as characters do, from 0 to the number of classes - 1, in
+            place of pixels.
         loss: mean loss of a batch from the module's output and the labels.
     """
 
     shape: Optional[Shape] = None
+    reads_symbols: bool = False
     loss: Callable[[Tensor, Tensor], Tensor] = staticmethod(cross_entropy)
 
     @abstractmethod

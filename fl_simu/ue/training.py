@@ -110,6 +110,8 @@ class LocalTraining:
             optimiser's step in one call. Torch 1.4 trains as ever.
         shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
             does.
+        symbols: how many characters or words there are, where an image holds their numbers in place of pixels, as
+            whole numbers from 0 on; None of pixels.
         algorithm: what a step is beside the gradient of the loss.
         schedule: of the learning rate over rounds.
     """
@@ -123,6 +125,7 @@ class LocalTraining:
     drop_last: bool = False
     fast: bool = False
     shape: Optional[Tuple[int, ...]] = None
+    symbols: Optional[int] = None
     algorithm: LocalAlgorithm = FedAvg()
     schedule: Schedule = Constant()
 

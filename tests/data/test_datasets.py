@@ -605,6 +605,20 @@ def test_loading_a_part_converts_only_that_part(tmp_path, idx_files, monkeypatch
     assert sorted(np.prod(shape) for shape in made) == [20, 50, 20 * 784, 50 * 784]
 
 
+def test_mnist_as_an_npz_file_gives_the_model_of_mnist(tmp_path, idx_files):
+    write(tmp_path, idx_files)
+    mnist = {"name": "mnist", "train_samples": 200, "test_samples": 30}
+    experiment = fl.Experiment.parse({"rounds": 2, "ues": 4, "backend": "torch", "model": "mlp", "data": mnist})
+    data, path = experiment.data.load(tmp_path), str(tmp_path / "mnist.npz")
+    arrays = {"x_train": data.train.images, "y_train": data.train.labels}
+    arrays.update(x_test=data.test.images, y_test=data.test.labels)
+    np.savez(path, **{name: tensor.numpy() for name, tensor in arrays.items()})
+    exported = experiment.with_(data={"name": "npz", "path": path})
+    run, other = fl.run(experiment, data_dir=tmp_path), fl.run(exported)
+    assert run.summary.model_sha256 == other.summary.model_sha256
+    assert [one.accuracy for one in run.records] == [one.accuracy for one in other.records]
+
+
 def test_unit_scale_is_the_share_of_white():
     standard, unit = (Digits(50, 20, scale=scale).load() for scale in ("standard", "unit"))
     for one, other in ((standard.train, unit.train), (standard.test, unit.test)):

@@ -1,12 +1,21 @@
+import json
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fl_simu as fl
+from fl_simu.data.datasets import Samples
 from fl_simu.data.partition import (
     PARTITIONS,
     ByUe,
     Dirichlet,
+    FeatureNoise,
+    FromFile,
     Iid,
     Independent,
     LabelsPerUe,
@@ -15,6 +24,8 @@ from fl_simu.data.partition import (
     SlidingSlices,
 )
 from fl_simu.kernel.errors import BadField, UserError
+from fl_simu.kernel.installation import MODERN
+from fl_simu.kernel.randomness import stream
 
 
 def rng(seed=0):
@@ -195,7 +206,7 @@ def test_owners_that_do_not_fit_are_refused(owners, ues, line):
         ByUe().split(balanced(4), ues, rng())
 
 
-@pytest.mark.parametrize("name", [name for name in PARTITIONS if name != "by_ue"])
+@pytest.mark.parametrize("name", [name for name in PARTITIONS if name not in ("by_ue", "file")])
 def test_same_rng_same_parts_and_more_ues_than_samples(name):
     part, labels = PARTITIONS[name](), balanced(3000)
     first, second, other = (part.split(labels, 8, rng(seed)) for seed in (1, 1, 2))
@@ -206,6 +217,134 @@ def test_same_rng_same_parts_and_more_ues_than_samples(name):
     for ues in (0, -1, True, 2.0, *more):
         with pytest.raises(BadField, match=r"ues = .* (1 to 3000|at least 1)"):
             part.split(labels, ues, rng())
+
+
+def file(folder, content):
+    path = folder / "parts.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return FromFile(str(path))
+
+
+@given(st.permutations(range(12)), st.lists(st.integers(1, 3), min_size=1, max_size=4), st.randoms())
+def test_a_file_deals_what_it_says(rows, sizes, shuffled):
+    """Keys and places in any order; what is left out is dealt to nobody."""
+    dealt = [rows[sum(sizes[:ue]) : sum(sizes[: ue + 1])] for ue in range(len(sizes))]
+    keys = list(range(len(sizes)))
+    shuffled.shuffle(keys)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = file(Path(folder), {key: dealt[key] for key in keys}).split(balanced(12), len(sizes), rng())
+    assert [one.tolist() for one in parts] == [sorted(one) for one in dealt]
+    assert all(one.dtype == np.int64 for one in parts)
+
+
+@pytest.mark.parametrize(
+    "content, ues, line",
+    [
+        ({"0": [0, 1], "1": [2]}, 3, "^ues = 3 is not allowed: 2, as many as .*parts.json has"),
+        ({"0": [0], "2": [1]}, 2, "parts.json: is no table whose keys are the UEs 0, 1, 2, ..."),
+        ({"0": [0], "01": [1]}, 2, "parts.json: is no table whose keys are the UEs 0, 1, 2, ..."),
+        ([[0], [1]], 2, "parts.json: is no table whose keys are the UEs 0, 1, 2, ..."),
+        ({"0": [0], "1": [4]}, 2, "parts.json: UE 1: there is no sample 4; they are 0 to 3"),
+        ({"0": [0], "1": [3, -1]}, 2, "parts.json: UE 1: there is no sample -1; they are 0 to 3"),
+        ({"0": [0], "1": [10**30]}, 2, "parts.json: UE 1: there is no sample 10+; they are 0 to 3"),
+        ({"0": [0, 2], "1": [3, 2]}, 2, "parts.json: UE 1: sample 2 is UE 0's already"),
+        ({"0": [1], "1": [3, 3]}, 2, "parts.json: UE 1: sample 3 is UE 1's already"),
+        ({"0": [1], "1": []}, 2, "parts.json: UE 1: has no sample"),
+        ({"0": [1], "1": [1.0]}, 2, "parts.json: UE 1: is no list of whole numbers"),
+        ({"0": [1], "1": [True]}, 2, "parts.json: UE 1: is no list of whole numbers"),
+        ({"0": [1], "1": 0}, 2, "parts.json: UE 1: is no list of whole numbers"),
+        ('{"0": [0], "0": [1]}', 2, "parts.json: damaged.*'0' stands twice in one table"),
+        ("{", 2, "parts.json: damaged, or not what its name says: Expecting property name"),
+        ("[" * 100_000, 2, "parts.json: damaged, or not what its name says: nested too deep"),
+    ],
+)
+def test_a_file_that_is_wrong_is_one_line(tmp_path, content, ues, line):
+    with pytest.raises(UserError, match=line) as told:
+        file(tmp_path, content).split(balanced(4), ues, rng())
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"^cannot read .*no.json: No such file or directory$"):
+        FromFile(str(tmp_path / "no.json")).split(balanced(4), 2, rng())
+
+
+SMALL = {
+    **{"rounds": 1, "ues": 4, "seed": 3, "backend": "torch", "model": "logistic_regression"},
+    "data": {"name": "digits", "train_samples": 200, "test_samples": 30},
+}
+
+
+def small(**changes):
+    return fl.Experiment.parse({**SMALL, **changes})
+
+
+class Once(fl.Observer):
+    """Stops a run after its first round."""
+
+    def aggregated(self, record, coordinator):
+        coordinator.stop()
+
+
+def test_the_parts_of_iid_as_a_file_give_the_model_of_iid(tmp_path):
+    """And a resume with another file is refused."""
+    parts = Iid().split(np.zeros(200), 4, stream(3, "partition"))
+    path = file(tmp_path, {ue: part.tolist() for ue, part in enumerate(parts)}).path
+    partition = {"name": "file", "path": path}
+    assert fl.run(small(partition=partition)).summary.model_sha256 == fl.run(small()).summary.model_sha256
+    fl.run(small(partition=partition, rounds=2), tmp_path / "run", observers=[Once()])
+    file(tmp_path, {ue: part.tolist() for ue, part in enumerate(reversed(parts))})
+    with pytest.raises(UserError, match=r"its checkpoint was made with the files of partition.path"):
+        fl.resume(tmp_path / "run")
+
+
+def test_noise_has_the_variance_of_the_paper():
+    """Of 5 UEs UE i has sigma i / 5. Bounds are five deviations of a mean, a variance and a fourth moment."""
+    part, ues, sigma = FeatureNoise(sigma=0.4), 5, 0.4
+    samples = Samples(torch.randn(1000, 1, 8, 8), torch.from_numpy(balanced(1000)))
+    parts = part.split(balanced(1000), ues, rng())
+    assert [one.tolist() for one in parts] == [one.tolist() for one in Iid().split(balanced(1000), ues, rng())]
+    held = part.as_held(samples, parts, seed=7)
+    assert torch.equal(held.labels, samples.labels)
+    noise = (held.images - samples.images).numpy().astype(float)
+    assert not noise[parts[0]].any()
+    for ue in range(1, ues):
+        own = noise[parts[ue]].ravel() / np.sqrt(sigma * ue / ues)
+        assert abs(own.mean()) < 5 / np.sqrt(own.size)
+        assert own.var() == pytest.approx(1.0, abs=5 * np.sqrt(2 / own.size))
+        assert (own**4).mean() == pytest.approx(3.0, abs=5 * np.sqrt(96 / own.size))
+    between = np.corrcoef(np.stack([noise[rows].ravel() for rows in parts[1:]]))
+    assert np.abs(between - np.eye(ues - 1)).max() < 5 / np.sqrt(noise[parts[1]].size)
+    assert not torch.equal(part.as_held(samples, parts, seed=8).images, held.images)
+
+
+@pytest.mark.parametrize("backend", ["torch", "vectorized"])
+def test_noisy_ues_are_ues_that_hold_noisy_images(backend):
+    """As data of one's own that were made noisy by hand; the meter of fairness sees the noise too."""
+    if backend == "vectorized" and not MODERN:
+        pytest.skip("torch.func needs the modern stack")
+    noisy = small(partition={"name": "feature_noise", "sigma": 9.0}, backend=backend, meters=["fairness"])
+    data, run = noisy.data.load(), fl.run(noisy)
+    images, labels = data.train.images.numpy(), data.train.labels.numpy()
+    own = {}
+    for ue, rows in enumerate(Iid().split(labels, 4, stream(3, "partition"))):
+        noise = 1.5 * np.sqrt(ue) * stream(3, "feature noise", ue).standard_normal((50, 1, 28, 28))
+        own[ue] = images[rows] + noise.astype(np.float32), labels[rows]
+    by_hand = small(partition="by_ue", backend=backend).with_(data=(own, (data.test.images, data.test.labels)))
+    assert run.summary.model_sha256 == fl.run(by_hand).summary.model_sha256
+    module = noisy.model.build((1, 28, 28), 10)
+    module.load_state_dict(run.model)
+    right = [float((module(torch.from_numpy(x)).argmax(dim=1).numpy() == y).mean()) for x, y in own.values()]
+    assert run.records[0].meters["ue_accuracy_min"] == min(right)
+    assert run.records[0].meters["ue_accuracy_variance"] == pytest.approx(np.var(right))
+
+
+def test_no_noise_is_iid_and_characters_have_none():
+    still = small(partition={"name": "feature_noise", "sigma": 0})
+    assert fl.run(still).summary.model_sha256 == fl.run(small()).summary.model_sha256
+    text = {"name": "leaf_shakespeare", "path": "no"}
+    with pytest.raises(UserError, match=r"^partition.name = 'feature_noise' is not allowed: it changes pixels"):
+        fl.run(small(partition="feature_noise", data=text, model="leaf_lstm"))
 
 
 def test_draws_are_the_same_on_every_numpy():
@@ -242,6 +381,9 @@ def test_draws_are_the_same_on_every_numpy():
         (Dirichlet, {"min_samples": 0}, "min_samples = 0"),
         (LabelsPerUe, {"labels_per_ue": 0}, "labels_per_ue = 0"),
         (Independent, {"samples_per_ue": 0}, "samples_per_ue = 0"),
+        (FeatureNoise, {"sigma": -0.1}, "sigma = -0.1"),
+        (FeatureNoise, {"sigma": float("nan")}, "sigma = nan"),
+        (FeatureNoise, {"samples_per_ue": 0}, "samples_per_ue = 0"),
         (SlidingSlices, {"length": 1}, "length = 1"),
         (SlidingSlices, {"length": 5, "step": 5}, "step = 5 .* from 1 to 4"),
         (SlidingSlices, {"step": 0}, "step = 0"),

@@ -5,6 +5,7 @@ import functools
 import gzip
 import io
 import json
+import math
 import pickle
 import random
 import shutil
@@ -149,6 +150,54 @@ def _sample(rng: random.Random) -> Dict[str, bytes]:
     np.savez_compressed(out, **{"images": images, rng.choice(("labels",) * 9 + ("label",)): labels})
     data = out.getvalue()
     return {"cifar100_sample_1000.npz": data if kind < 2 else edges.damaged(rng, data)}
+
+
+def damaged_json(rng: random.Random) -> Tuple[Tuple[str, ...], Prepare]:
+    """What a command line says of data of LEAF or of parts of a file, and what puts the files into a folder."""
+    name = rng.choice(("leaf_synthetic", "leaf_shakespeare", "leaf_sent140", "leaf_femnist", "file"))
+    rows: Any = {
+        "leaf_synthetic": [[0.5, -1e3], [2, 0.25]],
+        "leaf_shakespeare": ["a" * 80, "O " * 40],
+        "leaf_sent140": [[1, "", "", "", "good day"], [2, "", "", "", "bad, bad day!"]],
+        "leaf_femnist": [[0.5] * 784, [1] * 784],
+        "file": [],
+    }[name]
+    labels: Any = ["z", "\n"] if name == "leaf_shakespeare" else [0, 1]
+    data = {user: {"x": list(rows), "y": list(labels)} for user in ("u", "v")}
+    whole: Any = {"users": ["u", "v"], "num_samples": [2, 2], "user_data": data}
+    if name == "file":
+        whole = {"0": [0, 1, 5], "1": [2, 4]}
+    sound = json.dumps(whole).encode()
+    if rng.random() < 0.6:
+        _strange_inside(rng, whole)
+    text = json.dumps(whole).encode()
+    contents = edges.damaged(rng, text) if rng.random() < 0.5 else text
+    files = {"leaf/train/a.json": sound, "leaf/test/a.json": sound, "parts.json": contents}
+    files[rng.choice(("leaf/train/a.json", "leaf/train/a.json", "leaf/test/a.json"))] = contents
+
+    def prepare(folder: Path) -> None:
+        for file, data in files.items():
+            write(folder / file, data)
+
+    if name == "file":
+        return ("partition.name=file", "partition.path=parts.json", "ues=2"), prepare
+    words = ("data.words=2",) if name == "leaf_sent140" else ()
+    model = "leaf_lstm" if name == "leaf_shakespeare" and rng.random() < 0.2 else "logistic_regression"
+    return (f"data.name={name}", "data.path=leaf", *words, f"model={model}", "partition=by_ue", "ues=2"), prepare
+
+
+def _strange_inside(rng: random.Random, whole: Any) -> None:
+    """Put something strange in the place of a value somewhere in a tree."""
+    texts = ("", "x", "\ud800", "\u2028\n")
+    strange = (None, True, -1, 0.5, 1e39, 10**400, math.nan, *texts, [], [[]], {}, {"x": [], "y": []})
+    inside = whole
+    while True:
+        place = rng.choice(sorted(inside) if isinstance(inside, dict) else range(len(inside)))
+        deeper = inside[place]
+        if not (isinstance(deeper, (dict, list)) and deeper) or rng.random() < 0.2:
+            inside[place] = rng.choice(strange)
+            return
+        inside = deeper
 
 
 def recording(rng: random.Random) -> Tuple[str, bytes]:

@@ -32,7 +32,7 @@ class Input(NamedTuple):
 def make(seed: int, number: int) -> Input:
     """The input of a number; the same for the same seed and number."""
     rng = random.Random(f"{seed}/{number}")
-    kinds = (configs, configs, configs, configs, command_lines, data_files, run_folders, run_folders, traces)
+    kinds = (*(configs,) * 4, command_lines, data_files, json_files, run_folders, run_folders, traces)
     return rng.choice(kinds)(rng)
 
 
@@ -168,6 +168,20 @@ def data_files(rng: random.Random) -> Input:
         put(folder / "data")
 
     return Input("data", tuple(arguments), prepare)
+
+
+def json_files(rng: random.Random) -> Input:
+    """A run on data of LEAF, or with parts of a file, that are damaged or strange."""
+    changes, put = files.damaged_json(rng)
+    arguments = ["run", "x.toml", "--out", "out"]
+    for change in changes:
+        arguments += ["--set", change]
+
+    def prepare(folder: Path) -> None:
+        files.put_experiments(folder)
+        put(folder)
+
+    return Input("json", tuple(arguments), prepare)
 
 
 def run_folders(rng: random.Random) -> Input:

@@ -379,6 +379,15 @@ BROKEN = {
         "the labels are left alone": part(
             Iid, split=lambda self, labels, ues, rng: labels.fill(1) or Iid.split(self, labels, ues, rng)
         ),
+        "ues hold as many samples of the same shape": part(
+            Iid, as_held=lambda self, samples, parts, seed: samples.images.add_(1.0) is None or samples
+        ),
+        "with the same seed ues hold the same": part(
+            Iid,
+            as_held=lambda self, samples, parts, seed: dataclasses.replace(
+                samples, images=samples.images + next(CALLS)
+            ),
+        ),
     },
     "model": {
         "it scores each class": model(lambda module: nn.Identity()),

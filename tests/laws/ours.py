@@ -18,6 +18,7 @@ from fl_simu.attacks.poisoning.untargeted import (
     SignFlip,
 )
 from fl_simu.data.own_data import Npz
+from fl_simu.data.partition import PARTITIONS, FeatureNoise, FromFile
 from fl_simu.parts import KINDS
 from fl_simu.privacy import AdaptiveClipping, Gaussian, NoPrivacy
 from fl_simu.radio.channels.constant import Constant
@@ -57,6 +58,7 @@ np.savez(
     str(FOLDER / "mine.npz"),
     **{"x_train": np.ones((6, 2, 3)), "y_train": np.arange(6) % 3, "x_test": np.ones((2, 2, 3)), "y_test": [0, 2]},
 )
+(FOLDER / "parts.json").write_text('{"1": [4, 0], "0": [3, 59999]}')
 
 OUTAGES = Markov(tick_s=0.05, bad_mbps=0.0)
 BOUND = {"constraint": "own_benign", "rho": 0.01, "most_steps": 20}
@@ -134,6 +136,11 @@ SETTINGS = {
             Gaussian(0.5, 1e-3, "none", at="ue"),
         ],
         "adaptive_clipping": [AdaptiveClipping(), AdaptiveClipping(2.0, 1e-5, "none", 5.0, 0.9, 1.0, 3.0)],
+    },
+    "partition": {
+        **{name: [row()] for name, row in PARTITIONS.items() if name not in ("file", "feature_noise")},
+        "file": [FromFile(str(FOLDER / "parts.json"))],
+        "feature_noise": [FeatureNoise(), FeatureNoise(samples_per_ue=1, sigma=3.0)],
     },
     # The others need files or scikit-learn: tests/data/test_datasets.py tries those that it makes.
     "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},

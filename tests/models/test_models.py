@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.models import MODELS, DlgLeNet, LeNet, Mlp, MnistCnn
 
 
@@ -60,6 +61,55 @@ def test_the_poisoning_papers_models_have_its_layers(letter):
     dropouts = [layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)]
     wanted = {"a": [0.25, 0.5], "b": [0.2, 0.5], "c": [0.25, 0.5], "d": [0.5] * 4, "g": [0.25, 0.25, 0.5]}
     assert dropouts == wanted.get(letter, [])
+
+
+def test_leafs_cnn_has_its_layers():
+    module = MODELS["leaf_cnn"]().build((1, 28, 28), 62)
+    parameters = (32 * 25 + 32) + (64 * 32 * 25 + 64) + (7 * 7 * 64 * 2048 + 2048) + (2048 * 62 + 62)
+    assert count(module) == parameters == 6_603_710
+    assert f"{parameters:,} parameters" in MODELS["leaf_cnn"].__doc__.splitlines()[0]
+
+
+def test_leafs_lstm_has_its_layers():
+    """Each of a layer's four gates weighs its input and its last output; it has a bias more than LEAF's."""
+    leaf = 80 * 8 + 4 * 256 * (8 + 256 + 1) + 4 * 256 * (256 + 256 + 1) + (256 * 80 + 80)
+    module = MODELS["leaf_lstm"]().build((1, 1, 80), 80)
+    assert count(module) == leaf + 2 * 4 * 256 == 819_920
+    assert "819,920 parameters" in MODELS["leaf_lstm"].__doc__.splitlines()[0]
+
+
+def test_leafs_lstm_step_by_step():
+    """Hochreiter and Schmidhuber's cell with a forget gate, in float64; torch's order of gates is i, f, g, o."""
+    torch.manual_seed(3)
+    module, draws = MODELS["leaf_lstm"]().build((1, 1, 80), 80), np.random.RandomState(1)
+    weights = {name: tensor.numpy().astype(np.float64) for name, tensor in module.state_dict().items()}
+    places = draws.randint(80, size=(3, 80))
+    steps = weights["embedding.weight"][places]
+    for layer in range(2):
+        into, kept, *biases = (
+            weights[f"lstm.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        h, c, outputs = np.zeros((3, 256)), np.zeros((3, 256)), []
+        for step in range(80):
+            gates = steps[:, step] @ into.T + h @ kept.T + sum(biases)
+            i, f, g, o = np.split(gates, 4, axis=1)
+            i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+            c = f * c + i * np.tanh(g)
+            h = o * np.tanh(c)
+            outputs.append(h)
+        steps = np.stack(outputs, axis=1)
+    wanted = steps[:, -1] @ weights["fc.weight"].T + weights["fc.bias"]
+    images = torch.from_numpy(places.astype(np.float32)).view(3, 1, 1, 80)
+    with torch.no_grad():
+        assert module(images).numpy() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 80.0, 0.5, float("nan")])
+def test_what_is_no_character_is_refused(wrong):
+    module, images = MODELS["leaf_lstm"]().build((1, 1, 80), 80), torch.zeros(2, 1, 1, 80)
+    images[1, 0, 0, 3] = wrong
+    with pytest.raises(UserError, match="leaf_lstm takes whole numbers from 0 to 79 in place of pixels"):
+        module(images)
 
 
 def test_model_d_begins_as_he_says():
