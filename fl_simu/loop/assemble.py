@@ -42,7 +42,7 @@ def assemble(
             shard = Shard(train.images, train.labels, torch.from_numpy(indices))
             planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
             if experiment.algorithm.personal:
-                planned.backend.place(ues + ue, shard)
+                planned.backend.place(len(shards) + ue, shard)
     device, loss = planned.device, planned.training.loss
     module = planned.training.make_module().to(device)
     test = _tested(experiment, dataset)
