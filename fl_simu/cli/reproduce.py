@@ -13,7 +13,7 @@ from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
 from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
-from fl_simu.results.study_table import cells, rows
+from fl_simu.results.study_table import cells, rows, with_column
 from fl_simu.results.tables import markdown_table
 from fl_simu.studies import grid, script
 from fl_simu.studies.grid import Study
@@ -124,7 +124,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     drawn = {
         **{f"accuracy-over-{x}.png": accuracy_figure(shown, x, study.title) for x in OVER},
         **{
-            f"accuracy-over-{name}.png": accuracy_figure(shown, name, study.title, column)
+            f"accuracy-over-{name}.png": accuracy_figure(with_column(shown, name), name, study.title, column)
             for name, column in columns.items()
             if column.axis
         },
@@ -142,9 +142,12 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
 
 
 def _columns(study: Study) -> Dict[str, Column]:
-    """The columns of meters that all experiments of a study have."""
+    """The columns of meters that an experiment of a study has, of those that all who have them know alike."""
     found = [experiment.columns() for experiment in study.experiments.values()]
-    return {name: column for name, column in found[0].items() if all(column == one.get(name) for one in found)}
+    every = {name: column for one in found for name, column in one.items()}
+    return {
+        name: column for name, column in every.items() if all(column == one.get(name, column) for one in found)
+    }
 
 
 def _figures(folder: Path) -> Tuple[Path, ...]:

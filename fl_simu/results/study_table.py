@@ -34,7 +34,7 @@ def rows(
         axes: names of the axes, in the order of each line's levels.
         lines: the runs.
         target_accuracy: 0 to 1.
-        columns: of meters, that all runs have.
+        columns: of meters, that some of the runs have.
 
     Returns:
         Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
@@ -47,7 +47,7 @@ def rows(
         the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first such round, a mean over those
         runs; `distance_ratio`, how far malicious updates were from the benign mean, over the benign spread, a mean
         over all rounds. For each column its total, a mean over the runs, and, where it is an axis, what it had
-        come to when the target was reached, as `target_<name>`.
+        come to when the target was reached, as `target_<name>`; None where the runs do not have it.
     """
     attacked = any(record.attack is not None for line in lines for run in line.runs for record in run)
     return [
@@ -119,6 +119,9 @@ def _numbers(line: Line, target: float) -> Row:
 def _column_numbers(line: Line, target: float, columns: Columns) -> Row:
     found: Row = {}
     for name, column in columns.items():
+        if not with_column([line], name):
+            found.update({key: None for key in (name, "target_" + name) if key == name or column.axis})
+            continue
         runs = [so_far(run, name, column) for run in line.runs]
         found[name] = mean(float(values[-1]) for values in runs)
         if column.axis:
@@ -126,6 +129,11 @@ def _column_numbers(line: Line, target: float, columns: Columns) -> Row:
             reached = [float(values[at]) for values, at in zip(runs, first) if at is not None]
             found["target_" + name] = mean(reached) if reached else None
     return found
+
+
+def with_column(lines: Sequence[Line], name: str) -> List[Line]:
+    """The lines whose runs have a column."""
+    return [line for line in lines if all(any(name in record.meters for record in run) for run in line.runs)]
 
 
 def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, float]]:
@@ -170,7 +178,12 @@ def cells(table: Sequence[Row], columns: Columns = NONE) -> Cells:
             *row["levels"].values(),
             *_cells(row),
             *(_attack_cells(row) if attacked else []),
-            *(_number(row[key]) for name in columns for key in (name, "target_" + name) if key in row),
+            *(
+                "" if row[name] is None else _number(row[key])
+                for name in columns
+                for key in (name, "target_" + name)
+                if key in row
+            ),
         ]
         for row in table
     ]

@@ -57,15 +57,21 @@ def test_the_table_of_a_study_has_what_it_took_to_the_target(run):
         replace(record, accuracy=accuracy, meters={"energy_j": 2.0, "last": float(record.round)})
         for record, accuracy in zip(run.records, (0.1, 0.6, 0.9))
     ]
-    lines = [Line(("a",), ((first, second, third), (first, second))), Line(("b",), ((first,),))]
+    without = replace(first, meters={})
+    lines = [
+        Line(("a",), ((first, second, third), (first, second))),
+        Line(("b",), ((first,),)),
+        Line(("c",), ((without, without),)),
+    ]
     table = rows({"axis": ()}, lines, 0.5, columns)
     assert [(row["energy_j"], row["target_energy_j"], row["last"]) for row in table] == [
         (5.0, 4.0, 2.5),
         (2.0, None, 1.0),
+        (None, None, None),
     ]
-    head, one, other = cells(table, columns)
+    head, one, other, nothing = cells(table, columns)
     assert head[-3:] == ["energy [J]", "energy to 50 % [J]", "last"]
-    assert (one[-3:], other[-3:]) == (["5", "4", "2.5"], ["2", "never", "1"])
+    assert (one[-3:], other[-3:], nothing[-3:]) == (["5", "4", "2.5"], ["2", "never", "1"], ["", "", ""])
 
 
 def test_a_report_draws_accuracy_over_what_all_runs_have(run, tmp_path):
