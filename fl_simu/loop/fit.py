@@ -81,13 +81,16 @@ def _require_plain_steps(experiment: Experiment) -> None:
 
 
 def _require_private(experiment: Experiment) -> None:
-    """Raise UserError unless everything that leaves the protected place is covered by the privacy mechanism."""
+    """Raise UserError unless everything that leaves the protected place is covered by the privacy mechanism.
+
+    What a part of a user's own does cannot be known, so it must be one of ours where it counts.
+    """
     privacy, protocol = experiment.privacy, experiment.protocol
     table = KINDS["privacy"].describe(privacy, nameless=True)
     in_rounds = not (isinstance(protocol, Buffered) or protocol.repeats())
     wanted = {
-        "it bounds what a UE adds to a plain mean; take aggregation plain_mean": isinstance(
-            experiment.aggregation, PlainMean
+        "it bounds what a UE adds to a plain mean; take aggregation plain_mean": (
+            type(experiment.aggregation) is PlainMean
         ),
         "it counts each update once; take a protocol in rounds that takes no update twice": in_rounds,
         "a UE that does not send tells what it trained; take no protocol or transform by which it is silent": all(
@@ -97,19 +100,19 @@ def _require_private(experiment: Experiment) -> None:
             experiment.medium.separable or not privacy.bounds_single
         ),
         "noise of the sum does not cover updates that are rounded one by one; take codec float32": (
-            isinstance(experiment.codec, Float32) or not privacy.sums_only
+            type(experiment.codec) is Float32 or not privacy.sums_only
         ),
         "noise of the sum does not cover what UEs keep of single updates; leave error feedback out": not (
             privacy.sums_only and any(isinstance(one, ErrorFeedback) for one in chain(experiment).transforms)
         ),
         "it protects at the UE, and by the number of bits a UE would tell of its update; take bits fixed": (
-            privacy.bounds_single or isinstance(experiment.bits, FixedBits)
+            privacy.bounds_single or type(experiment.bits) is FixedBits
         ),
     }
     for what, given in wanted.items():
         require(given, "privacy.name", table["name"], what)
     require(
-        isinstance(experiment.selection, RandomDraw) or not privacy.samples,
+        type(experiment.selection) is RandomDraw or not privacy.samples,
         "privacy.accounting",
         table.get("accounting"),
         f'selection {_name(experiment, "selection")} draws nobody at random; take random, or accounting = "none"',
