@@ -4,7 +4,7 @@ import math
 from typing import Any, Mapping
 
 from fl_simu.experiment import Experiment
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import brief, require
 from fl_simu.kernel.parameters import Structure
 from fl_simu.parts import KINDS
 from fl_simu.privacy.noise import PrivateNoise
@@ -24,13 +24,15 @@ STEPS_OF_NOISE = 2.0
 def require_protecting(experiment: Experiment, chain: Chain) -> None:
     """Raise UserError unless no part of an experiment tells what secure aggregation or privacy hides.
 
+    What a part of a user's own does cannot be known, so it must be one of ours where it counts.
+
     Args:
         experiment: whose parts are asked.
         chain: the transforms of every UE.
     """
     protocol, medium = experiment.protocol, _name(experiment, "medium")
     shared = {
-        "aggregation plain_mean, in which every UE has one voice": isinstance(experiment.aggregation, PlainMean),
+        "aggregation plain_mean, in which every UE has one voice": type(experiment.aggregation) is PlainMean,
         "a protocol in rounds that takes no update twice": not (
             isinstance(protocol, Buffered) or protocol.repeats()
         ),
@@ -42,7 +44,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
             experiment,
             "secure",
             {
-                "codec fixed_point, whose codes can be added": isinstance(experiment.codec, FixedPoint),
+                "codec fixed_point, whose codes can be added": type(experiment.codec) is FixedPoint,
                 'payload = "update"': experiment.payload == "update",
                 **shared,
                 f"a medium on which the BS hears each upload, and {medium} is none": experiment.medium.separable,
@@ -62,14 +64,14 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
                     (experiment.medium.separable and not secure.active) or not privacy.bounds_single
                 ),
                 "bits fixed, since by their number a UE would tell of its update": (
-                    privacy.bounds_single or isinstance(experiment.bits, FixedBits)
+                    privacy.bounds_single or type(experiment.bits) is FixedBits
                 ),
             },
         )
         if privacy.sums_only:
             _require_sums(experiment, chain)
         require(
-            isinstance(experiment.selection, RandomDraw) or not privacy.samples,
+            type(experiment.selection) is RandomDraw or not privacy.samples,
             "privacy.accounting",
             KINDS["privacy"].describe(privacy, nameless=True).get("accounting"),
             f'selection {_name(experiment, "selection")} draws nobody at random; take random, or "none"',
@@ -90,7 +92,7 @@ def _require_sums(experiment: Experiment, chain: Chain) -> None:
             ),
             f"codec float32, or secure with a codec fixed_point whose step is at most 1 / {STEPS_OF_NOISE:g} of a "
             "UE's noise: rounding one by one tells more than the sum": (
-                isinstance(codec, Float32) or (experiment.secure.active and steps >= STEPS_OF_NOISE)
+                type(codec) is Float32 or (experiment.secure.active and steps >= STEPS_OF_NOISE)
             ),
         },
     )
@@ -101,7 +103,7 @@ def require_protected(experiment: Experiment, structure: Structure) -> None:
     exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
     for table in ("secure", "privacy"):
         if exact and getattr(experiment, table).active:
-            told = f"a model without batch norm: {exact[0]} is no floating-point tensor and travels as it is"
+            told = f"a model without batch norm: {brief(exact[0], 60)} is no floating-point tensor and travels as it is"
             _require_all(experiment, table, {told: False})
 
 

@@ -10,9 +10,8 @@ from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.privacy.accounting import Accounted
 from fl_simu.privacy.base import Release
-from fl_simu.privacy.noise import PrivateNoise, clipped, noisy_model
+from fl_simu.privacy.noise import NoisyClip, clipped, noisy_model
 from fl_simu.ue.transforms.base import Transform
-from fl_simu.ue.transforms.clip import Clip
 
 PLACES = ("bs", "ue_sum", "ue")
 
@@ -79,7 +78,7 @@ class Gaussian(Accounted):
         if self.at == "bs":
             return ()
         std = self.noise_multiplier * self.clip
-        return Clip(self.clip), PrivateNoise(std / math.sqrt(drawn) if self.at == "ue_sum" else std)
+        return (NoisyClip(self.clip, std / math.sqrt(drawn) if self.at == "ue_sum" else std),)
 
     def bound(self, state: Any, current: Params, update: Update) -> Tuple[Update, float]:
         return clipped(update, current, self.clip) if self.at == "bs" else (update, 0.0)

@@ -18,7 +18,7 @@ from fl_simu.loop.resuming import restore, snapshot
 from fl_simu.privacy import AdaptiveClipping, Gaussian
 from fl_simu.privacy.accounting import gaussian_epsilon
 from fl_simu.privacy.base import Release
-from fl_simu.privacy.noise import PrivateNoise, clipped
+from fl_simu.privacy.noise import NoisyClip, clipped
 from fl_simu.ue.training import Key
 from fl_simu.ue.transforms.base import Chain, Context
 
@@ -76,7 +76,7 @@ def test_ues_clip_and_add_their_noise(at, share):
 
 def test_noise_of_privacy_is_another_one_than_that_of_the_transform():
     context, update = Context(Key(1, 0, 0), FLAT, FLAT, 5), dict(FLAT)
-    own, _ = PrivateNoise(1.0).apply(update, context, None)
+    own, _ = NoisyClip(1.0, 1.0).apply(update, context, None)
     other, _ = fl.transforms.GaussianNoise(1.0).apply(update, context, None)
     assert abs(np.corrcoef(flat(own), flat(other))[0, 1]) < 5 / math.sqrt(100_000)
 
@@ -254,3 +254,13 @@ def test_a_run_that_goes_on_after_a_checkpoint_is_the_same_run(privacy):
     coordinator.run()
     assert [record.meters for record in rest.records] == [record.meters for record in whole.records[3:]]
     assert sha256(coordinator.model) == sha256(first.model)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, 1e308])
+def test_what_has_no_length_counts_as_nothing(number):
+    update = {"w": torch.full((4,), number, dtype=torch.float64), "n": torch.tensor(3)}
+    context = Context(Key(1, 0, 0), update, update, 5)
+    (own,) = Gaussian(1.0, None, "none", 0.5, "ue").transforms(1)
+    sent, _ = own.apply(update, context, None)
+    assert torch.equal(sent["w"], own.apply({"w": torch.zeros(4, dtype=torch.float64)}, context, None)[0]["w"])
+    assert sent["n"] == 3 and bool(torch.isfinite(sent["w"]).all())
