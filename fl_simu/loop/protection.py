@@ -7,7 +7,7 @@ from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import brief, require
 from fl_simu.kernel.parameters import Structure
 from fl_simu.parts import KINDS
-from fl_simu.privacy.noise import PrivateNoise
+from fl_simu.privacy.noise import NoisyClip
 from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.codecs.fixed_point import FixedPoint
 from fl_simu.radio.codecs.float32 import Float32
@@ -81,7 +81,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
 
 def _require_sums(experiment: Experiment, chain: Chain) -> None:
     """Raise UserError unless noise that covers sums alone meets sums alone."""
-    codec, stds = experiment.codec, [one.std for one in chain.transforms if isinstance(one, PrivateNoise)]
+    codec, stds = experiment.codec, [one.std for one in chain.transforms if isinstance(one, NoisyClip)]
     steps = min(stds, default=math.inf) / codec.step if isinstance(codec, FixedPoint) else 0.0
     _require_all(
         experiment,
@@ -103,7 +103,7 @@ def require_protected(experiment: Experiment, structure: Structure) -> None:
     exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
     for table in ("secure", "privacy"):
         if exact and getattr(experiment, table).active:
-            told = f"a model without batch norm: {brief(exact[0], 60)} is no floating-point tensor and travels as it is"
+            told = f"a model without batch norm: its tensor {brief(exact[0], 60)} travels as it is"
             _require_all(experiment, table, {told: False})
 
 
