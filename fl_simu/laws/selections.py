@@ -21,6 +21,16 @@ class Choice(NamedTuple):
     ues: Tuple[int, ...]
 
 
+class Told(NamedTuple):
+    """Rates, times or losses of UEs, some of them equal, and sometimes 0."""
+
+    version: int
+    what: int
+
+    def __call__(self, ue: int) -> float:
+        return float((ue * 7 + self.version * 3 + self.what) % 5)
+
+
 def choices(selection: Selection, course: Course) -> Iterator[Choice]:
     """One choice after the other."""
     state = selection.start()
@@ -67,7 +77,8 @@ def courses(selection: Selection) -> Inputs:
         course = []
         for version in range(12):
             idle = sorted(permutation(stream(SEED, "laws", round=version), ues)[busy:].tolist())
-            course.append((View(SEED, version, 1.5 * version, samples, idle), free))
+            told = (Told(version, what) for what in range(4))
+            course.append((View(SEED, version, 1.5 * version, samples, idle, *told), free))
         found[f"{ues} UEs, {busy} of them at work, and {free} places free"] = course
     return {label: (course,) for label, course in found.items()}
 

@@ -12,6 +12,7 @@ from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
@@ -49,6 +50,12 @@ def assemble(
     # The test set stays there; the UEs' samples, which may be many, go there batch by batch.
     images, labels = test.images.to(device), test.labels.to(device)
     epochs = planned.training.epochs
+
+    def loss_of(params: Params, ue: int) -> float:
+        rows = torch.from_numpy(shards[ue])
+        own = train.images.index_select(0, rows), train.labels.index_select(0, rows)
+        return evaluate(module, params, loss, *own, device=device).loss
+
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
@@ -58,6 +65,7 @@ def assemble(
         accuracies=lambda params, own: accuracies(
             module, params, own, train.images, train.labels, shards, device=device
         ),
+        loss_of=loss_of,
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,

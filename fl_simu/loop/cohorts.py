@@ -134,6 +134,11 @@ class Cohorts:
         known = {ue: memory.own for ue, memory in self.state.ues.items() if memory.own}
         return {ue: {**model, **known.get(ue, self.local)} for ue in (self._full if self.local else known)}
 
+    def handed(self, ue: int, model: Params) -> Params:
+        """What a UE trains that is handed this model: with its local layers, where it has any."""
+        known = self.state.ues.get(ue)
+        return {**model, **((known.own if known else {}) or self.local)} if self.local else model
+
     def own_at_first(self, model: Params) -> Params:
         """What a UE keeps for itself that was never handed a model before this one."""
         return model if self._algorithm.personal else self.local

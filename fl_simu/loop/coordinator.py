@@ -34,7 +34,7 @@ from fl_simu.meters.base import ModelView, RunView
 from fl_simu.privacy.base import Intake, Release
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.evaluation import Evaluation, mean_of
-from fl_simu.station.selection.base import View
+from fl_simu.station.selection.base import Settled, View
 from fl_simu.ue.algorithms.base import Round
 
 
@@ -187,7 +187,18 @@ class Coordinator:
         """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
         setting, busy = self.setting, self.state.flights
         idle = [ue for ue in setting.samples if ue not in busy] if busy else list(setting.samples)
-        view = View(setting.seed, event.version, event.time_s, setting.samples, idle)
+        flights = self.flights
+        view = View(
+            setting.seed,
+            event.version,
+            event.time_s,
+            setting.samples,
+            idle,
+            lambda ue: setting.link.rate_mbps(ue, event.version, event.time_s),
+            lambda ue: flights.upload_s(ue, event.version, event.time_s),
+            lambda ue: flights.compute_s(ue, event.version),
+            lambda ue: setting.loss_of(self.cohorts.handed(ue, self.state.model), ue),
+        )
         free = max(setting.drawn - len(busy), 0)
         self.state.selection, ues = setting.selection.choose(self.state.selection, view, free)
         return ues
@@ -226,7 +237,9 @@ class Coordinator:
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
         downlink_bits = flights.downlink_bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
-        taken = np.array([outcome.ue for outcome in outcomes if outcome.accepted != "none"], dtype=np.int64)
+        accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
+        state.selection = setting.selection.settled(state.selection, Settled(state.version + 1, now_s, accepted))
+        taken = np.array(accepted, dtype=np.int64)
         state.taken = state.taken + torch.from_numpy(np.bincount(taken, minlength=len(setting.full)))
         meters: Dict[str, float] = dict(private)
         for meter in setting.meters:

@@ -83,7 +83,7 @@ class Flights:
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
         """What a UE trains, and how long that takes."""
         setting, full = self.setting, self.setting.full[ue]
-        time_s = setting.compute.time_s(setting.seed, ue, version, full) * self._models
+        time_s = self.compute_s(ue, version)
         if not full.steps:
             return full, time_s
         steps = setting.work.steps(setting.seed, ue, version, full, time_s / full.steps, waited_s)
@@ -91,6 +91,17 @@ class Flights:
             return full, time_s
         part = steps / full.steps
         return Work(full.samples, full.epochs * part, steps), time_s * part
+
+    def compute_s(self, ue: int, version: int) -> float:
+        """How long a UE trains if it makes all its steps."""
+        setting = self.setting
+        return setting.compute.time_s(setting.seed, ue, version, setting.full[ue]) * self._models
+
+    def upload_s(self, ue: int, version: int, now_s: float) -> float:
+        """How long the upload of a UE would take at the rate that it has now."""
+        rate_mbps = self.setting.link.rate_mbps(ue, version, now_s)
+        load_mbit = self.setting.link.load_mbit(self._structures(self.state.model)[1], 0)
+        return load_mbit / rate_mbps if rate_mbps else math.inf
 
     def _structures(self, start: Params) -> Tuple[Structure, Structure]:
         """Of a global model, and of what a UE sends that trained it."""

@@ -43,6 +43,7 @@ class Setting:
         accuracies: on each UE's own training samples, of a global model, or of the UE's own one where it has one.
         evaluate_every: that is done after so many rounds, and after the last one.
         stop: when the run ends before its last round.
+        loss_of: mean loss of a whole model on a UE's own training samples.
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
         chain: the transforms of every UE.
@@ -68,6 +69,7 @@ class Setting:
     faults: Faults
     bits: BitRule
     work: LocalWork = field(default_factory=FullWork)
+    loss_of: Callable[[Params, int], float] = lambda params, ue: 0.0
     downlink: Optional[Link] = None
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)

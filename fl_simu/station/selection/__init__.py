@@ -4,6 +4,16 @@ from typing import Dict, Type
 
 from fl_simu.station.selection.base import Selection
 from fl_simu.station.selection.draws import RandomDraw
+from fl_simu.station.selection.fedcs import FedCs
+from fl_simu.station.selection.ranked import Age, BestChannel, PowerOfChoice, ProportionalFair
 from fl_simu.station.selection.turns import RoundRobin
 
-SELECTIONS: Dict[str, Type[Selection]] = {"random": RandomDraw, "round_robin": RoundRobin}
+SELECTIONS: Dict[str, Type[Selection]] = {
+    "random": RandomDraw,
+    "round_robin": RoundRobin,
+    "best_channel": BestChannel,
+    "proportional_fair": ProportionalFair,
+    "age": Age,
+    "power_of_choice": PowerOfChoice,
+    "fedcs": FedCs,
+}

@@ -1,0 +1,117 @@
+"""Selections that rank the idle UEs; of those that are equal the order is drawn."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import LARGEST, require_count
+from fl_simu.kernel.randomness import briefly, permutation
+from fl_simu.station.selection.base import Selection, Settled, View
+
+
+def ranked(view: View, key: Callable[[int], Any]) -> List[int]:
+    """The idle UEs by a key, the least first; those with the same one in an order that is drawn anew each time."""
+    drawn = permutation(briefly(view.seed, "ties", round=view.version), len(view.idle)).tolist()
+    return sorted((view.idle[place] for place in drawn), key=key)
+
+
+@dataclass(frozen=True)
+class BestChannel(Selection):
+    """Those with the highest rates at the moment of selection.
+
+    The BS measures the rate of every idle UE when it selects. What a UE has when it sends is later.
+
+    Reference: Yang, Liu, Quek, Poor 2020, "Scheduling Policies for Federated Learning in Wireless Networks".
+    """
+
+    def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
+        return state, tuple(ranked(view, lambda ue: -view.rate_mbps(ue))[:free])
+
+
+@dataclass(frozen=True)
+class ProportionalFair(Selection):
+    r"""Those with the highest rate beside what they have had so far.
+
+    .. math:: \frac{r_u}{R_u}, \quad R_u \leftarrow (1 - 1/w) R_u + [u \text{ chosen}] \, r_u / w
+
+    with the rate r_u at the moment of selection. R_u begins as the first rate that the BS sees of the UE, so that
+    at first all are equal.
+
+    Args:
+        window: w, in selections; 1 or more.
+
+    Reference: Yang, Liu, Quek, Poor 2020, "Scheduling Policies for Federated Learning in Wireless Networks";
+    Kelly, Maulloo, Tan 1998, "Rate Control for Communication Networks".
+    """
+
+    window: float = 100.0
+
+    def __post_init__(self) -> None:
+        require(1 <= self.window <= LARGEST, "window", self.window, f"1 to {LARGEST:g}")
+
+    def start(self) -> Dict[int, float]:
+        return {}
+
+    def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
+        rates = {ue: view.rate_mbps(ue) for ue in view.idle}
+        had = {**rates, **state}
+        # Who has never had a rate above 0 is the first to be served with one.
+        gain = {ue: rate / had[ue] if had[ue] else float(rate > 0) * LARGEST for ue, rate in rates.items()}
+        ues = tuple(ranked(view, lambda ue: -gain[ue])[:free])
+        chosen, part = set(ues), 1 / self.window
+        after = {ue: (1 - part) * one + (part * rates[ue] if ue in chosen else 0.0) for ue, one in had.items()}
+        return after, ues
+
+
+@dataclass(frozen=True)
+class Age(Selection):
+    """Those of whom the BS has taken nothing for longest; of equally old ones those with the highest rates.
+
+    The age of a UE is the number of aggregations since the last one that took something of it.
+
+    Reference: Yang, Arafa, Quek, Poor 2020, "Age-Based Scheduling Policy for Federated Learning in Mobile Edge
+    Networks".
+    """
+
+    def start(self) -> Dict[int, int]:
+        return {}
+
+    def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
+        return state, tuple(ranked(view, lambda ue: (state.get(ue, 0), -view.rate_mbps(ue)))[:free])
+
+    def settled(self, state: Any, round: Settled) -> Any:
+        return {**state, **dict.fromkeys(round.accepted, round.version)}
+
+
+@dataclass(frozen=True)
+class PowerOfChoice(Selection):
+    """Of some candidates those on whose data the global model has the highest loss.
+
+    Candidates are drawn without replacement, one after the other with probabilities as their numbers of samples.
+    Their losses are those of the model that is to be handed out, on all of their own samples. That they compute
+    them is neither charged nor timed.
+
+    Args:
+        candidates: number of UEs that are asked, 1 or more; at least as many as may be chosen are.
+
+    Reference: Cho, Wang, Joshi 2020, "Client Selection in Federated Learning: Convergence Analysis and
+    Power-of-Choice Selection Strategies".
+    """
+
+    candidates: int = 10
+
+    def __post_init__(self) -> None:
+        require_count("candidates", self.candidates)
+
+    def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
+        if not free:
+            return state, ()
+        draws = -np.log1p(-briefly(view.seed, "candidates", round=view.version).random(len(view.samples)))
+        # Exponential times with the samples as their rates: who comes first is drawn as they are.
+        times = {ue: draws[ue] / view.samples[ue] if view.samples[ue] else math.inf for ue in view.idle}
+        asked = sorted(view.idle, key=lambda ue: times[ue])[: max(self.candidates, free)]
+        losses = {ue: view.loss(ue) for ue in asked}
+        return state, tuple(sorted(asked, key=lambda ue: -losses[ue])[:free])
