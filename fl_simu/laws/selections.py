@@ -77,8 +77,9 @@ def courses(selection: Selection) -> Inputs:
         course = []
         for version in range(12):
             idle = sorted(permutation(stream(SEED, "laws", round=version), ues)[busy:].tolist())
-            told = (Told(version, what) for what in range(4))
-            course.append((View(SEED, version, 1.5 * version, samples, idle, *told), free))
+            rate, upload, compute, loss = (Told(version, what) for what in range(4))
+            view = View(SEED, version, 1.5 * version, samples, idle, rate, upload, compute, loss)
+            course.append((view, free))
         found[f"{ues} UEs, {busy} of them at work, and {free} places free"] = course
     return {label: (course,) for label, course in found.items()}
 

@@ -9,8 +9,16 @@ import pytest
 
 import fl_simu as fl
 from fl_simu.kernel.randomness import stream
-from fl_simu.station.selection import Age, BestChannel, FedCs, PowerOfChoice, ProportionalFair, RoundRobin
+from fl_simu.station.selection import (
+    Age,
+    BestChannel,
+    FedCs,
+    PowerOfChoice,
+    ProportionalFair,
+    RoundRobin,
+)
 from fl_simu.station.selection.base import Settled, View
+from fl_simu.station.selection.draws import Importance, inclusion, systematic
 
 
 def view(version, ues, samples=None, **told):
@@ -145,6 +153,42 @@ def test_a_tenth_of_the_ues_are_candidates_and_each_equally_often():
     assert sum((chosen[ue] - 100) ** 2 for ue in range(20)) / 100 / (18 / 19) < 50.0
 
 
+@pytest.mark.parametrize(
+    ("sizes", "count", "chances"),
+    [
+        ((1, 2, 3, 4), 2, (0.2, 0.4, 0.6, 0.8)),
+        # The largest is always there; one place is left for the others.
+        ((1, 1, 2, 96), 2, (0.25, 0.25, 0.5, 1.0)),
+        ((5, 0, 5), 2, (1.0, 0.0, 1.0)),
+        ((3, 3, 3), 0, (0.0, 0.0, 0.0)),
+    ],
+)
+def test_over_all_starts_each_ue_is_chosen_with_its_chance(sizes, count, chances):
+    """The start is uniform; between two fractions of running sums the choice is the same, which tells all."""
+    found = inclusion(np.array(sizes, dtype=float), count)
+    assert found.tolist() == pytest.approx(chances)
+    for order in itertools.permutations(range(len(sizes))):
+        ordered = found[list(order)]
+        cuts = sorted({0.0, 1.0, *(np.cumsum(ordered) % 1.0).tolist()})
+        total = np.zeros(len(sizes))
+        for low, high in zip(cuts, cuts[1:]):
+            chosen = systematic(ordered, (low + high) / 2)
+            if high - low > 1e-9:
+                assert len(set(chosen.tolist())) == len(chosen) == count
+                total[chosen] += high - low
+        assert total == pytest.approx(ordered)
+
+
+def test_the_mean_of_important_ues_is_that_of_all_by_their_samples():
+    """Within five deviations of a mean of 4000 draws; each is a plain mean of two of four values."""
+    samples, values, found = {0: 1, 1: 2, 2: 3, 3: 4}, (4.0, -1.0, 0.0, 2.0), []
+    for version in range(4000):
+        _, ues = Importance().choose((), view(version, 4, samples), 2)
+        found.append(np.mean([values[ue] for ue in ues]))
+    wanted = sum(samples[ue] * values[ue] for ue in range(4)) / 10
+    assert abs(np.mean(found) - wanted) < 5 * np.std(found) / math.sqrt(4000)
+
+
 BASE = {
     **{"rounds": 6, "ues": 5, "ues_per_round": 2, "seed": 3, "backend": "torch", "model": "logistic_regression"},
     "data": {"name": "digits", "train_samples": 100, "test_samples": 20},
@@ -159,7 +203,9 @@ class Stop(fl.Observer):
             coordinator.stop()
 
 
-@pytest.mark.parametrize("name", ["best_channel", "proportional_fair", "age", "power_of_choice", "fedcs"])
+@pytest.mark.parametrize(
+    "name", ["best_channel", "proportional_fair", "age", "power_of_choice", "fedcs", "importance"]
+)
 @pytest.mark.parametrize("protocol", ["wait_for_all", {"name": "buffered", "k": 1}])
 def test_runs_are_resumed_to_the_same_model(name, protocol, tmp_path):
     experiment = fl.Experiment.parse({**BASE, "selection": name, "protocol": protocol})

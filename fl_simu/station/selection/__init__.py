@@ -3,7 +3,7 @@
 from typing import Dict, Type
 
 from fl_simu.station.selection.base import Selection
-from fl_simu.station.selection.draws import RandomDraw
+from fl_simu.station.selection.draws import Importance, RandomDraw
 from fl_simu.station.selection.fedcs import FedCs
 from fl_simu.station.selection.ranked import Age, BestChannel, PowerOfChoice, ProportionalFair
 from fl_simu.station.selection.turns import RoundRobin
@@ -16,4 +16,5 @@ SELECTIONS: Dict[str, Type[Selection]] = {
     "age": Age,
     "power_of_choice": PowerOfChoice,
     "fedcs": FedCs,
+    "importance": Importance,
 }
