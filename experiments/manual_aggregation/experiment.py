@@ -147,7 +147,7 @@ def new_models(workers: Sequence[Worker], old: nn.Module) -> Dict[str, Params]:
 
 def accuracy_and_loss(params: Params, test: Samples) -> Tuple[float, float]:
     """Test accuracy [%] and mean loss."""
-    accuracy, loss = evaluate(make_net(), params, MnistCnn.loss, test.images, test.labels)
+    accuracy, loss, *_ = evaluate(make_net(), params, MnistCnn.loss, test.images, test.labels)
     return 100 * accuracy, loss
 
 

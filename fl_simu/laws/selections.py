@@ -1,6 +1,7 @@
 """The laws of client selection. Each takes the views of a run with the places that are free."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from fl_simu.kernel.randomness import permutation, stream
@@ -21,7 +22,8 @@ class Choice(NamedTuple):
     ues: Tuple[int, ...]
 
 
-class Told(NamedTuple):
+@dataclass(frozen=True)
+class Told:
     """Rates, times or losses of UEs, some of them equal, and sometimes 0."""
 
     version: int

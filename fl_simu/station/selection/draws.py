@@ -33,9 +33,9 @@ class Importance(Selection):
     .. math:: P(u \text{ chosen}) = k n_u / n
 
     for k of the idle UEs, exactly, by systematic sampling of all of them in a random order. So the plain mean of
-    the chosen ones (`aggregation = "plain_mean"`) is, in expectation, the mean of all weighted by their samples: what
-    `mean` over everybody would be. A UE with more than n / k samples is always chosen, and then counts less than
-    its samples; the others share what is left.
+    the chosen ones (`aggregation = "plain_mean"`) is, in expectation, the mean of all weighted by their samples:
+    what `mean` over everybody would be. A UE with more than n / k samples is always chosen, and then counts less
+    than its samples; the others share what is left.
 
     Reference: Li, Huang, Yang, Wang, Zhang 2020, "On the Convergence of FedAvg on Non-IID Data", scheme I, which
     draws with replacement; Madow 1949, "On the Theory of Systematic Sampling, II".
