@@ -202,7 +202,7 @@ def _strange_inside(rng: random.Random, whole: Any) -> None:
 
 def recording(rng: random.Random) -> Tuple[str, bytes]:
     """The name and content of a file that may be a recording of a link."""
-    columns, rows, step = rng.choice((1, 2, 2, 2, 3)), rng.choice((0, 1, 2, 5, 50)), rng.choice((1, 10, 0.5))
+    columns, rows, step = rng.choice((1, 2, 2, 2, 3, 5, 6)), rng.choice((0, 1, 2, 5, 50)), rng.choice((1, 10, 0.5))
     separator = rng.choice((" ", "\t", ",", ";", " , "))
     odd = ("nan", "inf", "-1", "1e300", "1e-300", "5e-324", "x", "", "9" * 400, "0", "2020-01-01", "1_000", "0x10")
     lines = []
@@ -211,8 +211,9 @@ def recording(rng: random.Random) -> Tuple[str, bytes]:
         if rng.random() < 0.5 / rows:
             cells[rng.randrange(columns)] = rng.choice(odd)
         lines.append(separator.join(cells))
-    if rng.random() < 0.2:
-        heads = ("time,rate", "# a comment", "% x", "", "\ufeff", "Timestamp DL_bitrate UL_bitrate")
+    if rng.random() < 0.3:
+        heads = ("time,rate", "# a comment", "% x", "", "\ufeff", "Timestamp,DL_bitrate,UL_bitrate",
+                 "run_num,seq_num,Throughput", "unit_id,dtime,target,fetch_time,bytes_sec")  # fmt: skip
         lines.insert(0, rng.choice(heads))
     text = rng.choice(("\n", "\r\n", "\r", "\n\n")).join(lines) + rng.choice(("", "\n"))
     data = text.encode(rng.choice(("utf-8", "utf-8", "utf-16", "utf-8-sig")))

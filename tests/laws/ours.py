@@ -54,6 +54,11 @@ RECORDINGS.mkdir()
 PACKETS = str(RECORDINGS / "packets")
 Path(PACKETS).write_text("\n".join(str(ms) for ms in (0, 1, 1, 5, 9, 20, 20, 20, 31)))
 (RECORDINGS / "rates").write_text("0 5.0\n1.5 0.0\n2.0 40.0\n6.25 1.0\n")
+BOTH_WAYS = str(FOLDER / "irish.csv")
+Path(BOTH_WAYS).write_text(
+    "Timestamp,DL_bitrate,UL_bitrate\n2019.11.28_07.27.54,9000,-\n2019.11.28_07.27.56,0,700\n"
+    "2019.11.28_07.27.57,-,0\n2019.11.28_07.27.59,4000,50000\n"
+)
 np.savez(
     str(FOLDER / "mine.npz"),
     **{"x_train": np.ones((6, 2, 3)), "y_train": np.arange(6) % 3, "x_test": np.ones((2, 2, 3)), "y_test": [0, 2]},
@@ -95,7 +100,12 @@ SETTINGS = {
             Fading(path_loss="uma", rician_k_db=6.0),
             Fading(tick_s=0.001, path_loss="umi"),
         ],
-        "trace": [Trace(PACKETS), Trace(str(RECORDINGS / "rates")), Trace(str(RECORDINGS), offset="none")],
+        "trace": [
+            Trace(PACKETS),
+            Trace(str(RECORDINGS / "rates")),
+            Trace(str(RECORDINGS), offset="none"),
+            Trace(BOTH_WAYS, direction="up"),
+        ],
     },
     "protocol": {
         "wait_for_all": [WaitForAll()],

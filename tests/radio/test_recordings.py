@@ -5,9 +5,11 @@ import lzma
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import BadField, UserError
-from fl_simu.radio.channels.recordings import read_recording
+from fl_simu.radio.channels.recordings import read
 from fl_simu.radio.channels.trace import Trace
 from fl_simu.radio.delays import RateAtStart
 
@@ -48,7 +50,7 @@ def name_of(value):
 def test_a_recording_in_any_dress_whose_meaning_is_plain(tmp_path, data):
     path = tmp_path / "recording"
     path.write_bytes(data)
-    course = read_recording(str(path))
+    (course,) = read(str(path)).courses
     assert (course.times_s.tolist(), course.rates_mbps.tolist(), course.length_s) == (TIMES, RATES, 4.0)
 
 
@@ -188,3 +190,225 @@ def test_an_upload_that_takes_very_many_loops_of_its_recording(tmp_path):
     assert arrivals == pytest.approx([3e6, 3e6 + 0.5, 3e6 + 2.5], abs=1e-5)
     assert channel.arrivals_s(1, 0, 0, 1.5, [load])[0] == pytest.approx(3e6 + 1.0, abs=1e-5)
     assert math.isfinite(channel.arrivals_s(1, 0, 0, 0.0, [1e9])[0])
+
+
+# Five measurements each, of 1, 2, 0, 4 and 3 Mbit (125,000 bytes are 1 Mbit), but where lines are left out.
+GHENT = """\
+1453121790686 39287 51.0386 3.7333 125000 1000
+1453121791687 40288 51.0387 3.7334 250000 1001
+1453121792688 41289 51.0388 3.7335 0 1001
+1453121793687 42288 51.0389 3.7336 500000 999
+1453121794686 43287 51.0390 3.7337 375000 999
+"""
+HSDPA = """\
+1289406399 549692 59.8506 10.7800 125000 1020
+1289406400 550700 59.8507 10.7801 250000 1008
+1289406401 551700 59.8508 10.7802 0 1000
+1289406401 551700 59.8508 10.7802 0 0
+1289406410 20762 59.8509 10.7803 500000 1001
+1289406411 21770 59.8510 10.7804 375000 1008
+"""
+IRISH = """\
+Timestamp,Longitude,Latitude,NetworkMode,DL_bitrate,UL_bitrate,State
+2019.11.28_23.59.58,-8.4,51.9,5G,1000,10,D
+2019.11.28_23.59.59,-8.4,51.9,5G,2000,20,D
+2019.11.29_00.00.00,-8.4,51.9,5G,0,0,I
+2019.11.29_00.00.01,-8.4,51.9,5G,4000,40,D
+2019.11.29_00.00.02,-8.4,51.9,LTE,3000,30,D
+"""
+LUMOS = """\
+run_num,seq_num,abstractSignalStr,latitude,longitude,nrStatus,Throughput,mobility_mode
+1,1,2,44.97,-93.26,CONNECTED,1,walking
+1,2,2,44.97,-93.26,CONNECTED,2,walking
+1,3,1,44.97,-93.26,NOT_RESTRICTED,0,walking
+1,4,,44.97,-93.26,CONNECTED,4,walking
+1,5,2,44.97,-93.26,CONNECTED,3,walking
+"""
+POST = """\
+unit_id,dtime,target,address,fetch_time,bytes_total,bytes_sec,bytes_sec_interval,warmup_time,warmup_bytes,sequence,\
+threads,successes,failures
+386,2019-09-01 00:10:30,sp1.samknows.com,10.0.0.1,1000000,125000,125000,125000,3000000,99,0,3,1,0
+386,2019-09-01 06:10:30,sp1.samknows.com,10.0.0.1,2000000,250000,125000,125000,3000000,99,0,3,1,0
+386,2019-09-01 12:10:30,sp1.samknows.com,10.0.0.1,0,0,0,0,0,0,0,3,0,1
+386,2019-09-01 18:10:30,sp1.samknows.com,10.0.0.1,5000000,250000,50000,50000,3000000,99,0,3,1,0
+386,2019-09-01 18:10:30,sp1.samknows.com,10.0.0.1,10000000,500000,50000,50000,3000000,99,1,3,1,0
+386,2019-09-02 00:10:30,sp1.samknows.com,10.0.0.1,500000,375000,750000,750000,3000000,99,0,3,1,0
+"""
+WEB = """\
+"unit_id","dtime","target","address","fetch_time","bytes_total","bytes_sec","objects","threads"
+"386","2019-09-01 00:00:10","http://edition.cnn.com/a%20b","10.0.0.1",1000000,125000,125000,9,3
+"386","2019-09-01 00:00:10","http://www.facebook.com/#","10.0.0.2",500000,250000,500000,9,3
+"386","2019-09-01 01:00:10","http://www.amazon.com","10.0.0.3",0,0,NULL,0,3
+"386","2019-09-01 02:00:10","http://www.amazon.com","10.0.0.3",4000000,500000,125000,9,3
+"386","2019-09-01 03:00:10","http://www.amazon.com","10.0.0.3",1000000,375000,375000,9,3
+"""
+PENSIEVE = "0.0\t1\n1.0\t2\n2.0\t0\n3.0\t4\n4.0\t3\n"
+
+
+def written(tmp_path, text, name="recording"):
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def mbit(course):
+    """What one turn of a recording of rates carries."""
+    return sum(course.rates_mbps * [end - begin for begin, end in zip(course.times_s, ends(course))])
+
+
+def ends(course):
+    return [*course.times_s[1:], course.length_s]
+
+
+@pytest.mark.parametrize(
+    "text, direction, lengths_s, total_mbit, told",
+    [
+        (GHENT, "down", [1.0, 1.001, 1.001, 0.999, 0.999], 10.0, ""),
+        (HSDPA, "any", [1.02, 1.008, 1.0, 1.001, 1.008], 10.0, "lines of 0 ms (1)"),
+        (IRISH, "down", [1, 1, 1, 1, 1], 10.0, ""),
+        (IRISH, "up", [1, 1, 1, 1, 1], 0.1, ""),
+        (LUMOS, "any", [1, 1, 1, 1, 1], 10.0, ""),
+        (POST, "up", [1, 2, 10, 0.5], 10.0, "tests without bytes (1), lines of tests that go on (1)"),
+        (WEB, "down", [1, 0.5, 4, 1], 10.0, "tests without bytes (1)"),
+        (PENSIEVE, "any", [1, 1, 1, 1, 1], 10.0, ""),
+    ],
+    ids=("Ghent", "HSDPA", "Irish down", "Irish up", "Lumos5G", "FCC post", "FCC web", "Pensieve"),
+)
+def test_of_each_format_as_many_bits_are_carried_as_bytes_were_measured(
+    tmp_path, capsys, text, direction, lengths_s, total_mbit, told
+):
+    path = written(tmp_path, text)
+    channel = Trace(path, offset="none", direction=direction)
+    course, _ = channel.course(1, 0)
+    assert [end - begin for begin, end in zip(course.times_s, ends(course))] == pytest.approx(lengths_s)
+    assert course.length_s == pytest.approx(sum(lengths_s)) and mbit(course) == pytest.approx(total_mbit)
+    assert channel.carried_mbit(1, 0, 0, 0.0, 3 * course.length_s) == pytest.approx(3 * total_mbit)
+    # The first measurement is a tenth of the bits, and the last bit comes at the end.
+    loads = [total_mbit / 10, 0.9 * total_mbit]
+    assert channel.arrivals_s(1, 0, 0, 0.0, loads) == pytest.approx([lengths_s[0], course.length_s])
+    assert capsys.readouterr().err == (f"{path}: left out: {told}\n" if told else "")
+
+
+@pytest.mark.parametrize(
+    "text, direction, words",
+    [
+        (GHENT, "up", "a log of Ghent 4G or HSDPA Norway: it has only down"),
+        (LUMOS, "up", "a Lumos5G log: it has only down"),
+        (WEB, "up", "FCC web tests: it has only down"),
+        (IRISH, "any", "an Irish 4G or 5G log: up or down, as it holds both"),
+        (PENSIEVE, "sideways", "one of any, up, down"),
+    ],
+)
+def test_a_direction_that_a_file_has_not_is_refused(tmp_path, text, direction, words):
+    path = written(tmp_path, text)
+    with pytest.raises(BadField) as told:
+        Trace(path, direction=direction)
+    message = str(told.value)
+    assert message.startswith(f"direction = '{direction}' is not allowed: ") and message.endswith(words)
+    # Beside others in a folder it is refused too, not left out.
+    with pytest.raises(BadField):
+        Trace(str(tmp_path), direction=direction)
+
+
+@pytest.mark.parametrize("direction", ["any", "up", "down"])
+@pytest.mark.parametrize("text", [PENSIEVE, "1\n2\n", POST])
+def test_a_file_that_does_not_say_its_direction_is_taken_as_being_of_any(tmp_path, text, direction):
+    Trace(written(tmp_path, text), direction=direction)
+
+
+def test_seconds_that_are_missing_repeated_or_set_right_are_left_out_and_counted(tmp_path, capsys):
+    lines = ("00,5000", "00,7000", "01,-", "03,2000", "02,9000", "04,1000", "04,")
+    rows = "".join(f"2019.12.16_11.49.{line},3000\n" for line in lines)
+    path = written(tmp_path, "Timestamp,UL_bitrate,DL_bitrate\n" + rows)
+    (course,) = read(path, "up").courses
+    # The last rate of second 0 holds over the missing one; the line of second 2 comes after second 3.
+    assert (course.times_s.tolist(), course.rates_mbps.tolist(), course.length_s) == ([0, 3, 4], [7, 2, 1], 5)
+    Trace(path, direction="up")
+    assert capsys.readouterr().err == (
+        f"{path}: left out: lines without a rate (2), lines of a repeated second (2)\n"
+    )
+
+
+def test_runs_and_households_are_recordings_of_their_own_and_dealt_to_the_ues(tmp_path, capsys):
+    text = "run_num,seq_num,Throughput\n1,1,8\n1,2,4\n2,1,0\n2,2,nan\n2,1,6\n2,2,6\n3,1,3\n"
+    path = written(tmp_path, text, "runs.csv")
+    channel = Trace(path, offset="none")
+    first = {next(channel.pieces(1, ue, 0, 0.0)) for ue in range(3)}
+    assert first == {(8.0, 1.0), (6.0, 1.0), (3.0, math.inf)}
+    assert capsys.readouterr().err == (
+        f"{path}: left out: lines without a rate (1), recordings without any rate above 0 (1)\n"
+    )
+    # Lines of two households may be mixed.
+    units = "".join(f"{unit},day {day},a,1000000,{unit * day}\n" for day in (1, 2) for unit in (125000, 250000))
+    text = "unit_id,dtime,target,fetch_time,bytes_sec\n" + units
+    courses = read(written(tmp_path, text, "units.csv")).courses
+    assert [course.rates_mbps.tolist() for course in courses] == [[1.0, 2.0], [2.0, 4.0]]
+    assert sorted({Trace(str(tmp_path), offset="none").course(1, ue)[0].length_s for ue in range(5)}) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (GHENT.replace("1453121792688", "1453121790000"), "line 3 has 1453121790000: times never fall"),
+        (GHENT.replace("500000 999", "500000 -999"), "line 4 has -999: a number of ms"),
+        (GHENT.replace("500000 999", "500000000000 999"), "line 4 has 4004004.004"),
+        (GHENT.replace("500000 999", "500000"), "line 4 is '1453121793687"),
+        ("1 2 3 4 5 6\n2 3 4 5 6 7\n", "line 1 has six numbers, the first of which is no time since 1970"),
+        (IRISH.replace("4000,40", "4000,x"), "line 5 has 'x' for ul_bitrate: no number"),
+        (IRISH.replace("4000,40", "4000,-40"), "line 5 has -40: ul_bitrate is"),
+        (IRISH.replace("4000,40", "4000,inf"), "line 5 has inf: ul_bitrate is"),
+        (IRISH.replace("4000,40", "4000,2e7"), "line 5 has 20000: a rate is 10,000 Mbit/s at most"),
+        (IRISH.replace("4000,40", "4000"), "line 5 has 6 columns, and the header has 7"),
+        (IRISH.replace("29_00.00.01", "29"), "line 5 has '2019.11.29' for timestamp: %Y.%m.%d_"),
+        (IRISH.replace("29_00.00.01", "28_23.00.01"), "line 5 has 1574982001: it is 3,599 s before a line above"),
+        (IRISH.splitlines()[0] + "\n", "nothing below its header"),
+        ("Timestamp,DL_bitrate,UL_bitrate\n2019.11.28_23.59.58,,-\n", "its rates are 0"),
+        (IRISH.replace("-8.4", "\0" + "9" * 200_000), "line 2"),
+    ],
+    ids=name_of,
+)
+def test_a_log_that_is_damaged_is_refused_with_its_line(tmp_path, text, words):
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as told:
+        Trace(path, direction="down" if text[0] == "1" else "up")
+    message = str(told.value)
+    assert message.startswith(f"{path} is no trace: ") and words in message
+    assert "\n" not in message and len(message) - len(path) < 200
+
+
+MEASURED = st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 10**8)), min_size=1, max_size=30).map(
+    lambda rows: [(1000, 125_000), *rows]
+)
+
+
+@given(MEASURED, st.sampled_from(["Ghent", "Irish", "Lumos5G", "FCC web", "FCC post"]), st.booleans())
+def test_all_bytes_of_a_good_file_of_any_format_are_carried(tmp_path_factory, measured, form, semicolons):
+    """Each measurement is (ms, bytes a second); Irish and Lumos5G logs have one each second."""
+    seconds = form in ("Irish", "Lumos5G")
+    rows = [(1000 if seconds else ms, rate) for ms, rate in measured]
+    lines, passed = [], 0
+    for place, (ms, rate) in enumerate(rows):
+        passed += ms
+        minute, second = divmod(place, 60)
+        lines.append(
+            {
+                "Ghent": f"{1453121790686 + passed} {passed} 51.0 3.7 {rate * ms / 1000!r} {ms}",
+                "Irish": f"2019.11.28_07.{minute:02}.{second:02},{rate * 0.008!r},-",
+                "Lumos5G": f"7,{place + 1},{rate * 8e-6!r}",
+                "FCC web": f"9,{place},a,{ms * 1000},{rate}",
+                "FCC post": f"9,{place},a,{ms * 1000},{rate},0",
+            }[form]
+        )
+    header = {
+        "Ghent": "",
+        "Irish": "Timestamp,UL_bitrate,DL_bitrate\n",
+        "Lumos5G": "run_num,seq_num,Throughput\n",
+        "FCC web": "unit_id,dtime,target,fetch_time,bytes_sec\n",
+        "FCC post": "unit_id,dtime,target,fetch_time,bytes_sec,warmup_time\n",
+    }[form]
+    text = header + "\n".join(lines)
+    if semicolons and header and form != "Irish":
+        text = text.replace(",", ";").replace(".", ",")
+    path = written(tmp_path_factory.mktemp("good"), text)
+    (course,) = read(path, "up" if form in ("Irish", "FCC post") else "down").courses
+    assert mbit(course) == pytest.approx(sum(8e-6 * rate * ms / 1000 for ms, rate in rows), rel=1e-9)

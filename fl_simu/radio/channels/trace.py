@@ -1,4 +1,4 @@
-"""Recorded links: Mahimahi files, and files of two columns, seconds and Mbit/s."""
+"""Recorded links: Mahimahi files, files of two columns, seconds and Mbit/s, and logs of measurements."""
 
 import functools
 import math
@@ -11,7 +11,8 @@ import numpy as np
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly, permutation, stream
 from fl_simu.radio.channels.base import NEGLIGIBLE, Channel, Piece
-from fl_simu.radio.channels.recordings import Course, read_recording, recordings
+from fl_simu.radio.channels.formats import Course
+from fl_simu.radio.channels.recordings import read, recordings
 
 PACKET_MBIT = 1500 * 8 / 1e6
 # An upload that takes more rates of its recording than this is not walked through piece by piece.
@@ -22,42 +23,74 @@ MANY_PIECES = 100_000
 class Trace(Channel):
     """Rates as they were measured.
 
-    A Mahimahi file has one integer a line: the millisecond of a chance to send 1500 bytes. A load arrives with the
-    chance that takes its last byte; what a packet has left over goes to the next layer of the same upload. A file
-    of two columns has the second from which on a rate in Mbit/s holds. Both begin anew at their end: a Mahimahi
-    file ends with its last chance, and the last rate holds as long as the one before it.
+    What a file is shows in its header or the shape of its lines, not in its name. All recordings begin anew at
+    their end.
+
+    Mahimahi: one integer a line, the millisecond of a chance to send 1500 bytes. A load arrives with the chance
+    that takes its last byte; what a packet has left over goes to the next layer of the same upload. The recording
+    ends with its last chance.
+
+    Two columns, as of Pensieve: the second from which on a rate holds, and the rate in Mbit/s. The last rate holds
+    as long as the one before it.
+
+    Ghent 4G and HSDPA Norway (downlink): six columns, which are time since 1970, ms since the start, latitude,
+    longitude, bytes since the last line and ms since then. The bytes of a line came in the ms of the same line,
+    and these intervals follow one another. Lines of 0 ms are left out.
+
+    Irish 4G and 5G, logs of G-NetTrack (both directions): a CSV with `Timestamp`, and `DL_bitrate` and
+    `UL_bitrate` in kbit/s. Lumos5G (downlink): a CSV with `run_num`, `seq_num` in s and `Throughput` in Mbit/s;
+    each run is a recording. In both a rate holds until the next one, and the last for a second. Lines without a
+    rate are left out, so that the rate before them holds on. Of lines of the same second the last one counts.
+    Where the clock of an Irish log falls by at most a minute, lines are left out until it has caught up.
+
+    FCC, Measuring Broadband America: CSVs whose tests have `bytes_sec` for `fetch_time` microseconds. The tests of
+    a `unit_id` follow one another, and each unit is a recording. `curr_webget.csv` is of downloads;
+    `curr_httppostmt.csv` (uploads) and `curr_httpgetmt.csv` (downloads) have one and the same header. Tests
+    without bytes are left out. Of several lines of one test the last one counts, since its numbers are those since
+    the beginning of the test.
+
+    One line says how many lines were left out.
 
     Files are text in UTF-8 or UTF-16, also packed with gzip, bzip2 or xz, of 32 MiB at most. Columns stand apart
-    by blanks, commas or semicolons (with semicolons a comma is a decimal point); `#` and `%` begin a comment; the
-    first line may be a header. In a folder, also in the folders in it, what is no recording is left out, and a
-    line says so. A line that is none of this, a time that falls or a number that is negative, infinite or NaN is
-    refused with its line. So is what looks like another unit: rates above 10,000 Mbit/s, steps that are shorter
-    than a millisecond in the mean or about 1000 s, milliseconds beyond 1e11.
+    by blanks, commas or semicolons (with semicolons a comma is a decimal point); beside numbers `#` and `%` begin
+    a comment; the first line may be a header. In a folder, also in the folders in it, what is no recording is left
+    out, and a line says so. A line that is none of this, a time that falls or a number that is negative, infinite
+    or NaN is refused with its line. So is what looks like another unit: rates above 10,000 Mbit/s, steps that are
+    shorter than a millisecond in the mean or about 1000 s, milliseconds beyond 1e11.
 
     Args:
-        path: a file that exists, or a folder whose recordings are dealt to the UEs at random, each to as many UEs
-            as any other, give or take one.
+        path: a file that exists, or a folder. The recordings in it are dealt to the UEs at random, each to as many
+            UEs as any other, give or take one.
         offset: "random": each UE starts at a place of its own in its recording; "none": all at its beginning.
+        direction: "up" or "down": the direction that was measured, which an Irish log needs, as it has both. A
+            file that cannot be of this direction is refused; one that does not say its own (Mahimahi, two columns,
+            the FCC's HTTP tests) is taken as being of it. "any": the one that a file has.
 
     Raises:
-        BadField: an offset of another name, or a path that leads nowhere.
+        BadField: an offset or a direction of another name, a path that leads nowhere, or a file without this
+            direction.
         UserError: a file that is no trace.
 
-    Reference: Netravali et al. 2015 (Mahimahi), mm-link.
+    Reference: Netravali et al. 2015 (Mahimahi), mm-link; Mao et al. 2017 (Pensieve); van der Hooft et al. 2016
+        (Ghent 4G); Riiser et al. 2013 (HSDPA Norway); Raca et al. 2018, 2020 (Irish 4G, 5G); Narayanan et al. 2020
+        (Lumos5G); FCC, Measuring Broadband America, raw data.
     """
 
     path: str
     offset: str = "random"
+    direction: str = "any"
 
     def __post_init__(self) -> None:
         require(self.offset in ("random", "none"), "offset", self.offset, "one of random, none")
+        require(self.direction in ("any", "up", "down"), "direction", self.direction, "one of any, up, down")
         require(_exists(self.path), "path", self.path, "a file or a folder that exists")
-        recordings(self.path)
+        recordings(self.path, self.direction)
 
     def course(self, seed: int, ue: int) -> Tuple[Course, float]:
         """A UE's recording, and the virtual time at which it stands at time 0."""
-        files = recordings(self.path)
-        course = read_recording(files[_dealt(seed, len(files))[ue % len(files)]])
+        found = recordings(self.path, self.direction)
+        file, place = found[_dealt(seed, len(found))[ue % len(found)]]
+        course = read(file, self.direction).courses[place]
         start = briefly(seed, "trace offset", ue).random() * course.length_s if self.offset == "random" else 0.0
         return course, start
 
@@ -121,10 +154,10 @@ class Trace(Channel):
 
 
 @functools.lru_cache(maxsize=16)
-def _dealt(seed: int, files: int) -> np.ndarray:
+def _dealt(seed: int, count: int) -> np.ndarray:
     """The order in which recordings are dealt: at random, so that where there are more of them than UEs those that
     are left out are not the last by name."""
-    return permutation(stream(seed, "recordings"), files)
+    return permutation(stream(seed, "recordings"), count)
 
 
 def _exists(path: str) -> bool:
