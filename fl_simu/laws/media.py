@@ -8,7 +8,7 @@ import torch
 
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
-from fl_simu.radio.allocation.base import Allocator, Equal
+from fl_simu.radio.allocation.base import Allocator, Equal, Sending
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.uniform import Uniform
 from fl_simu.radio.codecs.affine import Affine
@@ -138,8 +138,22 @@ def links(medium: Medium) -> Inputs:
 
 def shares_are_of_one_band(allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]) -> None:
     """One for each UE, at least 0, together at most 1, and not all 0."""
-    shares = allocator.shares(loads, rates)
-    same("the UEs that have a share", sorted(shares), sorted(loads))
+    _of_one_band(allocator.shares(loads, rates), loads)
+
+
+def shares_are_of_one_band_whatever_layers_are_left(
+    allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]
+) -> None:
+    """Where the loads are of one layer, of two, of two behind the base; in turn."""
+    senders: Dict[int, Sending] = {}
+    for place, (ue, load) in enumerate(loads.items()):
+        left, arrived = [((load,), 0), ((load, 2 * load), 0), ((load, load), 1)][place % 3]
+        senders[ue] = Sending(left, arrived, rates[ue])
+    _of_one_band(allocator.divide(senders), senders)
+
+
+def _of_one_band(shares: Mapping[int, float], senders: Mapping[int, Any]) -> None:
+    same("the UEs that have a share", sorted(shares), sorted(senders))
     right = all(share >= 0 for share in shares.values()) and 0 < sum(shares.values()) <= 1 + 1e-9
     expect(right, f"the shares are {shares}; right are numbers from 0 on, together above 0 and at most 1")
 
@@ -172,4 +186,11 @@ MEDIUM: Tuple[Law, ...] = tuple(
         who_leaves_sends_no_longer,
     )
 )
-ALLOCATOR: Tuple[Law, ...] = (Law(shares_are_of_one_band, bands), Law(asked_again_the_shares_are_the_same, bands))
+ALLOCATOR: Tuple[Law, ...] = tuple(
+    Law(law, bands)
+    for law in (
+        shares_are_of_one_band,
+        shares_are_of_one_band_whatever_layers_are_left,
+        asked_again_the_shares_are_the_same,
+    )
+)

@@ -327,6 +327,9 @@ BROKEN = {
     },
     "allocator": {
         "shares are of one band": part(Equal, shares=lambda self, loads, rates: dict.fromkeys(loads, 0.6)),
+        "shares are of one band whatever layers are left": part(
+            Equal, divide=lambda self, senders: {ue: float(not one.arrived) for ue, one in senders.items()}
+        ),
         "asked again the shares are the same": part(
             Equal, shares=lambda self, loads, rates: dict.fromkeys(loads, 1 / (len(loads) + next(CALLS)))
         ),

@@ -2,7 +2,21 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Mapping
+from typing import Dict, Mapping, NamedTuple, Tuple
+
+
+class Sending(NamedTuple):
+    """What an allocator knows of a UE that is sending.
+
+    Args:
+        left_mbit: what is left of each layer that has not arrived, in Mbit, in the order of sending.
+        arrived: how many of its layers have arrived; while it is 0 the first of `left_mbit` is the base.
+        rate_mbps: the rate that it would have now with the whole band, in Mbit/s.
+    """
+
+    left_mbit: Tuple[float, ...]
+    arrived: int
+    rate_mbps: float
 
 
 class Allocator(ABC):
@@ -13,12 +27,24 @@ class Allocator(ABC):
         """The share of the band of each UE that is sending, until somebody begins or ends to send.
 
         Args:
-            loads_mbit: what each of them still has to send, in Mbit.
+            loads_mbit: what each of them still has to send, in Mbit, in the order in which they began.
             rates_mbps: the rate that each would have now with the whole band, in Mbit/s.
 
         Returns:
             A number for each of them, at least 0 and together at most 1.
         """
+
+    def divide(self, senders: Mapping[int, Sending]) -> Dict[int, float]:
+        """The shares, for whoever looks at more than loads and rates; a medium asks this.
+
+        Args:
+            senders: in the order in which they began.
+
+        Returns:
+            As `shares`, which it asks unless a class says otherwise.
+        """
+        loads = {ue: sum(one.left_mbit) for ue, one in senders.items()}
+        return self.shares(loads, {ue: one.rate_mbps for ue, one in senders.items()})
 
 
 @dataclass(frozen=True)
@@ -27,3 +53,11 @@ class Equal(Allocator):
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
         return dict.fromkeys(loads_mbit, 1 / len(loads_mbit))
+
+
+def in_proportion(weights: Mapping[int, float]) -> Dict[int, float]:
+    """Shares of the whole in proportion to weights, 0 or more; the same for all where all weights are 0."""
+    total = sum(weights.values())
+    if not total:
+        return dict.fromkeys(weights, 1 / len(weights))
+    return {ue: weight / total for ue, weight in weights.items()}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from fl_simu.radio.allocation.base import Allocator
+from fl_simu.radio.allocation.base import Allocator, Sending
+from fl_simu.radio.channels.base import NEGLIGIBLE
 from fl_simu.radio.link import Link, Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
 
@@ -15,11 +16,13 @@ class Sender(NamedTuple):
         version: of the global model that its upload belongs to.
         left_mbit: what is left of each layer that has not arrived, at the time of the band.
         share: of the band.
+        arrived: how many of its layers have arrived.
     """
 
     version: int
     left_mbit: Tuple[float, ...]
     share: float = 0.0
+    arrived: int = 0
 
 
 class Band(NamedTuple):
@@ -61,9 +64,11 @@ class SharedBand(SharedMedium):
         senders = _senders_at(state, link, now_s)
         if not senders:
             return Band(now_s, {}), None
-        loads = {ue: sum(one.left_mbit) for ue, one in senders.items()}
-        rates = {ue: link.rate_mbps(ue, one.version, now_s) for ue, one in senders.items()}
-        shares = allocator.shares(loads, rates)
+        known = {
+            ue: Sending(one.left_mbit, one.arrived, link.rate_mbps(ue, one.version, now_s))
+            for ue, one in senders.items()
+        }
+        shares = allocator.divide(known)
         senders = {ue: one._replace(share=shares[ue]) for ue, one in senders.items()}
         arrivals = [Arrival(_arrival_s(link, ue, one, now_s), ue) for ue, one in senders.items()]
         # The first of those that are equal.
@@ -71,9 +76,10 @@ class SharedBand(SharedMedium):
 
     def arrived(self, state: Band, link: Link, arrival: Arrival) -> Band:
         senders = _senders_at(state, link, arrival.time_s)
-        left = senders[arrival.ue].left_mbit[1:]
+        one = senders[arrival.ue]
+        left = one.left_mbit[1:]
         if left:
-            senders[arrival.ue] = senders[arrival.ue]._replace(left_mbit=left)
+            senders[arrival.ue] = one._replace(left_mbit=left, arrived=one.arrived + 1)
         else:
             del senders[arrival.ue]
         return Band(arrival.time_s, senders)
@@ -97,12 +103,16 @@ def _at(sender: Sender, link: Link, ue: int, since_s: float, now_s: float) -> Se
     if sender.share == 0 or now_s == since_s:
         return sender
     carried = sender.share * link.carried_mbit(ue, sender.version, since_s, now_s)
-    # A layer has arrived when its event says so; rounding may make it seem to be over a little earlier.
-    first = max(sender.left_mbit[0] - carried, 0.0)
-    return sender._replace(left_mbit=(first, *sender.left_mbit[1:]))
+    # A layer has arrived when its event says so. Rounding may make it seem to be over a little earlier or later:
+    # what would be left then is no load, for which an allocator might let it wait for others.
+    first, *others = sender.left_mbit
+    left = first - carried
+    return sender._replace(left_mbit=(left if left > NEGLIGIBLE * first else 0.0, *others))
 
 
 def _arrival_s(link: Link, ue: int, sender: Sender, now_s: float) -> float:
+    if not sender.left_mbit[0]:
+        return now_s
     if sender.share == 0:
         return float("inf")
     return link.arrival_s(ue, sender.version, now_s, sender.left_mbit[0] / sender.share)

@@ -1,0 +1,62 @@
+"""Some send before others."""
+
+import math
+from dataclasses import dataclass
+from typing import Dict, Mapping
+
+from fl_simu.kernel.errors import require
+from fl_simu.radio.allocation.base import Allocator, Sending
+
+ORDERS = ("shortest", "joined")
+
+
+@dataclass(frozen=True)
+class Tdma(Allocator):
+    r"""One after the other, each with all of the band.
+
+    The one with the shortest time left, L / r with the rate of this moment, goes first: on average over those who
+    are there no order ends earlier. Whoever begins and is shorter than what is left of another interrupts it. So a
+    wider band may let a single upload end later: another one is then short enough to go first. In the order of
+    joining nobody is interrupted. Who is in outage comes last under "shortest" and holds up the others under
+    "joined".
+
+    An upload begins when its UE joins those who wait: its delay, and the airtime that meters count, include the
+    wait.
+
+    Args:
+        order: who goes first: "shortest", or "joined" for who began first.
+
+    Reference: Schrage 1968, "A Proof of the Optimality of the Shortest Remaining Processing Time Discipline".
+    """
+
+    order: str = "shortest"
+
+    def __post_init__(self) -> None:
+        require(self.order in ORDERS, "order", self.order, "one of " + ", ".join(ORDERS))
+
+    def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
+        def left_s(ue: int) -> float:
+            if self.order == "joined":
+                return 0.0
+            return loads_mbit[ue] / rates_mbps[ue] if rates_mbps[ue] else math.inf
+
+        # The first of those that are equal, which joined before the others.
+        first = min(loads_mbit, key=left_s)
+        return {ue: float(ue == first) for ue in loads_mbit}
+
+
+@dataclass(frozen=True)
+class BaseFirst(Allocator):
+    """The base layers of all before the enhancements of any.
+
+    While anybody who is sending has not sent its base, those who have not share the band equally and the others
+    wait, also where somebody begins while others send enhancements. Then all share it equally for their
+    enhancements. With a codec of one layer it is `equal`.
+    """
+
+    def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
+        return self.divide({ue: Sending((load,), 0, rates_mbps[ue]) for ue, load in loads_mbit.items()})
+
+    def divide(self, senders: Mapping[int, Sending]) -> Dict[int, float]:
+        first = [ue for ue, one in senders.items() if not one.arrived] or list(senders)
+        return {**dict.fromkeys(senders, 0.0), **dict.fromkeys(first, 1 / len(first))}

@@ -1,0 +1,242 @@
+"""How those who send share the band: by hand, against closed forms and scipy, and what holds for any uploads."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.parameters import structure_of
+from fl_simu.radio.allocation import ALLOCATORS, BaseFirst, Equal, MinMaxDelay, Proportional, Tdma
+from fl_simu.radio.allocation.base import Sending
+from fl_simu.radio.channels.constant import Constant
+from fl_simu.radio.channels.fading import Fading
+from fl_simu.radio.channels.uniform import Uniform
+from fl_simu.radio.codecs.affine import Affine
+from fl_simu.radio.media import SharedBand
+from tests.radio.test_media import MEGABIT, Rates, Swinging, link_of, play
+
+OURS = [*(part() for part in ALLOCATORS.values()), Tdma("joined")]
+every = pytest.mark.parametrize("allocator", OURS, ids=str)
+BEGINS = st.lists(st.floats(0, 3), min_size=1, max_size=6)
+RATES = st.lists(st.floats(0.1, 3), min_size=6, max_size=6)
+LOADS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=9)
+
+
+def numbered(values):
+    return dict(enumerate(values))
+
+
+def ends(found):
+    """When the last layer of each UE has arrived, of what `play` gives."""
+    return {ue: arrivals[-1] for ue, arrivals in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("allocator", "shares"),
+    [
+        # 1, 4 and 3 Mbit at 1, 2 and 1 Mbit/s: 1, 2 and 3 s alone.
+        (Equal(), [1 / 3, 1 / 3, 1 / 3]),
+        (Proportional(), [1 / 8, 4 / 8, 3 / 8]),
+        (MinMaxDelay(), [1 / 6, 2 / 6, 3 / 6]),
+        (Tdma(), [1, 0, 0]),
+        (BaseFirst(), [1 / 3, 1 / 3, 1 / 3]),
+    ],
+    ids=str,
+)
+def test_shares_by_hand(allocator, shares):
+    assert allocator.shares(numbered([1, 4, 3]), numbered([1, 2, 1])) == pytest.approx(numbered(shares))
+
+
+def test_uploads_end_as_by_hand():
+    # A Mbit each, at 1 and 0.5 Mbit/s with the whole band: 1 and 2 s alone. UE 1 is there from 0.5 s on, when UE 0
+    # has half a second left; all is over at 3 s.
+    link = link_of(Rates((1.0, 0.5)))
+    ended = {
+        Tdma(): {0: 1.0, 1: 3.0},
+        Tdma("joined"): {0: 1.0, 1: 3.0},
+        MinMaxDelay(): {0: 3.0, 1: 3.0},
+        # 0.5 of 1.5 Mbit for UE 0, which takes it 0.5 / (1 / 3) = 1.5 s.
+        Proportional(): {0: 2.0, 1: 3.0},
+        Equal(): {0: 1.5, 1: 3.0},
+    }
+    for allocator, wanted in ended.items():
+        assert ends(play(link, {0: 0.0, 1: 0.5}, allocator)) == pytest.approx(wanted), allocator
+    # The shorter one interrupts, unless it is the turn of the other: with 1 s, from 0.5 s on.
+    link = link_of(Rates((0.5, 1.0)))
+    assert ends(play(link, {0: 0.0, 1: 0.5}, Tdma())) == pytest.approx({0: 3.0, 1: 1.5})
+    assert ends(play(link, {0: 0.0, 1: 0.5}, Tdma("joined"))) == pytest.approx({0: 2.0, 1: 3.0})
+
+
+def test_the_bases_of_all_come_before_the_enhancements_of_any():
+    # Layers of 8 and 8 bits a parameter, about half a Mbit each; `base` and `more` are their times alone.
+    link = link_of(Rates((1.0, 1.0, 1.0)), Affine(8, (8,)))
+    base, both = link.transmit(0, 0, 0.0, MEGABIT).arrivals_s
+    more = both - base
+    # UE 2 begins when UEs 0 and 1 have half of their enhancements left: they wait until its base is there.
+    begin = 2 * base + more
+    found = play(link, {0: 0.0, 1: 0.0, 2: begin}, BaseFirst())
+    assert found[0] == pytest.approx([2 * base, begin + base + 1.5 * more])
+    assert found[1] == pytest.approx(found[0])
+    # Then the three share the band, and UE 2 has half of its enhancement left when the two others are done.
+    assert found[2] == pytest.approx([begin + base, begin + base + 2 * more])
+
+
+def test_who_is_in_outage_waits_for_those_who_are_not():
+    loads = numbered([1.0, 1.0, 3.0])
+    for rates, shares, first in (
+        ([0, 1, 1], [0, 1 / 4, 3 / 4], 1),
+        # All of them: as if their rates were equal, and who joined first.
+        ([0, 0, 0], [1 / 5, 1 / 5, 3 / 5], 0),
+    ):
+        assert MinMaxDelay().shares(loads, numbered(rates)) == pytest.approx(numbered(shares))
+        assert Tdma().shares(loads, numbered(rates))[first] == 1
+    # Whose turn it is keeps it.
+    assert Tdma("joined").shares(loads, numbered([0, 1, 1]))[0] == 1
+
+
+@every
+@given(loads=st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e6)), min_size=1, max_size=9), data=st.data())
+def test_shares_are_at_least_0_and_together_the_band(allocator, loads, data):
+    senders = {
+        ue: Sending(
+            (load, 0.5 * load), data.draw(st.integers(0, 2)), data.draw(st.sampled_from([0.0, 0.01, 900.0]))
+        )
+        for ue, load in enumerate(loads)
+    }
+    shares = allocator.divide(senders)
+    assert list(shares) == list(senders) and min(shares.values()) >= 0
+    assert sum(shares.values()) == pytest.approx(1, rel=1e-12)
+
+
+@given(loads=LOADS, data=st.data())
+def test_min_max_delay_lets_all_finish_together_and_never_later_than_equal(loads, data):
+    rates = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=len(loads), max_size=len(loads)))
+    shares = MinMaxDelay().shares(numbered(loads), numbered(rates))
+    alone_s = [load / rate for load, rate in zip(loads, rates)]
+    # Their sum is the closed form of the least T for which shares of together 1 are enough.
+    assert [time / shares[ue] for ue, time in enumerate(alone_s)] == pytest.approx([sum(alone_s)] * len(loads))
+    assert sum(alone_s) <= len(loads) * max(alone_s) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_min_max_delay_is_what_scipy_finds(number):
+    draws = np.random.RandomState(number)
+    loads, rates = draws.uniform(0.2, 5, number), draws.uniform(0.5, 3, number)
+    shares = MinMaxDelay().shares(numbered(loads), numbered(rates))
+    last_s = max(loads[ue] / (share * rates[ue]) for ue, share in shares.items())
+    # Over the shares and, last, the time T: the least T in which each can send its load.
+    start = [1 / number] * number + [2 * number * max(loads / rates)]
+    found = minimize(
+        lambda x: x[-1],
+        start,
+        method="SLSQP",
+        bounds=[(1e-6, 1)] * number + [(1e-6, None)],
+        constraints=[
+            {"type": "ineq", "fun": lambda x: x[:-1] * rates - loads / x[-1]},
+            {"type": "ineq", "fun": lambda x: 1 - x[:-1].sum()},
+        ],
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    assert found.success and last_s == pytest.approx(found.x[-1], rel=1e-6)
+    assert list(shares.values()) == pytest.approx(found.x[:-1], rel=1e-4)
+
+
+@every
+@given(begins=BEGINS, rates=RATES)
+def test_the_band_is_in_use_while_anybody_sends(allocator, begins, rates):
+    # Any division of all of the band works through a second of airtime a second, so that the last upload ends when
+    # a queue of the times alone would be empty.
+    found = ends(play(link_of(Rates(tuple(rates))), numbered(begins), allocator))
+    end = 0.0
+    for at, ue in sorted((at, ue) for ue, at in enumerate(begins)):
+        end = max(end, at) + 1 / rates[ue]
+    assert max(found.values()) == pytest.approx(end)
+    assert all(found[ue] >= at + 1 / rates[ue] - 1e-9 for ue, at in enumerate(begins))
+
+
+@pytest.mark.parametrize("allocator", [Equal(), MinMaxDelay(), Tdma("joined"), BaseFirst()], ids=str)
+@given(begins=BEGINS, rates=RATES, factor=st.floats(1, 4))
+def test_in_a_wider_band_no_upload_ends_later(allocator, begins, rates, factor):
+    narrow, wide = (
+        ends(play(link_of(Rates(tuple(one * by for one in rates)), Affine(8, (8,))), numbered(begins), allocator))
+        for by in (1, factor)
+    )
+    assert all(wide[ue] <= end + 1e-9 for ue, end in narrow.items())
+
+
+def test_shortest_first_may_end_one_upload_later_in_a_wider_band():
+    # At 0.5 s UE 0 has 1.5 s left of 2, UE 1 needs 1.4 s and goes first. In a band wider by a half UE 0 needs
+    # 5 / 6 s more and UE 1 14 / 15 s: now it waits.
+    narrow = ends(play(link_of(Rates((0.5, 1 / 1.4))), {0: 0.0, 1: 0.5}, Tdma()))
+    wide = ends(play(link_of(Rates((0.75, 1.5 / 1.4))), {0: 0.0, 1: 0.5}, Tdma()))
+    assert narrow == pytest.approx({0: 3.4, 1: 1.9})
+    assert wide == pytest.approx({0: 4 / 3, 1: 4 / 3 + 14 / 15})
+
+
+@every
+@given(begins=st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_what_arrives_is_the_integral_of_what_was_allotted(allocator, begins):
+    link, medium, now, carried = link_of(Swinging()), SharedBand(), 0.0, dict.fromkeys(range(len(begins)), 0.0)
+
+    def integral(ue, since, until):
+        edges = sorted({since, until, *(q / 4 for q in range(40) if since < q / 4 < until)})
+        return sum(
+            (b - a) * (3.0 if (math.floor(2 * (a + b)) + ue) % 2 else 1.0) for a, b in zip(edges, edges[1:])
+        )
+
+    state, coming, done = medium.start(), sorted((at, ue) for ue, at in enumerate(begins)), 0
+    while done < len(begins):
+        state, arrival = medium.plan(state, link, allocator, now)
+        joins = coming and (arrival is None or coming[0][0] < arrival.time_s)
+        until = coming[0][0] if joins else arrival.time_s
+        for ue, one in state.senders.items():
+            carried[ue] += one.share * integral(ue, now, until)
+        now = until
+        if joins:
+            ue = coming.pop(0)[1]
+            state = medium.join(state, link, link.pending(ue, 0, now, MEGABIT, 0, 0.0), now)
+        else:
+            state, done = medium.arrived(state, link, arrival), done + 1
+            assert carried[arrival.ue] == pytest.approx(1.0, rel=1e-8)
+
+
+@every
+@pytest.mark.parametrize("channel", [Constant(0.7), Uniform(0.1, 2.0), Swinging(), Fading(tick_s=0.01)], ids=str)
+def test_who_is_alone_has_the_link_that_it_would_have_alone(allocator, channel):
+    link = link_of(channel)
+    for ue, start_s in ((0, 0.0), (3, 0.3), (1, 1234.56)):
+        assert play(link, {ue: start_s}, allocator)[ue] == list(link.transmit(ue, 0, start_s, MEGABIT).arrivals_s)
+
+
+@given(rates=st.tuples(st.floats(0.1, 3), st.floats(0.1, 3)))
+def test_what_rounding_leaves_of_an_upload_waits_for_nobody(rates):
+    # Both end together. When one has ended a third begins at once; of the other nothing is left but rounding, of
+    # which a share of next to nothing would make it end with the third.
+    link, medium, allocator = link_of(Rates((*rates, 1.0))), SharedBand(), MinMaxDelay()
+    state = medium.start()
+    for ue in (0, 1):
+        state = medium.join(state, link, link.pending(ue, 0, 0.0, MEGABIT, 0, 0.0), 0.0)
+    state, first = medium.plan(state, link, allocator, 0.0)
+    state = medium.arrived(state, link, first)
+    state = medium.join(state, link, link.pending(2, 0, first.time_s, MEGABIT, 0, 0.0), first.time_s)
+    _, second = medium.plan(state, link, allocator, first.time_s)
+    assert second == (first.time_s, 1 - first.ue)
+
+
+def test_a_layer_with_nothing_in_it_arrives_at_once():
+    empty = structure_of({"w": torch.zeros(0)})
+    for allocator in OURS:
+        link, medium, state = link_of(Rates((1.0, 1.0))), SharedBand(), SharedBand().start()
+        state = medium.join(state, link, link.pending(0, 0, 0.0, MEGABIT, 0, 0.0), 0.0)
+        state = medium.join(state, link, link.pending(1, 0, 0.0, empty, 0, 0.0), 0.0)
+        assert medium.plan(state, link, allocator, 0.0)[1] == (0.0, 1)
+
+
+def test_an_order_that_is_none_is_refused():
+    with pytest.raises(BadField, match="order = 'longest' is not allowed: one of shortest, joined"):
+        Tdma("longest")
