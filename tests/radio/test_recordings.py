@@ -353,6 +353,8 @@ def test_runs_and_households_are_recordings_of_their_own_and_dealt_to_the_ues(tm
         (GHENT.replace("500000 999", "500000 -999"), "line 4 has -999: a number of ms"),
         (GHENT.replace("500000 999", "500000000000 999"), "line 4 has 4004004.004"),
         (GHENT.replace("500000 999", "500000"), "line 4 is '1453121793687"),
+        (GHENT.replace("500000 999", "1e308 1e-308"), "line 4 has inf: a rate is"),
+        (GHENT.replace("500000 999", "1e308 1e308"), "line 4 has 1e+305: a measurement lasts 1e+09 s at most"),
         ("1 2 3 4 5 6\n2 3 4 5 6 7\n", "line 1 has six numbers, the first of which is no time since 1970"),
         (IRISH.replace("4000,40", "4000,x"), "line 5 has 'x' for ul_bitrate: no number"),
         (IRISH.replace("4000,40", "4000,-40"), "line 5 has -40: ul_bitrate is"),

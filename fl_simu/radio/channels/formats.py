@@ -175,9 +175,11 @@ def intervals(table: Table) -> Recorded:
         raise NoRecording(f"{problem}; {WANTED}")
     _require_finite(table.lines, sizes, "a number of bytes")
     _require_finite(table.lines, lengths_ms, "a number of ms")
+    _require_lengths(table.lines, lengths_ms / 1000)
     kept = lengths_ms > 0
     left_out = collections.Counter({"lines of 0 ms": int(np.sum(~kept))})
-    mbps = 8 * sizes[kept] / (1000 * lengths_ms[kept])
+    with np.errstate(over="ignore"):  # of what is refused then
+        mbps = 8 * sizes[kept] / (1000 * lengths_ms[kept])
     _require_rates(_chosen(table.lines, kept), mbps)
     return _usable(_in_a_row(lengths_ms[kept] / 1000, mbps), left_out)
 
@@ -211,6 +213,7 @@ def fcc(log: Log, direction: str) -> Recorded:
     last one counts, as its numbers are those since the beginning of the test.
     """
     lengths_s, mbps = log.numbers("fetch_time") / 1e6, log.rates("bytes_sec", 8e-6)
+    _require_lengths(log.lines, np.nan_to_num(lengths_s))
     units: Dict[str, Dict[Tuple[str, str], int]] = {}
     tests = zip(log.columns["unit_id"], log.columns["dtime"], log.columns["target"])
     failed = ~(np.nan_to_num(lengths_s * mbps) > 0)
@@ -353,14 +356,14 @@ def _in_a_row(lengths_s: np.ndarray, mbps: np.ndarray) -> List[Course]:
 
 def _usable(courses: Sequence[Course], left_out: Counter[str]) -> Recorded:
     """Those that carry something; the others count as left out where there are several."""
-    kept = [course for course in courses if _carries(course)]
-    if not kept:
-        raise UserError(f"its rates are 0, or below {LEAST_MBPS:g} Mbit/s in the mean")
-    for course in kept:
+    for course in courses:
         if course.length_s > LONGEST_S:
             raise UserError(f"it lasts longer than {LONGEST_S:g} s")
         if len(course.times_s) * 0.001 > course.length_s:
             raise UserError("its rates hold for less than a millisecond in the mean")
+    kept = [course for course in courses if _carries(course)]
+    if not kept:
+        raise UserError(f"its rates are 0, or below {LEAST_MBPS:g} Mbit/s in the mean")
     left_out["recordings without any rate above 0"] += len(courses) - len(kept)
     return Recorded(tuple(kept), left_out)
 
@@ -394,3 +397,7 @@ def _require_times(lines: Sequence[int], times: np.ndarray) -> None:
 
 def _require_rates(lines: Sequence[int], mbps: np.ndarray) -> None:
     _require(mbps <= MOST_MBPS, lines, mbps, f"a rate is {MOST_MBPS:,.0f} Mbit/s at most")
+
+
+def _require_lengths(lines: Sequence[int], lengths_s: np.ndarray) -> None:
+    _require(lengths_s <= LONGEST_S, lines, lengths_s, f"a measurement lasts {LONGEST_S:g} s at most")
