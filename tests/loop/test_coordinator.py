@@ -15,6 +15,7 @@ from fl_simu.kernel.parameters import sha256, structure_of
 from fl_simu.loop.coordinator import Observer
 from fl_simu.loop.resuming import restore, snapshot
 from fl_simu.meters import Energy
+from fl_simu.radio.allocation import BaseFirst, Equal, MinMaxDelay, Tdma
 from fl_simu.radio.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.channels.fading import Fading
@@ -24,7 +25,7 @@ from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import Free, downlink
 from fl_simu.radio.link import Link
-from fl_simu.radio.media import Orthogonal, SharedBand
+from fl_simu.radio.media import Orthogonal, ShannonBand, SharedBand
 from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
@@ -35,7 +36,7 @@ from fl_simu.ue.transforms import Clip, ErrorFeedback
 from fl_simu.ue.transforms.base import Transform
 
 FIXED = FixedBits()
-ORTHOGONAL = Orthogonal()
+ORTHOGONAL, EQUAL = Orthogonal(), Equal()
 
 
 class Adding(Backend):
@@ -127,6 +128,7 @@ def coordinator(
     transforms=(),
     meters=(),
     payload="weights",
+    allocator=EQUAL,
 ):
     payload = "update" if error_feedback else payload
     # 31,250 float32 weights are 1 Mbit: at r Mbit/s they take 1/r seconds.
@@ -147,6 +149,7 @@ def coordinator(
         downlink=downlink(RateOfUe(downlink_mbps) if downlink_mbps else Free(), link),
         medium=medium,
         meters=meters,
+        allocator=allocator,
     )
 
 
@@ -538,13 +541,23 @@ def test_who_is_late_on_a_shared_band_is_cut_off_and_hinders_nobody_after():
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 @pytest.mark.parametrize(
+    ("medium", "allocator"),
+    [
+        (SharedBand(), EQUAL),
+        (SharedBand(), BaseFirst()),
+        (SharedBand(), Tdma("joined")),
+        (ShannonBand(bandwidth_mhz=1.0), MinMaxDelay()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
     "protocol", [EveryArrival(), Buffered(2), Deadline(2.2)], ids=lambda one: type(one).__name__
 )
-def test_a_run_on_a_shared_band_goes_on_from_its_checkpoint(protocol, after):
+def test_a_run_on_a_shared_band_goes_on_from_its_checkpoint(protocol, medium, allocator, after):
     def make():
         return coordinator(
-            protocol, (0.6, 1.4, 1.1), rounds=7, backend=Uneven(), codec=Affine(2, (2,)), medium=SharedBand(),
-            transforms=(Clip(20.0),), meters=(Energy(),), error_feedback=True,
+            protocol, (0.6, 1.4, 1.1), rounds=7, backend=Uneven(), codec=Affine(2, (2,)), medium=medium,
+            allocator=allocator, transforms=(Clip(20.0),), meters=(Energy(),), error_feedback=True,
         )  # fmt: skip
 
     whole, resumed = make(), make()

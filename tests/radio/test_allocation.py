@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.kernel.parameters import structure_of
 from fl_simu.radio.allocation import ALLOCATORS, BaseFirst, Equal, MinMaxDelay, Proportional, Tdma
 from fl_simu.radio.allocation.base import Sending
+from fl_simu.radio.allocation.spectrum import Linear, Shannon
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.uniform import Uniform
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.media import SharedBand
+from fl_simu.radio.media.shannon_band import Narrowed, ShannonBand
 from tests.radio.test_media import MEGABIT, Rates, Swinging, link_of, play
 
 OURS = [*(part() for part in ALLOCATORS.values()), Tdma("joined")]
@@ -123,12 +125,21 @@ def test_min_max_delay_lets_all_finish_together_and_never_later_than_equal(loads
     assert sum(alone_s) <= len(loads) * max(alone_s) * (1 + 1e-12)
 
 
+# The rate with a share of the band, written once more.
+RATE_OF = {
+    Linear(): lambda whole, share: share * whole,
+    Shannon(0.5): lambda whole, share: 0.5 * share * np.log2(1 + (2 ** (whole / 0.5) - 1) / share),
+}
+
+
+@pytest.mark.parametrize("spectrum", RATE_OF, ids=str)
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-def test_min_max_delay_is_what_scipy_finds(number):
-    draws = np.random.RandomState(number)
+def test_min_max_delay_is_what_scipy_finds(number, spectrum):
+    draws, rate_of = np.random.RandomState(number), RATE_OF[spectrum]
     loads, rates = draws.uniform(0.2, 5, number), draws.uniform(0.5, 3, number)
-    shares = MinMaxDelay().shares(numbered(loads), numbered(rates))
-    last_s = max(loads[ue] / (share * rates[ue]) for ue, share in shares.items())
+    senders = {ue: Sending((load,), 0, rate) for ue, (load, rate) in enumerate(zip(loads, rates))}
+    shares = MinMaxDelay().divide(senders, spectrum)
+    last_s = max(loads[ue] / rate_of(rates[ue], share) for ue, share in shares.items())
     # Over the shares and, last, the time T: the least T in which each can send its load.
     start = [1 / number] * number + [2 * number * max(loads / rates)]
     found = minimize(
@@ -137,7 +148,7 @@ def test_min_max_delay_is_what_scipy_finds(number):
         method="SLSQP",
         bounds=[(1e-6, 1)] * number + [(1e-6, None)],
         constraints=[
-            {"type": "ineq", "fun": lambda x: x[:-1] * rates - loads / x[-1]},
+            {"type": "ineq", "fun": lambda x: rate_of(rates, x[:-1]) - loads / x[-1]},
             {"type": "ineq", "fun": lambda x: 1 - x[:-1].sum()},
         ],
         options={"ftol": 1e-12, "maxiter": 500},
@@ -240,3 +251,72 @@ def test_a_layer_with_nothing_in_it_arrives_at_once():
 def test_an_order_that_is_none_is_refused():
     with pytest.raises(BadField, match="order = 'longest' is not allowed: one of shortest, joined"):
         Tdma("longest")
+
+
+def test_the_least_band_for_a_time_is_what_a_paper_has():
+    # A Mbit in a second with 0.2 W, a gain of 1e-10 and -174 dBm/Hz: 61,261.57 Hz, whatever the whole band is.
+    for mhz in (0.1, 1.0, 20.0):
+        snr = 0.2 * 1e-10 / (10 ** (-174 / 10) / 1e3 * mhz * 1e6)
+        share = Shannon(mhz).least_shares(np.array([mhz * math.log2(1 + snr)]), np.array([1.0]))[0]
+        assert share * mhz * 1e6 == pytest.approx(61_261.57, abs=0.01)
+
+
+@given(loads=LOADS, data=st.data())
+def test_in_a_shannon_band_all_finish_together(loads, data):
+    # From far below the noise, where a share hardly matters, to 90 bit/s/Hz.
+    rates = data.draw(st.lists(st.floats(1e-12, 90), min_size=len(loads), max_size=len(loads)))
+    band = Shannon(1.0)
+    shares = band.together(numbered(loads), numbered(rates))
+    assert min(shares.values()) > 0 and sum(shares.values()) <= 1 + 1e-9
+    ended = [load / band.rate_mbps(rate, shares[ue]) for ue, (load, rate) in enumerate(zip(loads, rates))]
+    assert ended == pytest.approx([ended[0]] * len(loads), rel=1e-9)
+    alone = [load / rate for load, rate in zip(loads, rates)]
+    assert max(alone) * (1 - 1e-9) <= ended[0] <= sum(alone) * (1 + 1e-9)
+
+
+def test_uploads_in_a_shannon_band_end_as_by_hand():
+    # Of 1 MHz, with an SNR of 1.5: log2(2.5) Mbit/s with all of it, and log2(1 + 3) / 2 = 1 Mbit/s with half.
+    whole = math.log2(2.5)
+    link, medium = link_of(Rates((whole, whole))), ShannonBand(bandwidth_mhz=1.0)
+    assert ends(play(link, {0: 0.0, 1: 0.0}, medium=medium)) == pytest.approx({0: 1.0, 1: 1.0}, rel=1e-12)
+    # UE 0 is alone for half a second, then both have half, and what is left at the end has all.
+    left = 1 - 0.5 * whole
+    found = ends(play(link, {0: 0.0, 1: 0.5}, medium=medium))
+    assert found == pytest.approx({0: 0.5 + left, 1: 0.5 + left + (1 - left) / whole}, rel=1e-12)
+
+
+@given(ue=st.integers(0, 99), shares=st.integers(1, 64))
+def test_a_narrow_share_of_a_cell_has_the_rates_that_the_cell_gives_it(ue, shares):
+    # The channel `fading` counts the noise of a share itself.
+    def rates(channel):
+        found = channel.pieces(1, ue, 0, 0.0)
+        return [next(found)[0] for _ in range(20)]
+
+    whole, part = (Fading(shares=number, min_snr_db=-math.inf) for number in (1, shares))
+    assert rates(Narrowed(whole, Shannon(20.0), 1 / shares)) == pytest.approx(rates(part), rel=1e-9)
+
+
+@given(rates=st.lists(st.floats(0.01, 8), min_size=1, max_size=5))
+def test_in_a_shannon_band_none_has_its_last_upload_end_before_min_max_delay(rates):
+    link, medium = link_of(Rates(tuple(rates))), ShannonBand(bandwidth_mhz=1.0)
+    begins = dict.fromkeys(range(len(rates)), 0.0)
+    together, *others = (
+        ends(play(link, begins, allocator, medium=medium)) for allocator in (MinMaxDelay(), *OURS)
+    )
+    last = max(together.values())
+    assert list(together.values()) == pytest.approx([last] * len(rates), rel=1e-9)
+    assert all(last <= max(other.values()) * (1 + 1e-9) for other in others)
+
+
+@every
+def test_who_is_alone_in_a_shannon_band_has_the_link_that_it_would_have_alone(allocator):
+    link = link_of(Fading(tick_s=0.01, shares=1))
+    found = play(link, {3: 0.3}, allocator, medium=ShannonBand())
+    assert found == {3: list(link.transmit(3, 0, 0.3, MEGABIT).arrivals_s)}
+
+
+def test_a_band_that_is_not_the_channels_is_refused():
+    with pytest.raises(BadField, match=r"bandwidth_mhz = 0\.0 is not allowed: 1e-06 to 1e"):
+        ShannonBand(bandwidth_mhz=0.0)
+    with pytest.raises(UserError, match="a rate of 150 Mbit/s in a band of 1 MHz is above 100 bit/s/Hz"):
+        play(link_of(Rates((150.0,) * 2)), {0: 0.0, 1: 0.0}, medium=ShannonBand(bandwidth_mhz=1.0))

@@ -35,9 +35,9 @@ class Rates(Channel):
 MEGABIT = structure_of({"w": torch.zeros(31_250)})
 
 
-def play(link, begins, allocator=None, leaves=(), structure=MEGABIT):
+def play(link, begins, allocator=None, leaves=(), structure=MEGABIT, medium=None):
     """Arrivals of each UE's layers, and what each has sent when all is over, if each begins at its time."""
-    medium, allocator, now = SharedBand(), allocator or Equal(), 0.0
+    medium, allocator, now = medium or SharedBand(), allocator or Equal(), 0.0
     state, arrivals, uploads = medium.start(), {ue: [] for ue in begins}, {}
     coming = sorted([(at, ue, "begins") for ue, at in begins.items()] + [(at, ue, "leaves") for ue, at in leaves])
     while True:

@@ -4,6 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Dict, Mapping, NamedTuple, Tuple
 
+from fl_simu.radio.allocation.spectrum import Linear, Spectrum
+
+LINEAR = Linear()
+
 
 class Sending(NamedTuple):
     """What an allocator knows of a UE that is sending.
@@ -34,11 +38,12 @@ class Allocator(ABC):
             A number for each of them, at least 0 and together at most 1.
         """
 
-    def divide(self, senders: Mapping[int, Sending]) -> Dict[int, float]:
+    def divide(self, senders: Mapping[int, Sending], spectrum: Spectrum = LINEAR) -> Dict[int, float]:
         """The shares, for whoever looks at more than loads and rates; a medium asks this.
 
         Args:
             senders: in the order in which they began.
+            spectrum: which rate a share of the band gives.
 
         Returns:
             As `shares`, which it asks unless a class says otherwise.
@@ -53,11 +58,3 @@ class Equal(Allocator):
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
         return dict.fromkeys(loads_mbit, 1 / len(loads_mbit))
-
-
-def in_proportion(weights: Mapping[int, float]) -> Dict[int, float]:
-    """Shares of the whole in proportion to weights, 0 or more; the same for all where all weights are 0."""
-    total = sum(weights.values())
-    if not total:
-        return dict.fromkeys(weights, 1 / len(weights))
-    return {ue: weight / total for ue, weight in weights.items()}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Dict, Mapping
 
-from fl_simu.radio.allocation.base import Allocator, in_proportion
+from fl_simu.radio.allocation.base import LINEAR, Allocator, Sending
+from fl_simu.radio.allocation.spectrum import Spectrum, in_proportion
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,12 @@ class MinMaxDelay(Allocator):
     .. math:: s_i = \frac{L_i / r_i}{\sum_j L_j / r_j}, \quad T = \sum_j L_j / r_j
 
     L is the load of all layers that have not arrived and r the rate with the whole band, at the moment of
-    dividing; they finish after T if nobody comes or goes and the rates stay. With a share s a UE has the rate s r,
-    so that nothing is gained by sending side by side: `equal` and `tdma`, divided anew whenever somebody ends, use
-    all of the band too, and their last upload ends after the same T. What differs is when the others end.
+    dividing; they finish after T if nobody comes or goes and the rates stay. On `shared_band` a share s gives the
+    rate s r, so that nothing is gained by sending side by side: `equal` and `tdma`, divided anew whenever somebody
+    ends, use all of the band too, and their last upload ends after the same T. When the others end differs.
+
+    On `shannon_band` T is found by bisection: the least for which the shares that carry the loads in that time are
+    together at most 1. If nobody comes or goes and the rates stay, no other division over time ends earlier.
 
     Who is in outage at that moment waits until the band is divided anew, unless all are: then in proportion to the
     loads.
@@ -39,7 +43,8 @@ class MinMaxDelay(Allocator):
     """
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
-        if not any(rates_mbps.values()):
-            return in_proportion(loads_mbit)
-        times_s = {ue: load / rates_mbps[ue] if rates_mbps[ue] else 0.0 for ue, load in loads_mbit.items()}
-        return in_proportion(times_s)
+        return LINEAR.together(loads_mbit, rates_mbps)
+
+    def divide(self, senders: Mapping[int, Sending], spectrum: Spectrum = LINEAR) -> Dict[int, float]:
+        loads = {ue: sum(one.left_mbit) for ue, one in senders.items()}
+        return spectrum.together(loads, {ue: one.rate_mbps for ue, one in senders.items()})

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Dict, Mapping
 
 from fl_simu.kernel.errors import require
-from fl_simu.radio.allocation.base import Allocator, Sending
+from fl_simu.radio.allocation.base import LINEAR, Allocator, Sending
+from fl_simu.radio.allocation.spectrum import Spectrum
 
 ORDERS = ("shortest", "joined")
 
@@ -57,6 +58,6 @@ class BaseFirst(Allocator):
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
         return self.divide({ue: Sending((load,), 0, rates_mbps[ue]) for ue, load in loads_mbit.items()})
 
-    def divide(self, senders: Mapping[int, Sending]) -> Dict[int, float]:
+    def divide(self, senders: Mapping[int, Sending], spectrum: Spectrum = LINEAR) -> Dict[int, float]:
         first = [ue for ue, one in senders.items() if not one.arrived] or list(senders)
         return {**dict.fromkeys(senders, 0.0), **dict.fromkeys(first, 1 / len(first))}

@@ -3,6 +3,11 @@
 from typing import Dict, Type
 
 from fl_simu.radio.media.base import Medium, Orthogonal
+from fl_simu.radio.media.shannon_band import ShannonBand
 from fl_simu.radio.media.shared_band import SharedBand
 
-MEDIA: Dict[str, Type[Medium]] = {"orthogonal": Orthogonal, "shared_band": SharedBand}
+MEDIA: Dict[str, Type[Medium]] = {
+    "orthogonal": Orthogonal,
+    "shared_band": SharedBand,
+    "shannon_band": ShannonBand,
+}

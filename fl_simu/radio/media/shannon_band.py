@@ -1,0 +1,66 @@
+"""One band for all who are sending, in which a narrower share has less noise."""
+
+from dataclasses import dataclass, replace
+from typing import Iterator
+
+from fl_simu.kernel.errors import require
+from fl_simu.radio.allocation.spectrum import Shannon, Spectrum
+from fl_simu.radio.channels.base import Channel, Piece
+from fl_simu.radio.channels.fading import RANGES
+from fl_simu.radio.link import Link
+from fl_simu.radio.media.shared_band import Sender, SharedBand
+
+
+@dataclass(frozen=True)
+class Narrowed(Channel):
+    """A channel of which a UE has a share of the band; the arguments say themselves."""
+
+    channel: Channel
+    spectrum: Spectrum
+    share: float
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        for rate_mbps, until_s in self.channel.pieces(seed, ue, round, start_s):
+            yield self.spectrum.rate_mbps(rate_mbps, self.share), until_s
+
+
+@dataclass(frozen=True)
+class ShannonBand(SharedBand):
+    r"""As `shared_band`, where a UE puts all of its power into its share: the narrower, the less noise.
+
+    .. math:: r(s) = s B \log_2(1 + \gamma / s), \quad \gamma = 2^{r / B} - 1
+
+    The channel says which rate r a UE has with the whole band, with `fading` that is `shares = 1` and the same
+    `bandwidth_mhz`. With a share s it has more than s r: sending side by side gains over one after the other. A
+    gap to Shannon's rate is part of :math:`\gamma`. Where the channel is in outage in the whole band, it is in
+    any share.
+
+    Args:
+        bandwidth_mhz: bandwidth B of the whole band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
+
+    Reference: Cover, Thomas, Elements of Information Theory, section 15.3 (frequency division).
+    """
+
+    bandwidth_mhz: float = 20.0
+
+    def __post_init__(self) -> None:
+        low, high = RANGES["bandwidth_mhz"]
+        right = low <= self.bandwidth_mhz <= high
+        require(right, "bandwidth_mhz", self.bandwidth_mhz, f"{low:g} to {high:g}")
+
+    def check(self, link: Link) -> None:
+        link.require_integrated("medium.name", "shannon_band")
+
+    def spectrum(self) -> Spectrum:
+        return Shannon(self.bandwidth_mhz)
+
+    def carried_mbit(self, link: Link, ue: int, sender: Sender, start_s: float, end_s: float) -> float:
+        return self._narrowed(link, sender).carried_mbit(ue, sender.version, start_s, end_s)
+
+    def arrival_s(self, link: Link, ue: int, sender: Sender, now_s: float) -> float:
+        return self._narrowed(link, sender).arrival_s(ue, sender.version, now_s, sender.left_mbit[0])
+
+    def _narrowed(self, link: Link, sender: Sender) -> Link:
+        if sender.share == 1:
+            return link
+        return replace(link, channel=Narrowed(link.channel, self.spectrum(), sender.share))
