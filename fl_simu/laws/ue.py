@@ -33,6 +33,19 @@ def asked_again_a_time_is_the_same(compute: Compute, ue: int, round: int) -> Non
     _asked_again(lambda seed, of, when: compute.time_s(seed, of, when, FULL), ue, round)
 
 
+def a_processor_takes_the_time_that_is_told(compute: Compute, ue: int, round: int) -> None:
+    """Who tells of a processor tells its time, so that time and energy are of the same one."""
+    processor = compute.processor(SEED, ue)
+    if processor is None:
+        return
+    expect(processor.frequency_hz > 0, f"the frequency is {processor.frequency_hz} Hz; right is one above 0")
+    time_s, takes_s = compute.time_s(SEED, ue, round, FULL), processor.time_s(FULL)
+    expect(
+        math.isclose(time_s, takes_s, rel_tol=1e-9),
+        f"the time is {time_s} s, and its processor takes {takes_s} s; right is the same",
+    )
+
+
 def a_ue_makes_at_least_one_step(work: LocalWork, ue: int, round: int) -> None:
     """Also where it gets the model late or never, and where a step takes no time."""
     for step_s, waited_s in ((0.1, 0.0), (0.0, 0.0), (1e9, 0.5), (0.1, math.inf)):
@@ -109,7 +122,11 @@ def three_steps(optimizer: Optimizer) -> Inputs:
     return {"3 steps": (3,)}
 
 
-COMPUTE = (Law(a_time_is_finite_and_not_negative, each_link), Law(asked_again_a_time_is_the_same, each_link))
+COMPUTE = (
+    Law(a_time_is_finite_and_not_negative, each_link),
+    Law(asked_again_a_time_is_the_same, each_link),
+    Law(a_processor_takes_the_time_that_is_told, each_link),
+)
 WORK = (Law(a_ue_makes_at_least_one_step, each_link), Law(asked_again_a_ue_makes_as_many_steps, each_link))
 FAULTS = (Law(a_ue_works_or_does_not, each_link), Law(asked_again_a_ue_works_as_before, each_link))
 SCHEDULE = (Law(a_factor_is_finite_and_not_negative, some_rounds), Law(a_round_has_one_factor, some_rounds))

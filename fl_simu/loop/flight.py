@@ -286,7 +286,10 @@ class Flights:
             works = upload.begins or flight.refusal == "not moved"
             airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
             epochs = work.epochs * self._models
-            view = UploadView(ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted)
+            processor = self.setting.compute.processor(self.setting.seed, ue)
+            view = UploadView(
+                ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor
+            )
             meters = {}
             for meter in self.setting.meters:
                 meters.update(meter.upload(view))

@@ -1,11 +1,12 @@
 """The contract of a meter: what is measured of a run besides accuracy, time and bits."""
 
 from abc import ABC, abstractmethod
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from fl_simu.results.columns import Column
+from fl_simu.ue.compute import Processor
 
 
 class UploadView(NamedTuple):
@@ -19,6 +20,7 @@ class UploadView(NamedTuple):
         airtime_s: how long it was on the air until its last layer had arrived or it was given up [s].
         sent_bits: what it put on the air [bit].
         accepted: "full", "base" or "none".
+        processor: what it trains on, where the compute rule tells of one.
     """
 
     ue: int
@@ -29,6 +31,7 @@ class UploadView(NamedTuple):
     airtime_s: float
     sent_bits: int
     accepted: str
+    processor: Optional[Processor] = None
 
 
 class ModelView(NamedTuple):

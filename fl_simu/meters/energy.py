@@ -17,13 +17,18 @@ class Energy(Meter):
 
     with C cycles a sample, D samples, E_p epochs, the processor's frequency f, the transmit power P of an
     amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. Uploads that are given up
-    cost what they sent until then, and the training in full; a UE that drops out spends nothing.
+    cost what they sent until then, and the training in full; a UE that drops out spends nothing. Wasted is what
+    UEs spend, training and sending, on an upload of which the BS takes nothing: also the training of those who
+    then do not send.
+
+    C and f are those of the compute rule where that has processors, as `cycles`, so that time and energy are of
+    one processor; else the ones given here.
 
     Args:
         kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
             with alpha = 2e-28.
-        cycles_per_sample: C.
-        frequency_hz: f.
+        cycles_per_sample: C, where the compute rule has no processors.
+        frequency_hz: f in Hz, where the compute rule has no processors.
         power_w: P, above 0.
         efficiency: eta, above 0, at most 1.
         circuit_w: P_c, at least 0.
@@ -53,14 +58,18 @@ class Energy(Meter):
             "energy_j": Column("J", "energy of the UEs", axis=True),
             "compute_energy_j": Column("J", "energy of training"),
             "transmit_energy_j": Column("J", "energy of sending"),
+            "wasted_energy_j": Column("J", "energy for uploads of which nothing was taken"),
         }
 
     def upload(self, view: UploadView) -> Mapping[str, float]:
-        cycles = self.cycles_per_sample * view.samples * view.epochs if view.works else 0.0
-        compute_j = self.kappa * cycles * self.frequency_hz**2
+        per_sample, frequency_hz = view.processor or (self.cycles_per_sample, self.frequency_hz)
+        cycles = per_sample * view.samples * view.epochs if view.works else 0.0
+        compute_j = self.kappa * cycles * frequency_hz**2
         transmit_j = (self.power_w / self.efficiency + self.circuit_w) * view.airtime_s
+        spent_j = compute_j + transmit_j
         return {
-            "energy_j": compute_j + transmit_j,
+            "energy_j": spent_j,
             "compute_energy_j": compute_j,
             "transmit_energy_j": transmit_j,
+            "wasted_energy_j": spent_j if view.accepted == "none" else 0.0,
         }

@@ -2,15 +2,31 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Type
+from typing import Dict, NamedTuple, Optional, Type
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_time
+from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_factor, require_time
 from fl_simu.kernel.randomness import briefly
 from fl_simu.ue.work import Work
 
 # Below, a draw may be beyond what a float holds: one in a million is about 1e60 s already here.
 LEAST_SHAPE = 0.1
+
+
+class Processor(NamedTuple):
+    """What a UE trains on: it works samples * epochs * `cycles_per_sample` / `frequency_hz` s.
+
+    Args:
+        cycles_per_sample: cycles that one pass over a sample takes, at least 0.
+        frequency_hz: cycles a second, above 0.
+    """
+
+    cycles_per_sample: float
+    frequency_hz: float
+
+    def time_s(self, work: Work) -> float:
+        """How long it takes for this work [s]."""
+        return self.cycles_per_sample * work.samples * work.epochs / self.frequency_hz
 
 
 class Compute(ABC):
@@ -23,6 +39,10 @@ class Compute(ABC):
     @abstractmethod
     def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
         """Virtual time in s that UE `ue` trains in a round if it does all this work, at least 0 and finite."""
+
+    def processor(self, seed: int, ue: int) -> Optional[Processor]:
+        """What UE `ue` trains on in the whole run; None where the rule tells times alone."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -90,8 +110,49 @@ class ParetoCompute(Compute):
         return float(self.least_s * (1 - draw) ** (-1 / self.shape))
 
 
+@dataclass(frozen=True)
+class CyclesCompute(Compute):
+    r"""The time that a processor takes for the work: each UE has a frequency of its own, for the whole run.
+
+    .. math:: t = C D E_p / f
+
+    with C cycles a sample, D samples, E_p epochs and the UE's frequency f, which is drawn uniformly. The mean of
+    1 / f over UEs is ln(b / a) / (b - a) for frequencies of a to b. The meter `energy` takes C and f from here.
+
+    Args:
+        cycles_per_sample: C, at least 0.
+        low_hz: lowest frequency in Hz, above 0.
+        high_hz: highest frequency in Hz, `low_hz` or more; all UEs have the same one where both are equal.
+
+    Reference: Tran, Bao, Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model
+    Design and Analysis".
+    """
+
+    cycles_per_sample: float = 2e4
+    low_hz: float = 1e9
+    high_hz: float = 2e9
+
+    def __post_init__(self) -> None:
+        require_factor("cycles_per_sample", self.cycles_per_sample, or_zero=True)
+        require_factor("low_hz", self.low_hz)
+        require(
+            self.low_hz <= self.high_hz <= LARGEST,
+            "high_hz",
+            self.high_hz,
+            f"at least low_hz, at most {LARGEST:g}",
+        )
+
+    def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
+        return self.processor(seed, ue).time_s(work)
+
+    def processor(self, seed: int, ue: int) -> Processor:
+        draw = float(briefly(seed, "compute", ue).random())
+        return Processor(self.cycles_per_sample, self.low_hz + (self.high_hz - self.low_hz) * draw)
+
+
 COMPUTES: Dict[str, Type[Compute]] = {
     "constant": ConstantCompute,
     "uniform": UniformCompute,
     "pareto": ParetoCompute,
+    "cycles": CyclesCompute,
 }

@@ -34,7 +34,7 @@ from fl_simu.station.protocols import WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
 from fl_simu.ue.algorithms import FedProx, Scaffold
-from fl_simu.ue.compute import Compute, ConstantCompute
+from fl_simu.ue.compute import Compute, ConstantCompute, CyclesCompute
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd, uncompiled
 from fl_simu.ue.schedules import Exponential
@@ -174,6 +174,7 @@ BROKEN = {
         "made again from its table it is equal": Mistyped(),
         "a time is finite and not negative": part(ConstantCompute, time_s=lambda self, *link: math.inf),
         "asked again a time is the same": part(ConstantCompute, time_s=lambda self, *link: next(CALLS)),
+        "a processor takes the time that is told": part(CyclesCompute, time_s=lambda self, *link: 1.0),
     },
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),

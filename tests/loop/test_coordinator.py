@@ -618,3 +618,5 @@ def test_energy_of_what_is_cut_off_or_never_begins():
     (record,) = seen(running).records
     assert [one.meters["energy_j"] for one in record.ues] == pytest.approx([1.25, 1.25 / 4, 0.0])
     assert record.meters["energy_j"] == pytest.approx(1.5625)
+    assert [one.meters["wasted_energy_j"] for one in record.ues] == pytest.approx([1.25, 0.0, 0.0])
+    assert record.meters["wasted_energy_j"] == pytest.approx(1.25)

@@ -42,6 +42,23 @@ def test_energy_is_in_records_summary_frame_and_figures(run):
         run.plot("accuracy", over="energy")
 
 
+def test_time_and_energy_are_of_one_processor():
+    """kappa w f^2 with t = w / f is kappa w^3 / t^2; w is 30 samples, twice, at 1e6 cycles."""
+    values = {
+        **{"rounds": 1, "training": {"epochs": 2}, "protocol": {"name": "deadline", "deadline_s": 1.0}},
+        "compute": {"name": "cycles", "cycles_per_sample": 1e6, "low_hz": 1e9, "high_hz": 2e9},
+        "meters": [{"name": "energy", "kappa": 1e-27, "frequency_hz": 1.0, "cycles_per_sample": 1.0}],
+    }
+    (record,) = fl.run(fl.Experiment.parse({**EXPERIMENT, **values})).records
+    assert len({outcome.compute_s for outcome in record.ues}) == 3
+    for outcome in record.ues:
+        told = outcome.meters
+        assert told["compute_energy_j"] == pytest.approx(1e-27 * 6e7**3 / outcome.compute_s**2)
+        # At 0.1 Mbit/s nothing arrives before the deadline.
+        assert told["transmit_energy_j"] == pytest.approx(0.5 * (1 - outcome.compute_s))
+        assert told["wasted_energy_j"] == told["energy_j"]
+
+
 def test_a_record_with_columns_survives_its_line(run):
     line = run.records[0].to_line()
     assert RoundRecord.from_line(line) == run.records[0]

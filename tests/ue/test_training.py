@@ -10,7 +10,7 @@ from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.parameters import params_of
 from fl_simu.models import LeNet, LensG, LogisticRegression, Mlp, MnistCnn
-from fl_simu.ue.compute import ConstantCompute, ParetoCompute, UniformCompute
+from fl_simu.ue.compute import ConstantCompute, CyclesCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.optimizers import OPTIMIZERS, Sgd
 from fl_simu.ue.training import Key, LocalTraining
 from fl_simu.ue.work import Work
@@ -134,6 +134,22 @@ def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
     assert share == pytest.approx(1 / 9, abs=4 * math.sqrt(8 / 81 / len(tail)))
     with pytest.raises(BadField, match="high_s"):
         UniformCompute(2.0, 1.0)
+
+
+def test_cycles_take_the_time_of_each_ues_processor():
+    # 2e4 cycles of each of 10 samples, once, at 1 GHz.
+    assert CyclesCompute(2e4, 1e9, 1e9).time_s(1, 5, 7, WORK) == pytest.approx(2e-4)
+    rule, ues = CyclesCompute(2e4, 1e9, 2e9), 4000
+    times = [rule.time_s(1, ue, 0, WORK) for ue in range(ues)]
+    assert times[3] == rule.time_s(1, 3, 9, WORK) != times[4]
+    assert rule.time_s(1, 3, 0, Work(20, 3, 12)) == pytest.approx(6 * times[3])
+    assert min(times) >= 1e-4 and max(times) <= 2e-4
+    # In 1/GHz the mean of 1 / f is ln 2, and the variance of one draw 1/2 - ln(2)^2.
+    deviation = math.sqrt((0.5 - math.log(2) ** 2) / ues)
+    assert sum(times) / ues / 2e-4 == pytest.approx(math.log(2), abs=4 * deviation)
+    for arguments, field in (((-1.0,), "cycles_per_sample"), ((1.0, 0.0), "low_hz"), ((1.0, 2.0, 1.0), "high_hz")):
+        with pytest.raises(BadField, match=field):
+            CyclesCompute(*arguments)
 
 
 @pytest.mark.skipif(not MODERN, reason="torch 1.4 trains in the usual layout")
