@@ -36,6 +36,7 @@ _ROOMS = {
     "datasets": "fl_simu.data.datasets",
     "faults": "fl_simu.ue.faults",
     "laws": "fl_simu.laws",
+    "losses": "fl_simu.radio.losses",
     "media": "fl_simu.radio.media",
     "meters": "fl_simu.meters",
     "models": "fl_simu.models",

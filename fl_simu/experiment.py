@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fl_simu.radio.codecs.base import Codec
     from fl_simu.radio.delays import DelayRule
     from fl_simu.radio.downlink import Free
+    from fl_simu.radio.losses import Loss
     from fl_simu.radio.media.base import Medium
     from fl_simu.radio.sizes import SizeRule
     from fl_simu.results.columns import Column
@@ -216,6 +217,7 @@ class Experiment:
     size: "SizeRule" = _part("size", "bytes")
     channel: "Channel" = _part("channel", "normal")
     delay: "DelayRule" = _part("delay", "integrated")
+    loss: "Loss" = _part("loss", "none")
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
     medium: "Medium" = _part("medium", "orthogonal")
     allocator: "Allocator" = _part("allocator", "equal")

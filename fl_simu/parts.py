@@ -280,6 +280,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("size", "fl_simu.radio.sizes:SizeRule", "fl_simu.radio.sizes:SIZE_RULES"),
         Kind("channel", "fl_simu.radio.channels.base:Channel", "fl_simu.radio.channels:CHANNELS"),
         Kind("delay", "fl_simu.radio.delays:DelayRule", "fl_simu.radio.delays:DELAYS"),
+        Kind("loss", "fl_simu.radio.losses:Loss", "fl_simu.radio.losses:LOSSES", plural="losses"),
         Kind(
             "downlink",
             "fl_simu.radio.channels.base:Channel",

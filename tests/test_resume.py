@@ -341,6 +341,7 @@ training = { batch_size = 20, keep_optimizer_state = true }
 """
 UPLINK = 'channel = { name = "normal", mean_mbps = 0.05, std_mbps = 0.02 }\n'
 DOWNLINK = 'downlink = { name = "normal", mean_mbps = 0.4, std_mbps = 0.2 }\n'
+LOSSES = 'loss = { name = "outage", snr_db = 0.0, spectral_efficiency = 0.5, tries = 2 }\n'
 FEEDBACK = 'payload = "update"\nerror_feedback = true\n'
 
 
@@ -366,6 +367,7 @@ ROWS = [
         UPLINK + DOWNLINK + FEEDBACK + 'faults = "crash"\n',
         ('"base"', '"full"', '"late"'),
     ),
+    Row('{ name = "wait_for_all" }', UPLINK + FEEDBACK + LOSSES, ('"base"', '"full"', '"lost"')),
     Row('{ name = "first_k", k = 2 }', UPLINK + DOWNLINK + FEEDBACK, ('"full"', '"late"')),
     Row(
         '{ name = "event_triggered", threshold = 1.1, deadline_s = 2.5 }',

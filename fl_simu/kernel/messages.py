@@ -64,6 +64,16 @@ class UploadRefused(NamedTuple):
     version: int
 
 
+class LayerLost(NamedTuple):
+    """Layer number `layer` (0 is the base) would have arrived now and is lost on the air; nothing more comes of
+    that upload. What has arrived before it can be taken."""
+
+    time_s: float
+    ue: int
+    version: int
+    layer: int
+
+
 class UploadSkipped(NamedTuple):
     """A UE has finished training on `version` and says that it does not send: its model moved too little."""
 
@@ -126,7 +136,7 @@ class Aggregate(NamedTuple):
         return {**none, **{choice.ue: choice.layers for choice in self.taken}}
 
 
-Event = Union[Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke]
+Event = Union[Ready, UploadStarted, LayerArrived, LayerLost, UploadRefused, UploadSkipped, Woke]
 # What waits in the clock; of `Due` a protocol hears as `LayerArrived`.
 Scheduled = Union[Event, Due]
 Action = Union[Broadcast, WakeAt, Aggregate]

@@ -35,6 +35,7 @@ PLACES: Dict[str, str] = {
     "size": "uplink:SIZE",
     "channel": "channels:LAWS",
     "delay": "delays:LAWS",
+    "loss": "uplink:LOSS",
     "medium": "media:MEDIUM",
     "allocator": "media:ALLOCATOR",
     "selection": "selections:LAWS",

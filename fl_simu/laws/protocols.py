@@ -11,6 +11,7 @@ from fl_simu.kernel.messages import (
     Broadcast,
     Event,
     LayerArrived,
+    LayerLost,
     Ready,
     Taken,
     UploadRefused,
@@ -26,8 +27,10 @@ from fl_simu.station.protocols.in_rounds import InRounds
 
 ROUNDS = 3
 # "sent" in two layers; "refused" when the first one would have arrived; "skipped" where the protocol lets a UE
-# that moved too little keep silent; "lost" where it bears silence. Where it does not, they are sent.
-FATES = ("sent", "refused", "skipped", "lost")
+# that moved too little keep silent; "lost" where it bears silence. Where it does not, they are sent. Of "base
+# lost" and "rest lost" the BS learns when that layer would have arrived.
+FATES = ("sent", "refused", "skipped", "lost", "base lost", "rest lost")
+LOST = {"base lost": 0, "rest lost": 1}
 
 
 class Upload(NamedTuple):
@@ -142,6 +145,9 @@ class Game:
             self._clock.push(base_s, UploadRefused(base_s, ue, version), ARRIVAL)
             return
         for layer, time_s in enumerate((base_s, base_s + upload.more_s)):
+            if layer == LOST.get(fate):
+                self._clock.push(time_s, LayerLost(time_s, ue, version, layer), ARRIVAL)
+                return
             self._clock.push(time_s, LayerArrived(time_s, ue, version, layer, 2), ARRIVAL)
 
 
@@ -200,7 +206,8 @@ def only_what_has_arrived_is_taken(protocol: Protocol, world: World) -> None:
 
 def _has_arrived(game: Game, choice: Taken, version: int, closed_s: float) -> None:
     fate = game.fate(choice.ue, version)
-    expect(fate == "sent", f"an upload of UE {choice.ue} is taken, which was {fate}; right is none")
+    some = fate == "sent" or choice.layers <= LOST.get(fate, 0)
+    expect(some, f"{choice.layers} layers of UE {choice.ue} are taken, whose upload was {fate}")
     upload = game.world[choice.ue][version]
     arrival_s = game.handed_s[choice.ue, version] + upload.compute_s + upload.base_s
     arrival_s += upload.more_s if choice.layers == 2 else 0.0
@@ -242,7 +249,7 @@ def worlds(protocol: Protocol) -> Inputs:
 def _drawn(compute: float, base: float, more: float, fate: float) -> Upload:
     """Of four numbers from 0 to 1 the upload: quarters of a second up to 3 s, so that many moments coincide."""
     times_s = [int(13 * number) / 4 for number in (compute, base, more)]
-    return Upload(times_s[0], times_s[1], times_s[2], FATES[max(0, int(6 * fate) - 2)])
+    return Upload(times_s[0], times_s[1], times_s[2], FATES[max(0, int(8 * fate) - 2)])
 
 
 LAWS = tuple(

@@ -1,4 +1,4 @@
-"""The laws of bit rules and size rules."""
+"""The laws of bit rules, size rules and losses."""
 
 import math
 from typing import Dict
@@ -7,13 +7,15 @@ import torch
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.parameters import Structure, TensorSpec
-from fl_simu.laws.base import Inputs, Law, expect, same
+from fl_simu.kernel.randomness import stream
+from fl_simu.laws.base import SEED, Inputs, Law, expect, same
 from fl_simu.radio.bits import BitRule, Memory, Outlook
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.base import Codec
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.codecs.layered import MAX_BITS
 from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.losses import Loss
 from fl_simu.radio.sizes import SizeRule
 
 
@@ -87,5 +89,30 @@ def codecs(rule: SizeRule) -> Inputs:
     return found
 
 
+def a_layer_is_sent_whole_and_arrives_or_does_not(loss: Loss, size_bits: int, number: int) -> None:
+    """A whole number of bits, no fewer than the layer has."""
+    bits, arrives = loss.carry(size_bits, stream(SEED, "laws", round=number))
+    whole = isinstance(bits, int) and bits >= size_bits
+    expect(whole, f"{bits!r} bits go on the air; right is a whole number, at least {size_bits}")
+    expect(arrives is True or arrives is False, f"`arrives` is {arrives!r}; right is True or False")
+
+
+def the_same_draws_give_the_same_fate(loss: Loss, size_bits: int, number: int) -> None:
+    """Whatever was sent in between."""
+    first = loss.carry(size_bits, stream(SEED, "laws", round=number))
+    loss.carry(size_bits + 1, stream(SEED, "laws", round=number + 1))
+    same("what becomes of it again", loss.carry(size_bits, stream(SEED, "laws", round=number)), first)
+
+
+def layers(loss: Loss) -> Inputs:
+    """Nothing, a bit, a packet, a packet and a bit, a model; each with some draws."""
+    sizes = (0, 1, 12_000, 12_001, 1_000_000)
+    return {f"{size} bits, draws {number}": (size, number) for size in sizes for number in range(4)}
+
+
 BITS = (Law(a_choice_is_a_number_of_bits_or_0, outlooks),)
 SIZE = (Law(each_layer_is_charged_bits, codecs), Law(more_bits_are_no_smaller_load, codecs))
+LOSS = (
+    Law(a_layer_is_sent_whole_and_arrives_or_does_not, layers),
+    Law(the_same_draws_give_the_same_fate, layers),
+)

@@ -17,6 +17,7 @@ from fl_simu.kernel.messages import (
     Due,
     Event,
     LayerArrived,
+    LayerLost,
     Ready,
     Scheduled,
     UploadRefused,
@@ -171,6 +172,8 @@ class Coordinator:
                 return UploadSkipped(event.time_s, ue, event.version)
             if self.flights.shared:
                 self.flights.send(ue, event.time_s)
+        elif self.flights.loses(event):
+            return self._lose(event)
         elif not self.state.flights[ue].layers:
             sent = self.cohorts.fetch(ue)
             for observer in self.observers:
@@ -178,6 +181,16 @@ class Coordinator:
             if not self.flights.receive(ue, *sent):
                 return UploadRefused(event.time_s, ue, event.version)
         return event
+
+    def _lose(self, event: LayerArrived) -> Optional[LayerLost]:
+        """The BS learns once that a layer is lost; without the base it never fetches the model."""
+        flight = self.state.flights[event.ue]
+        if event.layer > flight.upload.lost:
+            return None
+        if not flight.layers:
+            flight.refusal = "lost"
+            self._give_up(event.ue)
+        return LayerLost(event.time_s, event.ue, event.version, event.layer)
 
     def _give_up(self, ue: int) -> None:
         # Also what comes too late to be fetched belongs to the round's picture of an attack.

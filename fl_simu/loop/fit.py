@@ -6,6 +6,7 @@ from fl_simu.kernel.errors import require
 from fl_simu.loop.protection import require_protecting
 from fl_simu.parts import KINDS
 from fl_simu.radio.allocation.base import Equal
+from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
 from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.ue.faults import NoFaults
@@ -65,6 +66,8 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+    if not isinstance(experiment.loss, NoLoss):
+        _require_losses_fit(experiment)
     require_protecting(experiment, chain(experiment))
 
 
@@ -113,6 +116,24 @@ def _require_media_fit(experiment: Experiment) -> None:
         "bits.knows",
         "oracle",
         f"on medium {medium} nobody can know the delay of an upload before it is sent",
+    )
+
+
+def _require_losses_fit(experiment: Experiment) -> None:
+    """Raise UserError unless layers of single uploads are sent at rates that do not follow the fading."""
+    loss, channel, medium = (_name(experiment, table) for table in ("loss", "channel", "medium"))
+    require(
+        not experiment.channel.adapts,
+        "loss.name",
+        loss,
+        f"the rate of channel {channel} follows the SNR, and losses drawn besides would count fading twice; "
+        "take a channel whose rate does not, as constant, or loss none",
+    )
+    require(
+        experiment.medium.separable,
+        "loss.name",
+        loss,
+        f"on medium {medium} the BS hears no single upload that could be lost",
     )
 
 

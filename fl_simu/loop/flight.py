@@ -115,6 +115,10 @@ class Flights:
         flight = self.state.flights.get(ue)
         return flight is not None and flight.upload.version == version and not flight.refusal
 
+    def loses(self, event: LayerArrived) -> bool:
+        """Whether what would have arrived now is a lost layer, or comes after one."""
+        return event.layer >= self.state.flights[event.ue].upload.lost >= 0
+
     def skips(self, ue: int, trained: Callable[[], Params]) -> bool:
         """Whether a UE that has trained does not send; nothing comes of its upload then."""
         known, flight = self.state.ues.get(ue), self.state.flights[ue]
@@ -278,7 +282,7 @@ class Flights:
         upload = flight.upload
         layers = 0 if flight.refusal else layers
         accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
-        reason = "" if layers else _reason(flight)
+        reason = "" if layers else _reason(flight, now_s)
         bits, download_s = self._sent_bits(upload, now_s), _download_s(flight)
         meters = NO_METERS
         if self.setting.meters:
@@ -293,7 +297,10 @@ class Flights:
             meters = {}
             for meter in self.setting.meters:
                 meters.update(meter.upload(view))
-        return UeOutcome(ue, upload.compute_s, upload.delays_s, bits, accepted, reason, download_s, meters)
+        delays_s = upload.delays_s
+        if upload.lost >= 0:
+            delays_s = (*delays_s[: upload.lost], *(math.inf,) * (len(delays_s) - upload.lost))
+        return UeOutcome(ue, upload.compute_s, delays_s, bits, accepted, reason, download_s, meters)
 
     def _sent_bits(self, upload: Upload, now_s: float) -> int:
         if self.shared is None or not upload.start_s < now_s < upload.arrivals_s[-1]:
@@ -329,9 +336,10 @@ def _download_s(flight: Flight) -> float:
     return flight.download.delays_s[-1] if flight.download else 0.0
 
 
-def _reason(flight: Flight) -> str:
+def _reason(flight: Flight, now_s: float) -> str:
+    upload = flight.upload
     if flight.refusal:
         return flight.refusal
-    if not flight.upload.begins:
+    if not upload.begins:
         return "dropped out" if _download_s(flight) < math.inf else "not reached"
-    return "late"
+    return "lost" if upload.lost >= 0 and upload.arrivals_s[upload.lost] <= now_s else "late"

@@ -69,6 +69,7 @@ def plan(experiment: Experiment) -> Plan:
         experiment.payload,
         experiment.seed,
         experiment.delay,
+        loss=experiment.loss,
     )
     secure, drawn = experiment.secure, experiment.drawn
     link = secure.link(link, drawn)

@@ -13,6 +13,7 @@ from fl_simu.backends.optimizer_state import memory_after_a_step
 from fl_simu.kernel.messages import (
     Due,
     LayerArrived,
+    LayerLost,
     Ready,
     UploadRefused,
     UploadSkipped,
@@ -30,7 +31,7 @@ from fl_simu.results.checkpoints import Checkpoint, Checkpoints, Identity
 from fl_simu.results.records import RoundLog, RoundRecord
 from fl_simu.ue.algorithms.base import flat
 
-EVENTS = (Ready, UploadStarted, LayerArrived, UploadRefused, UploadSkipped, Woke, Due)
+EVENTS = (Ready, UploadStarted, LayerArrived, LayerLost, UploadRefused, UploadSkipped, Woke, Due)
 
 
 class Keeper(Observer):
@@ -195,6 +196,7 @@ def _check_upload(ue: int, upload: Upload, coordinator: Coordinator, version: in
     sized = len(upload.sizes_bits) == len(upload.arrivals_s) > 0 and all(bits >= 0 for bits in upload.sizes_bits)
     _require(known and in_order and sized, f"the upload of UE {ue}")
     _require(0 <= upload.compute_s <= math.inf and 0 <= upload.bits <= 64, f"the upload of UE {ue}")
+    _require(-1 <= upload.lost < len(upload.sizes_bits), f"the upload of UE {ue}")
 
 
 def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:

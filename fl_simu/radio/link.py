@@ -20,6 +20,7 @@ from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.codecs.base import EXACT, Codec
 from fl_simu.radio.codecs.layered import Layered
 from fl_simu.radio.delays import DelayRule, Integrated
+from fl_simu.radio.losses import Loss, NoLoss
 from fl_simu.radio.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
@@ -34,10 +35,12 @@ class Upload(NamedTuple):
         ue: index of the UE.
         version: version of the global model that it trained on.
         start_s: virtual time at which it began to send.
-        sizes_bits: size of each layer, base first.
-        arrivals_s: virtual time at which each layer has arrived whole; infinity where it never does.
+        sizes_bits: what goes on the air for each layer, base first, with all that is sent again.
+        arrivals_s: virtual time at which each layer has arrived whole, or would have if it were not lost; infinity
+            where the channel never carries it.
         bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
         compute_s: virtual time in s that the UE trained before it.
+        lost: number of the first layer that is lost; the BS reads none from there on. -1 where none is.
     """
 
     ue: int
@@ -47,6 +50,7 @@ class Upload(NamedTuple):
     arrivals_s: Tuple[float, ...]
     bits: int = 0
     compute_s: float = 0.0
+    lost: int = -1
 
     @property
     def begins(self) -> bool:
@@ -72,6 +76,7 @@ class Link:
         seed: the experiment's seed, for what the channel draws.
         delay: what a rate that changes while sending means for the arrivals.
         overhead_bits: what is charged and sent with the base of each upload besides.
+        loss: which layers are lost, and what is sent again.
     """
 
     codec: Codec
@@ -81,6 +86,7 @@ class Link:
     seed: int
     delay: DelayRule = field(default_factory=Integrated)
     overhead_bits: int = 0
+    loss: Loss = field(default_factory=NoLoss)
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
@@ -117,7 +123,7 @@ class Link:
         Raises:
             UserError: virtual time has gone on for too long.
         """
-        sizes = self._sizes_bits(structure, bits)
+        sizes, lost = self._on_air(ue, version, structure, bits)
         arrivals: Tuple[float, ...] = (math.inf,) * len(sizes)
         if start_s < math.inf:
             if start_s > LATEST_S:
@@ -126,14 +132,14 @@ class Link:
                 )
             loads_mbit = [self.size.load_mbit(size) for size in sizes]
             arrivals = self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, loads_mbit)
-        return Upload(ue, version, start_s, sizes, arrivals, bits, compute_s)
+        return Upload(ue, version, start_s, sizes, arrivals, bits, compute_s, lost)
 
     def pending(
         self, ue: int, version: int, start_s: float, structure: Structure, bits: int, compute_s: float
     ) -> Upload:
         """An upload whose arrivals nobody can foresee, since they depend on who else sends."""
-        sizes = self._sizes_bits(structure, bits)
-        return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s)
+        sizes, lost = self._on_air(ue, version, structure, bits)
+        return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s, lost)
 
     def told(self, upload: Upload, layers: Sequence[bytes], structure: Structure) -> Params:
         """Step 3, at the BS: what the first layers say of the content."""
@@ -179,6 +185,18 @@ class Link:
     def _sizes_bits(self, structure: Structure, bits: int) -> Tuple[int, ...]:
         base, *others = _sizes_bits(self.size, self.codec_at(bits), structure)
         return (base + self.overhead_bits, *others)
+
+    def _on_air(self, ue: int, version: int, structure: Structure, bits: int) -> Tuple[Tuple[int, ...], int]:
+        """What goes on the air for each layer, and the first one that is lost, -1 for none."""
+        sizes = self._sizes_bits(structure, bits)
+        if isinstance(self.loss, NoLoss):
+            return sizes, -1
+        carried = [
+            self.loss.carry(size, briefly(self.seed, f"loss of layer {layer}", ue, version))
+            for layer, size in enumerate(sizes)
+        ]
+        lost = [layer for layer, one in enumerate(carried) if not one.arrives]
+        return tuple(one.bits for one in carried), min(lost, default=-1)
 
     def bits_of(self, upload: Upload, sent_mbit: float) -> int:
         """The bits of an upload that so much load on the air is."""

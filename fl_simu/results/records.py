@@ -37,8 +37,8 @@ class UeOutcome:
             infinite or NaN when it never arrived.
         bits: what this UE sent in this round [bit].
         accepted: "full", "base" or "none".
-        reason: why nothing was accepted ("late", "not finite", "wrong shape", "dropped out", "not reached", "not
-            moved"), else empty.
+        reason: why nothing was accepted ("late", "lost", "not finite", "wrong shape", "dropped out", "not
+            reached", "not moved"), else empty.
         download_s: from the broadcast to the arrival of the global model [s]; 0 where the downlink is free.
         meters: what meters tell of it, by the names of their columns.
 

@@ -25,6 +25,7 @@ from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.delays import RateAtStart
+from fl_simu.radio.losses import Carried, NoLoss
 from fl_simu.radio.media import SharedBand
 from fl_simu.radio.media.base import Arrival
 from fl_simu.radio.sizes import RealBytes
@@ -228,6 +229,14 @@ BROKEN = {
         "arrivals ascend from the start": part(RateAtStart, arrivals_s=before_the_start),
         "a larger load does not arrive earlier": part(RateAtStart, arrivals_s=sooner_with_more),
         "what is on the air grows up to the load": part(RateAtStart, carried_mbit=times(2, RateAtStart)),
+    },
+    "loss": {
+        "a layer is sent whole and arrives or does not": part(
+            NoLoss, carry=lambda self, size_bits, draws: Carried(size_bits // 2, True)
+        ),
+        "the same draws give the same fate": part(
+            NoLoss, carry=lambda self, size_bits, draws: Carried(size_bits + next(CALLS), True)
+        ),
     },
     "bits": {"a choice is a number of bits or 0": part(FixedBits, choose=lambda self, outlook: 17)},
     "size": {

@@ -32,6 +32,8 @@ class Halves(Equal):
         ({"medium": "shared_band", "delay": "rate_at_start"}, "medium.name"),
         ({"medium": "shared_band", "bits": {"name": "channel_adaptive", "knows": "oracle"}}, "bits.knows"),
         ({"medium": OnlyTheSum(), "aggregation": "median"}, "aggregation.name"),
+        ({"loss": "waterfall", "channel": "fading"}, "loss.name"),
+        ({"loss": "fixed", "medium": OnlyTheSum()}, "loss.name"),
         ({"transforms": ["error_feedback"]}, "error_feedback"),
         ({"transforms": ["error_feedback"], "error_feedback": True, "payload": "update"}, "error_feedback"),
         ({"meters": ["energy", "energy"]}, "meters"),

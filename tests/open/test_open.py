@@ -51,6 +51,7 @@ PARTS = {
     "faults": ("faults.py:Sleeping", {"every": 4}),
     "bits": ("bits.py:Rising", {"most": 4}),
     "size": ("size.py:Packets", {"payload_bytes": 500}),
+    "loss": ("loss.py:Bursts", {"every": 3}),
     "delay": ("delay.py:AfterAccess", {"access_s": 0.1}),
     "downlink": ("downlink.py:FarFirst", {"least_mbps": 0.2}),
     "secure": ("secure.py:OneMask", {"secret_bits": 64}),

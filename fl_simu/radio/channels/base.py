@@ -35,9 +35,11 @@ class Channel(ABC):
 
     Class attributes:
         falls_below_0: whether a rate may be negative, a quirk of the notes.
+        adapts: whether its rate is what arrives at the present SNR, so that no losses are to be drawn besides.
     """
 
     falls_below_0: ClassVar[bool] = False
+    adapts: ClassVar[bool] = False
 
     @abstractmethod
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import Dict, NamedTuple, Tuple
+from typing import ClassVar, Dict, NamedTuple, Tuple
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class Fading(Ticked):
     shares: int = 16
     gap_db: float = 3.0
     min_snr_db: float = -10.0
+
+    adapts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ from fl_simu.kernel.messages import (
     Broadcast,
     Event,
     LayerArrived,
+    LayerLost,
     Ready,
     Taken,
     UploadRefused,
@@ -27,7 +28,7 @@ class Buffer(NamedTuple):
         version: version of the global model; -1 before the first.
         busy: for each UE that works or whose upload waits in the buffer, the version that it started from.
         full: UEs whose complete uploads wait in the buffer, with their number of layers.
-        refused: UEs whose uploads were refused since the last aggregation.
+        refused: UEs whose uploads were refused or lost since the last aggregation.
     """
 
     version: int
@@ -92,7 +93,7 @@ class Buffered(Protocol):
         if state.busy.get(event.ue) != event.version or event.ue in state.full or event.ue in state.refused:
             return state, ()
         full, refused = state.full, state.refused
-        if isinstance(event, (UploadRefused, UploadSkipped)):
+        if isinstance(event, (UploadRefused, UploadSkipped, LayerLost)):
             refused = (*refused, event.ue)
         elif isinstance(event, LayerArrived) and event.layer + 1 == event.layers:
             full = {**full, event.ue: event.layers}

@@ -8,6 +8,7 @@ from fl_simu.kernel.messages import (
     Broadcast,
     Event,
     LayerArrived,
+    LayerLost,
     Ready,
     Taken,
     UploadRefused,
@@ -153,7 +154,8 @@ class InRounds(Protocol):
             standing = Standing(standing.started_s, event.layer + 1, event.layers)
             complete += standing.complete
         skipped = isinstance(event, UploadSkipped)
-        decided = skipped or isinstance(event, UploadRefused) or self.decided(standing, event.time_s)
+        ended = skipped or isinstance(event, (UploadRefused, LayerLost))
+        decided = ended or self.decided(standing, event.time_s)
         if isinstance(event, Woke) and not decided:
             return state, ()
         if decided:

@@ -1,0 +1,252 @@
+"""Losses: which layers of an upload never arrive, and what it costs to send them again. One class a kind, one row
+below.
+
+What is drawn is one layer: how many bits go on the air for it, and whether it arrives. The chances that follow are
+also told in closed form: `lost_after`, `mean_tries`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Dict, NamedTuple, Type
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_count, require_share
+
+MOST_TRIES = 100
+
+
+class Carried(NamedTuple):
+    """What becomes of one layer.
+
+    Args:
+        bits: what the UE puts on the air for it, with all that it sends again.
+        arrives: whether the BS can read it in the end.
+    """
+
+    bits: int
+    arrives: bool
+
+
+class Loss(ABC):
+    """Which layers of an upload are lost on the air.
+
+    A lost layer takes its time on the air, its bits and its energy. The BS learns that it is lost at the moment at
+    which it would have arrived, and does not wait for more of that upload: what came before the lost layer is
+    there, what comes after it is of no use. The UE does not learn it and sends the rest. With more than one try
+    what fails is sent again at once, which multiplies bits and time; the answers that ask for it are free and take
+    no time. The channel's rate stays what it is. A channel that adapts its rate to the SNR, as `fading`, is
+    refused: there the rate is what arrives, and losses drawn besides would count fading twice.
+    """
+
+    @abstractmethod
+    def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
+        """Send one layer of so many bits, at least 0."""
+
+
+@dataclass(frozen=True)
+class NoLoss(Loss):
+    """Every layer that the channel carries arrives."""
+
+    def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
+        return Carried(size_bits, True)
+
+
+class Tried(Loss):
+    """What cannot be read is sent again, up to `tries` times in all."""
+
+    tries: int
+
+    @abstractmethod
+    def lost_after(self, tries: int) -> float:
+        """The chance that a block cannot be read after so many tries, at least 1."""
+
+    def mean_tries(self) -> float:
+        r"""How often a block is sent in the mean.
+
+        .. math:: \sum_{k=0}^{n-1} P(\text{not read after } k) = \frac{1 - q^n}{1 - q}
+
+        where n is the most tries, and each fails by itself with the chance q.
+
+        >>> round(Fixed(error_rate=0.5, tries=3).mean_tries(), 6)
+        1.75
+        """
+        return 1.0 + sum(self.lost_after(tries) for tries in range(1, self.tries))
+
+
+@dataclass(frozen=True)
+class Fixed(Tried):
+    r"""A packet is lost with a fixed chance; a layer arrives if all its packets do.
+
+    .. math:: P(\text{arrives}) = (1 - e^n)^N
+
+    for N packets that are sent up to n times each. The last packet of a layer may be shorter.
+
+    Args:
+        error_rate: e, the chance that a packet is lost, 0 or more and below 1.
+        packet_bytes: length of a packet, 16 or more.
+        tries: n, how often a packet is sent at most (ARQ), 1 to 100; with 1 it is never sent again.
+    """
+
+    error_rate: float = 1e-4
+    packet_bytes: int = 1500
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        require_share("error_rate", self.error_rate)
+        require_count("packet_bytes", self.packet_bytes, least=16)
+        require_count("tries", self.tries, most=MOST_TRIES)
+
+    def lost_after(self, tries: int) -> float:
+        return self.error_rate**tries
+
+    def packets(self, size_bits: int) -> int:
+        """N, of a layer of so many bits."""
+        return -(-size_bits // (8 * self.packet_bytes))
+
+    def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
+        packets, packet_bits = self.packets(size_bits), 8 * self.packet_bytes
+        if not packets or not self.error_rate:
+            return Carried(size_bits, True)
+        # P(failures >= k) = e^k.
+        failures = np.floor(np.log1p(-draws.random(packets)) / math.log(self.error_rate))
+        again = np.minimum(failures, self.tries - 1).astype(np.int64)
+        last_bits = size_bits - (packets - 1) * packet_bits
+        again_bits = int(again[:-1].sum()) * packet_bits + int(again[-1]) * last_bits
+        return Carried(size_bits + again_bits, bool((failures < self.tries).all()))
+
+
+@dataclass(frozen=True)
+class Waterfall(Tried):
+    r"""A layer is one block, lost with a chance that falls steeply with the SINR, over Rayleigh fading.
+
+    .. math:: q = E_h\left[1 - e^{-m (I + B N_0) / (P h)}\right] = 1 - 2 \sqrt{a} K_1(2 \sqrt{a}), \quad
+        a = \frac{m}{\overline{SINR}}
+
+    h is exponential with mean 1 and drawn anew for each layer and each try.
+
+    Args:
+        threshold_db: m in dB, the waterfall threshold, -100 to 100. The paper prints 0.023 dB, which is the factor
+            1.005; its author's code has the factor 1.08 (0.334 dB), and others take 0.023 for the factor itself
+            (-16.383 dB), 47 times less than that.
+        sinr_db: mean of P h / (I + B N_0) in dB, -100 to 100.
+        fading: whether h is drawn; without it h is 1, and q is what the mean SINR alone would give.
+        tries: how often a layer is sent at most (ARQ), 1 to 100.
+
+    Reference: Chen, Yang, Saad, Yin, Poor, Cui 2021, "A Joint Learning and Communications Framework for Federated
+    Learning over Wireless Networks".
+    """
+
+    threshold_db: float = 0.023
+    sinr_db: float = 20.0
+    fading: bool = True
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        _require_db("threshold_db", self.threshold_db)
+        _require_db("sinr_db", self.sinr_db)
+        require_count("tries", self.tries, most=MOST_TRIES)
+
+    def error_rate(self) -> float:
+        """q, of one try.
+
+        >>> round(Waterfall(threshold_db=0.0, sinr_db=10.0).error_rate(), 4)
+        0.2334
+        """
+        ratio = self._ratio()
+        if not self.fading:
+            return -math.expm1(-ratio)
+        # The mean over h = e^t by the trapezoidal rule, which has no difference of two numbers near 1 in it.
+        logs, step = np.linspace(-60.0, 6.0, 6601, retstep=True)
+        gains = np.exp(logs)
+        return float(np.sum(gains * np.exp(-gains) * -np.expm1(-ratio / gains)) * step)
+
+    def lost_after(self, tries: int) -> float:
+        return self.error_rate() ** tries
+
+    def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
+        ratio = self._ratio()
+        for tried in range(1, self.tries + 1):
+            # P(E h > a) = exp(-a / h) of one h, where E is exponential with mean 1.
+            gain, luck = (-math.log1p(-draws.random()) for _ in range(2))
+            if luck * (gain if self.fading else 1.0) > ratio:
+                return Carried(tried * size_bits, True)
+        return Carried(self.tries * size_bits, False)
+
+    def _ratio(self) -> float:
+        return _factor(self.threshold_db - self.sinr_db)
+
+
+@dataclass(frozen=True)
+class Outage(Tried):
+    r"""A layer is one block at a fixed rate, lost when Rayleigh fading lets less through (outage).
+
+    .. math:: q = P(B \log_2(1 + \overline{snr} h) < R) = 1 - e^{-x}, \quad x = \frac{2^{R/B} - 1}{\overline{snr}}
+
+    h is exponential with mean 1 and drawn anew for each layer and each try. With `combining` the BS adds up what
+    it received of all tries (HARQ with chase combining): after L of them a layer is lost with the regularised
+    gamma function P(L, x).
+
+    Args:
+        spectral_efficiency: R / B in bit/s/Hz, above 0 and at most 30: how densely the UE sends, whatever happens.
+        snr_db: mean SNR in dB, -100 to 100.
+        combining: whether the BS adds up the tries, or reads each by itself (ARQ).
+        tries: how often a layer is sent at most, 1 to 100.
+
+    Reference: Goldsmith, Wireless Communications, section 4.2.3 (outage); Caire, Tuninetti 2001, "The Throughput
+    of Hybrid-ARQ Protocols for the Gaussian Collision Channel" (combining).
+    """
+
+    spectral_efficiency: float = 1.0
+    snr_db: float = 20.0
+    combining: bool = False
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        efficiency = self.spectral_efficiency
+        require(0 < efficiency <= 30, "spectral_efficiency", efficiency, "above 0 and at most 30")
+        _require_db("snr_db", self.snr_db)
+        require_count("tries", self.tries, most=MOST_TRIES)
+
+    def least_gain(self) -> float:
+        """x, the gain h from which on a layer can be read."""
+        return math.expm1(self.spectral_efficiency * math.log(2)) / _factor(self.snr_db)
+
+    def lost_after(self, tries: int) -> float:
+        least = self.least_gain()
+        return _gamma_p(tries, least) if self.combining else (-math.expm1(-least)) ** tries
+
+    def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
+        least, gain = self.least_gain(), 0.0
+        for tried in range(1, self.tries + 1):
+            gain = -math.log1p(-draws.random()) + (gain if self.combining else 0.0)
+            if gain >= least:
+                return Carried(tried * size_bits, True)
+        return Carried(self.tries * size_bits, False)
+
+
+def _gamma_p(count: int, x: float) -> float:
+    """The regularised gamma function P(count, x) for a whole number: the chance that as many exponential numbers
+    of mean 1 come to less than x."""
+    if x == 0:
+        return 0.0
+
+    def term(k: int) -> float:
+        return math.exp(k * math.log(x) - x - math.lgamma(k + 1))
+
+    if x > count:
+        return 1.0 - sum(term(k) for k in range(count))
+    return sum(term(k) for k in range(count, count + 200))
+
+
+def _factor(decibels: float) -> float:
+    return 10 ** (decibels / 10)
+
+
+def _require_db(field: str, value: float) -> None:
+    require(-100 <= value <= 100, field, value, "in dB, -100 to 100")
+
+
+LOSSES: Dict[str, Type[Loss]] = {"none": NoLoss, "fixed": Fixed, "waterfall": Waterfall, "outage": Outage}
