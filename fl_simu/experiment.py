@@ -276,6 +276,10 @@ class Experiment:
         """
         return Experiment.parse(config.override(config.read(path), changes), path.parent)
 
+    def named(self, table: str) -> str:
+        """The name of the part in a table, also of one that no config can name."""
+        return KINDS[table].name_of(getattr(self, table), nameless=True)
+
     def with_(self, **changes: Any) -> "Experiment":
         """The experiment with other values in some fields."""
         return dataclasses.replace(self, **changes)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fl_simu.data.downloads import FILES, DataUnavailable, FileSet, cache, fetch_files, find
-from fl_simu.data.image_files import (
+from fl_simu.data.formats import (
     Chunk,
     batches,
     check_labels,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fl_simu.data.datasets import Dataset, DataSource, Samples, Shape
-from fl_simu.data.image_files import read_json
+from fl_simu.data.formats import read_json
 from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.limits import require_count
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fl_simu.data.datasets import DATASETS, Dataset, DataSource, Samples, Shape
-from fl_simu.data.image_files import read_arrays, told_as_damage
+from fl_simu.data.formats import read_arrays, told_as_damage
 from fl_simu.data.leaf import LeafFemnist, LeafSent140, LeafShakespeare, LeafSynthetic
 from fl_simu.data.synthetic import Synthetic
 from fl_simu.kernel.errors import UserError, brief, shown

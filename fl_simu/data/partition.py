@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from fl_simu.data.datasets import Samples
-from fl_simu.data.image_files import read_json
+from fl_simu.data.formats import read_json
 from fl_simu.kernel.errors import BadField, UserError, require, shown
 from fl_simu.kernel.limits import require_factor
 from fl_simu.kernel.randomness import stream

@@ -13,7 +13,6 @@ from fl_simu.kernel.installation import stack, versions
 from fl_simu.kernel.parameters import Params, sha256, to_arrays
 from fl_simu.loop.coordinator import Coordinator
 from fl_simu.loop.plan import Plan
-from fl_simu.parts import KINDS
 from fl_simu.results.checkpoints import write_tensors
 from fl_simu.results.columns import totals
 from fl_simu.results.evaluated import Evaluated, UeAccuracies, confusion_matrix, write_evaluated
@@ -74,7 +73,7 @@ def summary_of(
     return summarise(
         records,
         experiment.name,
-        KINDS["backend"].name_of(experiment.backend, nameless=True),
+        experiment.named("backend"),
         stack(),
         experiment.seed,
         experiment.ues,

@@ -131,13 +131,17 @@ class Cohorts:
 
     def own_models(self, model: Params) -> Dict[int, Params]:
         """The models of the UEs that have one which is not this global one: with local layers all of them."""
-        known = {ue: memory.own for ue, memory in self.state.ues.items() if memory.own}
-        return {ue: {**model, **known.get(ue, self.local)} for ue in (self._full if self.local else known)}
+        ues = self._full if self.local else [ue for ue, memory in self.state.ues.items() if memory.own]
+        return {ue: {**model, **self._own(ue)} for ue in ues}
 
     def handed(self, ue: int, model: Params) -> Params:
         """What a UE trains that is handed this model: with its local layers, where it has any."""
+        return {**model, **self._own(ue)} if self.local else model
+
+    def _own(self, ue: int) -> Params:
+        """What a UE keeps for itself now; its local layers as they are at first before it has trained."""
         known = self.state.ues.get(ue)
-        return {**model, **((known.own if known else {}) or self.local)} if self.local else model
+        return (known.own if known else NO_PARAMS) or self.local
 
     def own_at_first(self, model: Params) -> Params:
         """What a UE keeps for itself that was never handed a model before this one."""

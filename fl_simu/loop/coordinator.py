@@ -252,12 +252,13 @@ class Coordinator:
         bits = sum(outcome.bits for outcome in outcomes)
         accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
         state.selection = setting.selection.settled(state.selection, Settled(state.version + 1, now_s, accepted))
-        taken = np.array(accepted, dtype=np.int64)
-        state.taken = state.taken + torch.from_numpy(np.bincount(taken, minlength=len(setting.full)))
+        counts = state.taken.numpy().copy()
+        counts[list(accepted)] += 1
+        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy())
         meters: Dict[str, float] = dict(private)
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
-            meters.update(meter.so_far(RunView(state.taken.numpy().copy())))
+            meters.update(meter.so_far(so_far))
         evaluation = self._evaluate(bits, meters)
         for ue in state.not_fetched():
             if ue in settled:

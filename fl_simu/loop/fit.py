@@ -3,12 +3,10 @@
 from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import require
-from fl_simu.loop.protection import require_protecting
-from fl_simu.parts import KINDS
+from fl_simu.loop.protection import ONCE, require_protecting, takes_once
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
-from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.transforms.base import Chain
@@ -28,7 +26,7 @@ def require_fit(experiment: Experiment) -> None:
     require(
         fewest <= experiment.drawn,
         "aggregation.name",
-        _name(experiment, "aggregation"),
+        experiment.named("aggregation"),
         f"it needs {fewest} updates, and a round draws {experiment.drawn} UEs",
     )
     require(
@@ -41,8 +39,8 @@ def require_fit(experiment: Experiment) -> None:
     require(
         experiment.protocol.bears_silence() or not silent,
         "faults.name",
-        _name(experiment, "faults"),
-        f"protocol {_name(experiment, 'protocol')} would wait for ever for a UE that fails; take deadline, "
+        experiment.named("faults"),
+        f"protocol {experiment.named('protocol')} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
     feedback = [isinstance(one, ErrorFeedback) for one in chain(experiment).transforms].count(True)
@@ -57,7 +55,7 @@ def require_fit(experiment: Experiment) -> None:
     require(
         experiment.data.symbols is None or not experiment.partition.changes_pixels,
         "partition.name",
-        _name(experiment, "partition"),
+        experiment.named("partition"),
         f"it changes pixels, and images of {experiment.data.name} are characters",
     )
     experiment.bits.check(experiment.codec)
@@ -83,13 +81,11 @@ def _require_local_layers_fit(experiment: Experiment) -> None:
 
 def _require_plain_steps(experiment: Experiment) -> None:
     """Raise UserError unless every update is a sum of plain SGD steps from the present model."""
-    optimizer, rule = experiment.optimizer, _name(experiment, "aggregation")
+    optimizer, rule = experiment.optimizer, experiment.named("aggregation")
     wanted = {
         "optimizer sgd with momentum 0": isinstance(optimizer, Sgd) and not optimizer.momentum,
         "algorithm fedavg": not experiment.algorithm.corrects,
-        "a protocol in rounds that takes no update twice": not (
-            isinstance(experiment.protocol, Buffered) or experiment.protocol.repeats()
-        ),
+        ONCE: takes_once(experiment.protocol),
     }
     for what, given in wanted.items():
         require(given, "aggregation.name", rule, f"it divides an update by the steps behind it; take {what}")
@@ -98,17 +94,17 @@ def _require_plain_steps(experiment: Experiment) -> None:
 def _require_media_fit(experiment: Experiment) -> None:
     """Raise UserError unless medium, allocator, bits and aggregation fit each other."""
     shares = isinstance(experiment.medium, SharedMedium)
-    medium = _name(experiment, "medium")
+    medium = experiment.named("medium")
     require(
         shares or experiment.allocator == Equal(),
         "allocator.name",
-        _name(experiment, "allocator"),
+        experiment.named("allocator"),
         f"medium {medium} shares nothing; take shared_band",
     )
     require(
         experiment.medium.separable or not experiment.aggregation.compares,
         "aggregation.name",
-        _name(experiment, "aggregation"),
+        experiment.named("aggregation"),
         f"it compares single updates, and on medium {medium} the BS hears none",
     )
     require(
@@ -121,7 +117,7 @@ def _require_media_fit(experiment: Experiment) -> None:
 
 def _require_losses_fit(experiment: Experiment) -> None:
     """Raise UserError unless layers of single uploads are sent at rates that do not follow the fading."""
-    loss, channel, medium = (_name(experiment, table) for table in ("loss", "channel", "medium"))
+    loss, channel, medium = (experiment.named(table) for table in ("loss", "channel", "medium"))
     require(
         not experiment.channel.adapts,
         "loss.name",
@@ -135,10 +131,6 @@ def _require_losses_fit(experiment: Experiment) -> None:
         loss,
         f"on medium {medium} the BS hears no single upload that could be lost",
     )
-
-
-def _name(experiment: Experiment, table: str) -> str:
-    return KINDS[table].name_of(getattr(experiment, table), nameless=True)
 
 
 def chain(experiment: Experiment) -> Chain:

@@ -12,6 +12,7 @@ from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.codecs.fixed_point import FixedPoint
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.station.aggregation.means import PlainMean
+from fl_simu.station.protocols.base import Protocol
 from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.station.selection.draws import RandomDraw
 from fl_simu.ue.transforms.base import Chain, Transform
@@ -19,6 +20,13 @@ from fl_simu.ue.transforms.error_feedback import ErrorFeedback
 
 # Noise of so many steps of a grid hides which of them a sum of rounded numbers was made of.
 STEPS_OF_NOISE = 2.0
+# What `takes_once` asks, as messages say it.
+ONCE = "a protocol in rounds that takes no update twice"
+
+
+def takes_once(protocol: Protocol) -> bool:
+    """Whether every update is of the present model, and is taken once."""
+    return not (isinstance(protocol, Buffered) or protocol.repeats())
 
 
 def require_protecting(experiment: Experiment, chain: Chain) -> None:
@@ -30,12 +38,10 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
         experiment: whose parts are asked.
         chain: the transforms of every UE.
     """
-    protocol, medium = experiment.protocol, _name(experiment, "medium")
+    medium = experiment.named("medium")
     shared = {
         "aggregation plain_mean, in which every UE has one voice": type(experiment.aggregation) is PlainMean,
-        "a protocol in rounds that takes no update twice": not (
-            isinstance(protocol, Buffered) or protocol.repeats()
-        ),
+        ONCE: takes_once(experiment.protocol),
         "an algorithm that sends the model alone": not experiment.algorithm.message({}),
     }
     secure, privacy = experiment.secure, experiment.privacy
@@ -74,7 +80,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
             type(experiment.selection) is RandomDraw or not privacy.samples,
             "privacy.accounting",
             KINDS["privacy"].describe(privacy, nameless=True).get("accounting"),
-            f'selection {_name(experiment, "selection")} draws nobody at random; take random, or "none"',
+            f'selection {experiment.named("selection")} draws nobody at random; take random, or "none"',
         )
         privacy.check(experiment.ues, experiment.drawn)
 
@@ -109,8 +115,4 @@ def require_protected(experiment: Experiment, structure: Structure) -> None:
 
 def _require_all(experiment: Experiment, table: str, wanted: Mapping[str, Any]) -> None:
     for what, given in wanted.items():
-        require(bool(given), f"{table}.name", _name(experiment, table), f"it needs {what}")
-
-
-def _name(experiment: Experiment, table: str) -> str:
-    return KINDS[table].name_of(getattr(experiment, table), nameless=True)
+        require(bool(given), f"{table}.name", experiment.named(table), f"it needs {what}")

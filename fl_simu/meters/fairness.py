@@ -1,11 +1,11 @@
 """How unequally good the global model is to the UEs."""
 
 from dataclasses import dataclass
-from typing import Dict, Mapping, Sequence
+from typing import Dict, Mapping
 
 import numpy as np
 
-from fl_simu.meters.base import Meter, ModelView, UploadView
+from fl_simu.meters.base import ModelView, OfRounds
 from fl_simu.results.columns import Column
 
 FIGURE = "accuracy on own samples"
@@ -20,7 +20,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Fairness(Meter):
+class Fairness(OfRounds):
     """The spread over UEs of the accuracy on each one's own training samples.
 
     Each UE is measured with the global model; with its own one where it has one, as with `local_layers` and the
@@ -37,12 +37,6 @@ class Fairness(Meter):
     @property
     def columns(self) -> Mapping[str, Column]:
         return COLUMNS
-
-    def upload(self, view: UploadView) -> Mapping[str, float]:
-        return {}
-
-    def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-        return {}
 
     def model(self, view: ModelView) -> Dict[str, float]:
         accuracies = view.accuracies()

@@ -1,9 +1,9 @@
 """How evenly the UEs take part."""
 
 from dataclasses import dataclass
-from typing import Dict, Mapping, Sequence
+from typing import Dict, Mapping
 
-from fl_simu.meters.base import Meter, RunView, UploadView
+from fl_simu.meters.base import OfRounds, RunView
 from fl_simu.meters.fairness import jain
 from fl_simu.results.columns import Column
 
@@ -14,7 +14,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Participation(Meter):
+class Participation(OfRounds):
     """How often the BS has taken something of each UE so far.
 
     An upload counts once, whether it is accepted in full or as its base alone. Of all UEs of the experiment it
@@ -28,12 +28,6 @@ class Participation(Meter):
     @property
     def columns(self) -> Mapping[str, Column]:
         return COLUMNS
-
-    def upload(self, view: UploadView) -> Mapping[str, float]:
-        return {}
-
-    def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-        return {}
 
     def so_far(self, view: RunView) -> Dict[str, float]:
         told = (view.taken.min(), jain(view.taken))

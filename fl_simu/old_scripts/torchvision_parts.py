@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from fl_simu.data.datasets import DATASETS, fetch
-from fl_simu.data.image_files import read_idx
+from fl_simu.data.formats import read_idx
 
 Tell = Callable[[str], None]
 

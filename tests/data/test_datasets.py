@@ -31,7 +31,7 @@ from fl_simu.data.datasets import (
     presence,
 )
 from fl_simu.data.downloads import FILES, DataFile, FileSet, fetch_files, find
-from fl_simu.data.image_files import Limited, read_batch, told_as_damage
+from fl_simu.data.formats import Limited, read_batch, told_as_damage
 from fl_simu.kernel.errors import BadField, UserError
 
 REAL = os.environ.get("FL_SIMU_DATA")
