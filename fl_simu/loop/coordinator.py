@@ -167,7 +167,9 @@ class Coordinator:
         if not self.flights.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted):
-            if self.setting.chain.transforms and self.flights.skips(ue, lambda: self.cohorts.peek(ue)):
+            if self.setting.chain.transforms and self.flights.skips(
+                ue, lambda: self.cohorts.peek(ue), event.time_s
+            ):
                 self._give_up(ue)
                 return UploadSkipped(event.time_s, ue, event.version)
             if self.flights.shared:
@@ -224,6 +226,7 @@ class Coordinator:
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
         uploads = {ue: self.flights.begin(ue, version, self.clock.now_s, state.model) for ue in sorted(ues)}
         working = [ue for ue, upload in uploads.items() if upload.begins]
+        self.flights.handed({ue: uploads[ue] for ue in working}, self.clock.now_s)
         self.cohorts.train(working, version, state.model)
         for ue in ues:
             upload = uploads[ue]

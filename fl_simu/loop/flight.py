@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
@@ -119,7 +119,7 @@ class Flights:
         """Whether what would have arrived now is a lost layer, or comes after one."""
         return event.layer >= self.state.flights[event.ue].upload.lost >= 0
 
-    def skips(self, ue: int, trained: Callable[[], Params]) -> bool:
+    def skips(self, ue: int, trained: Callable[[], Params], now_s: float) -> bool:
         """Whether a UE that has trained does not send; nothing comes of its upload then."""
         known, flight = self.state.ues.get(ue), self.state.flights[ue]
         if known is None or not known.transforms:
@@ -129,6 +129,7 @@ class Flights:
         never = (math.inf,) * len(flight.upload.arrivals_s)
         flight.upload = flight.upload._replace(start_s=math.inf, arrivals_s=never)
         flight.refusal = "not moved"
+        self._leave(ue, now_s)
         return True
 
     def send(self, ue: int, now_s: float) -> None:
@@ -137,6 +138,20 @@ class Flights:
         upload = self.state.flights[ue].upload
         self.state.medium = self.shared.join(self.state.medium, self.setting.link, upload, now_s)
         self.state.replan = True
+
+    def handed(self, uploads: Mapping[int, Upload], now_s: float) -> None:
+        """Let the medium that all share hear of a cohort."""
+        if self.shared:
+            state, setting = self.state, self.setting
+            state.medium = self.shared.handed(state.medium, setting.link, setting.allocator, uploads, now_s)
+
+    def _leave(self, ue: int, now_s: float) -> None:
+        """A UE sends no longer, or never begins."""
+        state = self.state
+        if self.shared:
+            left = self.shared.leave(state.medium, self.setting.link, ue, now_s)
+            if left is not state.medium:
+                state.medium, state.replan = left, True
 
     def plan(self, now_s: float) -> Optional[Due]:
         """Share the medium anew; what arrives next, if anything does."""
@@ -326,9 +341,8 @@ class Flights:
                 rate_mbps = setting.link.size.load_mbit(self._sent_bits(upload, now_s)) / spent_s
                 memory = state.memory(ue)
                 memory.uploads = memory.uploads.after(rate_mbps)
-            if self.shared and upload.start_s <= now_s < upload.arrivals_s[-1]:
-                state.medium = self.shared.leave(state.medium, setting.link, ue, now_s)
-                state.replan = True
+            if now_s < upload.arrivals_s[-1]:
+                self._leave(ue, now_s)
             del state.flights[ue]
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, ClassVar, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from fl_simu.kernel.messages import Taken, Update
 from fl_simu.radio.allocation.base import Allocator
@@ -55,13 +55,24 @@ class SharedMedium(Medium, ABC):
     def start(self) -> Any:
         """The state while nobody sends."""
 
+    def handed(
+        self, state: Any, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
+    ) -> Any:
+        """A cohort is handed the global model; by default nothing changes before its UEs begin to send.
+
+        Args:
+            uploads: by UE, those that will begin at their `start_s` unless their UE leaves before.
+        """
+        return state
+
     @abstractmethod
     def join(self, state: Any, link: Link, upload: Upload, now_s: float) -> Any:
         """A UE begins to send an upload."""
 
     @abstractmethod
     def leave(self, state: Any, link: Link, ue: int, now_s: float) -> Any:
-        """A UE ends to send, whatever is left of its upload; nothing happens if it does not send."""
+        """A UE ends to send, whatever is left of its upload, or will not begin; the same state if it does not
+        send and nobody waits for it."""
 
     @abstractmethod
     def plan(self, state: Any, link: Link, allocator: Allocator, now_s: float) -> Tuple[Any, Optional[Arrival]]:
