@@ -119,11 +119,12 @@ class Study:
             return None
         blocks = math.ceil(self.scope.draws / self.scope.ues / BLOCK)
         dead = [
-            int((course(channel.in_round(number), seed, ue, number) == 0).sum())
+            np.concatenate([course(channel.in_round(number), seed, ue, number) == 0 for number in range(blocks)])
             for ue in range(self.scope.ues)
-            for number in range(blocks)
         ]
-        total, count = sum(dead), len(dead) * BLOCK
+        if type(channel) is not Fading:  # Blocks of a UE hang together.
+            return Share(*_over_ues(dead), None)
+        total, count = int(np.sum(dead)), int(np.size(dead))
         closed_form = rayleigh_outage(channel, seed, range(self.scope.ues))
         return Share(total / count, *wilson(total, count), closed_form)
 

@@ -377,6 +377,12 @@ def test_a_ue_is_followed_once(walk, forgotten, monkeypatch):
     monkeypatch.setattr(mobility, "MOST_STEPS", 256 * 500)
     with pytest.raises(UserError, match=r"come to 1e\+08 s, and a UE is followed for 128,000"):
         walk.along(8, 5, np.array([1e8]))
+    for cell in (
+        Cell(mobility="random_waypoint", tick_s=0.001),
+        Cell(mobility="gauss_markov", other_cells="poisson"),
+    ):
+        with pytest.raises(UserError, match=r"tick_s = .* knows 268,435,456 ticks"):
+            cell.arrivals_s(1, 0, 0, 1e8, [1.0])
 
 
 def test_positions_of_a_file(tmp_path):

@@ -26,6 +26,8 @@ from fl_simu.radio.channels.ticked import BLOCK, Ticked
 MOBILITIES = ("none", "random_waypoint", "gauss_markov", "file")
 OTHER_CELLS = ("none", "poisson", "hexagons")
 POWER_CONTROLS = ("none", "open_loop")
+# So many ticks a UE that moves is followed for, in two or three seconds.
+MOST_MOVING_TICKS = 2**28
 # So many other cells of a Poisson process count, and so many interferers fade.
 MOST_CELLS, MOST_FADING = 1000, 32
 MOST_RINGS = 10
@@ -72,7 +74,7 @@ class Cell(Fading):
     :math:`e^{-d / D}` over the way d that the UE goes, and begins with what `fading` gives the UE. Whether it
     sees the BS ("uma", "umi") changes alike: a Gaussian process with the same correlation is compared with the
     chance at its distance. |h|^2 is drawn for each tick at any speed. A UE is followed for 10,000,000 steps or
-    legs.
+    legs, and 268,435,456 ticks.
 
     "random_waypoint": straight legs between places drawn evenly over the disc of the cell, each at a speed drawn
     evenly from v1 to v2, without a pause. It begins in the stationary regime, so that the speed at any moment
@@ -196,6 +198,9 @@ class Cell(Fading):
             )
         return RecordedPaths(self.path) if self.mobility == "file" else None
 
+    def most_ticks(self) -> int:
+        return super().most_ticks() if self.moves() is None else MOST_MOVING_TICKS
+
     def in_round(self, round: int) -> Ticked:
         return self if self.other_cells == "none" else InRound(self.tick_s, self, round)
 
@@ -245,6 +250,9 @@ class InRound(Ticked):
     cell: Cell = field(default_factory=Cell)
     round: int = 0
 
+    def most_ticks(self) -> int:
+        return self.cell.most_ticks()
+
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
         return self.cell.block_in_round(seed, ue, number, self.round)
 
@@ -261,12 +269,14 @@ def _losses_db(cell: Cell, mobility: Mobility, seed: int, ue: int, number: int) 
         level = along.block(seed, ue, number, first, path.travelled_m)
         chance = np.array([math.erfc(-one / math.sqrt(2)) / 2 for one in level.tolist()])
         sight = chance < model.line_of_sight_probability(distance_m)
-    draws = briefly(seed, "site", ue)
-    draws.random(2)
-    first = float(draws.standard_normal())
-    along = Along(mobility, cell.tick_s, cell.decorrelation_m, "shadowing")
-    level = along.block(seed, ue, number, first, path.travelled_m)
-    losses_db = model.loss_db(distance_m, cell.carrier_ghz, sight) + cell.shadowing_db * level
+    losses_db = model.loss_db(distance_m, cell.carrier_ghz, sight)
+    if cell.shadowing_db:
+        draws = briefly(seed, "site", ue)
+        # As for `fading`: the distance and the sight come first.
+        draws.random(2)
+        first = float(draws.standard_normal())
+        along = Along(mobility, cell.tick_s, cell.decorrelation_m, "shadowing")
+        losses_db = losses_db + cell.shadowing_db * along.block(seed, ue, number, first, path.travelled_m)
     losses_db.setflags(write=False)
     return losses_db
 

@@ -51,7 +51,7 @@ class Along:
             first: the value at time 0.
             travelled_m: how far the UE has come at each tick of the block and at the next one, in m, shape (257,).
         """
-        start, end = self._ends(seed, ue, number, first)
+        start, end = self._ends(seed, ue, number, first, float(travelled_m[-1]))
         # A way in between is rounded, and may seem to go back.
         way = np.maximum.accumulate(travelled_m - travelled_m[0]) / self.decorrelation_m
         if way[-1] == 0:
@@ -62,13 +62,16 @@ class Along:
         due = np.exp(way[1:] - way[-1]) * np.expm1(-2 * way[1:]) / np.expm1(-2 * way[-1])
         return np.concatenate([[start], (free + due * (end - free[-1]))[:-1]])
 
-    def _ends(self, seed: int, ue: int, number: int, first: float) -> Tuple[float, float]:
-        """The value at the first tick of a block, and at that of the next."""
+    def _ends(self, seed: int, ue: int, number: int, first: float, end_m: float) -> Tuple[float, float]:
+        """The value at the first tick of a block, and at that of the next, to which the UE has come `end_m`."""
         known, travelled_m = _at_blocks(self, seed, ue, first)
         while len(known) < number + 2:
             begin, end = len(known), min(len(known) + BLOCK, number + 2)
-            moments = np.arange(begin, end) * BLOCK * self.tick_s
-            for block, way_m in enumerate(self.mobility.along(seed, ue, moments).travelled_m.tolist(), begin):
+            ways_m = [end_m]
+            if begin <= number:
+                moments = np.arange(begin, end) * BLOCK * self.tick_s
+                ways_m = self.mobility.along(seed, ue, moments).travelled_m.tolist()
+            for block, way_m in enumerate(ways_m, begin):
                 step = max(way_m - travelled_m[0], 0.0) / self.decorrelation_m
                 noise = _noise(seed, self.stage, ue, block // BLOCK)[block % BLOCK]
                 known.append(math.exp(-step) * known[-1] + math.sqrt(-math.expm1(-2 * step)) * noise)
