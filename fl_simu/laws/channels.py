@@ -70,6 +70,15 @@ def the_rate_at_a_moment_does_not_depend_on_the_start(
         same(f"the rate at {later} s, seen from then on instead of from {start_s} s on,", seen, rate_mbps)
 
 
+def a_power_that_is_told_is_finite_and_told_again(channel: Channel, ue: int, round: int, start_s: float) -> None:
+    """Where a channel tells which power a UE sends, in the mean over a time."""
+    watt = channel.transmit_w(SEED, ue, start_s, start_s + 2.5)
+    if watt is not None:
+        expect(0 <= watt < math.inf, f"the power is {watt} W; right is a finite one, 0 or more")
+        channel.transmit_w(SEED, ue + 1, start_s, start_s + 2.5)
+        same("the power told again", channel.transmit_w(SEED, ue, start_s, start_s + 2.5), watt)
+
+
 def arrivals_ascend_from_the_start(
     channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
@@ -140,6 +149,7 @@ OF_LINKS = tuple(
         asked_again_a_link_tells_the_same,
         links_that_are_asked_in_turn_do_not_disturb_one_another,
         the_rate_at_a_moment_does_not_depend_on_the_start,
+        a_power_that_is_told_is_finite_and_told_again,
     )
 )
 OF_UPLOADS = tuple(

@@ -306,8 +306,9 @@ class Flights:
             airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
             epochs = work.epochs * self._models
             processor = self.setting.compute.processor(self.setting.seed, ue)
+            sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
             view = UploadView(
-                ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor
+                ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor, sent_w
             )
             meters = {}
             for meter in self.setting.meters:

@@ -21,6 +21,7 @@ class UploadView(NamedTuple):
         sent_bits: what it put on the air [bit].
         accepted: "full", "base" or "none".
         processor: what it trains on, where the compute rule tells of one.
+        transmit_w: mean power that it sent, where the channel tells of one [W].
     """
 
     ue: int
@@ -32,6 +33,7 @@ class UploadView(NamedTuple):
     sent_bits: int
     accepted: str
     processor: Optional[Processor] = None
+    transmit_w: Optional[float] = None
 
 
 class ModelView(NamedTuple):

@@ -22,14 +22,14 @@ class Energy(Meter):
     then do not send.
 
     C and f are those of the compute rule where that has processors, as `cycles`, so that time and energy are of
-    one processor; else the ones given here.
+    one processor; else the ones given here. P is that of the channel where it controls the power, as `cell` may.
 
     Args:
         kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
             with alpha = 2e-28.
         cycles_per_sample: C, where the compute rule has no processors.
         frequency_hz: f in Hz, where the compute rule has no processors.
-        power_w: P, above 0.
+        power_w: P, above 0, where the channel tells of none.
         efficiency: eta, above 0, at most 1.
         circuit_w: P_c, at least 0.
 
@@ -65,7 +65,8 @@ class Energy(Meter):
         per_sample, frequency_hz = view.processor or (self.cycles_per_sample, self.frequency_hz)
         cycles = per_sample * view.samples * view.epochs if view.works else 0.0
         compute_j = self.kappa * cycles * frequency_hz**2
-        transmit_j = (self.power_w / self.efficiency + self.circuit_w) * view.airtime_s
+        power_w = self.power_w if view.transmit_w is None else view.transmit_w
+        transmit_j = (power_w / self.efficiency + self.circuit_w) * view.airtime_s
         spent_j = compute_j + transmit_j
         return {
             "energy_j": spent_j,

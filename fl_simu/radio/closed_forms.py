@@ -91,11 +91,11 @@ def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional
     .. math:: P(snr < min) = \frac{1}{|ues|} \sum_{u} 1 - e^{-min / \overline{snr}_u}
 
     Returns:
-        The share, or None where the channel is no Rayleigh fading.
+        The share, or None where the channel is not `fading`, or its fading not Rayleigh's.
 
     Reference: Goldsmith, Wireless Communications, section 6.3.2.
     """
-    if not isinstance(channel, Fading) or channel.rician_k_db > -math.inf:
+    if type(channel) is not Fading or channel.rician_k_db > -math.inf:
         return None
     below_db = np.array([channel.min_snr_db - site(channel, seed, ue).mean_snr_db for ue in ues])
     return float(np.mean(-np.expm1(-(10 ** (below_db / 10)))))

@@ -10,7 +10,7 @@ clock has reached them.
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
@@ -156,6 +156,10 @@ class Link:
     def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
         """The rate of the channel at a moment."""
         return next(self.channel.pieces(self.seed, ue, version, now_s))[0]
+
+    def transmit_w(self, ue: int, start_s: float, end_s: float) -> Optional[float]:
+        """The mean power that a UE sends between two moments, in W; None where the channel tells of none."""
+        return self.channel.transmit_w(self.seed, ue, start_s, end_s)
 
     def carried_mbit(self, ue: int, version: int, start_s: float, end_s: float) -> float:
         """What the channel carries from one moment to another, in Mbit."""

@@ -119,11 +119,12 @@ class Study:
             return None
         blocks = math.ceil(self.scope.draws / self.scope.ues / BLOCK)
         dead = [
-            int((course(channel, seed, ue, number) == 0).sum())
+            np.concatenate([course(channel.in_round(number), seed, ue, number) == 0 for number in range(blocks)])
             for ue in range(self.scope.ues)
-            for number in range(blocks)
         ]
-        total, count = sum(dead), len(dead) * BLOCK
+        if type(channel) is not Fading:  # Blocks of a UE hang together.
+            return Share(*_over_ues(dead), None)
+        total, count = int(np.sum(dead)), int(np.size(dead))
         closed_form = rayleigh_outage(channel, seed, range(self.scope.ues))
         return Share(total / count, *wilson(total, count), closed_form)
 
@@ -174,7 +175,7 @@ def _delays_s(planned: Plan, scope: Scope, ue: int, layers: Sequence[int]) -> np
     channel, delay, seed = planned.link.channel, planned.link.delay, planned.experiment.seed
     loads = [planned.link.size.load_mbit(size) for size in layers]
     starts = scope.starts_s(ue)
-    if isinstance(channel, Ticked) and isinstance(delay, Integrated):
+    if isinstance(channel, Ticked) and channel.in_round(1) is channel and isinstance(delay, Integrated):
         return _ticked_delays_s(channel, seed, ue, starts, np.cumsum(loads))
     # Where the rate is drawn for the upload the start means nothing, and 0 keeps the delay free of rounding.
     if rate_survival(channel):

@@ -220,6 +220,9 @@ BROKEN = {
         ),
         "links that are asked in turn do not disturb one another": channel(pieces=turned),
         "the rate at a moment does not depend on the start": channel((1.0, 0.5), (2.0, math.inf)),
+        "a power that is told is finite and told again": channel(
+            (1.0, math.inf), transmit_w=lambda self, *link: float(next(CALLS))
+        ),
         "arrivals ascend from the start": channel((1.0, math.inf), arrivals_s=before_the_start),
         "a larger load does not arrive earlier": channel((1.0, math.inf), arrivals_s=sooner_with_more),
         "what is on the air grows up to the load": channel((1.0, math.inf), carried_mbit=times(2, Channel)),

@@ -21,6 +21,7 @@ from fl_simu.data.own_data import Npz
 from fl_simu.data.partition import PARTITIONS, FeatureNoise, FromFile
 from fl_simu.parts import KINDS
 from fl_simu.privacy import AdaptiveClipping, Gaussian, NoPrivacy
+from fl_simu.radio.channels.cell import Cell
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.gauss_markov import GaussMarkov
@@ -58,6 +59,10 @@ BOTH_WAYS = str(FOLDER / "irish.csv")
 Path(BOTH_WAYS).write_text(
     "Timestamp,DL_bitrate,UL_bitrate\n2019.11.28_07.27.54,9000,-\n2019.11.28_07.27.56,0,700\n"
     "2019.11.28_07.27.57,-,0\n2019.11.28_07.27.59,4000,50000\n"
+)
+POSITIONS = str(FOLDER / "positions.csv")
+Path(POSITIONS).write_text(
+    "ue,time_s,x_m,y_m\n" + "".join(f"{ue},0,{ue / 4},30\n{ue},40,{250 - ue / 4},-60\n" for ue in range(1002))
 )
 np.savez(
     str(FOLDER / "mine.npz"),
@@ -99,6 +104,12 @@ SETTINGS = {
             Fading(),
             Fading(path_loss="uma", rician_k_db=6.0),
             Fading(tick_s=0.001, path_loss="umi"),
+        ],
+        "cell": [
+            Cell(),
+            Cell(mobility="random_waypoint", path_loss="uma", other_cells="hexagons", power_control="open_loop"),
+            Cell(tick_s=0.02, mobility="gauss_markov", mean_speed_mps=100.0, other_cells="poisson"),
+            Cell(mobility="file", path=POSITIONS, power_control="open_loop", alpha=0.6),
         ],
         "trace": [
             Trace(PACKETS),

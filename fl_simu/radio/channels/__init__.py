@@ -3,6 +3,7 @@
 from typing import Dict, Type
 
 from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.channels.cell import Cell
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.gauss_markov import GaussMarkov
@@ -21,5 +22,6 @@ CHANNELS: Dict[str, Type[Channel]] = {
     "gauss_markov": GaussMarkov,
     "markov": Markov,
     "fading": Fading,
+    "cell": Cell,
     "trace": Trace,
 }

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Iterator, List, Sequence, Tuple
+from typing import ClassVar, Iterator, List, Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import require
 
@@ -72,6 +72,10 @@ class Channel(ABC):
     def carried_mbit(self, seed: int, ue: int, round: int, start_s: float, end_s: float) -> float:
         """The integral of the rate: what an upload that began at `start_s` has sent by `end_s`, in Mbit."""
         return carried_over(self.pieces(seed, ue, round, start_s), start_s, end_s)
+
+    def transmit_w(self, seed: int, ue: int, start_s: float, end_s: float) -> Optional[float]:
+        """The mean power that a UE sends between two moments, in W; None where the channel tells of none."""
+        return None
 
 
 def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:

@@ -9,16 +9,17 @@ import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly, stream
-from fl_simu.radio.channels.path_loss import PATH_LOSSES, LogDistance
+from fl_simu.radio.channels.path_loss import PATH_LOSSES, LogDistance, PathLoss
 from fl_simu.radio.channels.ticked import BLOCK, Ticked
 
 
 class Site(NamedTuple):
-    """Where a UE is and what that costs: distance in m, whether it sees the BS, mean SNR in dB."""
+    """Where a UE is and what that costs: distance in m, whether it sees the BS, mean SNR and loss in dB."""
 
     distance_m: float
     line_of_sight: bool
     mean_snr_db: float
+    loss_db: float
 
 
 # Where the models mean something: path loss counts from 1 m on, and no cell reaches beyond 100 km.
@@ -93,9 +94,22 @@ class Fading(Ticked):
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
         mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)
-        snr = mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
+        return self.rates_mbps(mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK))
+
+    def rates_mbps(self, snr: np.ndarray) -> np.ndarray:
+        """What a link carries at these SNRs (no decibels), in Mbit/s, shape as `snr`."""
         rates = self.share_mhz() * np.log2(1 + snr / 10 ** (self.gap_db / 10))
         return np.where(snr < 10 ** (self.min_snr_db / 10), 0.0, rates)
+
+    def model(self) -> PathLoss:
+        """The mean loss over distance."""
+        if self.path_loss == "log_distance":
+            return LogDistance(self.exponent)
+        return PATH_LOSSES[self.path_loss]()
+
+    def noise_dbm(self) -> float:
+        """Noise in the share of one UE, in dBm."""
+        return self.noise_dbm_hz + 10 * math.log10(self.share_mhz() * 1e6)
 
     def share_mhz(self) -> float:
         """Bandwidth of one UE in MHz, so that a bit/s/Hz is a Mbit/s each MHz."""
@@ -115,12 +129,10 @@ def site(channel: Fading, seed: int, ue: int) -> Site:
     draws = stream(seed, "site", ue)
     near, far = channel.min_distance_m**2, channel.radius_m**2
     distance_m = np.array([math.sqrt(near + (far - near) * draws.random())])
-    model = (
-        LogDistance(channel.exponent) if channel.path_loss == "log_distance" else PATH_LOSSES[channel.path_loss]()
-    )
+    model = channel.model()
     sight = draws.random() < model.line_of_sight_probability(distance_m)
     loss_db = (
         model.loss_db(distance_m, channel.carrier_ghz, sight)[0] + channel.shadowing_db * draws.standard_normal()
     )
-    noise_dbm = channel.noise_dbm_hz + 10 * math.log10(channel.share_mhz() * 1e6)
-    return Site(float(distance_m[0]), bool(sight[0]), float(channel.power_dbm - loss_db - noise_dbm))
+    mean_snr_db = float(channel.power_dbm - loss_db - channel.noise_dbm())
+    return Site(float(distance_m[0]), bool(sight[0]), mean_snr_db, float(loss_db))

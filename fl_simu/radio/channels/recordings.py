@@ -78,7 +78,7 @@ def read(path: str, direction: str = "any") -> Recorded:
         BadField: a file of its format has not this direction.
     """
     try:
-        form, content = recognised(_text(path))
+        form, content = recognised(text_of(path))
         wanted = form.wanted(direction)
         if not wanted:
             return form.read(content) if isinstance(content, Table) else form.read(content, direction)
@@ -89,7 +89,12 @@ def read(path: str, direction: str = "any") -> Recorded:
     raise BadField("direction", direction, f"{path} is {form.name}: {wanted}")
 
 
-def _text(path: str) -> str:
+def text_of(path: str) -> str:
+    """A file as text: in UTF-8 or UTF-16, plain or packed.
+
+    Raises:
+        UserError: it cannot be read, or is too large.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(8)

@@ -46,10 +46,14 @@ class Ticked(Channel):
         """How many ticks from virtual time 0 on the channel knows."""
         return MOST_TICKS
 
+    def in_round(self, round: int) -> "Ticked":
+        """The channel as uploads of one round find it; by default all find the same one."""
+        return self
+
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
-        first = math.floor(start_s / self.tick_s)
+        channel, first = self.in_round(round), math.floor(start_s / self.tick_s)
         for number in itertools.count(first // BLOCK):
-            for tick, rate_mbps in enumerate(course(self, seed, ue, number).tolist(), number * BLOCK):
+            for tick, rate_mbps in enumerate(course(channel, seed, ue, number).tolist(), number * BLOCK):
                 until_s = (tick + 1) * self.tick_s
                 if tick >= first and until_s > start_s:
                     yield rate_mbps, until_s
@@ -63,10 +67,10 @@ class Ticked(Channel):
         """
         arrivals: List[float] = []
         sent = list(itertools.accumulate(loads_mbit))
-        carried = 0.0
+        channel, carried = self.in_round(round), 0.0
         first = math.floor(start_s / self.tick_s) // BLOCK
         for number in range(first, first + MAX_BLOCKS):
-            rates = course(self, seed, ue, number)
+            rates = course(channel, seed, ue, number)
             edges = np.maximum(_edges_s(self.tick_s, number), start_s)
             total = np.zeros(BLOCK + 1)
             (rates * (edges[1:] - edges[:-1])).cumsum(out=total[1:])

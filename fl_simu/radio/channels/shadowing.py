@@ -1,0 +1,114 @@
+"""Shadowing along a way: a Gaussian process that forgets over distance."""
+
+import functools
+import math
+from array import array
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from fl_simu.kernel.randomness import briefly
+from fl_simu.radio.channels.mobility import Mobility
+from fl_simu.radio.channels.ticked import BLOCK
+
+# Beyond so many times the length over which it forgets nothing is left that a float could tell; and so far the
+# exponential of a way may go before a float cannot hold it.
+FORGOTTEN, LONGEST = 40.0, 600.0
+
+
+@dataclass(frozen=True)
+class Along:
+    r"""A Gaussian process of mean 0 and deviation 1 on the way of a UE, at every tick.
+
+    .. math:: E[x(s)\,x(t)] = e^{-d / D}
+
+    with the way d that the UE goes between the moments s and t. It keeps its value while the UE stands still.
+
+    Note:
+        The value at the first tick of each block follows from that of the block before, and the values inside from
+        those at both ends (a bridge). So a block costs two numbers for each block before it, and no more.
+
+    Args:
+        mobility: of the UEs.
+        tick_s: length of a tick in s.
+        decorrelation_m: D in m, above 0.
+        stage: what the draws are for; UEs draw their value at time 0 with it too.
+
+    Reference: Gudmundson 1991, "Correlation Model for Shadow Fading in Mobile Radio Systems".
+    """
+
+    mobility: Mobility
+    tick_s: float
+    decorrelation_m: float
+    stage: str
+
+    def block(self, seed: int, ue: int, number: int, first: float, travelled_m: np.ndarray) -> np.ndarray:
+        """The values at the ticks of a block, shape (256,).
+
+        Args:
+            seed, ue, number: of the block.
+            first: the value at time 0.
+            travelled_m: how far the UE has come at each tick of the block and at the next one, in m, shape (257,).
+        """
+        start, end = self._ends(seed, ue, number, first, float(travelled_m[-1]))
+        # A way in between is rounded, and may seem to go back.
+        way = np.maximum.accumulate(travelled_m - travelled_m[0]) / self.decorrelation_m
+        if way[-1] == 0:
+            return np.full(BLOCK, start)
+        noise = briefly(seed, self.stage, ue, number).standard_normal(BLOCK)
+        free = drifted(start, np.diff(way), noise)
+        # How much of what the end is off by is due at each tick: their covariance over the variance of the end.
+        due = np.exp(way[1:] - way[-1]) * np.expm1(-2 * way[1:]) / np.expm1(-2 * way[-1])
+        return np.concatenate([[start], (free + due * (end - free[-1]))[:-1]])
+
+    def _ends(self, seed: int, ue: int, number: int, first: float, end_m: float) -> Tuple[float, float]:
+        """The value at the first tick of a block, and at that of the next, to which the UE has come `end_m`."""
+        known, travelled_m = _at_blocks(self, seed, ue, first)
+        while len(known) < number + 2:
+            begin, end = len(known), min(len(known) + BLOCK, number + 2)
+            ways_m = [end_m]
+            if begin <= number:
+                moments = np.arange(begin, end) * BLOCK * self.tick_s
+                ways_m = self.mobility.along(seed, ue, moments).travelled_m.tolist()
+            for block, way_m in enumerate(ways_m, begin):
+                step = max(way_m - travelled_m[0], 0.0) / self.decorrelation_m
+                noise = _noise(seed, self.stage, ue, block // BLOCK)[block % BLOCK]
+                known.append(math.exp(-step) * known[-1] + math.sqrt(-math.expm1(-2 * step)) * noise)
+                travelled_m[0] = way_m
+        return known[number], known[number + 1]
+
+
+def drifted(start: float, steps: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    r"""A process that forgets: :math:`x_k = e^{-s_k} x_{k-1} + \sqrt{1 - e^{-2 s_k}}\,w_k`, shape (n,).
+
+    Args:
+        start: :math:`x_0`.
+        steps: s, at least 0, shape (n,).
+        noise: w, of mean 0 and deviation 1, shape (n,).
+
+    >>> drifted(2.0, np.array([math.log(2), 0.0]), np.array([0.0, 5.0]))
+    array([1., 1.])
+    """
+    steps = np.minimum(steps, FORGOTTEN)
+    fresh = np.sqrt(-np.expm1(-2 * steps)) * noise
+    count = len(steps) if steps.sum() <= LONGEST else int(LONGEST / FORGOTTEN)
+    found = np.empty(len(steps))
+    for begin in range(0, len(steps), count):
+        part = slice(begin, begin + count)
+        grown = np.exp(np.cumsum(steps[part]))
+        found[part] = (start + np.cumsum(fresh[part] * grown)) / grown
+        start = found[part][-1]
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _at_blocks(along: Along, seed: int, ue: int, first: float) -> Tuple["array[float]", "array[float]"]:
+    """The values at the first ticks of the blocks that a UE has come to, and how far it had come at the last of
+    them in m; the one grows, the other changes."""
+    return array("d", [first]), array("d", [0.0])
+
+
+@functools.lru_cache(maxsize=256)
+def _noise(seed: int, stage: str, ue: int, number: int) -> "array[float]":
+    return array("d", briefly(seed, f"{stage} between blocks", ue, number).standard_normal(BLOCK))
