@@ -174,6 +174,8 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
         if flight.download:
             _check_upload(ue, flight.download, coordinator, run.version)
         _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
+        handed = 0 <= flight.handed_s <= moment.now_s and 0 < flight.weight < math.inf
+        _require(handed, f"the broadcast of UE {ue}")
         work, full = flight.work, setting.full[ue]
         right = work.samples == full.samples and work.steps >= 0 and math.isfinite(work.epochs)
         _require(right and (work.steps > 0) == (full.steps > 0), f"the work of UE {ue}")

@@ -35,6 +35,8 @@ class Flight:
         memories: what the transforms remember if the BS takes something of it.
         sent: the model behind it, where an attack is measured; else None.
         refusal: why nothing will be taken of it, where that is known before it is settled.
+        handed_s: when the BS sent the model.
+        weight: what the selection says that the update counts.
     """
 
     upload: Upload
@@ -48,6 +50,8 @@ class Flight:
     memories: Tuple[Any, ...] = ()
     sent: Optional[Params] = None
     refusal: str = ""
+    handed_s: float = 0.0
+    weight: float = 1.0
 
 
 @dataclass

@@ -265,6 +265,7 @@ BROKEN = {
         "the same state and view give the same choice": part(
             RandomDraw, choose=lambda self, state, view, free: (next(CALLS), ())
         ),
+        "who is chosen counts something": part(RandomDraw, weight=lambda self, state, ue: 0.0),
         "a checkpoint holds the state": part(
             RandomDraw, start=set, choose=lambda self, state, view, free: (state, ())
         ),
