@@ -263,7 +263,8 @@ class Coordinator:
         state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))
         counts = state.taken.numpy().copy()
         counts[list(accepted)] += 1
-        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy())
+        flights.drain(outcomes, now_s)
+        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy(), lambda: flights.empty(now_s))
         meters: Dict[str, float] = dict(private)
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))

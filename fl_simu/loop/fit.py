@@ -54,6 +54,12 @@ def require_fit(experiment: Experiment) -> None:
     metered = experiment.stop.energy_j is None or "energy_j" in names
     require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
     require(
+        not experiment.faults.drains or "energy_j" in names,
+        "faults.name",
+        experiment.named("faults"),
+        'not without the meter that tells what UEs spend: meters = ["energy"]',
+    )
+    require(
         experiment.data.symbols is None or not experiment.partition.changes_pixels,
         "partition.name",
         experiment.named("partition"),

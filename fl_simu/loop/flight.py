@@ -24,6 +24,7 @@ from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
+from fl_simu.ue.faults import Spent
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 from fl_simu.ue.work import Work
@@ -64,7 +65,7 @@ class Flights:
         waited_s = download.delays_s[-1] if download else 0.0
         work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
-        if setting.faults.works(setting.seed, ue, version):
+        if setting.faults.works(setting.seed, ue, version) and self._powered(ue, now_s):
             start_s = now_s + waited_s + compute_s
         known, link = self.state.ues.get(ue), setting.link
         outlook = Outlook(
@@ -81,6 +82,25 @@ class Flights:
             upload, start, cohort, work, download, shared, handed_s=now_s, weight=weight
         )
         return upload
+
+    def _powered(self, ue: int, now_s: float) -> bool:
+        faults, known = self.setting.faults, self.state.ues.get(ue)
+        return not faults.drains or faults.powered(self.setting.seed, ue, known.energy if known else None, now_s)
+
+    def drain(self, outcomes: Iterable[UeOutcome], now_s: float) -> None:
+        """Let the faults hear what UEs have spent whose uploads are settled now."""
+        faults = self.setting.faults
+        if faults.drains:
+            for one in outcomes:
+                spent = Spent(one.meters.get("energy_j", 0.0), self.state.flights[one.ue].handed_s, now_s)
+                memory = self.state.memory(one.ue)
+                memory.energy = faults.spent(self.setting.seed, one.ue, memory.energy, spent)
+
+    def empty(self, now_s: float) -> int:
+        """How many UEs have no energy to take part."""
+        return (
+            sum(not self._powered(ue, now_s) for ue in self.setting.samples) if self.setting.faults.drains else 0
+        )
 
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
         """What a UE trains, and how long that takes."""

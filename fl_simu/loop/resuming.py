@@ -88,7 +88,7 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
 def _classes(setting: Setting) -> Tuple[type, ...]:
     """The classes that a state is made of: the loop's own, and those of its parts."""
     found = [*CLASSES, *EVENTS, AttackMemory, *setting.protocol.state_classes, *setting.selection.state_classes]
-    found += setting.privacy.state_classes
+    found += [*setting.privacy.state_classes, *setting.faults.state_classes]
     if isinstance(setting.medium, SharedMedium):
         found += setting.medium.state_classes
     for transform in setting.chain.transforms:
@@ -223,6 +223,7 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")
+        _require(setting.faults.drains or memory.energy is None, f"the energy of UE {ue}")
         if memory.training:
             require_alike(memory.training, remembered, f"the optimiser of UE {ue}")
         if memory.own:

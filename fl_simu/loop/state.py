@@ -66,6 +66,7 @@ class UeMemory:
         attack: of a malicious UE.
         uploads: of the rates that its uploads had.
         accepted: its last accepted upload as the BS decoded it, where the BS lets it stand in.
+        energy: what the faults keep of the energy that it has spent; None where it was never handed the model.
     """
 
     training: Params = field(default_factory=dict)
@@ -75,6 +76,7 @@ class UeMemory:
     attack: Any = None
     uploads: Memory = field(default_factory=Memory)
     accepted: Optional[Update] = None
+    energy: Any = None
 
 
 class Before(NamedTuple):

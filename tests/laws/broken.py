@@ -180,6 +180,7 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+        "what it keeps of a ue survives a checkpoint": part(NoFaults, spent=lambda self, *known: Work(1, 1, 1)),
     },
     "secure": {
         "a sum is the sum or stays sealed": part(PairwiseMasks, seal=lambda self, codes, *about: codes),
