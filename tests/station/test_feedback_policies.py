@@ -332,6 +332,18 @@ def test_runs_that_learn_are_resumed_to_the_same_model(changes, tmp_path):
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize(
+    "changes", [{"selection": "oort"}, {"selection": {"name": "tifl", "interval": 2}}, BY_NORM]
+)
+def test_who_is_chosen_does_not_follow_from_the_backend(changes):
+    values = {**BASE, **changes, "rounds": 5}
+    hashes = [
+        fl.run(fl.Experiment.parse({**values, "backend": backend})).summary.model_sha256
+        for backend in ({"name": "torch", "exact": True}, "syft")
+    ]
+    assert hashes[0] == hashes[1]
+
+
 def test_with_everybody_chosen_the_weighted_sum_is_the_mean_by_samples():
     values = {**BASE, **WAITING, "ues_per_round": 6, "rounds": 3, "partition": "quantity_skew"}
     models = [fl.run(fl.Experiment.parse({**values, **changes})).model for changes in ({}, BY_NORM)]

@@ -157,9 +157,9 @@ class Oort(Selection):
 
     def settled(self, state: Known, round: Settled) -> Known:
         explored, waited_s = dict(state.explored), dict(state.waited_s)
-        gain = 0.0
+        accepted, gain = set(round.accepted), 0.0
         for ue, lasted_s in round.lasted_s.items():
-            if ue in round.accepted:
+            if ue in accepted:
                 explored[ue] = Explored(utility(round.losses(ue)), round.version, lasted_s)
                 gain += explored[ue].utility
                 waited_s.pop(ue, None)
