@@ -151,7 +151,8 @@ class Update:
         version: version of the global model it started from.
         samples: number of samples that it trained on.
         params: its model (never the difference), from the layers that were taken.
-        weight: extra weight given by the protocol, 1 unless it discounts stale updates.
+        weight: extra weight: of the protocol, 1 unless it discounts stale updates, times that of the selection, 1
+            unless it tells weights.
         steps: number of its local steps, at least 1.
     """
 

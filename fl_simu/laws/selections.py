@@ -1,12 +1,15 @@
 """The laws of client selection. Each takes the views of a run with the places that are free."""
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
+import numpy as np
+
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
-from fl_simu.station.selection.base import Selection, View
+from fl_simu.station.selection.base import Selection, Settled, View
 
 # Views, and how many may be chosen at each.
 Course = Sequence[Tuple[View, int]]
@@ -34,11 +37,22 @@ class Told:
 
 
 def choices(selection: Selection, course: Course) -> Iterator[Choice]:
-    """One choice after the other."""
+    """One choice after the other, with what becomes of each."""
     state = selection.start()
     for view, free in course:
         before, (state, ues) = state, selection.choose(state, view, free)
         yield Choice(before, view, free, state, ues)
+        state = selection.settled(state, settled(view, ues))
+
+
+def settled(view: View, ues: Sequence[int]) -> Settled:
+    """What becomes of a choice: the first half of the UEs answer, and of the others nothing is taken."""
+    lasted_s = {ue: 1.0 + view.upload_s(ue) for ue in sorted(ues)}
+    accepted = tuple(sorted(ues[: (len(ues) + 1) // 2]))
+    norm = Told(view.version, 4)
+    return Settled(
+        view.version + 1, view.now_s + 1.5, accepted, lasted_s, lambda ue: np.array([view.loss(ue), 1.0]), norm
+    )
 
 
 def it_takes_idle_ues_once_each_and_no_more_than_are_free(selection: Selection, course: Course) -> None:
@@ -61,6 +75,18 @@ def the_same_state_and_view_give_the_same_choice(selection: Selection, course: C
         again = selection.choose(choice.before, choice.view, choice.free)
         same("the second choice from the same view", again, (choice.state, choice.ues))
         state = copy.deepcopy(choice.state)
+        learnt = selection.settled(choice.state, settled(choice.view, choice.ues))
+        same("the state that it was given, after it was told what was settled,", choice.state, state)
+        again = selection.settled(choice.state, settled(choice.view, choice.ues))
+        same("what it remembers when it is told the same again", again, learnt)
+        state = copy.deepcopy(learnt)
+
+
+def who_is_chosen_counts_something(selection: Selection, course: Course) -> None:
+    for choice in choices(selection, course):
+        for ue in choice.ues:
+            weight = selection.weight(choice.state, ue)
+            expect(0 < weight < math.inf, f"the weight of UE {ue} is {weight}; right is a finite number above 0")
 
 
 def a_checkpoint_holds_the_state(selection: Selection, course: Course) -> None:
@@ -91,6 +117,7 @@ LAWS = tuple(
     for law in (
         it_takes_idle_ues_once_each_and_no_more_than_are_free,
         the_same_state_and_view_give_the_same_choice,
+        who_is_chosen_counts_something,
         a_checkpoint_holds_the_state,
     )
 )

@@ -6,9 +6,9 @@ from typing import Any, Callable, List
 import torch
 from torch import Tensor
 
-from fl_simu.laws.base import SEED, Inputs, Law, each_link, expect, same
+from fl_simu.laws.base import SEED, Inputs, Law, each_link, expect, same, stored_and_read
 from fl_simu.ue.compute import Compute
-from fl_simu.ue.faults import Faults
+from fl_simu.ue.faults import Faults, Spent
 from fl_simu.ue.optimizers import Optimizer
 from fl_simu.ue.schedules import Schedule
 from fl_simu.ue.work import LocalWork, Work
@@ -70,6 +70,19 @@ def asked_again_a_ue_works_as_before(faults: Faults, ue: int, round: int) -> Non
     _asked_again(faults.works, ue, round)
 
 
+def what_it_keeps_of_a_ue_survives_a_checkpoint(faults: Faults, ue: int, round: int) -> None:
+    """And is the same when it is told the same again."""
+    kept, now_s = None, 0.0
+    for number in range(5):
+        powered = faults.powered(SEED, ue, kept, now_s)
+        expect(powered in (True, False), f"`powered` tells {powered!r}; right is True or False")
+        spent = Spent(float(powered) * (1.0 + number), now_s, now_s + 2.0)
+        after = faults.spent(SEED, ue, kept, spent)
+        same("what it keeps when it is told the same again", faults.spent(SEED, ue, kept, spent), after)
+        same("what it keeps, from a checkpoint", stored_and_read(after, faults.state_classes), after)
+        kept, now_s = after, now_s + 3.0
+
+
 def _stepped(optimizer: Optimizer, steps: int) -> List[Tensor]:
     """Two parameters after some steps; the third has no gradient."""
     generator = torch.Generator().manual_seed(1)
@@ -128,7 +141,11 @@ COMPUTE = (
     Law(a_processor_takes_the_time_that_is_told, each_link),
 )
 WORK = (Law(a_ue_makes_at_least_one_step, each_link), Law(asked_again_a_ue_makes_as_many_steps, each_link))
-FAULTS = (Law(a_ue_works_or_does_not, each_link), Law(asked_again_a_ue_works_as_before, each_link))
+FAULTS = (
+    Law(a_ue_works_or_does_not, each_link),
+    Law(asked_again_a_ue_works_as_before, each_link),
+    Law(what_it_keeps_of_a_ue_survives_a_checkpoint, each_link),
+)
 SCHEDULE = (Law(a_factor_is_finite_and_not_negative, some_rounds), Law(a_round_has_one_factor, some_rounds))
 OPTIMIZER = (
     Law(a_parameter_without_a_gradient_stays, three_steps),

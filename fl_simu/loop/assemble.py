@@ -19,7 +19,7 @@ from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.station.evaluation import accuracies, evaluate
+from fl_simu.station.evaluation import accuracies, evaluate, losses
 from fl_simu.ue.training import Shard, initial_params
 from fl_simu.ue.work import Work
 
@@ -51,10 +51,12 @@ def assemble(
     images, labels = test.images.to(device), test.labels.to(device)
     epochs = planned.training.epochs
 
-    def loss_of(params: Params, ue: int) -> float:
+    def own(ue: int) -> Tuple[torch.Tensor, torch.Tensor]:
         rows = torch.from_numpy(shards[ue])
-        own = train.images.index_select(0, rows), train.labels.index_select(0, rows)
-        return evaluate(module, params, loss, *own, device=device).loss
+        return train.images.index_select(0, rows), train.labels.index_select(0, rows)
+
+    def loss_of(params: Params, ue: int) -> float:
+        return evaluate(module, params, loss, *own(ue), device=device).loss
 
     setting = Setting(
         seed=experiment.seed,
@@ -66,6 +68,7 @@ def assemble(
             module, params, own, train.images, train.labels, shards, device=device
         ),
         loss_of=loss_of,
+        losses_of=lambda params, ue: losses(module, params, loss, *own(ue), device=device),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,

@@ -224,7 +224,13 @@ class Coordinator:
         state, version = self.state, self.state.version
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
-        uploads = {ue: self.flights.begin(ue, version, self.clock.now_s, state.model) for ue in sorted(ues)}
+        selection = self.setting.selection
+        uploads = {
+            ue: self.flights.begin(
+                ue, version, self.clock.now_s, state.model, selection.weight(state.selection, ue)
+            )
+            for ue in sorted(ues)
+        }
         working = [ue for ue, upload in uploads.items() if upload.begins]
         self.flights.handed({ue: uploads[ue] for ue in working}, self.clock.now_s)
         self.cohorts.train(working, version, state.model)
@@ -254,10 +260,11 @@ class Coordinator:
         downlink_bits = flights.downlink_bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
         accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
-        state.selection = setting.selection.settled(state.selection, Settled(state.version + 1, now_s, accepted))
+        state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))
         counts = state.taken.numpy().copy()
         counts[list(accepted)] += 1
-        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy())
+        flights.drain(outcomes, now_s)
+        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy(), lambda: flights.empty(now_s))
         meters: Dict[str, float] = dict(private)
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
@@ -288,6 +295,18 @@ class Coordinator:
             attack,
             meters,
         )
+
+    def _told(self, settled: Mapping[int, int], accepted: Tuple[int, ...]) -> Settled:
+        """What the selection hears of uploads, and of how many layers of each the protocol has taken."""
+        flights, now_s, taken = self.flights, self.clock.now_s, set(accepted)
+        layers = {ue: settled[ue] if ue in taken else 0 for ue in sorted(settled)}
+
+        def losses(ue: int) -> np.ndarray:
+            return self.setting.losses_of(self.cohorts.handed(ue, self.state.flights[ue].start), ue)
+
+        lasted_s = {ue: flights.lasted_s(ue, count, now_s) for ue, count in layers.items()}
+        version = self.state.version + 1
+        return Settled(version, now_s, accepted, lasted_s, losses, lambda ue: flights.norm(ue, layers[ue]))
 
     def _accuracy(self, own: Mapping[int, Params]) -> Evaluation:
         """Of the global model, or, where layers stay at the UEs, the mean over the UEs' own ones."""

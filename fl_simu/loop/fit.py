@@ -2,6 +2,7 @@
 
 from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
+from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
 from fl_simu.loop.protection import ONCE, require_protecting, takes_once
 from fl_simu.radio.allocation.base import Equal
@@ -53,6 +54,12 @@ def require_fit(experiment: Experiment) -> None:
     metered = experiment.stop.energy_j is None or "energy_j" in names
     require(metered, "stop.energy_j", experiment.stop.energy_j, 'not without the meter: meters = ["energy"]')
     require(
+        not experiment.faults.drains or "energy_j" in names,
+        "faults.name",
+        experiment.named("faults"),
+        'not without the meter that tells what UEs spend: meters = ["energy"]',
+    )
+    require(
         experiment.data.symbols is None or not experiment.partition.changes_pixels,
         "partition.name",
         experiment.named("partition"),
@@ -64,6 +71,7 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+    _require_selection_fits(experiment)
     if not isinstance(experiment.loss, NoLoss):
         _require_losses_fit(experiment)
     require_protecting(experiment, chain(experiment))
@@ -113,6 +121,28 @@ def _require_media_fit(experiment: Experiment) -> None:
         "oracle",
         f"on medium {medium} nobody can know the delay of an upload before it is sent",
     )
+
+
+def _require_selection_fits(experiment: Experiment) -> None:
+    """Raise UserError unless what a selection asks for is there, and its weights are heeded."""
+    selection, rule = experiment.named("selection"), experiment.named("aggregation")
+    with told_of("selection.", experiment.selection):
+        experiment.selection.check(experiment.ues)
+    require(
+        experiment.selection.weighs == experiment.aggregation.adds,
+        "aggregation.name",
+        rule,
+        f"selection {selection} tells weights, and only weighted_sum adds up by them"
+        if experiment.selection.weighs
+        else f"selection {selection} tells no weights; take importance_by_norm",
+    )
+    wanted = {
+        ONCE: not experiment.selection.weighs or takes_once(experiment.protocol),
+        "that the BS hears single updates": not experiment.selection.compares
+        or (experiment.medium.separable and not experiment.secure.active),
+    }
+    for what, given in wanted.items():
+        require(given, "selection.name", selection, f"it needs {what}")
 
 
 def _require_losses_fit(experiment: Experiment) -> None:

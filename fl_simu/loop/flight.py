@@ -10,6 +10,7 @@ from fl_simu.kernel.parameters import (
     Structure,
     all_finite,
     difference,
+    distance,
     largest_spread,
     structure_of,
     total,
@@ -23,6 +24,7 @@ from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
+from fl_simu.ue.faults import Spent
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 from fl_simu.ue.work import Work
@@ -49,7 +51,7 @@ class Flights:
         self.messages: List[Message] = []
         self.taken: List[int] = []
 
-    def begin(self, ue: int, version: int, now_s: float, start: Params) -> Upload:
+    def begin(self, ue: int, version: int, now_s: float, start: Params, weight: float = 1.0) -> Upload:
         """The BS hands a UE the global model: the download, training, then the upload.
 
         An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
@@ -63,7 +65,7 @@ class Flights:
         waited_s = download.delays_s[-1] if download else 0.0
         work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
-        if setting.faults.works(setting.seed, ue, version):
+        if setting.faults.works(setting.seed, ue, version) and self._powered(ue, now_s):
             start_s = now_s + waited_s + compute_s
         known, link = self.state.ues.get(ue), setting.link
         outlook = Outlook(
@@ -75,10 +77,30 @@ class Flights:
         bits = setting.bits.choose(outlook)
         transmit = link.pending if self.shared else link.transmit
         upload = transmit(ue, version, start_s, structure, bits, compute_s)
+        cohort, shared = self.state.begun - 1, self.state.station.shared or None
         self.state.flights[ue] = Flight(
-            upload, start, self.state.begun - 1, work, download, self.state.station.shared or None
+            upload, start, cohort, work, download, shared, handed_s=now_s, weight=weight
         )
         return upload
+
+    def _powered(self, ue: int, now_s: float) -> bool:
+        faults, known = self.setting.faults, self.state.ues.get(ue)
+        return not faults.drains or faults.powered(self.setting.seed, ue, known.energy if known else None, now_s)
+
+    def drain(self, outcomes: Iterable[UeOutcome], now_s: float) -> None:
+        """Let the faults hear what UEs have spent whose uploads are settled now."""
+        faults = self.setting.faults
+        if faults.drains:
+            for one in outcomes:
+                spent = Spent(one.meters.get("energy_j", 0.0), self.state.flights[one.ue].handed_s, now_s)
+                memory = self.state.memory(one.ue)
+                memory.energy = faults.spent(self.setting.seed, one.ue, memory.energy, spent)
+
+    def empty(self, now_s: float) -> int:
+        """How many UEs have no energy to take part."""
+        return (
+            sum(not self._powered(ue, now_s) for ue in self.setting.samples) if self.setting.faults.drains else 0
+        )
 
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
         """What a UE trains, and how long that takes."""
@@ -283,13 +305,26 @@ class Flights:
             return None
         if beside:
             self.messages.append(Message(ue, setting.samples[ue], grouped(beside)))
-        update = Update(ue, flight.upload.version, flight.work.samples, params, choice.weight, flight.work.steps)
+        weight, work = choice.weight * flight.weight, flight.work
+        update = Update(ue, flight.upload.version, work.samples, params, weight, work.steps)
         if setting.protocol.repeats():
             self.state.memory(ue).accepted = update
         if setting.chain.transforms:
             decoded = told if setting.link.payload == "update" else difference(told, flight.start)
             self._settled(ue, flight, decoded)
         return update
+
+    def lasted_s(self, ue: int, layers: int, now_s: float) -> float:
+        """How long the BS has waited for a UE: until the last layer that it takes, or for nothing."""
+        flight = self.state.flights[ue]
+        return (flight.upload.arrivals_s[layers - 1] if layers else now_s) - flight.handed_s
+
+    def norm(self, ue: int, layers: int) -> float:
+        """Euclidean norm of the update that these layers tell, decoded anew."""
+        flight, link = self.state.flights[ue], self.setting.link
+        told = link.told(flight.upload, flight.layers[:layers], self._structures(flight.start)[1])
+        model = {name: told[name] for name in flight.start}
+        return distance(link.model(model, flight.start), flight.start)
 
     def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:
         """What became of an upload that is settled now; `layers` is how many of its layers were taken."""

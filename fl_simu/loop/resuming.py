@@ -88,7 +88,7 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
 def _classes(setting: Setting) -> Tuple[type, ...]:
     """The classes that a state is made of: the loop's own, and those of its parts."""
     found = [*CLASSES, *EVENTS, AttackMemory, *setting.protocol.state_classes, *setting.selection.state_classes]
-    found += setting.privacy.state_classes
+    found += [*setting.privacy.state_classes, *setting.faults.state_classes]
     if isinstance(setting.medium, SharedMedium):
         found += setting.medium.state_classes
     for transform in setting.chain.transforms:
@@ -174,6 +174,8 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
         if flight.download:
             _check_upload(ue, flight.download, coordinator, run.version)
         _require(0 <= flight.cohort < run.begun, f"the broadcast of UE {ue}")
+        handed = 0 <= flight.handed_s <= moment.now_s and 0 < flight.weight < math.inf
+        _require(handed, f"the broadcast of UE {ue}")
         work, full = flight.work, setting.full[ue]
         right = work.samples == full.samples and work.steps >= 0 and math.isfinite(work.epochs)
         _require(right and (work.steps > 0) == (full.steps > 0), f"the work of UE {ue}")
@@ -221,6 +223,7 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")
+        _require(setting.faults.drains or memory.energy is None, f"the energy of UE {ue}")
         if memory.training:
             require_alike(memory.training, remembered, f"the optimiser of UE {ue}")
         if memory.own:

@@ -44,6 +44,7 @@ class Setting:
         evaluate_every: that is done after so many rounds, and after the last one.
         stop: when the run ends before its last round.
         loss_of: mean loss of a whole model on a UE's own training samples.
+        losses_of: the same of each sample, shape (samples,).
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
         chain: the transforms of every UE.
@@ -70,6 +71,7 @@ class Setting:
     bits: BitRule
     work: LocalWork = field(default_factory=FullWork)
     loss_of: Callable[[Params, int], float] = lambda params, ue: 0.0
+    losses_of: Callable[[Params, int], np.ndarray] = lambda params, ue: np.zeros(0)
     downlink: Optional[Link] = None
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)

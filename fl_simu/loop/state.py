@@ -35,6 +35,8 @@ class Flight:
         memories: what the transforms remember if the BS takes something of it.
         sent: the model behind it, where an attack is measured; else None.
         refusal: why nothing will be taken of it, where that is known before it is settled.
+        handed_s: when the BS sent the model.
+        weight: what the selection says that the update counts.
     """
 
     upload: Upload
@@ -48,6 +50,8 @@ class Flight:
     memories: Tuple[Any, ...] = ()
     sent: Optional[Params] = None
     refusal: str = ""
+    handed_s: float = 0.0
+    weight: float = 1.0
 
 
 @dataclass
@@ -62,6 +66,7 @@ class UeMemory:
         attack: of a malicious UE.
         uploads: of the rates that its uploads had.
         accepted: its last accepted upload as the BS decoded it, where the BS lets it stand in.
+        energy: what the faults keep of the energy that it has spent; None where it was never handed the model.
     """
 
     training: Params = field(default_factory=dict)
@@ -71,6 +76,7 @@ class UeMemory:
     attack: Any = None
     uploads: Memory = field(default_factory=Memory)
     accepted: Optional[Update] = None
+    energy: Any = None
 
 
 class Before(NamedTuple):

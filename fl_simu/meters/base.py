@@ -52,9 +52,11 @@ class RunView(NamedTuple):
 
     Args:
         taken: int64, shape (UEs,): of how many uploads of each UE the BS has taken something so far.
+        empty: tells how many UEs have no energy left; computed when it is asked.
     """
 
     taken: np.ndarray
+    empty: Callable[[], int] = lambda: 0
 
 
 class Meter(ABC):

@@ -59,6 +59,24 @@ def evaluate(
     )
 
 
+def losses(
+    module: nn.Module,
+    params: Params,
+    loss: Loss,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int = 250,
+    device: torch.device = CPU,
+) -> np.ndarray:
+    """Loss of a model on each sample, float64, shape (N,); the arguments are those of `evaluate`."""
+    found = [
+        float(loss(output[row : row + 1], target[row : row + 1]))
+        for output, target in _outputs(module, params, images, labels, batch_size, device)
+        for row in range(len(target))
+    ]
+    return np.array(found, dtype=np.float64)
+
+
 def mean_of(found: Sequence[Evaluation]) -> Evaluation:
     """What several models come to together on one test set: means, and each sample once for each model."""
     accuracy, loss = (float(np.mean([getattr(one, name) for one in found])) for name in ("accuracy", "loss"))

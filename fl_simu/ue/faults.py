@@ -2,11 +2,24 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, Type
+from typing import Any, ClassVar, Dict, NamedTuple, Optional, Tuple, Type
 
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.limits import require_share
+from fl_simu.kernel.limits import require_factor, require_share
 from fl_simu.kernel.randomness import briefly
+
+
+class Spent(NamedTuple):
+    """What a UE has spent from the moment it was handed the model until the BS was done with it.
+
+    Args:
+        energy_j: on training and sending, as the meter tells [J].
+        handed_s, now_s: that moment, and this one [s].
+    """
+
+    energy_j: float
+    handed_s: float
+    now_s: float
 
 
 class Faults(ABC):
@@ -14,11 +27,37 @@ class Faults(ABC):
 
     A UE that fails neither trains nor sends in that round; where the downlink is not free, its copy of the model
     is sent all the same. Protocols that would wait for it for ever are refused.
+
+    Class attributes:
+        drains: whether it asks what UEs spend, and keeps something of each; else `powered` and `spent` are not
+            asked.
+        state_classes: the named tuples or dataclasses that this is made of, for a checkpoint.
     """
+
+    drains: ClassVar[bool] = False
+    state_classes: ClassVar[Tuple[type, ...]] = ()
 
     @abstractmethod
     def works(self, seed: int, ue: int, round: int) -> bool:
         """Whether UE `ue` takes part in the round that starts from version `round`."""
+
+    def powered(self, seed: int, ue: int, kept: Any, now_s: float) -> bool:
+        """Whether a UE has energy to take part; without it, it does not, whatever `works` says.
+
+        Args:
+            kept: what `spent` gave; None for a UE that was never handed the model.
+            now_s: virtual time [s].
+        """
+        return True
+
+    def spent(self, seed: int, ue: int, kept: Any, spent: Spent) -> Any:
+        """What is kept of a UE with which the BS is done for this time: plain data.
+
+        Args:
+            kept: what it gave before; not changed.
+            spent: since then.
+        """
+        return kept
 
 
 @dataclass(frozen=True)
@@ -78,4 +117,80 @@ class Crash(Faults):
         return bool(works)
 
 
-FAULTS: Dict[str, Type[Faults]] = {"none": NoFaults, "dropout": Dropout, "crash": Crash}
+class Charge(NamedTuple):
+    """What a battery held at a moment.
+
+    Args:
+        level_j: energy [J]; below 0 by what the last round lacked.
+        at_s: the moment [s].
+    """
+
+    level_j: float
+    at_s: float
+
+
+# A share of a battery that is rounding: so many equal rounds as fill it empty it.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Battery(Faults):
+    r"""Each UE has a battery, and fails while that is empty.
+
+    What a UE spends is what the meter tells, column `energy_j`, which it needs: training and sending, also of
+    uploads that are late. Between rounds and in them it gains `harvest_w`, up to a full battery:
+
+    .. math:: B \leftarrow \min(b, \min(b, B + h t_i) - E + h t_w), \quad B = b \text{ at first}
+
+    with the seconds t_i that it was idle, the seconds t_w from then until the BS was done with it, and the energy
+    E that it spent in these. A UE that has anything left when it is handed the model ends the round, also where
+    that takes more than it has; it then has to make up for what was lacking. So a UE that spends c in each round
+    takes part in ceil(b / c) of them, where nothing comes in. The BS does not know who is empty. How many are, the
+    meter `battery` tells.
+
+    Args:
+        battery_j: mean of b, in J, above 0.
+        spread: how much b varies between UEs: uniformly from battery_j (1 - spread) to battery_j (1 + spread);
+            at least 0 and below 1.
+        harvest_w: h, in W, at least 0.
+
+    """
+
+    battery_j: float = 100.0
+    spread: float = 0.0
+    harvest_w: float = 0.0
+
+    drains: ClassVar[bool] = True
+    state_classes: ClassVar[Tuple[type, ...]] = (Charge,)
+
+    def __post_init__(self) -> None:
+        require_factor("battery_j", self.battery_j)
+        require_share("spread", self.spread)
+        require_factor("harvest_w", self.harvest_w, or_zero=True)
+
+    def works(self, seed: int, ue: int, round: int) -> bool:
+        return True
+
+    def powered(self, seed: int, ue: int, kept: Optional[Charge], now_s: float) -> bool:
+        full_j = self.full_j(seed, ue)
+        return self.level_j(full_j, kept, now_s) > ROUNDING * full_j
+
+    def spent(self, seed: int, ue: int, kept: Optional[Charge], spent: Spent) -> Charge:
+        full_j = self.full_j(seed, ue)
+        before = Charge(self.level_j(full_j, kept, spent.handed_s) - spent.energy_j, spent.handed_s)
+        return Charge(self.level_j(full_j, before, spent.now_s), spent.now_s)
+
+    def full_j(self, seed: int, ue: int) -> float:
+        """What a UE's battery holds."""
+        if not self.spread:
+            return self.battery_j
+        return float(self.battery_j * (1 + self.spread * (2 * briefly(seed, "battery", ue).random() - 1)))
+
+    def level_j(self, full_j: float, charge: Optional[Charge], now_s: float) -> float:
+        """What a battery holds now of which nothing was taken since."""
+        if charge is None:
+            return full_j
+        return min(full_j, charge.level_j + self.harvest_w * (now_s - charge.at_s))
+
+
+FAULTS: Dict[str, Type[Faults]] = {"none": NoFaults, "dropout": Dropout, "crash": Crash, "battery": Battery}

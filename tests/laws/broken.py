@@ -180,6 +180,7 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+        "what it keeps of a ue survives a checkpoint": part(NoFaults, spent=lambda self, *known: Work(1, 1, 1)),
     },
     "secure": {
         "a sum is the sum or stays sealed": part(PairwiseMasks, seal=lambda self, codes, *about: codes),
@@ -268,6 +269,7 @@ BROKEN = {
         "the same state and view give the same choice": part(
             RandomDraw, choose=lambda self, state, view, free: (next(CALLS), ())
         ),
+        "who is chosen counts something": part(RandomDraw, weight=lambda self, state, ue: 0.0),
         "a checkpoint holds the state": part(
             RandomDraw, start=set, choose=lambda self, state, view, free: (state, ())
         ),

@@ -12,7 +12,16 @@ from loops import Local, loop
 
 from fl_simu.backends.base import Backend
 from fl_simu.kernel.clock import Clock
-from fl_simu.kernel.messages import Aggregate, LayerArrived, Ready
+from fl_simu.kernel.messages import (
+    TIMER,
+    Broadcast,
+    LayerArrived,
+    Ready,
+    UploadSkipped,
+    UploadStarted,
+    WakeAt,
+    Woke,
+)
 from fl_simu.kernel.randomness import briefly
 from fl_simu.loop.coordinator import Observer
 from fl_simu.radio.channels.base import Channel
@@ -27,6 +36,8 @@ from fl_simu.ue.training import Trained
 
 # The 0.9999 quantile of chi-squared with 19 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 19).
 UES, CHI_SQUARED = 20, 50.795
+# The same of the degrees of freedom that occur below.
+CHI_SQUARED_BY_DEGREES = {19: 50.795, 12: 39.134, 13: 40.871}
 
 
 class Moving(Backend):
@@ -105,27 +116,86 @@ def test_of_uploads_that_arrive_at_once_none_is_preferred(protocol):
     assert chi_squared(accepted, UES) < CHI_SQUARED
 
 
-def test_a_buffered_bs_shares_the_work_alike_among_idle_ues():
-    """5,000 aggregations of 100 UEs, 10 at work; without models, which neither protocol nor selection sees."""
-    protocol, clock, delays_s = Buffered(4), Clock(), np.random.default_rng(1).exponential
-    state, version, busy, handed = protocol.start(), 0, set(), Counter()
+def draws(protocol, speeds, drawn, count, begun=0):
+    """For each new model the idle UEs and who of them is drawn, until so many are; without models, which neither
+    protocol nor selection sees. UE u trains and sends for a random time of mean 1 / speeds[u]."""
+    state, clock, busy = protocol.start(), Clock(), {}
+    times, version = np.random.default_rng(1), 0
     clock.push(0.0, Ready(0.0, 0))
-    while version < 5000:
+    while begun < count:
         event = clock.pop()
         if isinstance(event, Ready):
-            idle = [ue for ue in range(100) if ue not in busy]
-            view = View(1, event.version, clock.now_s, dict.fromkeys(range(100), 1), idle)
-            event = event._replace(ues=RandomDraw().choose((), view, 10 - len(busy))[1])
+            idle = [ue for ue in range(len(speeds)) if ue not in busy]
+            view = View(1, event.version, clock.now_s, dict.fromkeys(range(len(speeds)), 1), idle)
+            event = event._replace(ues=RandomDraw().choose((), view, max(drawn - len(busy), 0))[1])
+            begun += len(event.ues)
+            yield idle, event.ues
+        elif not isinstance(event, Woke) and busy.get(event.ue) != event.version:
+            continue
         state, actions = protocol.on(state, event)
         for action in actions:
-            if isinstance(action, Aggregate):
+            if isinstance(action, Broadcast):
+                for ue in action.ues:
+                    busy[ue] = version
+                    trained_s = clock.now_s + times.exponential(0.5 / speeds[ue])
+                    if protocol.movement_threshold() is not None and times.random() < 0.3:
+                        clock.push(trained_s, UploadSkipped(trained_s, ue, version))
+                        continue
+                    arrival_s = trained_s + times.exponential(0.5 / speeds[ue])
+                    clock.push(trained_s, UploadStarted(trained_s, ue, version))
+                    clock.push(arrival_s, LayerArrived(arrival_s, ue, version, 0, 1))
+            elif isinstance(action, WakeAt):
+                clock.push(action.time_s, Woke(action.time_s, action.ue, action.version), TIMER)
+            else:
                 version += 1
-                busy -= set(action.layers())
+                for ue in action.layers():
+                    del busy[ue]
                 clock.push(clock.now_s, Ready(clock.now_s, version))
-                continue
-            busy |= set(action.ues)
-            for ue in action.ues:
-                handed[ue // 10] += 1
-                arrival_s = clock.now_s + delays_s()
-                clock.push(arrival_s, LayerArrived(arrival_s, ue, version, 0, 1))
+
+
+# The slowest takes ten times as long as the fastest; ascending, so that a place among idle ones is one by speed.
+SPEEDS = np.geomspace(1.0, 10.0, UES)
+
+
+@pytest.mark.parametrize("protocol", ours.cases("protocol"))
+def test_whatever_their_speeds_each_draw_is_uniform_among_the_idle_ues(protocol):
+    """10,000 draws of k among n idle UEs: each of the n places, by speed, is taken equally often.
+
+    In rounds all are idle, so that each UE is drawn equally often. Under an asynchronous protocol n and k are
+    always the same once all places have been given.
+    """
+    found = [(idle, ues) for idle, ues in draws(protocol, SPEEDS, 8, 10_000) if ues]
+    n, k = len(found[-1][0]), len(found[-1][1])
+    places = np.zeros(n)
+    for idle, ues in found[1:]:
+        assert (len(idle), len(ues)) == (n, k)
+        places[[idle.index(ue) for ue in ues]] += 1
+    total = places.sum()
+    assert total > 9_900
+    # Pearson's statistic; k without replacement spread less than k with it, by the factor (n - k) / (n - 1).
+    statistic = ((places - total / n) ** 2).sum() / (total / n) * (n - 1) / (n - k)
+    assert statistic < CHI_SQUARED_BY_DEGREES[n - 1]
+    assert isinstance(protocol, Buffered) or (n, k) == (UES, 8)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_buffered_bs_draws_each_ue_as_often_as_it_is_idle_and_there_are_places(k):
+    """Of a UE that is idle with n - 1 others when there are k places the chance is k / n, whatever came before.
+
+    So the sum of drawn less chance is a martingale. Fast UEs are idle more often, and take part more often.
+    """
+    drawn, chance, variance = np.zeros(UES), np.zeros(UES), np.zeros(UES)
+    for idle, ues in draws(Buffered(k), SPEEDS, 8, 10_000):
+        share = len(ues) / len(idle)
+        drawn[list(ues)] += 1
+        chance[idle] += share
+        variance[idle] += share * (1 - share)
+    # Of 20 normal numbers one is beyond 4.75 in one of 25,000 cases.
+    assert (np.abs(drawn - chance) < 4.75 * np.sqrt(variance)).all()
+    assert drawn[-1] > 1.2 * drawn[0]
+
+
+def test_a_buffered_bs_shares_the_work_alike_among_ues_of_one_speed():
+    """5,000 aggregations of 4 of 100 UEs, 10 at work."""
+    handed = Counter(ue // 10 for _, ues in draws(Buffered(4), np.ones(100), 10, 20_000) for ue in ues)
     assert all(0.09 < handed[tenth] / sum(handed.values()) < 0.11 for tenth in range(10)), handed

@@ -4,7 +4,7 @@ from typing import Dict, Type
 
 from fl_simu.station.aggregation.base import Aggregation
 from fl_simu.station.aggregation.fednova import FedNova
-from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn
+from fl_simu.station.aggregation.means import Mean, PlainMean, RunningPairwise, SumOverDrawn, WeightedSum
 from fl_simu.station.aggregation.mixing import Mixing
 from fl_simu.station.aggregation.robust import (
     CentredClipping,
@@ -20,6 +20,7 @@ from fl_simu.station.aggregation.robust import (
 AGGREGATIONS: Dict[str, Type[Aggregation]] = {
     "mean": Mean,
     "plain_mean": PlainMean,
+    "weighted_sum": WeightedSum,
     "running_pairwise": RunningPairwise,
     "sum_over_drawn": SumOverDrawn,
     "krum": Krum,

@@ -21,10 +21,12 @@ class Aggregation(ABC):
             refused.
         normalises: whether it divides an update by the number of plain SGD steps behind it; with others, and where
             an update may stem from an older model, it is refused.
+        adds: whether it adds updates up by weights that a selection tells, and needs one that does.
     """
 
     compares: ClassVar[bool] = False
     normalises: ClassVar[bool] = False
+    adds: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:

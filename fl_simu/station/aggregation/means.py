@@ -1,7 +1,7 @@
 """Means of the accepted models, and the notes' two that are none."""
 
 from dataclasses import dataclass
-from typing import Iterable
+from typing import ClassVar, Iterable
 
 import torch
 
@@ -59,6 +59,35 @@ class PlainMean(Aggregation):
         for update in updates:
             summed.add(update.params, update.weight)
         return summed.mean()
+
+
+@dataclass(frozen=True)
+class WeightedSum(Aggregation):
+    r"""The global model moved by the updates, each as often as the selection says.
+
+    .. math:: w \leftarrow w + \sum_u \omega_u (w_u - w)
+
+    with the weights of a selection that tells any, as `importance_by_norm`, and nothing divides by their sum: of
+    one that draws UE u with probability :math:`\pi_u` and says :math:`n_u / (n \pi_u)` the expectation is what
+    `mean` over all UEs gives. `mean` and `plain_mean` would divide by what the weights of those drawn come to, and
+    be biased. Without any update the global model stays as it is. Numbers beyond what the model's can hold are cut
+    to the largest of these.
+
+    Reference: Horvitz, Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe".
+    """
+
+    adds: ClassVar[bool] = True
+
+    def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
+        summed = Sum(current)
+        for update in updates:
+            summed.add(update.params, update.weight)
+        summed.add(current, 1.0 - summed.weight)
+        for name, tensor in summed.tensors.items():
+            if current[name].dtype.is_floating_point:
+                most = torch.finfo(current[name].dtype).max
+                tensor.clamp_(-most, most)
+        return summed.divided_by(1.0)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from typing import Dict, Type
 
 from fl_simu.station.selection.base import Selection
-from fl_simu.station.selection.draws import Importance, RandomDraw
+from fl_simu.station.selection.draws import Importance, ImportanceByNorm, RandomDraw
 from fl_simu.station.selection.fedcs import FedCs
+from fl_simu.station.selection.oort import Oort
 from fl_simu.station.selection.ranked import Age, BestChannel, PowerOfChoice, ProportionalFair
+from fl_simu.station.selection.tifl import Tifl, TiflStatic
 from fl_simu.station.selection.turns import RoundRobin
 
 SELECTIONS: Dict[str, Type[Selection]] = {
@@ -17,4 +19,8 @@ SELECTIONS: Dict[str, Type[Selection]] = {
     "power_of_choice": PowerOfChoice,
     "fedcs": FedCs,
     "importance": Importance,
+    "importance_by_norm": ImportanceByNorm,
+    "oort": Oort,
+    "tifl": Tifl,
+    "tifl_static": TiflStatic,
 }

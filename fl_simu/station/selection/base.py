@@ -1,10 +1,15 @@
 """The contract of client selection."""
 
 from abc import ABC, abstractmethod
+from types import MappingProxyType
 from typing import Any, Callable, ClassVar, Mapping, NamedTuple, Sequence, Tuple
 
+import numpy as np
 
-def _unknown(ue: int) -> float:
+NOTHING: Mapping[int, float] = MappingProxyType({})
+
+
+def _unknown(ue: int) -> Any:
     raise NotImplementedError("nobody tells this here")
 
 
@@ -35,17 +40,27 @@ class View(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What became of the UEs in an aggregation.
+    """What became of the UEs in an aggregation. What is a function is computed when it is asked, and may be asked
+    until `settled` returns.
 
     Fields:
         version: of the new global model.
         now_s: virtual time [s].
         accepted: UEs of which the BS has taken something, ascending.
+        lasted_s: of all UEs with which the BS is done for this time, ascending: from the moment when the model was
+            sent to it, of an accepted one until the last layer that was taken of it had arrived, of another one,
+            which was late, lost or refused, failed or did not send, until now [s].
+        losses: of the model that one of these was handed, on each of its training samples, shape (samples,); with
+            layers that stay at the UE as they are now.
+        norm: Euclidean norm of the update of an accepted one, as decoded, over all its floating-point tensors.
     """
 
     version: int
     now_s: float
     accepted: Tuple[int, ...]
+    lasted_s: Mapping[int, float] = NOTHING
+    losses: Callable[[int], np.ndarray] = _unknown
+    norm: Callable[[int], float] = _unknown
 
 
 class Selection(ABC):
@@ -59,9 +74,16 @@ class Selection(ABC):
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
+        weighs: whether it tells weights, by which aggregation has to add updates up.
+        compares: whether it looks at single updates; where the BS hears none it is refused.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
+    weighs: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
+
+    def check(self, ues: int) -> None:  # noqa: B027
+        """Raise UserError unless it can choose among so many UEs."""
 
     def start(self) -> Any:
         """The state before the first choice: plain data."""
@@ -81,6 +103,15 @@ class Selection(ABC):
             The new state, and at most `free` of the idle UEs, in the order in which they are chosen: of uploads
             that arrive at the same moment, that of the first one counts as first.
         """
+
+    def weight(self, state: Any, ue: int) -> float:
+        """What an update counts of a UE that was chosen last: a finite number above 0, by default 1.
+
+        Args:
+            state: as `choose` gave it.
+            ue: one of those that it chose.
+        """
+        return 1.0
 
     def settled(self, state: Any, round: Settled) -> Any:
         """What it remembers once uploads were settled; by default what it did.

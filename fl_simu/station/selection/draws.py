@@ -1,13 +1,14 @@
-"""Selections at random: uniform, and by the number of samples."""
+"""Selections at random: uniform, by the number of samples, and by the norms of updates."""
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly, permutation
-from fl_simu.station.selection.base import Selection, View
+from fl_simu.station.selection.base import Selection, Settled, View
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,95 @@ class Importance(Selection):
     """
 
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
-        draws = briefly(view.seed, "importance", round=view.version)
-        start, order = draws.random(), permutation(draws, len(view.idle))
-        idle = np.array(view.idle, dtype=np.int64)[order]
-        chances = inclusion(np.array([view.samples[ue] for ue in idle.tolist()], dtype=float), free)
-        return state, tuple(idle[systematic(chances, start)].tolist())
+        return state, tuple(by_size(view, {ue: float(view.samples[ue]) for ue in view.idle}, free))
+
+
+class Norms(NamedTuple):
+    """What importance by norm remembers.
+
+    Fields:
+        norms: by UE, of its last update that was taken.
+        weights: of the UEs that were chosen last.
+    """
+
+    norms: Dict[int, float]
+    weights: Dict[int, float]
+
+
+@dataclass(frozen=True)
+class ImportanceByNorm(Selection):
+    r"""Drawn without replacement, each UE with a probability as its samples times the norm of its last update.
+
+    .. math:: P(u \text{ chosen}) = k s_u / s, \quad s_u = n_u ((1 - \mu) \|\Delta_u\| + \mu \bar{\Delta})
+
+    for k of the UEs, with s the sum of all s_u, exactly, as `importance` draws. A UE for which that is above 1 is
+    always chosen, and the others share what is left. The update of a UE that is chosen weighs
+
+    .. math:: \omega_u = \frac{n_u}{n P(u \text{ chosen})}
+
+    with n samples in all. So `aggregation = "weighted_sum"`, which it needs, gives in expectation what `mean` over
+    everybody would, whatever the norms were, where all that are chosen are taken: for what is late or lost nothing
+    stands in.
+
+    Norms are of the updates as the BS decodes them. :math:`\bar{\Delta}` is the mean over the UEs whose norm is
+    known, and what counts for the others; at first all are alike, and the draw is that of `importance`. The part
+    :math:`\mu` keeps a UE in the draw whose last update was small. A UE that sends a huge update is always chosen
+    from then on, also where it means harm.
+
+    Args:
+        floor: mu, above 0, at most 1; with 1 the norms do not count.
+
+    Reference: Chen, Horvath, Richtarik 2020, "Optimal Client Sampling for Federated Learning", which takes the
+    norms of the present updates; Horvitz, Thompson 1952 for the weights.
+    """
+
+    floor: float = 0.1
+
+    state_classes: ClassVar[Tuple[type, ...]] = (Norms,)
+    weighs: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(0 < self.floor <= 1, "floor", self.floor, "above 0, at most 1")
+
+    def start(self) -> Norms:
+        return Norms({}, {})
+
+    def choose(self, state: Norms, view: View, free: int) -> Tuple[Norms, Tuple[int, ...]]:
+        sizes = self.sizes(state, view)
+        ues = by_size(view, sizes, free)
+        chances = inclusion(np.array(list(sizes.values())), free)
+        everything = sum(view.samples.values())
+        weights = {
+            ue: view.samples[ue] / (everything * chance) for ue, chance in zip(sizes, chances.tolist()) if chance
+        }
+        return Norms(state.norms, {ue: weights[ue] for ue in ues}), tuple(ues)
+
+    def sizes(self, state: Norms, view: View) -> Dict[int, float]:
+        """As what the idle UEs are drawn."""
+        known = state.norms
+        mean = sum(known.values()) / len(known) if any(known.values()) else 1.0
+        part = self.floor
+        return {ue: view.samples[ue] * ((1 - part) * known.get(ue, mean) + part * mean) for ue in view.idle}
+
+    def weight(self, state: Norms, ue: int) -> float:
+        return state.weights[ue]
+
+    def settled(self, state: Norms, round: Settled) -> Norms:
+        return state._replace(norms={**state.norms, **{ue: round.norm(ue) for ue in round.accepted}})
+
+
+def by_size(view: View, sizes: Mapping[int, float], count: int) -> List[int]:
+    """So many of the idle UEs, each drawn with a probability as its size, as far as that is at most 1."""
+    draws = briefly(view.seed, "importance", round=view.version)
+    start, order = draws.random(), permutation(draws, len(view.idle))
+    return in_order([view.idle[place] for place in order.tolist()], sizes, count, start)
+
+
+def in_order(ues: Sequence[int], sizes: Mapping[int, float], count: int, start: float) -> List[int]:
+    """Systematic sampling of UEs in an order, from a start of 0 to 1."""
+    chances = inclusion(np.array([sizes[ue] for ue in ues]), count)
+    return [ues[place] for place in systematic(chances, start).tolist()]
 
 
 def inclusion(sizes: np.ndarray, count: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -16,6 +16,17 @@ def ranked(view: View, key: Callable[[int], Any]) -> List[int]:
     """The idle UEs by a key, the least first; those with the same one in an order that is drawn anew each time."""
     drawn = permutation(briefly(view.seed, "ties", round=view.version), len(view.idle)).tolist()
     return sorted((view.idle[place] for place in drawn), key=key)
+
+
+def by_weight(view: View, stage: str, weights: Mapping[int, float]) -> List[int]:
+    """UEs as they are drawn without replacement, one after the other, with probabilities as their weights.
+
+    Those of weight 0 come last and those of an infinite one first, in a drawn order.
+    """
+    draws = -np.log1p(-briefly(view.seed, stage, round=view.version).random(len(view.samples)))
+    # Exponential times with the weights as their rates: who comes first is drawn as they are.
+    times = {ue: (draws[ue] / weight if weight else math.inf, draws[ue]) for ue, weight in weights.items()}
+    return sorted(times, key=times.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,7 @@ class PowerOfChoice(Selection):
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
         if not free:
             return state, ()
-        draws = -np.log1p(-briefly(view.seed, "candidates", round=view.version).random(len(view.samples)))
-        # Exponential times with the samples as their rates: who comes first is drawn as they are.
-        times = {ue: draws[ue] / view.samples[ue] if view.samples[ue] else math.inf for ue in view.idle}
-        asked = sorted(view.idle, key=lambda ue: times[ue])[: max(self.candidates, free)]
+        drawn = by_weight(view, "candidates", {ue: view.samples[ue] for ue in view.idle})
+        asked = drawn[: max(self.candidates, free)]
         losses = {ue: view.loss(ue) for ue in asked}
         return state, tuple(sorted(asked, key=lambda ue: -losses[ue])[:free])
