@@ -35,6 +35,7 @@ class Flight:
         memories: what the transforms remember if the BS takes something of it.
         sent: the model behind it, where an attack is measured; else None.
         refusal: why nothing will be taken of it, where that is known before it is settled.
+        airtime_s: how long its UE was on the air, where its last layer has arrived on a medium that all share.
     """
 
     upload: Upload
@@ -48,6 +49,7 @@ class Flight:
     memories: Tuple[Any, ...] = ()
     sent: Optional[Params] = None
     refusal: str = ""
+    airtime_s: float = 0.0
 
 
 @dataclass
