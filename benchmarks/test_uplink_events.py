@@ -23,6 +23,8 @@ from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.normal import Normal
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.link import Link
+from fl_simu.radio.media.base import Medium, Orthogonal
+from fl_simu.radio.media.shared_band import SharedBand
 from fl_simu.radio.sizes import NotesCount
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.aggregation.base import Aggregation
@@ -39,7 +41,9 @@ from fl_simu.ue.work import Work
 
 UPLOADS = 10_000
 GOAL = 100_000
+SHARED_GOAL = 5_000
 SEEDS = itertools.count(1)
+ORTHOGONAL = Orthogonal()
 PROTOCOLS = {
     "wait_for_all": lambda ues: WaitForAll(),
     "deadline": lambda ues: Deadline(3.0),
@@ -94,7 +98,7 @@ def model() -> Params:
     return initial_params(lambda: MODELS["mnist_cnn"]().build((1, 28, 28), 10), seed=1)
 
 
-def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
+def fresh(model: Params, protocol: str, channel: str, ues: int, medium: Medium = ORTHOGONAL) -> Coordinator:
     """A run before its first event. Its seed is new, so that no draw is remembered from the run before."""
     seed = next(SEEDS)
     link = Link(Affine(2, (2,)), CHANNELS[channel], NotesCount(), "update", seed)
@@ -115,6 +119,7 @@ def fresh(model: Params, protocol: str, channel: str, ues: int) -> Coordinator:
         compute=ConstantCompute(1.0),
         faults=NoFaults(),
         bits=FixedBits(),
+        medium=medium,
     )
     state = RunState(model)
     cohorts = Cohorts(Idle(Local()), seed, state, setting.algorithm, setting.full)
@@ -141,6 +146,26 @@ def test_uploads_a_second(channel, protocol, ues, model, benchmark, report):
         f"uploads a second, {channel}, {protocol}, {ues} UEs a round",
         f"{UPLOADS / median_s:,.0f} (most {UPLOADS / least_s:,.0f})",
         f">= {GOAL:,}",
+        median_s=median_s,
+        least_s=least_s,
+    )
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_uploads_a_second_that_share_a_band(model, benchmark, report):
+    runs = []
+
+    def setup() -> Tuple[Tuple[Coordinator], dict]:
+        runs.append(fresh(model, "wait_for_all", "fading", 100, SharedBand()))
+        return (runs[-1],), {}
+
+    benchmark.pedantic(Coordinator.run, setup=setup, rounds=3, warmup_rounds=1)
+    assert all(run.observers[0].uploads == UPLOADS for run in runs)
+    median_s, least_s = benchmark.stats.stats.median, benchmark.stats.stats.min
+    report.add(
+        "uploads a second, 100 UEs that share a band over fading",
+        f"{UPLOADS / median_s:,.0f} (most {UPLOADS / least_s:,.0f})",
+        f">= {SHARED_GOAL:,}",
         median_s=median_s,
         least_s=least_s,
     )

@@ -115,6 +115,26 @@ def what_has_arrived_has_been_carried(
             )
 
 
+def many_links_at_once_are_as_one_after_the_other(
+    channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
+) -> None:
+    """What is told of several links at once is what each tells alone, bit for bit."""
+    ues, loads = (ue + 2, ue, ue + 1), [loads_mbit[0], loads_mbit[-1], 1.5 * loads_mbit[0]]
+    # The second link is asked alone first, and the others are new to a channel that remembers.
+    for some in ((ue,), ues):
+        rounds = (round, round + 1, round)[: len(some)]
+        links = list(zip(some, rounds))
+        rates = [next(channel.pieces(SEED, *link, start_s))[0] for link in links]
+        same("the rates of several links", list(channel.rates_of(SEED, some, rounds, start_s)), rates)
+        for end_s in (start_s, start_s + 0.013, start_s + 7.1):
+            alone = [channel.carried_mbit(SEED, *link, start_s, end_s) for link in links]
+            found = list(channel.carried_of(SEED, some, rounds, start_s, end_s))
+            same(f"what several links carry until {end_s} s", found, alone)
+        arrivals = [channel.arrivals_s(SEED, *link, start_s, [load])[0] for link, load in zip(links, loads)]
+        first = channel.first_arrival(SEED, some, rounds, start_s, loads[: len(some)])
+        same("the first arrival", tuple(first), (min(arrivals), arrivals.index(min(arrivals))))
+
+
 def _same_pieces(found: List[Piece], wanted: List[Piece], when: str) -> None:
     for place, (one, right) in enumerate(zip(found, wanted)):
         same(f"piece {place} (Mbit/s, until s) {when}", one, right)
@@ -159,6 +179,7 @@ OF_UPLOADS = tuple(
         a_larger_load_does_not_arrive_earlier,
         what_is_on_the_air_grows_up_to_the_load,
         what_has_arrived_has_been_carried,
+        many_links_at_once_are_as_one_after_the_other,
     )
 )
 LAWS = OF_LINKS + OF_UPLOADS

@@ -193,6 +193,9 @@ class Flights:
         arrivals = flight.upload.arrivals_s
         layer = arrivals.index(math.inf)
         arrival = Arrival(due.time_s, due.ue)
+        if self.setting.meters:
+            medium, link = self.state.medium, self.setting.link
+            flight.airtime_s = self.shared.airtime_s(medium, link, flight.upload, due.time_s)
         self.state.medium = self.shared.arrived(self.state.medium, self.setting.link, arrival)
         self.state.replan = True
         arrivals = (*arrivals[:layer], due.time_s, *arrivals[layer + 1 :])
@@ -338,7 +341,7 @@ class Flights:
         if self.setting.meters:
             work = flight.work
             works = upload.begins or flight.refusal == "not moved"
-            airtime_s = max(0.0, min(now_s, upload.arrivals_s[-1]) - upload.start_s)
+            airtime_s = self._airtime_s(flight, now_s)
             epochs = work.epochs * self._models
             processor = self.setting.compute.processor(self.setting.seed, ue)
             sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
@@ -352,6 +355,16 @@ class Flights:
         if upload.lost >= 0:
             delays_s = (*delays_s[: upload.lost], *(math.inf,) * (len(delays_s) - upload.lost))
         return UeOutcome(ue, upload.compute_s, delays_s, bits, accepted, reason, download_s, meters)
+
+    def _airtime_s(self, flight: Flight, now_s: float) -> float:
+        upload = flight.upload
+        if now_s <= upload.start_s:
+            return 0.0
+        if self.shared is None:
+            return min(now_s, upload.arrivals_s[-1]) - upload.start_s
+        if upload.arrivals_s[-1] <= now_s:
+            return flight.airtime_s
+        return self.shared.airtime_s(self.state.medium, self.setting.link, upload, now_s)
 
     def _sent_bits(self, upload: Upload, now_s: float) -> int:
         if self.shared is None or not upload.start_s < now_s < upload.arrivals_s[-1]:

@@ -37,6 +37,7 @@ class Flight:
         refusal: why nothing will be taken of it, where that is known before it is settled.
         handed_s: when the BS sent the model.
         weight: what the selection says that the update counts.
+        airtime_s: how long its UE was on the air, where its last layer has arrived on a medium that all share.
     """
 
     upload: Upload
@@ -52,6 +53,7 @@ class Flight:
     refusal: str = ""
     handed_s: float = 0.0
     weight: float = 1.0
+    airtime_s: float = 0.0
 
 
 @dataclass

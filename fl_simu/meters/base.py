@@ -17,7 +17,8 @@ class UploadView(NamedTuple):
         samples, epochs: what it trained on in this round; a part of an epoch counts as such.
         works: whether it trained at all.
         compute_s: how long it trained [s].
-        airtime_s: how long it was on the air until its last layer had arrived or it was given up [s].
+        airtime_s: how long it was on the air until its last layer had arrived or it was given up, without the time
+            in which it had no share of a medium [s].
         sent_bits: what it put on the air [bit].
         accepted: "full", "base" or "none".
         processor: what it trains on, where the compute rule tells of one.

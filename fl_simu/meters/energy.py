@@ -16,10 +16,11 @@ class Energy(Meter):
     .. math:: E = \kappa C D E_p f^2 + (P / \eta + P_c) t
 
     with C cycles a sample, D samples, E_p epochs, the processor's frequency f, the transmit power P of an
-    amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. Uploads that are given up
-    cost what they sent until then, and the training in full; a UE that drops out spends nothing. Wasted is what
-    UEs spend, training and sending, on an upload of which the BS takes nothing: also the training of those who
-    then do not send.
+    amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. A UE
+    that waits for its turn on a shared medium is not on the air; one whose channel is in outage is. Uploads that
+    are given up cost what they sent until then, and the training in full; a UE that drops out spends nothing.
+    Wasted is what UEs spend, training and sending, on an upload of which the BS takes nothing: also the training
+    of those who then do not send.
 
     C and f are those of the compute rule where that has processors, as `cycles`, so that time and energy are of
     one processor; else the ones given here. P is that of the channel where it controls the power, as `cell` may.

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
+
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.parameters import Params, Structure, difference, structure_of, total
 from fl_simu.kernel.randomness import briefly
@@ -168,6 +170,25 @@ class Link:
     def arrival_s(self, ue: int, version: int, start_s: float, load_mbit: float) -> float:
         """When a load has been carried by the channel, sent from `start_s` on; infinity if it never is."""
         return self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, [load_mbit])[0]
+
+    def rates_of(self, ues: Sequence[int], versions: Sequence[int], now_s: float) -> np.ndarray:
+        """The rates of several links at a moment, in Mbit/s; shape (UEs,)."""
+        return self.channel.rates_of(self.seed, ues, versions, now_s)
+
+    def carried_of(self, ues: Sequence[int], versions: Sequence[int], start_s: float, end_s: float) -> np.ndarray:
+        """What the channel carries on several links between the same moments, by the integral of the rate.
+
+        Returns:
+            In Mbit, shape (UEs,).
+        """
+        return self.channel.carried_of(self.seed, ues, versions, start_s, end_s)
+
+    def first_arrival(
+        self, ues: Sequence[int], versions: Sequence[int], start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, int]:
+        """Of several links, each with a load above 0 to carry from `start_s` on, the first to be done by the
+        integral of the rate: when, and its place."""
+        return self.channel.first_arrival(self.seed, ues, versions, start_s, loads_mbit)
 
     def require_integrated(self, field: str, value: str) -> None:
         """Raise BadField unless an upload's delay follows from the integral of the rate."""

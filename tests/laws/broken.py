@@ -228,6 +228,9 @@ BROKEN = {
         "a larger load does not arrive earlier": channel((1.0, math.inf), arrivals_s=sooner_with_more),
         "what is on the air grows up to the load": channel((1.0, math.inf), carried_mbit=times(2, Channel)),
         "what has arrived has been carried": channel((1.0, math.inf), carried_mbit=times(0.5, Channel)),
+        "many links at once are as one after the other": channel(
+            (1.0, math.inf), carried_of=lambda self, *links: 2 * Channel.carried_of(self, *links)
+        ),
     },
     "delay": {
         "arrivals ascend from the start": part(RateAtStart, arrivals_s=before_the_start),

@@ -16,11 +16,13 @@ class Sending(NamedTuple):
         left_mbit: what is left of each layer that has not arrived, in Mbit, in the order of sending.
         arrived: how many of its layers have arrived; while it is 0 the first of `left_mbit` is the base.
         rate_mbps: the rate that it would have now with the whole band, in Mbit/s.
+        sending_s: how long ago it began to send [s].
     """
 
     left_mbit: Tuple[float, ...]
     arrived: int
     rate_mbps: float
+    sending_s: float = 0.0
 
 
 class Allocator(ABC):
@@ -58,3 +60,6 @@ class Equal(Allocator):
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
         return dict.fromkeys(loads_mbit, 1 / len(loads_mbit))
+
+    def divide(self, senders: Mapping[int, Sending], spectrum: Spectrum = LINEAR) -> Dict[int, float]:
+        return dict.fromkeys(senders, 1 / len(senders))

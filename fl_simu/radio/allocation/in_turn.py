@@ -21,8 +21,7 @@ class Tdma(Allocator):
     joining nobody is interrupted. Who is in outage comes last under "shortest" and holds up the others under
     "joined".
 
-    An upload begins when its UE joins those who wait: its delay, and the airtime that meters count, include the
-    wait.
+    An upload begins when its UE joins those who wait: its delay includes the wait, its airtime does not.
 
     Args:
         order: who goes first: "shortest", or "joined" for who began first.

@@ -4,6 +4,8 @@ import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
+
 from fl_simu.kernel.errors import require
 
 Piece = Tuple[float, float]
@@ -76,6 +78,30 @@ class Channel(ABC):
     def transmit_w(self, seed: int, ue: int, start_s: float, end_s: float) -> Optional[float]:
         """The mean power that a UE sends between two moments, in W; None where the channel tells of none."""
         return None
+
+    def rates_of(self, seed: int, ues: Sequence[int], rounds: Sequence[int], now_s: float) -> np.ndarray:
+        """The rates of several links at a moment, in Mbit/s; shape (UEs,). A channel may know a faster way."""
+        return np.array([next(self.pieces(seed, ue, round, now_s))[0] for ue, round in zip(ues, rounds)])
+
+    def carried_of(
+        self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, end_s: float
+    ) -> np.ndarray:
+        """What several links carry between the same moments, each as `carried_mbit`, in Mbit; shape (UEs,)."""
+        return np.array([self.carried_mbit(seed, ue, round, start_s, end_s) for ue, round in zip(ues, rounds)])
+
+    def first_arrival(
+        self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, int]:
+        """Of several links, each with a load above 0 to carry from the same moment on, the one that is done first.
+
+        Returns:
+            When, as `arrivals_s` tells it, and the place of the link among `ues`, the first one of equals.
+        """
+        arrivals = [
+            self.arrivals_s(seed, ue, round, start_s, [load])[0]
+            for ue, round, load in zip(ues, rounds, loads_mbit)
+        ]
+        return min(arrivals), arrivals.index(min(arrivals))
 
 
 def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from array import array
 from dataclasses import dataclass
-from typing import Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from fl_simu.kernel.errors import BadField, require
 from fl_simu.radio.channels.base import NEGLIGIBLE, Channel, Piece
 
 BLOCK = 256
+# Ticks in which a first arrival is looked for at first.
+FIRST_TICKS = 8
 MAX_BLOCKS = 1024
 SHORTEST_TICK_S, LONGEST_TICK_S = 1e-4, 1e9
 # Ticks whose ends float64 tells apart; and as many as a link walks through in half a second or so.
@@ -82,6 +84,77 @@ class Ticked(Channel):
                 break
         return tuple(arrivals) + (math.inf,) * (len(sent) - len(arrivals))
 
+    def rates_of(self, seed: int, ues: Sequence[int], rounds: Sequence[int], now_s: float) -> np.ndarray:
+        number, row = divmod(self._tick_at(now_s), BLOCK)
+        return side_by_side(self, seed, number).of(ues, rounds, row, row + 1)[0]
+
+    def carried_of(
+        self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, end_s: float
+    ) -> np.ndarray:
+        """As `Channel.carried_of`: all links tick at the same moments. Each sum is made tick by tick, in order, so
+        that it is the one that `carried_mbit` makes, bit for bit."""
+        carried = np.zeros(len(ues))
+        if end_s <= start_s:
+            return carried
+        first, now_s = self._tick_at(start_s), start_s
+        for number in itertools.count(first // BLOCK):
+            low = max(first - number * BLOCK, 0)
+            edges = _edges_s(self.tick_s, number)
+            high = min(int(edges.searchsorted(end_s)), BLOCK)
+            if high <= low:
+                return carried
+            moments = edges[low : high + 1].copy()
+            moments[0], moments[-1] = now_s, min(moments[-1], end_s)
+            sent = side_by_side(self, seed, number).of(ues, rounds, low, high)
+            sent *= (moments[1:] - moments[:-1])[:, None]
+            sent[0] += carried
+            carried, now_s = np.add.accumulate(sent)[-1], float(moments[-1])
+            if now_s >= end_s:
+                return carried
+        raise AssertionError("blocks never end")
+
+    def first_arrival(
+        self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, loads_mbit: Sequence[float]
+    ) -> Tuple[float, int]:
+        """As `Channel.first_arrival`, for all links at once, a few ticks at a time, with the sums of `arrivals_s`.
+
+        Where one link arrives with the end of a tick and another within a rounding error after it, the former
+        counts.
+        """
+        loads = np.asarray(loads_mbit)
+        enough, before = loads * (1 - NEGLIGIBLE), np.zeros(len(ues))
+        first = math.floor(start_s / self.tick_s) // BLOCK
+        for number in range(first, first + MAX_BLOCKS):
+            edges = _edges_s(self.tick_s, number)
+            low = max(int(edges.searchsorted(start_s, "right")) - 1, 0)
+            rates, within, ticks = side_by_side(self, seed, number), np.zeros(len(ues)), FIRST_TICKS
+            while low < BLOCK:
+                high = min(low + ticks, BLOCK)
+                whole = rates.of(ues, rounds, low, high)
+                moments = edges[low : high + 1].copy()
+                moments[0] = max(moments[0], start_s)
+                sent = whole * (moments[1:] - moments[:-1])[:, None]
+                sent[0] += within
+                sums = np.add.accumulate(sent)
+                if (sums[-1] + before >= enough).any():
+                    done = sums + before >= enough
+                    row = int(done.any(axis=1).argmax())
+                    there = done[row].nonzero()[0]
+                    left = loads[there] - ((sums[row - 1] if row else within) + before)[there]
+                    times = np.minimum(moments[row] + left / whole[row][there], moments[row + 1])
+                    place = int(times.argmin())
+                    return float(times[place]), int(there[place])
+                low, within, ticks = high, sums[-1], 2 * ticks
+            before = within + before
+        return math.inf, 0
+
+    def _tick_at(self, now_s: float) -> int:
+        """The first tick that ends after a moment, as `pieces` begins with it."""
+        tick = math.floor(now_s / self.tick_s)
+        while (tick + 1) * self.tick_s <= now_s:
+            tick += 1
+        return tick
+
 
 @dataclass(frozen=True)
 class Walked(Ticked):
@@ -146,6 +219,53 @@ def course(channel: Ticked, seed: int, ue: int, number: int) -> np.ndarray:
     rates = channel.block(seed, ue, number)
     rates.setflags(write=False)
     return rates
+
+
+class SideBySide:
+    """A block of rates of many UEs, tick by tick, so that they are summed together; UEs are added when asked for.
+
+    Args:
+        channel, seed, number: as for `course`.
+    """
+
+    def __init__(self, channel: Ticked, seed: int, number: int) -> None:
+        self.block = channel, seed, number
+        # Where rounds find different rates a column is one of a round.
+        self._same = channel.in_round(0) is channel
+        self._columns: Dict[Tuple[int, int], int] = {}
+        self._rates = np.empty((BLOCK, 16))
+        self._last: Tuple[Any, Any, np.ndarray] = (None, None, np.empty(0, np.intp))
+
+    def of(self, ues: Sequence[int], rounds: Sequence[int], low: int, high: int) -> np.ndarray:
+        """The rates in Mbit/s of some UEs, each in its round, in some ticks of the block; shape (ticks, UEs)."""
+        places = self._places(tuple(ues), tuple(rounds))
+        return self._rates[low:high].take(places, axis=1)
+
+    def _places(self, ues: Tuple[int, ...], rounds: Tuple[int, ...]) -> np.ndarray:
+        if self._last[0] is not ues or self._last[1] is not rounds:
+            columns = self._columns
+            links = list(zip(ues, itertools.repeat(0) if self._same else rounds))
+            try:
+                places = [columns[link] for link in links]
+            except KeyError:
+                places = [columns[link] if link in columns else self._add(*link) for link in links]
+            self._last = ues, rounds, np.array(places, np.intp)
+        return self._last[2]
+
+    def _add(self, ue: int, round: int) -> int:
+        channel, seed, number = self.block
+        rates, place = course(channel.in_round(round), seed, ue, number), len(self._columns)
+        if place == self._rates.shape[1]:
+            self._rates = np.concatenate([self._rates, np.empty_like(self._rates)], axis=1)
+        self._rates[:, place] = rates
+        self._columns[ue, round] = place
+        return place
+
+
+@functools.lru_cache(maxsize=4)
+def side_by_side(channel: Ticked, seed: int, number: int) -> SideBySide:
+    """A block of rates of many UEs, remembered: those who send at the same time look at the same block."""
+    return SideBySide(channel, seed, number)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -89,6 +89,11 @@ class SharedMedium(Medium, ABC):
     def sent_mbit(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
         """What an upload that is being sent has put on the air by now, in Mbit."""
 
+    def airtime_s(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
+        """How long the UE of an upload that is being sent has transmitted by now, or until its last layer arrives
+        now; by default all the time since it began."""
+        return now_s - upload.start_s
+
 
 @dataclass(frozen=True)
 class Orthogonal(Medium):

@@ -1,14 +1,16 @@
 """One band for all who are sending, in which a narrower share has less noise."""
 
 from dataclasses import dataclass, replace
-from typing import Iterator
+from typing import Iterator, Tuple
+
+import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.radio.allocation.spectrum import Shannon, Spectrum
 from fl_simu.radio.channels.base import Channel, Piece
 from fl_simu.radio.channels.fading import RANGES
 from fl_simu.radio.link import Link
-from fl_simu.radio.media.shared_band import Sender, SharedBand
+from fl_simu.radio.media.shared_band import Band, SharedBand
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,24 @@ class ShannonBand(SharedBand):
     def spectrum(self) -> Spectrum:
         return Shannon(self.bandwidth_mhz)
 
-    def carried_mbit(self, link: Link, ue: int, sender: Sender, start_s: float, end_s: float) -> float:
-        return self._narrowed(link, sender).carried_mbit(ue, sender.version, start_s, end_s)
+    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
+        told = zip(band.ues, band.versions, band.shares)
+        return np.array(
+            [
+                self._narrowed(link, share).carried_mbit(ue, version, band.at_s, now_s)
+                for ue, version, share in told
+            ]
+        )
 
-    def arrival_s(self, link: Link, ue: int, sender: Sender, now_s: float) -> float:
-        return self._narrowed(link, sender).arrival_s(ue, sender.version, now_s, sender.left_mbit[0])
+    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
+        told = zip(band.ues, band.versions, band.shares, band.left_mbit)
+        arrivals = [
+            self._narrowed(link, share).arrival_s(ue, version, band.at_s, left)
+            for ue, version, share, left in told
+        ]
+        return min(arrivals), arrivals.index(min(arrivals))
 
-    def _narrowed(self, link: Link, sender: Sender) -> Link:
-        if sender.share == 1:
+    def _narrowed(self, link: Link, share: float) -> Link:
+        if share == 1:
             return link
-        return replace(link, channel=Narrowed(link.channel, self.spectrum(), sender.share))
+        return replace(link, channel=Narrowed(link.channel, self.spectrum(), share))

@@ -1,13 +1,17 @@
 """One band for all who are sending."""
 
 from dataclasses import dataclass
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
 
 from fl_simu.radio.allocation.base import LINEAR, Allocator, Sending
 from fl_simu.radio.allocation.spectrum import Spectrum
 from fl_simu.radio.channels.base import NEGLIGIBLE
 from fl_simu.radio.link import Link, Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
+
+Numbers = Tuple[float, ...]
 
 
 class Sender(NamedTuple):
@@ -18,19 +22,106 @@ class Sender(NamedTuple):
         left_mbit: what is left of each layer that has not arrived, at the time of the band.
         share: of the band.
         arrived: how many of its layers have arrived.
+        began_s: virtual time at which it began.
+        waited_s: how long it had no share since.
     """
 
     version: int
-    left_mbit: Tuple[float, ...]
+    left_mbit: Numbers
     share: float = 0.0
     arrived: int = 0
+    began_s: float = 0.0
+    waited_s: float = 0.0
 
 
 class Band(NamedTuple):
-    """Who is sending, in the order in which they began, at a moment."""
+    """Who is sending, in the order in which they began, at a moment: a column each of what `Sender` says, so that
+    all are brought on at once.
+
+    Args:
+        at_s: the moment.
+        ues: who.
+        versions, shares, arrived, began_s, waited_s: of each.
+        left_mbit: what is left of the layer that each is sending.
+        behind_mbit: its layers after that one.
+    """
 
     at_s: float
-    senders: Dict[int, Sender]
+    ues: Tuple[int, ...] = ()
+    versions: Tuple[int, ...] = ()
+    left_mbit: Numbers = ()
+    behind_mbit: Tuple[Numbers, ...] = ()
+    shares: Numbers = ()
+    arrived: Tuple[int, ...] = ()
+    began_s: Numbers = ()
+    waited_s: Numbers = ()
+
+    @property
+    def senders(self) -> Dict[int, Sender]:
+        """By UE."""
+        return {ue: self.sender(place) for place, ue in enumerate(self.ues)}
+
+    def sender(self, place: int) -> Sender:
+        """The one at that place."""
+        left = (self.left_mbit[place], *self.behind_mbit[place])
+        rest = (self.shares[place], self.arrived[place], self.began_s[place], self.waited_s[place])
+        return Sender(self.versions[place], left, *rest)
+
+    def joined(self, ue: int, sender: Sender) -> "Band":
+        """With one more."""
+        return self._with([(*column, one) for column, one in zip(self[1:], _row(ue, sender))])
+
+    def without(self, place: int) -> "Band":
+        """With one fewer."""
+        return self._with([(*column[:place], *column[place + 1 :]) for column in self[1:]])
+
+    def replaced(self, place: int, sender: Sender) -> "Band":
+        """With another sender, of the same UE, at that place."""
+        new = _row(self.ues[place], sender)
+        return self._with([(*column[:place], one, *column[place + 1 :]) for column, one in zip(self[1:], new)])
+
+    def only(self, places: Sequence[int]) -> "Band":
+        """With those at some places, in ascending order."""
+        if len(places) == len(self.ues):
+            return self
+        return self._with([tuple([column[place] for place in places]) for column in self[1:]])
+
+    def _with(self, columns: Iterable[Any]) -> "Band":
+        return Band._make((self.at_s, *columns))
+
+
+def _row(ue: int, sender: Sender) -> Tuple[Any, ...]:
+    version, (left, *behind), *more = sender
+    return (ue, version, left, tuple(behind), *more)
+
+
+class Known(Mapping[int, Sending]):
+    """What an allocator may know of those who are sending, worked out when it asks.
+
+    Args:
+        band, link, now_s: as `plan` has them.
+    """
+
+    def __init__(self, band: Band, link: Link, now_s: float) -> None:
+        self._band, self._link, self._now_s = band, link, now_s
+        self._all: Dict[int, Sending] = {}
+
+    def __getitem__(self, ue: int) -> Sending:
+        if not self._all:
+            band = self._band
+            rates = self._link.rates_of(band.ues, band.versions, self._now_s).tolist()
+            told = zip(band.ues, band.left_mbit, band.behind_mbit, band.arrived, rates, band.began_s)
+            self._all = {
+                one: Sending((left, *behind), arrived, rate, self._now_s - began_s)
+                for one, left, behind, arrived, rate, began_s in told
+            }
+        return self._all[ue]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._band.ues)
+
+    def __len__(self) -> int:
+        return len(self._band.ues)
 
 
 @dataclass(frozen=True)
@@ -40,86 +131,104 @@ class SharedBand(SharedMedium):
     The channel says which rate r a UE has with the whole band; with a share s of it the UE has s r: its spectral
     efficiency stays the same. A load of L Mbit that begins at a has arrived at t when
     :math:`\int_a^t s(\tau) r(\tau) d\tau = L`. The allocator gives the shares.
+
+    A UE is on the air, which costs energy, while it has a share, also where its channel is in outage: its radio is
+    on. While it waits with a share of 0 it is not.
     """
 
-    state_classes = (Band, Sender)
+    state_classes = (Band,)
 
     def check(self, link: Link) -> None:
         link.require_integrated("medium.name", "shared_band")
 
     def start(self) -> Band:
-        return Band(0.0, {})
+        return Band(0.0)
 
     def join(self, state: Band, link: Link, upload: Upload, now_s: float) -> Band:
         loads = tuple(map(link.size.load_mbit, upload.sizes_bits))
-        return Band(now_s, {**self._senders_at(state, link, now_s), upload.ue: Sender(upload.version, loads)})
+        return self.at(state, link, now_s).joined(upload.ue, Sender(upload.version, loads, began_s=now_s))
 
     def leave(self, state: Band, link: Link, ue: int, now_s: float) -> Band:
-        if ue not in state.senders:
+        if ue not in state.ues:
             return state
-        senders = self._senders_at(state, link, now_s)
-        del senders[ue]
-        return Band(now_s, senders)
+        return self.at(state, link, now_s).without(state.ues.index(ue))
 
     def plan(self, state: Band, link: Link, allocator: Allocator, now_s: float) -> Tuple[Band, Optional[Arrival]]:
-        senders = self._senders_at(state, link, now_s)
-        if not senders:
-            return Band(now_s, {}), None
-        known = {
-            ue: Sending(one.left_mbit, one.arrived, link.rate_mbps(ue, one.version, now_s))
-            for ue, one in senders.items()
-        }
-        shares = allocator.divide(known, self.spectrum())
-        senders = {ue: one._replace(share=shares[ue]) for ue, one in senders.items()}
-        arrivals = [Arrival(self._arrival_s(link, ue, one, now_s), ue) for ue, one in senders.items()]
-        # The first of those that are equal.
-        return Band(now_s, senders), min(arrivals, key=lambda arrival: arrival.time_s)
+        band = self.at(state, link, now_s)
+        if not band.ues:
+            return band, None
+        shares = allocator.divide(Known(band, link, now_s), self.spectrum())
+        band = band._replace(shares=tuple([shares[ue] for ue in band.ues]))
+        return band, self.first(band, link)
 
     def arrived(self, state: Band, link: Link, arrival: Arrival) -> Band:
-        senders = self._senders_at(state, link, arrival.time_s)
-        one = senders[arrival.ue]
-        left = one.left_mbit[1:]
-        if left:
-            senders[arrival.ue] = one._replace(left_mbit=left, arrived=one.arrived + 1)
-        else:
-            del senders[arrival.ue]
-        return Band(arrival.time_s, senders)
+        band, place = self.at(state, link, arrival.time_s), state.ues.index(arrival.ue)
+        one = band.sender(place)
+        if len(one.left_mbit) == 1:
+            return band.without(place)
+        return band.replaced(place, one._replace(left_mbit=one.left_mbit[1:], arrived=one.arrived + 1))
 
     def sent_mbit(self, state: Band, link: Link, upload: Upload, now_s: float) -> float:
-        loads = sum(map(link.size.load_mbit, upload.sizes_bits))
-        sender = state.senders.get(upload.ue)
-        if sender is None:
+        if upload.ue not in state.ues:
             return 0.0
-        return loads - sum(self._at(sender, link, upload.ue, state.at_s, now_s).left_mbit)
+        loads = sum(map(link.size.load_mbit, upload.sizes_bits))
+        sender = self.at(state.only([state.ues.index(upload.ue)]), link, now_s).sender(0)
+        return loads - sum(sender.left_mbit)
+
+    def airtime_s(self, state: Band, link: Link, upload: Upload, now_s: float) -> float:
+        if upload.ue not in state.ues:
+            return 0.0
+        place = state.ues.index(upload.ue)
+        waits_s = 0.0 if state.shares[place] else now_s - state.at_s
+        return now_s - state.began_s[place] - (state.waited_s[place] + waits_s)
 
     def spectrum(self) -> Spectrum:
         """Which rate a share of the band gives."""
         return LINEAR
 
-    def carried_mbit(self, link: Link, ue: int, sender: Sender, start_s: float, end_s: float) -> float:
-        """What a UE sends with its share from one moment to another, in Mbit."""
-        return sender.share * link.carried_mbit(ue, sender.version, start_s, end_s)
+    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
+        """What each sends with its share from the time of the band to a later one, in Mbit; shape (UEs,)."""
+        return np.array(band.shares) * link.carried_of(band.ues, band.versions, band.at_s, now_s)
 
-    def arrival_s(self, link: Link, ue: int, sender: Sender, now_s: float) -> float:
-        """When the layer that a UE is sending has arrived, if it keeps its share, which is above 0."""
-        return link.arrival_s(ue, sender.version, now_s, sender.left_mbit[0] / sender.share)
+    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
+        """When the first of those who send, and keep a share above 0, has sent its layer; and its place."""
+        loads = np.array(band.left_mbit) / np.array(band.shares)
+        return link.first_arrival(band.ues, band.versions, band.at_s, loads)
 
-    def _senders_at(self, band: Band, link: Link, now_s: float) -> Dict[int, Sender]:
-        """Who is sending, with what is left now."""
+    def at(self, band: Band, link: Link, now_s: float) -> Band:
+        """The band at a later moment, at which nobody has begun or ended to send yet."""
         if now_s == band.at_s:
-            return dict(band.senders)
-        return {ue: self._at(one, link, ue, band.at_s, now_s) for ue, one in band.senders.items()}
-
-    def _at(self, sender: Sender, link: Link, ue: int, since_s: float, now_s: float) -> Sender:
-        if sender.share == 0 or now_s == since_s:
-            return sender
+            return band
+        places, waited = self._sending(band), band.waited_s
+        if len(places) < len(band.ues):
+            told = zip(waited, band.shares)
+            waited = tuple([one if share else one + (now_s - band.at_s) for one, share in told])
+        if not places:
+            return band._replace(at_s=now_s, waited_s=waited)
         # A layer has arrived when its event says so. Rounding may make it seem to be over a little earlier or
         # later: what would be left then is no load, for which an allocator might let it wait for others.
-        first, *others = sender.left_mbit
-        left = first - self.carried_mbit(link, ue, sender, since_s, now_s)
-        return sender._replace(left_mbit=(left if left > NEGLIGIBLE * first else 0.0, *others))
+        sending = band.only(places)
+        before = np.array(sending.left_mbit)
+        left = before - self.carried_mbit(sending, link, now_s)
+        left[left <= NEGLIGIBLE * before] = 0.0
+        left_mbit = tuple(left.tolist())
+        if len(places) < len(band.ues):
+            moved = dict(zip(places, left_mbit))
+            left_mbit = tuple([moved.get(place, one) for place, one in enumerate(band.left_mbit)])
+        return band._replace(at_s=now_s, left_mbit=left_mbit, waited_s=waited)
 
-    def _arrival_s(self, link: Link, ue: int, sender: Sender, now_s: float) -> float:
-        if not sender.left_mbit[0]:
-            return now_s
-        return self.arrival_s(link, ue, sender, now_s) if sender.share else float("inf")
+    def first(self, band: Band, link: Link) -> Arrival:
+        """The layer that arrives first if everybody keeps its share, the first of those that are equal."""
+        if 0.0 in band.left_mbit:
+            return Arrival(band.at_s, band.ues[band.left_mbit.index(0.0)])
+        places = self._sending(band)
+        if not places:
+            return Arrival(float("inf"), band.ues[0])
+        time_s, place = self.first_arrival(band.only(places), link)
+        return Arrival(time_s, band.ues[places[place]])
+
+    def _sending(self, band: Band) -> Sequence[int]:
+        """The places of those who have a share."""
+        if 0.0 not in band.shares:
+            return range(len(band.ues))
+        return [place for place, share in enumerate(band.shares) if share]
