@@ -105,12 +105,16 @@ class Evaluating:
         every: it is evaluated after so many rounds.
         samples: on so many samples of the test set, drawn at random once for the whole run; on all of them where
             it is not given.
+        targets: test accuracies, above 0 and at most 1. The summary tells with which round each was reached, and
+            the virtual time, the bits and the energy (with the meter `energy`) that it took. They decide no
+            result, and may be others when a run goes on.
         device: where the model is evaluated, also on the UEs' own samples where a meter asks for it: "cpu", "cuda"
             or "cuda:<index>". A GPU computes without TF32, and may round another last bit than a processor.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
     samples: Annotated[Optional[int], Field(ge=1)] = None
+    targets: Tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -244,6 +248,10 @@ class Experiment:
     def drawn(self) -> int:
         """Number of UEs that a round draws."""
         return self.ues_per_round or self.ues
+
+    def without_targets(self) -> "Experiment":
+        """The experiment without the accuracies of which its summary tells, which decide no result."""
+        return self.with_(evaluation=dataclasses.replace(self.evaluation, targets=()))
 
     @staticmethod
     def parse(values: Mapping[str, Any], folder: Optional[Path] = None) -> "Experiment":

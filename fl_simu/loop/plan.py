@@ -108,7 +108,9 @@ def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
 def digest(experiment: Experiment) -> str:
     """A digest of everything that decides the result of an experiment but its number of rounds, which a resumed
     run may raise."""
-    other = experiment.with_(rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing())
+    other = experiment.without_targets().with_(
+        rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing()
+    )
     text = other.to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
 
