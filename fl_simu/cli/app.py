@@ -253,6 +253,7 @@ def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[
 @click.option("--draws", type=int, default=100_000, show_default=True, metavar="N", help="Number of uploads.")
 @click.option("--ues", type=int, metavar="N", help="Number of UEs; the experiment's otherwise, at most 1,000.")
 @click.option("--seconds", type=float, metavar="S", help="Virtual time in which the uploads begin.")
+@click.option("--samples", type=int, metavar="N", help="Samples of each UE, for time and energy of training.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config.")
 @click.option("--out", type=_Path(), help="Folder for numbers and figures; runs/channel-<name>-<time> otherwise.")
 @click.option("--animate", type=_Path(), metavar="OUT.gif", help="Draw the rates moving.")
@@ -263,16 +264,17 @@ def channel(
     draws: int,
     ues: Optional[int],
     seconds: Optional[float],
+    samples: Optional[int],
     assignments: Tuple[str, ...],
     out: Optional[Path],
     animate: Optional[Path],
 ) -> None:
-    """Rates, delays and pass rates of the experiment's channel, and the threshold for a pass rate."""
+    """The experiment's radio without training: rates, delays, pass rates, losses, energy, a shared medium."""
     from fl_simu.cli.channel import study_channel
     from fl_simu.cli.run import read_experiment
 
     experiment = read_experiment(file, assignments)
-    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, _say)
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, samples, out, animate, _say)
 
 
 @cli.group(invoke_without_command=True)
