@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fl_simu.radio.channels.base import Channel
     from fl_simu.radio.codecs.base import Codec
     from fl_simu.radio.delays import DelayRule
-    from fl_simu.radio.downlink import Free
+    from fl_simu.radio.downlink import Cast, Free
     from fl_simu.radio.losses import Loss
     from fl_simu.radio.media.base import Medium
     from fl_simu.radio.sizes import SizeRule
@@ -223,6 +223,8 @@ class Experiment:
     delay: "DelayRule" = _part("delay", "integrated")
     loss: "Loss" = _part("loss", "none")
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
+    downlink_codec: "Codec" = _part("downlink_codec", "float32")
+    cast: "Cast" = _part("cast", "unicast")
     medium: "Medium" = _part("medium", "orthogonal")
     allocator: "Allocator" = _part("allocator", "equal")
     selection: "Selection" = _part("selection", "random")

@@ -224,7 +224,11 @@ class Coordinator:
         state, version = self.state, self.state.version
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
-        uploads = {ue: self.flights.begin(ue, version, self.clock.now_s, state.model) for ue in sorted(ues)}
+        self.flights.encode_model()
+        now_s, downloads = self.clock.now_s, self.flights.downloads(sorted(ues), version, self.clock.now_s)
+        uploads = {
+            ue: self.flights.begin(ue, version, now_s, state.model, downloads.get(ue)) for ue in sorted(ues)
+        }
         working = [ue for ue, upload in uploads.items() if upload.begins]
         self.flights.handed({ue: uploads[ue] for ue in working}, self.clock.now_s)
         self.cohorts.train(working, version, state.model)

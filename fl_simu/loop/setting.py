@@ -12,6 +12,9 @@ from fl_simu.privacy.base import Mechanism, NoPrivacy
 from fl_simu.privacy.secure import NoSecureAggregation, SecureAggregation
 from fl_simu.radio.allocation.base import Allocator, Equal
 from fl_simu.radio.bits import BitRule
+from fl_simu.radio.codecs.base import Codec
+from fl_simu.radio.codecs.float32 import Float32
+from fl_simu.radio.downlink import Cast, Unicast
 from fl_simu.radio.link import Link
 from fl_simu.radio.media.base import Medium, Orthogonal
 from fl_simu.station.aggregation.base import Aggregation
@@ -46,6 +49,8 @@ class Setting:
         loss_of: mean loss of a whole model on a UE's own training samples.
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
+        downlink_codec: what the BS sends of it.
+        cast: which UEs share a copy.
         chain: the transforms of every UE.
         secure: what hides single updates from the BS.
         privacy: what protects the UEs.
@@ -71,6 +76,8 @@ class Setting:
     work: LocalWork = field(default_factory=FullWork)
     loss_of: Callable[[Params, int], float] = lambda params, ue: 0.0
     downlink: Optional[Link] = None
+    downlink_codec: Codec = field(default_factory=Float32)
+    cast: Cast = field(default_factory=Unicast)
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)
     chain: Chain = field(default_factory=Chain)
