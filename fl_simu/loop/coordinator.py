@@ -224,11 +224,9 @@ class Coordinator:
         state, version = self.state, self.state.version
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
-        self.flights.encode_model()
-        now_s, downloads = self.clock.now_s, self.flights.downloads(sorted(ues), version, self.clock.now_s)
-        uploads = {
-            ue: self.flights.begin(ue, version, now_s, state.model, downloads.get(ue)) for ue in sorted(ues)
-        }
+        now_s = self.clock.now_s
+        copies = self.flights.downloads.send(sorted(ues), version, now_s)
+        uploads = {ue: self.flights.begin(ue, version, now_s, state.model, copies.get(ue)) for ue in sorted(ues)}
         working = [ue for ue, upload in uploads.items() if upload.begins]
         self.flights.handed({ue: uploads[ue] for ue in working}, self.clock.now_s)
         self.cohorts.train(working, version, state.model)
@@ -255,7 +253,7 @@ class Coordinator:
         made = Round(state.model, combined, flights.messages, len(flights.taken), len(setting.full))
         state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
-        downlink_bits = flights.downlink_bits(settled, now_s)
+        downlink_bits = flights.downloads.bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
         accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
         state.selection = setting.selection.settled(state.selection, Settled(state.version + 1, now_s, accepted))

@@ -2,21 +2,8 @@
 
 import math
 from dataclasses import replace
-from typing import (
-    AbstractSet,
-    Callable,
-    Collection,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
     Params,
@@ -27,14 +14,12 @@ from fl_simu.kernel.parameters import (
     structure_of,
     total,
 )
-from fl_simu.kernel.randomness import briefly
+from fl_simu.loop.downloads import Downloads
 from fl_simu.loop.setting import Setting
-from fl_simu.loop.state import Copy, Flight, RunState
+from fl_simu.loop.state import Flight, RunState
 from fl_simu.meters.base import UploadView
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
-from fl_simu.radio.codecs.float32 import Float32
-from fl_simu.radio.downlink import to_all, with_beside
 from fl_simu.radio.link import Upload
 from fl_simu.radio.media.base import Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
@@ -56,42 +41,14 @@ class Flights:
         self.sums = Sums(setting.secure, setting.link) if setting.secure.active else None
         # Of the global model that was handed out last: itself, its structure, and that of what a UE sends of it.
         self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
-        # Of what travels beside the model, up and down.
+        # Of what travels beside the model.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
-        self._shared: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
-        down = setting.downlink
-        self._downlink = with_beside(down, self._shared) if down and type(down.codec) is not Float32 else down
+        self.downloads = Downloads(setting, state)
         # How many models a UE trains, one after the other.
         self._models = 1 + setting.algorithm.personal
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
-
-    def encode_model(self) -> None:
-        """Encode the global model for the way down, once a version; the BS goes on from what the UEs get."""
-        state, codec = self.state, self.setting.downlink_codec
-        if type(codec) is Float32 or state.encoded == state.version:
-            return
-        draws = briefly(self.setting.seed, "downlink codec", round=state.version)
-        layers = codec.encode(state.model, draws)
-        state.model, state.encoded = codec.decode(layers, self._structures(state.model)[0]), state.version
-
-    def downloads(self, ues: Sequence[int], version: int, now_s: float) -> Dict[int, Upload]:
-        """The BS sends the global model to UEs; nothing where the downlink is free."""
-        state, link, found = self.state, self._downlink, {}
-        if link is None or not ues:
-            return {}
-        structure = self._structures(state.model)[0]
-        if type(link.codec) is Float32:
-            structure += self._shared
-        for group in self.setting.cast.groups(ues):
-            download = to_all(link, group).transmit(group[0], version, now_s, structure)
-            found.update({ue: download._replace(ue=ue) for ue in group})
-            if len(group) > 1:
-                state.copies.append(Copy(state.begun - 1, tuple(group), download))
-        # A UE that is in no group would have the model for nothing.
-        require(set(found) == set(ues), "cast", self.setting.cast, "every UE in a group")
-        return found
 
     def begin(
         self, ue: int, version: int, now_s: float, start: Params, download: Optional[Upload] = None
@@ -366,34 +323,6 @@ class Flights:
         sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)
         return self.setting.link.bits_of(upload, sent_mbit)
 
-    def downlink_bits(self, ues: Iterable[int], now_s: float) -> int:
-        """What the BS has put on the air by now to hand these UEs the model, and no record tells yet."""
-        downlink, flights = self._downlink, self.state.flights
-        if downlink is None:
-            return 0
-        settled = {(flights[ue].cohort, ue): flights[ue].download for ue in ues}
-        total = 0
-        for copy in self.state.copies:
-            own = [(copy.cohort, ue) for ue in copy.ues if (copy.cohort, ue) in settled]
-            total += self._copied_bits(copy, now_s) - copy.charged if own else 0
-            for key in own:
-                del settled[key]
-        return total + sum(downlink.sent_bits(download, now_s) for download in settled.values() if download)
-
-    def _copied_bits(self, copy: Copy, now_s: float) -> int:
-        assert self._downlink is not None
-        return to_all(self._downlink, copy.ues).sent_bits(copy.download, now_s)
-
-    def _settle_copies(self, settled: AbstractSet[Tuple[int, int]], now_s: float) -> None:
-        """Remember what the copies that several UEs share have cost, as long as one of them is at work."""
-        left = []
-        for copy in self.state.copies:
-            flights = (self.state.flights.get(ue) for ue in copy.ues)
-            if any(flight and flight.cohort == copy.cohort for flight in flights):
-                touched = any((copy.cohort, ue) in settled for ue in copy.ues)
-                left.append(copy._replace(charged=self._copied_bits(copy, now_s)) if touched else copy)
-        self.state.copies = left
-
     def settle(self, ues: Collection[int], now_s: float) -> None:
         """Let go of uploads; one that is still on the air is cut off."""
         setting, state = self.setting, self.state
@@ -408,8 +337,7 @@ class Flights:
             if now_s < upload.arrivals_s[-1]:
                 self._leave(ue, now_s)
             del state.flights[ue]
-        if state.copies:
-            self._settle_copies(settled, now_s)
+        self.downloads.settle(settled, now_s)
 
 
 def _download_s(flight: Flight) -> float:

@@ -190,7 +190,7 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
         right = together and setting.downlink is not None and 0 <= copy.cohort < run.begun
         _require(right and 0 <= copy.charged <= sum(copy.download.sizes_bits), "a copy for several UEs")
         _check_upload(copy.download.ue, copy.download, coordinator, run.version)
-    _require(-1 <= run.encoded <= run.version, "what was encoded")
+    _require(-1 <= run.sent_down <= run.version, "the model that was sent")
     for number, memories in run.cohorts.items():
         _require(0 <= number < run.begun and set(memories) <= set(setting.samples), "the training")
 

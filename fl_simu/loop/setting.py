@@ -13,8 +13,7 @@ from fl_simu.privacy.secure import NoSecureAggregation, SecureAggregation
 from fl_simu.radio.allocation.base import Allocator, Equal
 from fl_simu.radio.bits import BitRule
 from fl_simu.radio.codecs.base import Codec
-from fl_simu.radio.codecs.float32 import Float32
-from fl_simu.radio.downlink import Cast, Unicast
+from fl_simu.radio.downlink import AS_IT_IS, Cast, Unicast
 from fl_simu.radio.link import Link
 from fl_simu.radio.media.base import Medium, Orthogonal
 from fl_simu.station.aggregation.base import Aggregation
@@ -76,7 +75,7 @@ class Setting:
     work: LocalWork = field(default_factory=FullWork)
     loss_of: Callable[[Params, int], float] = lambda params, ue: 0.0
     downlink: Optional[Link] = None
-    downlink_codec: Codec = field(default_factory=Float32)
+    downlink_codec: Codec = AS_IT_IS
     cast: Cast = field(default_factory=Unicast)
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)

@@ -119,7 +119,7 @@ class RunState:
         station: what the BS has beside the model, for the local algorithm.
         flights: the uploads under way, by UE.
         begun: number of broadcasts so far.
-        encoded: version of the global model that the last one sent, where it was not sent as it is; -1 before.
+        sent_down: version of the global model that the last one sent; -1 before.
         copies: those that several UEs share, some of which are still at work.
         sealing: the UEs of the last one, in order, where they seal what they send.
         cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
@@ -145,7 +145,7 @@ class RunState:
     station: Station = field(default_factory=lambda: Station({}, {}))
     flights: Dict[int, Flight] = field(default_factory=dict)
     begun: int = 0
-    encoded: int = -1
+    sent_down: int = -1
     copies: List[Copy] = field(default_factory=list)
     sealing: Tuple[int, ...] = ()
     cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)

@@ -5,14 +5,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Dict, Iterator, Optional, Sequence, Tuple, Type, Union
 
-from fl_simu.kernel.parameters import Structure
+from fl_simu.kernel.parameters import Params, Structure, structure_of
+from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels import CHANNELS
 from fl_simu.radio.channels.base import Channel, Piece
 from fl_simu.radio.codecs.base import Codec
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.link import Link
 
-EXACT = Float32()
+AS_IT_IS = Float32()
 
 
 class Downlink:
@@ -115,7 +116,7 @@ class Slowest(Channel):
 
 
 def downlink(
-    part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0, codec: Codec = EXACT
+    part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0, codec: Codec = AS_IT_IS
 ) -> Optional[Link]:
     """The link on which a drawn UE gets a copy of the global model; None where that is free.
 
@@ -134,9 +135,18 @@ def to_all(link: Link, ues: Sequence[int]) -> Link:
     return link if len(ues) == 1 else replace(link, channel=Slowest(link.channel, tuple(ues)))
 
 
-def with_beside(link: Link, structure: Structure) -> Link:
-    """The link where what has this structure goes down as it is, beside the encoded model."""
-    return replace(link, overhead_bits=link.overhead_bits + sum(link.size.layer_bits(EXACT, structure)))
+def decoded(codec: Codec, model: Params, seed: int, version: int) -> Params:
+    """What the UEs get of a global model that goes down through a codec; itself where it goes as it is."""
+    if type(codec) is Float32:
+        return model
+    return codec.decode(codec.encode(model, briefly(seed, "downlink codec", round=version)), structure_of(model))
+
+
+def on_the_air(link: Link, model: Structure, beside: Structure) -> Tuple[Link, Structure]:
+    """The link of a copy, and what it encodes; what an algorithm sends beside the model goes as it is."""
+    if type(link.codec) is Float32:
+        return link, model + beside
+    return replace(link, overhead_bits=link.overhead_bits + sum(link.size.layer_bits(AS_IT_IS, beside))), model
 
 
 DOWNLINKS: Dict[str, Type[Union[Free, Channel]]] = {"free": Free, **CHANNELS}
