@@ -95,6 +95,9 @@ def report(found: Mapping[str, Any]) -> str:
     if "medium" in found:
         form = "medium {name}, allocator {allocator}: {rounds} rounds of {ues} UEs that begin to send at once"
         lines.append(form.format(**found["medium"]))
+    if "download" in found:
+        form = "downlink {cast}, codec {codec}: {ues} UEs a round, {bits:,.0f} bits to all of them"
+        lines.append(form.format(**found["download"]))
     lines += ["", *_shares(found)]
     if "wanted" in found:
         lines += ["", *_wanted(found["wanted"])]
@@ -145,6 +148,9 @@ def _spreads(found: Mapping[str, Any]) -> List[str]:
         for which in ("first", "all", "last"):
             label = f"{which} of {found['medium']['ues']} at once, {row['part']} [s]"
             tables[label] = row[which + "_s"]
+    if "download" in found:
+        told = found["download"]
+        tables["download [s]"], tables[f"last download of {told['ues']} [s]"] = told["all_s"], told["last_s"]
     tables.update(_closed(found))
     width = max(28, *map(len, tables))
     form = "{:<" + str(width) + "}" + " {:>9}" * (1 + len(PERCENTILES))

@@ -11,14 +11,18 @@ import numpy as np
 
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.limits import MOST_UES
+from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.kernel.randomness import briefly, permutation
 from fl_simu.meters.base import UploadView
 from fl_simu.meters.energy import Energy
 from fl_simu.radio.closed_forms import block_arrives, mean_s_a_mbit, mean_tries, rate_survival
+from fl_simu.radio.downlink import on_the_air, to_all
+from fl_simu.radio.link import Link
 from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
 from fl_simu.results.intervals import wilson
 from fl_simu.studies.channel import Share, Study, spread
+from fl_simu.ue.algorithms.base import flat
 from fl_simu.ue.compute import Compute, ConstantCompute, CyclesCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.work import Work
 
@@ -63,7 +67,7 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
         samples: of each UE, where training that depends on them is told.
 
     Returns:
-        `training_s`, `loss`, `medium` and `energy_j`, as docs/channel.md explains them.
+        `training_s`, `download`, `loss`, `medium` and `energy_j`, as docs/channel.md explains them.
 
     Raises:
         UserError: a number of samples out of range.
@@ -75,6 +79,8 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
     times_s = training_s(study, samples)
     if times_s is not None:
         found["training_s"] = {**spread(times_s), "closed_form": _mean_training_s(study, samples)}
+    if study.planned.downlink is not None:
+        found["download"] = _download(study, study.planned.downlink)
     sent = uploads(study)
     if not isinstance(experiment.loss, NoLoss):
         found["loss"] = {"name": experiment.named("loss"), "parts": _losses(study, sent)}
@@ -134,19 +140,28 @@ def rounds(study: Study) -> List[Round]:
 
     As many as a round draws, at most 100, drawn uniformly.
     """
-    scope, experiment = study.scope, study.planned.experiment
-    together = min(experiment.drawn, scope.ues, MOST_AT_ONCE)
-    planned = together**2 * len(study.layers_bits)
-    count = max(1, min(scope.draws // together, MOST_ROUNDS, MOST_PLANNED // planned))
-    return [_round(study, k, k * scope.seconds / count, together) for k in range(count)]
+    most = MOST_PLANNED // (_together(study) ** 2 * len(study.layers_bits))
+    return [_round(study, k, start_s, ues) for k, start_s, ues in _cohorts(study, most)]
 
 
-def _round(study: Study, version: int, start_s: float, together: int) -> Round:
+def _together(study: Study) -> int:
+    """How many UEs a round has."""
+    return min(study.planned.experiment.drawn, study.scope.ues, MOST_AT_ONCE)
+
+
+def _cohorts(study: Study, most: int) -> List[Tuple[int, float, List[int]]]:
+    """Of each round its version, when it begins, and who is drawn, evenly over the virtual time; at least one."""
+    scope, seed, together = study.scope, study.planned.experiment.seed, _together(study)
+    count = max(1, min(scope.draws // together, MOST_ROUNDS, most))
+    orders = [permutation(briefly(seed, "draw", round=k), scope.ues).tolist() for k in range(count)]
+    return [(k, k * scope.seconds / count, order[:together]) for k, order in enumerate(orders)]
+
+
+def _round(study: Study, version: int, start_s: float, ues: Sequence[int]) -> Round:
     experiment, link = study.planned.experiment, study.planned.link
     medium, allocator = experiment.medium, experiment.allocator
     assert isinstance(medium, SharedMedium)
-    order = permutation(briefly(experiment.seed, "draw", round=version), study.scope.ues).tolist()
-    sending = {ue: link.pending(ue, version, start_s, study.structure, 0, 0.0) for ue in order[:together]}
+    sending = {ue: link.pending(ue, version, start_s, study.structure, 0, 0.0) for ue in ues}
     state = medium.handed(medium.start(), link, allocator, sending, start_s)
     for upload in sending.values():
         state = medium.join(state, link, upload, start_s)
@@ -188,6 +203,30 @@ def _medium(study: Study, shared: Sequence[Round], thresholds_s: Mapping[str, fl
         "rounds": len(shared),
         "parts": parts,
         "pass_rates": passed,
+    }
+
+
+def _download(study: Study, downlink: Link) -> Dict[str, Any]:
+    """How long the copies of the global model take to the UEs that a round draws."""
+    experiment, params = study.planned.experiment, params_of(study.planned.training.make_module())
+    model = {name: tensor for name, tensor in params.items() if name not in study.planned.local}
+    beside = structure_of(flat(experiment.algorithm.station(model).shared))
+    link, structure = on_the_air(downlink, structure_of(model), beside)
+    bits, delays_s = [], []
+    for version, start_s, ues in _cohorts(study, MOST_ROUNDS):
+        copies = [(group, to_all(link, group)) for group in experiment.cast.groups(sorted(ues))]
+        sent = [(group, one.transmit(group[0], version, start_s, structure)) for group, one in copies]
+        bits.append(sum(sum(download.sizes_bits) for _, download in sent))
+        delays_s.append([download.delays_s[-1] for group, download in sent for _ in group])
+    told = np.array(delays_s)
+    return {
+        "cast": experiment.named("cast"),
+        "codec": experiment.named("downlink_codec"),
+        "ues": told.shape[1],
+        "rounds": len(told),
+        "bits": float(np.mean(bits)),
+        "all_s": spread(told.reshape(-1)),
+        "last_s": spread(told.max(axis=1)),
     }
 
 

@@ -176,6 +176,24 @@ meters = ["energy"]
     assert spent["closed_form"] is None
 
 
+@pytest.mark.parametrize("cast", ["unicast", "multicast"])
+def test_downloads_are_those_of_a_run(cast, monkeypatch):
+    monkeypatch.setattr(on_air, "MOST_ROUNDS", 1)
+    text = f"""
+rounds = 1
+ues_per_round = 4
+cast = "{cast}"
+algorithm = "scaffold"
+downlink = {{ name = "uniform", low_mbps = 1.0, high_mbps = 4.0 }}
+downlink_codec = {{ name = "affine", base_bits = 6 }}
+"""
+    (record,) = fl.run(experiment(text)).records
+    told = beside(study(text, 8), {}, None)["download"]
+    waited = [one.download_s for one in record.ues]
+    assert (told["ues"], told["bits"], told["last_s"]["mean"]) == (4, record.downlink_bits, max(waited))
+    assert told["all_s"]["mean"] == pytest.approx(np.mean(waited))
+
+
 def test_uploads_have_the_size_of_those_of_a_run():
     """With what goes beside the model, and without the layers that stay at the UE."""
     for text in ('algorithm = "scaffold"\noptimizer = "sgd"', 'local_layers = ["*bias"]'):
@@ -197,13 +215,15 @@ def test_all_of_it_is_printed_and_written(tmp_path, capsys):
     parts = (
         'medium = "shared_band"\nloss = { name = "outage", tries = 2 }\ncompute = "cycles"\nmeters = ["energy"]'
     )
-    file.write_text(BASE + parts)
+    file.write_text(BASE + 'downlink = "constant"\n' + parts)
     command = ["channel", str(file), "--draws", "200", "--threshold", "1", "--out", str(tmp_path / "out")]
     assert main([*command, "--samples", "30"]) == 0
     said = capsys.readouterr().out
     for words in (
         "medium shared_band, allocator equal: 25 rounds of 8 UEs that begin to send at once",
         "complete upload lost",
+        "downlink unicast, codec float32: 8 UEs a round, 2,009,600 bits to all of them",
+        "last download of 8 [s]",
         "complete upload within 1 s (threshold 1), 8 at once",
         "last of 8 at once, complete upload [s]",
         "tries, enhancement 1",
