@@ -19,10 +19,12 @@ from fl_simu.loop.closing import evaluated_of, summary_of, write_down
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan, load_data, plan
 from fl_simu.loop.progress import progress as progress_of
+from fl_simu.results.columns import columns_of
 from fl_simu.results.evaluated import Evaluated
 from fl_simu.results.frames import figure_of, import_pandas, row
 from fl_simu.results.records import RoundRecord, Summary
 from fl_simu.results.run_folder import RunFolder, new_folder
+from fl_simu.results.targets import Reached, reached, require_targets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +60,16 @@ class Run:
     def experiment(self) -> Experiment:
         """The experiment. Of a run that was loaded, files that its config names are imported now."""
         return self._planned.experiment if self._planned else Experiment.parse(self.config, self.folder)
+
+    def reached(self, accuracy: float) -> Optional[Reached]:
+        """What it took to reach a test accuracy: `round`, `time_s`, `uplink_bits`, `downlink_bits`, and `meters`
+        with what those that are an axis had come to, as "energy_j"; None where no round is as good.
+
+        Args:
+            accuracy: above 0, at most 1.
+        """
+        require_targets("accuracy", [accuracy])
+        return reached(self.records, accuracy, columns_of(self.summary.facts))
 
     def frame(self) -> "DataFrame":
         """The records as a pandas DataFrame, a row a round.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fl_simu.radio.channels.base import Channel
     from fl_simu.radio.codecs.base import Codec
     from fl_simu.radio.delays import DelayRule
-    from fl_simu.radio.downlink import Free
+    from fl_simu.radio.downlink import Cast, Free
     from fl_simu.radio.losses import Loss
     from fl_simu.radio.media.base import Medium
     from fl_simu.radio.sizes import SizeRule
@@ -105,12 +105,16 @@ class Evaluating:
         every: it is evaluated after so many rounds.
         samples: on so many samples of the test set, drawn at random once for the whole run; on all of them where
             it is not given.
+        targets: test accuracies, above 0 and at most 1. The summary tells with which round each was reached, and
+            the virtual time, the bits and the energy (with the meter `energy`) that it took. They decide no
+            result, and may be others when a run goes on.
         device: where the model is evaluated, also on the UEs' own samples where a meter asks for it: "cpu", "cuda"
             or "cuda:<index>". A GPU computes without TF32, and may round another last bit than a processor.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
     samples: Annotated[Optional[int], Field(ge=1)] = None
+    targets: Tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -219,6 +223,8 @@ class Experiment:
     delay: "DelayRule" = _part("delay", "integrated")
     loss: "Loss" = _part("loss", "none")
     downlink: "Union[Free, Channel]" = _part("downlink", "free")
+    downlink_codec: "Codec" = _part("downlink_codec", "float32")
+    cast: "Cast" = _part("cast", "unicast")
     medium: "Medium" = _part("medium", "orthogonal")
     allocator: "Allocator" = _part("allocator", "equal")
     selection: "Selection" = _part("selection", "random")
@@ -244,6 +250,10 @@ class Experiment:
     def drawn(self) -> int:
         """Number of UEs that a round draws."""
         return self.ues_per_round or self.ues
+
+    def without_targets(self) -> "Experiment":
+        """The experiment without the accuracies of which its summary tells, which decide no result."""
+        return self.with_(evaluation=dataclasses.replace(self.evaluation, targets=()))
 
     @staticmethod
     def parse(values: Mapping[str, Any], folder: Optional[Path] = None) -> "Experiment":

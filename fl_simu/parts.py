@@ -287,6 +287,13 @@ KINDS: Mapping[str, Kind] = {
             "fl_simu.radio.downlink:DOWNLINKS",
             about="fl_simu.radio.downlink:Downlink",
         ),
+        Kind(
+            "downlink_codec",
+            "fl_simu.radio.codecs.base:Codec",
+            "fl_simu.radio.codecs:CODECS",
+            about="fl_simu.radio.downlink:DownlinkCodec",
+        ),
+        Kind("cast", "fl_simu.radio.downlink:Cast", "fl_simu.radio.downlink:CASTS"),
         Kind("medium", "fl_simu.radio.media.base:Medium", "fl_simu.radio.media:MEDIA", plural="media"),
         Kind("allocator", "fl_simu.radio.allocation.base:Allocator", "fl_simu.radio.allocation:ALLOCATORS"),
         Kind("selection", "fl_simu.station.selection.base:Selection", "fl_simu.station.selection:SELECTIONS"),

@@ -129,7 +129,7 @@ def test_no_cycle():
         visit(name)
 
 
-@pytest.mark.parametrize("module", ["coordinator", "setting", "flight", "cohorts", "state"])
+@pytest.mark.parametrize("module", ["coordinator", "setting", "flight", "downloads", "cohorts", "state"])
 def test_the_loop_knows_no_part_by_name(module):
     contracts = {
         "fl_simu.backends.base",
@@ -149,6 +149,8 @@ def test_the_loop_knows_no_part_by_name(module):
         "fl_simu.ue.work",
         "fl_simu.radio.allocation.base",
         "fl_simu.radio.bits",
+        "fl_simu.radio.codecs.base",
+        "fl_simu.radio.downlink",
         "fl_simu.radio.link",
         "fl_simu.radio.media.base",
     }

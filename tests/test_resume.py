@@ -341,6 +341,7 @@ training = { batch_size = 20, keep_optimizer_state = true }
 """
 UPLINK = 'channel = { name = "normal", mean_mbps = 0.05, std_mbps = 0.02 }\n'
 DOWNLINK = 'downlink = { name = "normal", mean_mbps = 0.4, std_mbps = 0.2 }\n'
+TO_ALL = 'cast = "multicast"\ndownlink_codec = { name = "stochastic", base_bits = 6 }\n'
 LOSSES = 'loss = { name = "outage", snr_db = 0.0, spectral_efficiency = 0.5, tries = 2 }\n'
 FEEDBACK = 'payload = "update"\nerror_feedback = true\n'
 
@@ -375,7 +376,7 @@ ROWS = [
         ('"full"', '"not moved"'),
     ),
     Row('{ name = "event_triggered", threshold = 1.1, absent = "out" }', UPLINK, ('"full"', '"not moved"')),
-    Row('{ name = "buffered", k = 2 }', UPLINK + DOWNLINK + FEEDBACK, ('"full"',)),
+    Row('{ name = "buffered", k = 2 }', UPLINK + DOWNLINK + FEEDBACK + TO_ALL, ('"full"',)),
 ]
 
 

@@ -114,9 +114,13 @@ PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "
 data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
 out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
 address_option = click.option("--address", metavar="A", help="The cluster that backend ray joins, or auto.")
+target_option = click.option(
+    "--target", "targets", type=float, multiple=True, metavar="A", help="Tell what accuracy A, 0 to 1, took."
+)
 experiment_options = _options(
     click.option("--rounds", type=int, help="Number of aggregations."),
     click.option("--seed", type=int, help="Seed of every draw."),
+    target_option,
     click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config."),
     data_dir_option,
     out_option,
@@ -150,6 +154,7 @@ def run(
     address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
+    targets: Tuple[float, ...],
     assignments: Tuple[str, ...],
     data_dir: Optional[Path],
     out: Optional[Path],
@@ -159,7 +164,7 @@ def run(
     """Run the experiment of a TOML file."""
     from fl_simu.cli.run import go_on, run_file
 
-    changes = _assignments(backend, rounds, seed, assignments)
+    changes = _assignments(backend, rounds, seed, targets, assignments)
     changes += () if address is None else (f"backend.address={json.dumps(address)}",)
     if resume is None:
         run_file(file, changes, data_dir, out, realtime, _say)
@@ -199,6 +204,7 @@ def compare(
     address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
+    targets: Tuple[float, ...],
     assignments: Tuple[str, ...],
     data_dir: Optional[Path],
     out: Optional[Path],
@@ -208,7 +214,7 @@ def compare(
     from fl_simu.cli.defaults import MNIST
     from fl_simu.cli.run import read_experiment
 
-    experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, assignments))
+    experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, targets, assignments))
     compare_backends(experiment, backends.split(","), data_dir, out, _say, address)
 
 
@@ -229,12 +235,13 @@ def reproduce(
 
 @cli.command()
 @click.argument("folders", nargs=-1, metavar="DIR...", type=_Path())
+@target_option
 @click.option("--out", type=_Path(), help="File; report.html in DIR, or runs/report-<time>.html of several.")
-def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
+def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[Path]) -> None:
     """One self-contained HTML page on the runs in DIR..."""
     from fl_simu.cli.report import report as write_report
 
-    write_report(folders, out, _say)
+    write_report(folders, targets, out, _say)
 
 
 @cli.command()
@@ -246,6 +253,7 @@ def report(folders: Tuple[Path, ...], out: Optional[Path]) -> None:
 @click.option("--draws", type=int, default=100_000, show_default=True, metavar="N", help="Number of uploads.")
 @click.option("--ues", type=int, metavar="N", help="Number of UEs; the experiment's otherwise, at most 1,000.")
 @click.option("--seconds", type=float, metavar="S", help="Virtual time in which the uploads begin.")
+@click.option("--samples", type=int, metavar="N", help="Samples of each UE, for time and energy of training.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config.")
 @click.option("--out", type=_Path(), help="Folder for numbers and figures; runs/channel-<name>-<time> otherwise.")
 @click.option("--animate", type=_Path(), metavar="OUT.gif", help="Draw the rates moving.")
@@ -256,16 +264,17 @@ def channel(
     draws: int,
     ues: Optional[int],
     seconds: Optional[float],
+    samples: Optional[int],
     assignments: Tuple[str, ...],
     out: Optional[Path],
     animate: Optional[Path],
 ) -> None:
-    """Rates, delays and pass rates of the experiment's channel, and the threshold for a pass rate."""
+    """The experiment's radio without training: rates, delays, pass rates, losses, energy, a shared medium."""
     from fl_simu.cli.channel import study_channel
     from fl_simu.cli.run import read_experiment
 
     experiment = read_experiment(file, assignments)
-    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, out, animate, _say)
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, samples, out, animate, _say)
 
 
 @cli.group(invoke_without_command=True)
@@ -335,6 +344,7 @@ def poisoning(
     model: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
+    targets: Tuple[float, ...],
     assignments: Tuple[str, ...],
     data_dir: Optional[Path],
     out: Optional[Path],
@@ -345,7 +355,7 @@ def poisoning(
 
     parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
     named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
-    changes = named + _assignments(None, rounds, seed, assignments)
+    changes = named + _assignments(None, rounds, seed, targets, assignments)
     run_experiment(read_experiment(file or POISONING, changes), data_dir, out, _say)
 
 
@@ -386,7 +396,12 @@ def doctor() -> None:
 
 
 def _assignments(
-    backend: Optional[str], rounds: Optional[int], seed: Optional[int], others: Tuple[str, ...]
+    backend: Optional[str],
+    rounds: Optional[int],
+    seed: Optional[int],
+    targets: Tuple[float, ...],
+    others: Tuple[str, ...],
 ) -> Tuple[str, ...]:
-    given = {"backend": backend, "rounds": rounds, "seed": seed}
+    asked = list(targets) if targets else None
+    given = {"backend": backend, "rounds": rounds, "seed": seed, "evaluation.targets": asked}
     return others + tuple(f"{key}={value}" for key, value in given.items() if value is not None)

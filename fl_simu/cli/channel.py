@@ -1,5 +1,6 @@
 """What the command `channel` prints and writes."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
@@ -11,6 +12,7 @@ from fl_simu.results.channel_plots import draw_channel_figures, write_animation
 from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.files import make_folder, write_json
 from fl_simu.studies.channel import PERCENTILES, Study, draw, numbers, rate_courses
+from fl_simu.studies.on_air import beside
 
 Say = Callable[[str], None]
 
@@ -24,6 +26,7 @@ def study_channel(
     draws: int,
     ues: Optional[int],
     seconds: Optional[float],
+    samples: Optional[int],
     out: Optional[Path],
     animation: Optional[Path],
     say: Say,
@@ -35,6 +38,7 @@ def study_channel(
         pass_rate: the share of uploads for which a threshold is wanted.
         thresholds_s: thresholds in s beside those of the protocol.
         draws, ues, seconds: as for `channel_study.draw`.
+        samples: of each UE, as for `on_air.beside`.
         out: the folder for channel.json and the figures; runs/channel-<name>-<time> where not given.
         animation: a GIF of the rates over time.
         say: prints a line.
@@ -50,7 +54,7 @@ def study_channel(
     study = draw(plan(experiment.with_(backend="torch")), draws, ues, seconds)
     limits = dict(study.planned.experiment.protocol.thresholds_s())
     limits.update({f"threshold {k + 1}": limit_s for k, limit_s in enumerate(thresholds_s)})
-    found = numbers(study, limits, pass_rate)
+    found = {**numbers(study, limits, pass_rate), **beside(study, limits, samples)}
     courses = rate_courses(study, UES_DRAWN)
     say(report(found))
     # Nothing is written before all is known: a mistake leaves no folder behind.
@@ -88,16 +92,29 @@ def report(found: Mapping[str, Any]) -> str:
     lines += [
         "{part}: {size_bits:,} bits, {load_mbit:.2f} Mbit on the air".format(**row) for row in found["loads"]
     ]
+    if "medium" in found:
+        form = "medium {name}, allocator {allocator}: {rounds} rounds of {ues} UEs that begin to send at once"
+        lines.append(form.format(**found["medium"]))
+    if "download" in found:
+        form = "downlink {cast}, codec {codec}: {ues} UEs a round, {bits:,.0f} bits to all of them"
+        lines.append(form.format(**found["download"]))
     lines += ["", *_shares(found)]
     if "wanted" in found:
         lines += ["", *_wanted(found["wanted"])]
-    return "\n".join([*lines, "", *_spreads(found)])
+    means = _means(found)
+    return "\n".join([*lines, "", *_spreads(found), *(["", *means] if means else [])])
 
 
 def _shares(found: Mapping[str, Any]) -> List[str]:
     rows = [("{part} within {threshold_s:.5g} s ({threshold})".format(**row), row) for row in found["pass_rates"]]
     if "outage" in found:
         rows.append(("fading blocks in outage", found["outage"]))
+    rows += [(f"{row['part']} lost", row["lost"]) for row in _lost(found)]
+    if "medium" in found:
+        form = "{part} within {threshold_s:.5g} s ({threshold}), {ues} at once"
+        together, unknown = found["medium"]["ues"], {"low": math.nan, "closed_form": None}
+        at_once = found["medium"]["pass_rates"]
+        rows += [(form.format(**row, ues=together), {**row, **unknown}) for row in at_once]
     if not rows:
         return ["pass rates: the protocol has no threshold on a delay; give one with --threshold SECONDS"]
     width = max(len(label) for label, _ in rows)
@@ -125,10 +142,40 @@ def _wanted(rows: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def _spreads(found: Mapping[str, Any]) -> List[str]:
-    form = "{:<28}" + " {:>9}" * (1 + len(PERCENTILES))
-    lines = [form.format("", "mean", *[f"{percent} %" for percent in PERCENTILES])]
     tables = {"rate [Mbit/s]": found["rates_mbps"]}
     tables.update({f"delay, {part} [s]": table for part, table in found["delays_s"].items()})
+    for row in found.get("medium", {}).get("parts", []):
+        for which in ("first", "all", "last"):
+            label = f"{which} of {found['medium']['ues']} at once, {row['part']} [s]"
+            tables[label] = row[which + "_s"]
+    if "download" in found:
+        told = found["download"]
+        tables["download [s]"], tables[f"last download of {told['ues']} [s]"] = told["all_s"], told["last_s"]
+    tables.update(_closed(found))
+    width = max(28, *map(len, tables))
+    form = "{:<" + str(width) + "}" + " {:>9}" * (1 + len(PERCENTILES))
+    lines = [form.format("", "mean", *[f"{percent} %" for percent in PERCENTILES])]
     for label, table in tables.items():
-        lines.append(form.format(label, *[f"{value:.4g}" for value in table.values()]))
+        shown = [table["mean"], *(table[f"p{percent}"] for percent in PERCENTILES)]
+        lines.append(form.format(label, *[f"{value:.4g}" for value in shown]))
     return lines
+
+
+def _closed(found: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
+    """Of what the mean may be known in closed form."""
+    tables = {"time of training [s]": found["training_s"]} if "training_s" in found else {}
+    return {**tables, **{f"energy of {what} [J]": table for what, table in found.get("energy_j", {}).items()}}
+
+
+def _means(found: Mapping[str, Any]) -> List[str]:
+    rows = [(f"tries, {row['part']}", row["tries"], row["closed_form_tries"]) for row in _lost(found)]
+    rows += [(label, table["mean"], table["closed_form"]) for label, table in _closed(found).items()]
+    form = "{:<34}  {:>10}  {:>12}"
+    return [form.format("mean", "measured", "closed form")][: len(rows)] + [
+        form.format(label, f"{measured:.5g}", "none" if known is None else f"{known:.5g}")
+        for label, measured, known in rows
+    ]
+
+
+def _lost(found: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return found["loss"]["parts"] if "loss" in found else ()

@@ -19,10 +19,12 @@ from fl_simu.loop.plan import plan
 from fl_simu.parts import KINDS
 from fl_simu.results.backend_plots import backends_figure
 from fl_simu.results.checkpoints import read_tensors
+from fl_simu.results.columns import Columns
 from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, write_json, write_text
 from fl_simu.results.records import Summary
 from fl_simu.results.run_folder import RunFolder
+from fl_simu.results.targets import Reached, cells, headings
 
 Say = Callable[[str], None]
 Row = Dict[str, Any]
@@ -76,6 +78,8 @@ def compare_backends(
     write_json(folder / "compare.json", rows)
     write_figures(folder, {"compare.png": backends_figure(rows, experiment.name)})
     say(_table(rows))
+    if experiment.evaluation.targets:
+        say(_targets_table(rows, experiment.columns()))
     say("\nwritten to {} and compare.png".format(folder / "compare.json"))
     return rows
 
@@ -171,6 +175,7 @@ def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
         "peak_memory_mb": peak_mb,
         "model_sha256": summary.model_sha256,
         "largest_difference": difference,
+        "targets": summary.facts.get("targets", []),
     }
 
 
@@ -192,3 +197,18 @@ def _table(rows: Sequence[Row]) -> str:
             )
         )
     return "\n".join(lines)
+
+
+def _targets_table(rows: Sequence[Row], columns: Columns) -> str:
+    """What it took each backend to reach the targets."""
+    head, table = ["backend"], [[row["backend"]] for row in rows]
+    for at, target in enumerate(rows[0]["targets"]):
+        head += headings(target["accuracy"], columns)
+        for row, line in zip(rows, table):
+            found = row["targets"][at]["reached"]
+            line += cells(found and Reached(**found), columns)
+    widths = [max(map(len, column)) for column in zip(head, *table)]
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths)).rstrip() for line in [head, *table]
+    ]
+    return "\n" + "\n".join(lines)

@@ -14,10 +14,11 @@ from fl_simu.results.evaluated import read_evaluated
 from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
 from fl_simu.results.pages import Section, Table, figures_of, html_page
-from fl_simu.results.records import Summary
+from fl_simu.results.records import RoundRecord, Summary
 from fl_simu.results.run_folder import RunFolder
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure
 from fl_simu.results.tables import Cells
+from fl_simu.results.targets import cells, headings, reached, require_targets, targets_of
 
 Say = Callable[[str], None]
 
@@ -28,11 +29,12 @@ HEAD = ["run", "accuracy", "virtual time", "bits sent", "full", "base", "rejecte
 MAX_CLASSES_SHOWN = 100
 
 
-def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
+def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path], say: Say) -> Path:
     """Write an HTML page that needs nothing beside it.
 
     Args:
         folders: of runs that have ended, at least one.
+        targets: accuracies, of which it tells what they took; if there are none, those of the runs themselves.
         out: the file; else report.html in the folder of the run, or runs/report-<time>.html for several.
         say: prints a line.
 
@@ -40,13 +42,16 @@ def report(folders: Sequence[Path], out: Optional[Path], say: Say) -> Path:
         UserError: a folder holds no run that has ended, or something cannot be read or written.
     """
     require_matplotlib()
+    require_targets("--target", targets)
     runs = {_label(folder, folders): RunFolder(folder) for folder in folders}
     if not runs:
         raise UserError("DIR is missing: give the folders of runs that have ended")
     summaries = {label: _summary(run) for label, run in runs.items()}
     configs = {label: _flat(config.read(run.config)) for label, run in runs.items()}
-    sections = [_together(runs, summaries, configs)] if len(runs) > 1 else []
-    sections += [_section(label, run, summaries[label]) for label, run in runs.items()]
+    records = {label: tuple(run.log.read()) for label, run in runs.items()}
+    asked = sorted({*targets} or {one for summary in summaries.values() for one in targets_of(summary.facts)})
+    sections = [_together(records, summaries, configs, asked)] if len(runs) > 1 else []
+    sections += [_section(label, run, summaries[label], records[label], asked) for label, run in runs.items()]
     file = out or _file(list(runs.values()))
     make_folder(file.parent)
     title = next(iter(summaries.values())).name if len(runs) == 1 else f"{len(runs)} runs"
@@ -85,20 +90,21 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, str]:
 
 
 def _together(
-    runs: Mapping[str, RunFolder],
+    runs: Mapping[str, Sequence[RoundRecord]],
     summaries: Mapping[str, Summary],
     configs: Mapping[str, Mapping[str, str]],
+    targets: Sequence[float],
 ) -> Section:
     keys = sorted({key for one in configs.values() for key in one})
     differing = [key for key in keys if len({one.get(key) for one in configs.values()}) > 1]
     differences = [["key", *runs]]
     differences += [[key, *(configs[label].get(key, "") for label in runs)] for key in differing]
     shared = _shared_columns(list(summaries.values()))
-    rows = [[*_cells(label, one), *_measured(one, shared)] for label, one in summaries.items()]
-    tables = [Table([[*HEAD, *(column.heading for column in shared.values())], *rows])]
+    tables = [
+        Table([_head(shared, targets), *(_row(one, summaries[one], runs[one], shared, targets) for one in runs)])
+    ]
     tables += [Table(differences)] if differing else []
-    records = {label: tuple(run.log.read()) for label, run in runs.items()}
-    lines = [Line((label,), (found,)) for label, found in records.items() if found]
+    lines = [Line((label,), (tuple(found),)) for label, found in runs.items() if found]
     figures = {f"accuracy over {x}": png_bytes(accuracy_figure(lines, x, "Test accuracy")) for x in OVER}
     for name, column in shared.items():
         if not column.axis:
@@ -120,13 +126,30 @@ def _measured(summary: Summary, columns: Mapping[str, Column]) -> List[str]:
     return ["not measured" if value is None else f"{value:.4g}" for value in values]
 
 
-def _section(label: str, run: RunFolder, summary: Summary) -> Section:
+def _head(columns: Mapping[str, Column], targets: Sequence[float]) -> List[str]:
+    reached = [heading for target in targets for heading in headings(target, columns)]
+    return [*HEAD, *(column.heading for column in columns.values()), *reached]
+
+
+def _row(
+    label: str,
+    summary: Summary,
+    records: Sequence[RoundRecord],
+    columns: Mapping[str, Column],
+    targets: Sequence[float],
+) -> List[str]:
+    took = [cell for target in targets for cell in cells(reached(records, target, columns), columns)]
+    return [*_cells(label, summary), *_measured(summary, columns), *took]
+
+
+def _section(
+    label: str, run: RunFolder, summary: Summary, records: Sequence[RoundRecord], targets: Sequence[float]
+) -> Section:
     text = read_bytes(run.config).decode("utf-8", "replace")
     figures = figures_of(sorted(run.figures.glob("*.png")))
     lead = f"Experiment {summary.name}. The config below gives the same model again."
     columns = columns_of(summary.facts)
-    head = [*HEAD, *(column.heading for column in columns.values())]
-    tables = [Table(_upright([head, [*_cells(label, summary), *_measured(summary, columns)]]))]
+    tables = [Table(_upright([_head(columns, targets), _row(label, summary, records, columns, targets)]))]
     matrix = read_evaluated(run.confusion, run.ue_accuracy).confusion
     if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN:
         predicted = ["true class", *(f"predicted {one}" for one in range(len(matrix)))]

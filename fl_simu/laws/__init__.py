@@ -36,6 +36,7 @@ PLACES: Dict[str, str] = {
     "channel": "channels:LAWS",
     "delay": "delays:LAWS",
     "loss": "uplink:LOSS",
+    "cast": "uplink:CAST",
     "medium": "media:MEDIUM",
     "allocator": "media:ALLOCATOR",
     "selection": "selections:LAWS",

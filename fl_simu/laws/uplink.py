@@ -1,7 +1,7 @@
-"""The laws of bit rules, size rules and losses."""
+"""The laws of bit rules, size rules, losses and casts."""
 
 import math
-from typing import Dict
+from typing import Dict, Tuple
 
 import torch
 
@@ -15,6 +15,7 @@ from fl_simu.radio.codecs.base import Codec
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.codecs.layered import MAX_BITS
 from fl_simu.radio.codecs.top_k import TopK
+from fl_simu.radio.downlink import Cast
 from fl_simu.radio.losses import Loss
 from fl_simu.radio.sizes import SizeRule
 
@@ -110,6 +111,27 @@ def layers(loss: Loss) -> Inputs:
     return {f"{size} bits, draws {number}": (size, number) for size in sizes for number in range(4)}
 
 
+def every_ue_is_in_one_group(cast: Cast, ues: Tuple[int, ...]) -> None:
+    """None of them empty."""
+    groups = cast.groups(ues)
+    members = sorted(ue for group in groups for ue in group)
+    expect(members == list(ues), f"the groups of {ues} are {groups}; right is each of them once")
+    expect(all(groups), f"the groups of {ues} are {groups}; right are none that is empty")
+
+
+def asked_again_the_groups_are_the_same(cast: Cast, ues: Tuple[int, ...]) -> None:
+    """Whomever it was asked for in between."""
+    first = cast.groups(ues)
+    cast.groups((*ues, 99))
+    same("the groups again", cast.groups(ues), first)
+
+
+def cohorts(cast: Cast) -> Inputs:
+    """One UE, two, some of many."""
+    return {f"UEs {ues}": (ues,) for ues in ((0,), (3, 7), (0, 1, 2, 5, 9, 20))}
+
+
+CAST = (Law(every_ue_is_in_one_group, cohorts), Law(asked_again_the_groups_are_the_same, cohorts))
 BITS = (Law(a_choice_is_a_number_of_bits_or_0, outlooks),)
 SIZE = (Law(each_layer_is_charged_bits, codecs), Law(more_bits_are_no_smaller_load, codecs))
 LOSS = (

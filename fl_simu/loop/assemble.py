@@ -86,8 +86,8 @@ def assemble(
 
 # Parts of an experiment that the coordinator holds as they are.
 HELD = (
-    "algorithm", "work", "compute", "faults", "bits", "medium", "allocator", "selection", "protocol",
-    "aggregation", "server", "secure", "privacy", "meters",
+    "algorithm", "work", "compute", "faults", "bits", "downlink_codec", "cast", "medium", "allocator",
+    "selection", "protocol", "aggregation", "server", "secure", "privacy", "meters",
 )  # fmt: skip
 
 

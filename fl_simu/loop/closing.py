@@ -20,6 +20,7 @@ from fl_simu.results.files import alone_in, make_folder, write_text
 from fl_simu.results.plots import draw_figures
 from fl_simu.results.records import RoundRecord, Summary, summarise
 from fl_simu.results.run_folder import RunFolder
+from fl_simu.results.targets import told
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
 def conclude(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Coordinator) -> Ended:
     records = folder.log.read()
     summary = summary_of(planned, dataset, records, coordinator)
-    told = evaluated_of(dataset, records, coordinator)
-    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary, told))
+    left = evaluated_of(dataset, records, coordinator)
+    return Ended(folder, summary, _conclude(planned.experiment, folder, records, coordinator.model, summary, left))
 
 
 def evaluated_of(dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator) -> Evaluated:
@@ -84,6 +85,7 @@ def summary_of(
         threads=experiment.threads,
         versions=versions(),
         **_meters(experiment, records),
+        **_targets(experiment, records),
     )
 
 
@@ -93,13 +95,19 @@ def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str,
     return {"meters": found} if found else {}
 
 
+def _targets(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:
+    """What the targets of a run took; nothing where it has none."""
+    found = told(records, experiment.evaluation.targets, experiment.columns())
+    return {"targets": found} if found else {}
+
+
 def write_down(
     experiment: Experiment,
     folder: RunFolder,
     records: Sequence[RoundRecord],
     model: Params,
     summary: Summary,
-    told: Evaluated,
+    left: Evaluated,
 ) -> None:
     """Write a run that has ended, and that nobody has written, into a folder of its own."""
     text = without_address(experiment).to_toml()
@@ -109,7 +117,7 @@ def write_down(
         keep_own_files(experiment, folder)
         for record in records:
             folder.log.append(record)
-        _conclude(experiment, folder, records, model, summary, told)
+        _conclude(experiment, folder, records, model, summary, left)
 
 
 def _conclude(
@@ -118,12 +126,12 @@ def _conclude(
     records: Sequence[RoundRecord],
     model: Params,
     summary: Summary,
-    told: Evaluated,
+    left: Evaluated,
 ) -> List[Path]:
     """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
     write_tensors(folder.model, to_arrays(model))
-    write_evaluated(told, folder.confusion, folder.ue_accuracy)
+    write_evaluated(left, folder.confusion, folder.ue_accuracy)
     thresholds_s, columns = experiment.protocol.thresholds_s(), experiment.columns()
-    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, columns, told.ues)
+    figures = draw_figures(records, folder.figures, thresholds_s, experiment.name, columns, left.ues)
     summary.write(folder.summary)
     return figures

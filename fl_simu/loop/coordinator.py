@@ -224,15 +224,16 @@ class Coordinator:
         state, version = self.state, self.state.version
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
-        selection = self.setting.selection
+        selection, now_s = self.setting.selection, self.clock.now_s
+        copies = self.flights.downloads.send(sorted(ues), version, now_s)
         uploads = {
             ue: self.flights.begin(
-                ue, version, self.clock.now_s, state.model, selection.weight(state.selection, ue)
+                ue, version, now_s, state.model, copies.get(ue), selection.weight(state.selection, ue)
             )
             for ue in sorted(ues)
         }
         working = [ue for ue, upload in uploads.items() if upload.begins]
-        self.flights.handed({ue: uploads[ue] for ue in working}, self.clock.now_s)
+        self.flights.handed({ue: uploads[ue] for ue in working}, now_s)
         self.cohorts.train(working, version, state.model)
         for ue in ues:
             upload = uploads[ue]
@@ -257,7 +258,7 @@ class Coordinator:
         made = Round(state.model, combined, flights.messages, len(flights.taken), len(setting.full))
         state.station, combined = setting.algorithm.gather(state.station, made)
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
-        downlink_bits = flights.downlink_bits(settled, now_s)
+        downlink_bits = flights.downloads.bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
         accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
         state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))

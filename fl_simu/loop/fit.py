@@ -6,6 +6,8 @@ from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
 from fl_simu.loop.protection import ONCE, require_protecting, takes_once
 from fl_simu.radio.allocation.base import Equal
+from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.downlink import Unicast
 from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
 from fl_simu.ue.faults import NoFaults
@@ -72,6 +74,7 @@ def require_fit(experiment: Experiment) -> None:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
     _require_selection_fits(experiment)
+    _require_downlink_fits(experiment)
     if not isinstance(experiment.loss, NoLoss):
         _require_losses_fit(experiment)
     require_protecting(experiment, chain(experiment))
@@ -143,6 +146,17 @@ def _require_selection_fits(experiment: Experiment) -> None:
     }
     for what, given in wanted.items():
         require(given, "selection.name", selection, f"it needs {what}")
+
+
+def _require_downlink_fits(experiment: Experiment) -> None:
+    """Raise UserError unless there is something that several UEs can share."""
+    downlink, cast = experiment.downlink, experiment.named("cast")
+    if isinstance(experiment.cast, Unicast):
+        return
+    allowed = "the downlink is free, and nothing is sent; take a channel, as downlink constant"
+    require(isinstance(downlink, Channel), "cast.name", cast, allowed)
+    allowed = f"the rate of downlink {experiment.named('downlink')} may fall below 0, where nobody is the slowest"
+    require(not getattr(downlink, "falls_below_0", False), "cast.name", cast, allowed)
 
 
 def _require_losses_fit(experiment: Experiment) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
@@ -15,6 +15,7 @@ from fl_simu.kernel.parameters import (
     structure_of,
     total,
 )
+from fl_simu.loop.downloads import Downloads
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Flight, RunState
 from fl_simu.meters.base import UploadView
@@ -42,26 +43,31 @@ class Flights:
         self.sums = Sums(setting.secure, setting.link) if setting.secure.active else None
         # Of the global model that was handed out last: itself, its structure, and that of what a UE sends of it.
         self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
-        # Of what travels beside the model, up and down.
+        # Of what travels beside the model.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
-        self._shared: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
+        self.downloads = Downloads(setting, state)
         # How many models a UE trains, one after the other.
         self._models = 1 + setting.algorithm.personal
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
 
-    def begin(self, ue: int, version: int, now_s: float, start: Params, weight: float = 1.0) -> Upload:
-        """The BS hands a UE the global model: the download, training, then the upload.
+    def begin(
+        self,
+        ue: int,
+        version: int,
+        now_s: float,
+        start: Params,
+        download: Optional[Upload] = None,
+        weight: float = 1.0,
+    ) -> Upload:
+        """The BS hands a UE the global model: the download, where there is one, training, then the upload.
 
         An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
         BS does not know who fails, and sends the copy all the same.
         """
         setting = self.setting
-        model, structure = self._structures(start)
-        download = (
-            setting.downlink.transmit(ue, version, now_s, model + self._shared) if setting.downlink else None
-        )
+        structure = self._structures(start)[1]
         waited_s = download.delays_s[-1] if download else 0.0
         work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
@@ -372,17 +378,10 @@ class Flights:
         sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)
         return self.setting.link.bits_of(upload, sent_mbit)
 
-    def downlink_bits(self, ues: Iterable[int], now_s: float) -> int:
-        """What the BS has put on the air by now to hand these UEs the model."""
-        downlink, flights = self.setting.downlink, self.state.flights
-        if downlink is None:
-            return 0
-        downloads = (flights[ue].download for ue in ues)
-        return sum(downlink.sent_bits(download, now_s) for download in downloads if download)
-
-    def settle(self, ues: Iterable[int], now_s: float) -> None:
+    def settle(self, ues: Collection[int], now_s: float) -> None:
         """Let go of uploads; one that is still on the air is cut off."""
         setting, state = self.setting, self.state
+        settled = {(state.flights[ue].cohort, ue) for ue in ues}
         for ue in ues:
             upload = state.flights[ue].upload
             spent_s = min(now_s, upload.arrivals_s[-1]) - upload.start_s
@@ -393,6 +392,7 @@ class Flights:
             if now_s < upload.arrivals_s[-1]:
                 self._leave(ue, now_s)
             del state.flights[ue]
+        self.downloads.settle(settled, now_s)
 
 
 def _download_s(flight: Flight) -> float:

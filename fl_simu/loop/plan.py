@@ -1,7 +1,7 @@
 """An experiment whose every part is built and checked."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Optional, Tuple
@@ -20,6 +20,7 @@ from fl_simu.loop.fit import chain, require_fit
 from fl_simu.loop.protection import require_protected
 from fl_simu.models.base import Model
 from fl_simu.parts import KINDS
+from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import downlink
 from fl_simu.radio.link import Link
 from fl_simu.radio.media.base import SharedMedium
@@ -77,6 +78,8 @@ def plan(experiment: Experiment) -> Plan:
     local = local_names(experiment.local_layers, list(params))
     sent = structure_of({name: tensor for name, tensor in params.items() if name not in local})
     link.check(sent)
+    if type(experiment.downlink_codec) is not Float32:
+        replace(link, codec=experiment.downlink_codec).check(sent, "downlink_codec")
     require_protected(experiment, sent)
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
@@ -95,7 +98,7 @@ def plan(experiment: Experiment) -> Plan:
     device = open_device(experiment.evaluation.device, "evaluation.device")
     with told_of("backend.", experiment.backend):
         backend = experiment.backend.build(training)
-    down = downlink(experiment.downlink, link, secure.downlink_bits(drawn))
+    down = downlink(experiment.downlink, link, secure.downlink_bits(drawn), experiment.downlink_codec)
     return Plan(experiment, link, down, chain(experiment), training, local, backend, device)
 
 
@@ -108,7 +111,9 @@ def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
 def digest(experiment: Experiment) -> str:
     """A digest of everything that decides the result of an experiment but its number of rounds, which a resumed
     run may raise."""
-    other = experiment.with_(rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing())
+    other = experiment.without_targets().with_(
+        rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing()
+    )
     text = other.to_toml()
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -187,6 +187,12 @@ def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
             if params:
                 require_alike(params, model, f"the {what} of UE {ue}")
         _check_layers(ue, flight, coordinator)
+    for copy in run.copies:
+        together = len(copy.ues) > 1 and set(copy.ues) <= set(setting.samples) and copy.download.ue in copy.ues
+        right = together and setting.downlink is not None and 0 <= copy.cohort < run.begun
+        _require(right and 0 <= copy.charged <= sum(copy.download.sizes_bits), "a copy for several UEs")
+        _check_upload(copy.download.ue, copy.download, coordinator, run.version)
+    _require(-1 <= run.sent_down <= run.version, "the model that was sent")
     for number, memories in run.cohorts.items():
         _require(0 <= number < run.begun and set(memories) <= set(setting.samples), "the training")
 

@@ -62,7 +62,7 @@ def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> P
         UserError: the two differ in more than the rounds.
     """
     planned = plan(wanted)
-    here, there = without_address(planned.experiment).to_plain(), stored.to_plain()
+    here, there = (one.without_targets().to_plain() for one in (without_address(planned.experiment), stored))
     keys = [key for key in config.differences(here, there) if key not in ("rounds", "checkpoint")]
     if keys:
         given, kept = shown(here.get(keys[0])), shown(there.get(keys[0]))

@@ -12,6 +12,8 @@ from fl_simu.privacy.base import Mechanism, NoPrivacy
 from fl_simu.privacy.secure import NoSecureAggregation, SecureAggregation
 from fl_simu.radio.allocation.base import Allocator, Equal
 from fl_simu.radio.bits import BitRule
+from fl_simu.radio.codecs.base import Codec
+from fl_simu.radio.downlink import AS_IT_IS, Cast, Unicast
 from fl_simu.radio.link import Link
 from fl_simu.radio.media.base import Medium, Orthogonal
 from fl_simu.station.aggregation.base import Aggregation
@@ -47,6 +49,8 @@ class Setting:
         losses_of: the same of each sample, shape (samples,).
         link: the uplink of every UE.
         downlink: the link of the global model to every UE; None where it is there at once.
+        downlink_codec: what the BS sends of it.
+        cast: which UEs share a copy.
         chain: the transforms of every UE.
         secure: what hides single updates from the BS.
         privacy: what protects the UEs.
@@ -73,6 +77,8 @@ class Setting:
     loss_of: Callable[[Params, int], float] = lambda params, ue: 0.0
     losses_of: Callable[[Params, int], np.ndarray] = lambda params, ue: np.zeros(0)
     downlink: Optional[Link] = None
+    downlink_codec: Codec = AS_IT_IS
+    cast: Cast = field(default_factory=Unicast)
     medium: Medium = field(default_factory=Orthogonal)
     allocator: Allocator = field(default_factory=Equal)
     chain: Chain = field(default_factory=Chain)

@@ -28,7 +28,8 @@ class Flight:
         start: the global model that the UE was handed.
         cohort: number of the broadcast by which it was.
         work: what the UE trains.
-        download: the copy of the global model before it, where the downlink is not free.
+        download: the copy of the global model before it, its own or one of several UEs, where the downlink is not
+            free.
         shared: what the BS sent beside the model; None where there is nothing.
         layers: what the BS has fetched, encoded; empty before.
         content: the update behind these layers, as it left the chain of transforms; None where there is none.
@@ -97,6 +98,22 @@ class Before(NamedTuple):
     own: Params
 
 
+class Copy(NamedTuple):
+    """One copy of the global model that is sent to several UEs at once.
+
+    Args:
+        cohort: number of the broadcast.
+        ues: who gets it.
+        download: of the first of them.
+        charged: bits of it that records of rounds tell already.
+    """
+
+    cohort: int
+    ues: Tuple[int, ...]
+    download: Upload
+    charged: int = 0
+
+
 @dataclass
 class RunState:
     """Where a run stands between two events.
@@ -110,6 +127,8 @@ class RunState:
         station: what the BS has beside the model, for the local algorithm.
         flights: the uploads under way, by UE.
         begun: number of broadcasts so far.
+        sent_down: version of the global model that the last one sent; -1 before.
+        copies: those that several UEs share, some of which are still at work.
         sealing: the UEs of the last one, in order, where they seal what they send.
         cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
             whole: what each of their UEs remembered before, in the order of training.
@@ -134,6 +153,8 @@ class RunState:
     station: Station = field(default_factory=lambda: Station({}, {}))
     flights: Dict[int, Flight] = field(default_factory=dict)
     begun: int = 0
+    sent_down: int = -1
+    copies: List[Copy] = field(default_factory=list)
     sealing: Tuple[int, ...] = ()
     cohorts: Dict[int, Dict[int, Before]] = field(default_factory=dict)
     plan: int = 0
@@ -170,4 +191,4 @@ class Moment(NamedTuple):
     run: RunState
 
 
-CLASSES = (Moment, Before, Station, RunState, Flight, UeMemory, Upload, Update, Memory, Work)
+CLASSES = (Moment, Before, Copy, Station, RunState, Flight, UeMemory, Upload, Update, Memory, Work)

@@ -1,4 +1,4 @@
-"""What is known of channels without drawing anything: laws of rates, and the chance of an outage."""
+"""What is known of channels and losses without drawing anything: laws of rates, the chance of an outage."""
 
 import math
 from typing import Callable, Dict, Optional, Sequence, Type
@@ -10,6 +10,7 @@ from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading, site
 from fl_simu.radio.channels.normal import Normal
 from fl_simu.radio.channels.uniform import Uniform
+from fl_simu.radio.losses import Fixed, Loss, NoLoss, Tried
 
 # The chance that a rate is at least so many Mbit/s.
 Survival = Callable[[float], float]
@@ -99,3 +100,46 @@ def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional
         return None
     below_db = np.array([channel.min_snr_db - site(channel, seed, ue).mean_snr_db for ue in ues])
     return float(np.mean(-np.expm1(-(10 ** (below_db / 10)))))
+
+
+def mean_s_a_mbit(channel: Channel) -> Optional[float]:
+    r"""How long a Mbit takes in the mean, :math:`E[1 / R]`, for a channel that holds one rate for a whole upload.
+
+    It is infinite where rates near 0 are as likely as those of a folded normal law.
+
+    Returns:
+        That time in s, or None for any other channel.
+
+    >>> round(mean_s_a_mbit(Uniform(1.0, 2.0)), 6)
+    0.693147
+    """
+    if isinstance(channel, Constant):
+        return 1 / channel.rate_mbps if channel.rate_mbps else math.inf
+    if isinstance(channel, Uniform):
+        low, high = channel.low_mbps, channel.high_mbps
+        if not low:
+            return math.inf
+        return 1 / low if low == high else math.log(high / low) / (high - low)
+    if isinstance(channel, Normal):
+        return 1 / channel.mean_mbps if not channel.std_mbps and channel.mean_mbps else math.inf
+    return None
+
+
+def block_arrives(loss: Loss, size_bits: int) -> Optional[float]:
+    """The chance that a layer of so many bits arrives, with all that is sent again; None where it is not known.
+
+    >>> round(block_arrives(Fixed(error_rate=0.1, packet_bytes=125), 2500), 6)
+    0.729
+    """
+    if isinstance(loss, NoLoss):
+        return 1.0
+    if isinstance(loss, Fixed):
+        return (1 - loss.lost_after(loss.tries)) ** loss.packets(size_bits)
+    return 1 - loss.lost_after(loss.tries) if isinstance(loss, Tried) else None
+
+
+def mean_tries(loss: Loss) -> Optional[float]:
+    """How often what is sent is on the air in the mean; None where it is not known."""
+    if isinstance(loss, NoLoss):
+        return 1.0
+    return loss.mean_tries() if isinstance(loss, Tried) else None

@@ -1,22 +1,30 @@
-"""The downlink: how a UE gets the global model, for nothing or over a channel."""
+"""The downlink: how the UEs get the global model, for nothing or over a channel, each alone or all together."""
 
-from dataclasses import dataclass
-from typing import Dict, Optional, Type, Union
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Dict, Iterator, Optional, Sequence, Tuple, Type, Union
 
+from fl_simu.kernel.parameters import Params, Structure, structure_of
+from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels import CHANNELS
-from fl_simu.radio.channels.base import Channel
+from fl_simu.radio.channels.base import Channel, Piece
+from fl_simu.radio.codecs.base import Codec
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.link import Link
+
+AS_IT_IS = Float32()
 
 
 class Downlink:
     """How the global model reaches the UEs of a round: for nothing, or over a channel.
 
-    Over a channel each drawn UE gets a copy of its own as float32, under the same `size` and `delay` rules as the
-    uplink, and begins to train when its copy has arrived whole. Both directions of a link draw the same random
-    numbers for one `seed`: with the same arguments they have the same rate at the same moment (one place in the
-    cell, one fading), and other arguments change only what the draws mean. A UE whose copy never arrives never
-    answers; a protocol without a deadline then waits for ever, and the run ends with a line that says so.
+    Over a channel each drawn UE gets a copy of its own (see `cast`) as float32 (see `downlink_codec`), under the
+    same `size` and `delay` rules as the uplink, and begins to train when its copy has arrived whole. Both
+    directions of a link draw the same random numbers for one `seed`: with the same arguments they have the same
+    rate at the same moment (one place in the cell, one fading), and other arguments change only what the draws
+    mean. A UE whose copy never arrives never answers; a protocol without a deadline then waits for ever, and the
+    run ends with a line that says so.
 
         channel = { name = "fading" }
         downlink = { name = "fading", power_dbm = 46.0, shares = 1 }
@@ -28,17 +36,118 @@ class Free(Downlink):
     """The model is there at once and no bits are counted, as in the notes."""
 
 
-def downlink(part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0) -> Optional[Link]:
-    """The link on which each drawn UE gets a copy of its own of the global model; None where that is free.
+class DownlinkCodec:
+    """What the BS sends of the global model: by default all of it, `float32`.
 
-    The copy travels as float32, under the uplink's size rule and delay rule. Both directions of a link draw the
-    same random numbers, for the same UE and round or moment, so that with the same arguments they have the same
-    rate: a reciprocal link, one place in the cell, one fading. Other arguments (a power, a bandwidth) change what
-    the numbers mean, not which they are. So many bits come besides, to each UE.
+    With another codec the BS encodes each global model once, all layers of it, and everybody goes on from what
+    they say: the UEs train from the decoded model, with `payload = "update"` they send the difference from it, and
+    the BS adds what it learns to it. So the BS remembers the decoded model in the place of the one that it made.
+    What the codec has lost is gone; it is not sent later. Accuracy and the model that a run leaves are of the
+    models before they are encoded. What an algorithm sends beside the model, as the control variates of
+    `scaffold`, and what `secure` adds go down as they are. Where the downlink is `free` the model is encoded too,
+    at no cost.
+
+    It is the model that is encoded, not its change: codecs made for small numbers, as `top_k` and `fixed_point`,
+    spoil it.
+
+        downlink = { name = "constant", rate_mbps = 20.0 }
+        downlink_codec = { name = "affine", base_bits = 8 }
+
+    The codecs are those of `codec`.
+    """
+
+
+class Cast(ABC):
+    """To whom the BS sends one copy of the global model: to each UE its own, or to several the same."""
+
+    @abstractmethod
+    def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Those who share a copy; every UE is in one group.
+
+        Args:
+            ues: that are handed the model together, ascending.
+        """
+
+
+@dataclass(frozen=True)
+class Unicast(Cast):
+    """Every UE gets a copy of its own, at its own rate."""
+
+    def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
+        return [(ue,) for ue in ues]
+
+
+@dataclass(frozen=True)
+class Multicast(Cast):
+    r"""One copy is sent to all UEs of a cohort at once, at the rate of the slowest.
+
+    .. math:: r(t) = \min_u r_u(t)
+
+    at every moment, of the UEs that are handed the model together. All get it at the same moment, and its bits are
+    charged once. Where one of them has no rate for ever, none of them gets it. Under `buffered` a cohort is who is
+    handed one model at once, often a single UE.
+    """
+
+    def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
+        return [tuple(ues)]
+
+
+@dataclass(frozen=True)
+class Slowest(Channel):
+    """The lowest of the rates of several UEs, at every moment.
+
+    Args:
+        channel: of each of them.
+        ues: one or more.
+    """
+
+    channel: Channel
+    ues: Tuple[int, ...]
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        each = [self.channel.pieces(seed, one, round, start_s) for one in self.ues]
+        now = [next(pieces) for pieces in each]
+        while True:
+            until_s = min(until for _, until in now)
+            yield min(rate for rate, _ in now), until_s
+            if until_s == math.inf:
+                return
+            now = [next(pieces) if one[1] <= until_s else one for pieces, one in zip(each, now)]
+
+
+def downlink(
+    part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0, codec: Codec = AS_IT_IS
+) -> Optional[Link]:
+    """The link on which a drawn UE gets a copy of the global model; None where that is free.
+
+    The copy travels under the uplink's size rule and delay rule. Both directions of a link draw the same random
+    numbers, for the same UE and round or moment, so that with the same arguments they have the same rate: a
+    reciprocal link, one place in the cell, one fading. Other arguments (a power, a bandwidth) change what the
+    numbers mean, not which they are. So many bits come besides, in each copy.
     """
     if isinstance(part, Free):
         return None
-    return Link(Float32(), part, uplink.size, "weights", uplink.seed, uplink.delay, overhead_bits)
+    return Link(codec, part, uplink.size, "weights", uplink.seed, uplink.delay, overhead_bits)
+
+
+def to_all(link: Link, ues: Sequence[int]) -> Link:
+    """The link of one copy to several UEs."""
+    return link if len(ues) == 1 else replace(link, channel=Slowest(link.channel, tuple(ues)))
+
+
+def decoded(codec: Codec, model: Params, seed: int, version: int) -> Params:
+    """What the UEs get of a global model that goes down through a codec; itself where it goes as it is."""
+    if type(codec) is Float32:
+        return model
+    return codec.decode(codec.encode(model, briefly(seed, "downlink codec", round=version)), structure_of(model))
+
+
+def on_the_air(link: Link, model: Structure, beside: Structure) -> Tuple[Link, Structure]:
+    """The link of a copy, and what it encodes; what an algorithm sends beside the model goes as it is."""
+    if type(link.codec) is Float32:
+        return link, model + beside
+    return replace(link, overhead_bits=link.overhead_bits + sum(link.size.layer_bits(AS_IT_IS, beside))), model
 
 
 DOWNLINKS: Dict[str, Type[Union[Free, Channel]]] = {"free": Free, **CHANNELS}
+CASTS: Dict[str, Type[Cast]] = {"unicast": Unicast, "multicast": Multicast}

@@ -95,13 +95,14 @@ class Link:
         self.size.check(self.codec)
         self.delay.check(self.channel)
 
-    def check(self, structure: Structure) -> None:
-        """Raise BadField unless the codec carries every tensor of a model, integers and booleans exactly."""
+    def check(self, structure: Structure, table: str = "codec") -> None:
+        """Raise BadField unless the codec, of this table, carries every tensor of a model, integers and booleans
+        exactly."""
         for spec in structure:
             able = (*self.codec.floats, *EXACT)
             allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
             allowed = allowed.replace("torch.", "")
-            require(spec.dtype in able, "codec.name", KINDS["codec"].name_of(self.codec, nameless=True), allowed)
+            require(spec.dtype in able, f"{table}.name", KINDS[table].name_of(self.codec, nameless=True), allowed)
 
     def codec_at(self, bits: int) -> Codec:
         """The codec at other bits, in one layer; as it is configured for 0."""

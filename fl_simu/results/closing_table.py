@@ -1,6 +1,7 @@
 """The table that ends a run."""
 
 import math
+from typing import Any, Mapping, Optional
 
 from fl_simu.results.records import Summary
 
@@ -42,7 +43,19 @@ def closing_table(summary: Summary) -> str:
         ("accepted base", share(summary.accepted_base)),
         ("rejected", share(summary.rejected)),
     ]
-    for name, meter in summary.facts.get("meters", {}).items():
+    meters = summary.facts.get("meters", {})
+    for name, meter in meters.items():
         rows.append((name, "not measured" if meter["value"] is None else f"{meter['value']:.4g} {meter['unit']}"))
+    for target in summary.facts.get("targets", []):
+        rows.append((f"to {100 * target['accuracy']:g} %", _reached(target["reached"], meters)))
     width = max(15, *(2 + len(label) for label, _ in rows))
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
+
+
+def _reached(found: Optional[Mapping[str, Any]], meters: Mapping[str, Any]) -> str:
+    """What it took to reach a target."""
+    if found is None:
+        return "not reached"
+    axes = (f"{value:.4g} {meters[name]['unit']}" for name, value in found["meters"].items())
+    spent = [f"{found['time_s']:.2f} s", readable_bits(found["uplink_bits"]), *axes]
+    return f"{', '.join(spent)}, round {found['round']}"

@@ -10,6 +10,7 @@ from fl_simu.results.columns import NONE, Columns, so_far
 from fl_simu.results.records import ACCEPTED, RoundRecord
 from fl_simu.results.study_plots import Line, share
 from fl_simu.results.tables import Cells
+from fl_simu.results.targets import reached
 
 Row = Dict[str, Any]
 
@@ -101,7 +102,7 @@ def _measures(run: Sequence[RoundRecord]) -> List[Measures]:
 def _numbers(line: Line, target: float) -> Row:
     last = [run[-1] for run in line.runs]
     accuracies = [record.accuracy for record in last]
-    reached = [found for found in (_reach(run, target) for run in line.runs) if found]
+    there = [found for found in (reached(run, target) for run in line.runs) if found]
     return {
         "runs": len(line.runs),
         "accuracy_mean": mean(accuracies),
@@ -109,9 +110,9 @@ def _numbers(line: Line, target: float) -> Row:
         "time_s": mean(record.time_s for record in last),
         "bits": mean(sum(record.uplink_bits for record in run) for run in line.runs),
         "target_accuracy": target,
-        "reached": len(reached),
-        "target_time_s": mean(found["time_s"] for found in reached) if reached else None,
-        "target_bits": mean(found["bits"] for found in reached) if reached else None,
+        "reached": len(there),
+        "target_time_s": mean(found.time_s for found in there) if there else None,
+        "target_bits": mean(found.uplink_bits for found in there) if there else None,
         **{kind: mean(share(run, kind) for run in line.runs) for kind in ACCEPTED},
     }
 
@@ -125,25 +126,16 @@ def _column_numbers(line: Line, target: float, columns: Columns) -> Row:
         runs = [so_far(run, name, column) for run in line.runs]
         found[name] = mean(float(values[-1]) for values in runs)
         if column.axis:
-            first = [next((at for at, one in enumerate(run) if one.accuracy >= target), None) for run in line.runs]
-            reached = [float(values[at]) for values, at in zip(runs, first) if at is not None]
-            found["target_" + name] = mean(reached) if reached else None
+            there = [
+                one.meters[name] for one in (reached(run, target, {name: column}) for run in line.runs) if one
+            ]
+            found["target_" + name] = mean(there) if there else None
     return found
 
 
 def with_column(lines: Sequence[Line], name: str) -> List[Line]:
     """The lines whose runs have a column."""
     return [line for line in lines if all(any(name in record.meters for record in run) for run in line.runs)]
-
-
-def _reach(run: Sequence[RoundRecord], target: float) -> Optional[Dict[str, float]]:
-    """Virtual time and bits at the first round that is as good as the target."""
-    bits = 0
-    for record in run:
-        bits += record.uplink_bits
-        if record.accuracy >= target:
-            return {"time_s": record.time_s, "bits": bits}
-    return None
 
 
 ATTACK_HEAD = [

@@ -2,14 +2,14 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import UserError, shown
 from fl_simu.kernel.limits import LONGEST_S, MOST_UES
-from fl_simu.kernel.parameters import params_of, structure_of
+from fl_simu.kernel.parameters import Structure, params_of, structure_of
 from fl_simu.loop.plan import Plan
 from fl_simu.parts import KINDS
 from fl_simu.radio.channels.base import NEGLIGIBLE
@@ -17,7 +17,9 @@ from fl_simu.radio.channels.fading import Fading
 from fl_simu.radio.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
 from fl_simu.radio.closed_forms import rate_passed, rate_survival, rayleigh_outage
 from fl_simu.radio.delays import Integrated
+from fl_simu.radio.losses import NoLoss
 from fl_simu.results.intervals import Z95, wilson
+from fl_simu.ue.algorithms.base import flat
 
 DEFAULT_SECONDS = 60.0
 MAX_UES = 1000
@@ -66,6 +68,8 @@ class Study:
     Args:
         planned: the experiment.
         scope: how many uploads, of which UEs, in what time.
+        structure: of what a UE sends.
+        layers_bits: of each layer.
         sizes_bits, loads_mbit: of the base layer and of the complete upload; one entry where there is no
             enhancement.
         delays_s: for each UE an array of shape (uploads, len(loads_mbit)); infinity where a layer never arrives.
@@ -73,6 +77,8 @@ class Study:
 
     planned: Plan
     scope: Scope
+    structure: Structure
+    layers_bits: Tuple[int, ...]
     sizes_bits: Tuple[int, ...]
     loads_mbit: Tuple[float, ...]
     delays_s: Tuple[np.ndarray, ...]
@@ -146,17 +152,24 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
     _require(ues is None or 1 <= ues <= MOST_UES, f"--ues {shown(ues)}", f"at least 1, at most {MOST_UES:,}")
     short = seconds is None or 0 < seconds <= LONGEST_S
     _require(short, f"--seconds {seconds}", f"a finite number above 0, at most {LONGEST_S:g}")
-    structure = structure_of(params_of(planned.training.make_module()))
-    layers = link.size.layer_bits(link.codec, structure)
+    structure = _sent(planned)
+    layers = replace(link, loss=NoLoss()).pending(0, 0, 0.0, structure, 0, 0.0).sizes_bits
     sizes = (layers[0], sum(layers))[-len(layers) :]
     scope = Scope(draws, min(draws, ues or min(experiment.ues, MAX_UES)), seconds or DEFAULT_SECONDS)
     _require_few_pieces(link.channel, scope.seconds)
     delays = tuple(_delays_s(planned, scope, ue, layers)[:, [0, -1][-len(sizes) :]] for ue in range(scope.ues))
-    study = Study(planned, scope, sizes, tuple(map(link.size.load_mbit, sizes)), delays)
+    study = Study(planned, scope, structure, layers, sizes, tuple(map(link.size.load_mbit, sizes)), delays)
     middle = float(np.median(study.delays(-1)))
     if seconds is None and rate_survival(link.channel) and 0 < middle < math.inf:
-        study = Study(planned, Scope(draws, scope.ues, 20 * middle), sizes, study.loads_mbit, delays)
+        study = replace(study, scope=Scope(draws, scope.ues, 20 * middle))
     return study
+
+
+def _sent(planned: Plan) -> Structure:
+    """Of what a UE sends: the model without the layers that stay at it, and what goes beside it."""
+    params = params_of(planned.training.make_module())
+    sent = {name: tensor for name, tensor in params.items() if name not in planned.local}
+    return structure_of(sent) + structure_of(flat(planned.experiment.algorithm.message(sent)))
 
 
 def _require(condition: bool, given: str, allowed: str) -> None:

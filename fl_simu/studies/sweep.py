@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from fl_simu.experiment import CHAINS, Experiment
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.loop.plan import digest
 from fl_simu.parts import KINDS
+from fl_simu.results.columns import columns_of
 from fl_simu.results.frames import import_pandas
 from fl_simu.results.run_folder import RunFolder
+from fl_simu.results.targets import Reached
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,8 +35,12 @@ class Sweep:
     axes: Tuple[str, ...]
     runs: Mapping[Tuple[Any, ...], Run]
 
-    def frame(self) -> "DataFrame":
+    def frame(self, target: Optional[float] = None) -> "DataFrame":
         """A pandas DataFrame with a row a run: the level on each axis, the seed, and the numbers of the summary.
+
+        Args:
+            target: a test accuracy, 0 to 1. What it took stands in further columns, as `target_time_s`,
+                `target_uplink_bits` and, with the meter `energy`, `target_energy_j`; NaN where it was not reached.
 
         Over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
         """
@@ -41,8 +48,16 @@ class Sweep:
         for place, run in self.runs.items():
             told = run.summary.as_dict()
             numbers = {name: told[name] for name in NUMBERS}
-            rows.append({**dict(zip((*self.axes, "seed"), place)), **numbers})
+            took = {} if target is None else _took(run, target)
+            rows.append({**dict(zip((*self.axes, "seed"), place)), **numbers, **took})
         return pandas.DataFrame(rows)
+
+
+def _took(run: Run, target: float) -> Dict[str, float]:
+    took, columns = run.reached(target), columns_of(run.summary.facts)
+    axes = [name for name, column in columns.items() if column.axis]
+    told = {**took._asdict(), **took.meters} if took else {}
+    return {f"target_{name}": told.get(name, math.nan) for name in (*Reached._fields[:-1], *axes)}
 
 
 NUMBERS = ("rounds", "final_accuracy", "final_loss", "virtual_time_s", "uplink_bits", "downlink_bits",

@@ -25,6 +25,7 @@ from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.delays import RateAtStart
+from fl_simu.radio.downlink import Unicast
 from fl_simu.radio.losses import Carried, NoLoss
 from fl_simu.radio.media import SharedBand
 from fl_simu.radio.media.base import Arrival
@@ -243,6 +244,12 @@ BROKEN = {
         ),
         "the same draws give the same fate": part(
             NoLoss, carry=lambda self, size_bits, draws: Carried(size_bits + next(CALLS), True)
+        ),
+    },
+    "cast": {
+        "every ue is in one group": part(Unicast, groups=lambda self, ues: [tuple(ues), tuple(ues)]),
+        "asked again the groups are the same": part(
+            Unicast, groups=lambda self, ues: [tuple(ues)] if next(CALLS) % 4 < 2 else [(ue,) for ue in ues]
         ),
     },
     "bits": {"a choice is a number of bits or 0": part(FixedBits, choose=lambda self, outlook: 17)},

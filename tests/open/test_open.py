@@ -54,6 +54,8 @@ PARTS = {
     "loss": ("loss.py:Bursts", {"every": 3}),
     "delay": ("delay.py:AfterAccess", {"access_s": 0.1}),
     "downlink": ("downlink.py:FarFirst", {"least_mbps": 0.2}),
+    "downlink_codec": ("codec.py:Signs", {}),
+    "cast": ("cast.py:Pairs", {"size": 3}),
     "secure": ("secure.py:OneMask", {"secret_bits": 64}),
     "attack": ("attack.py:Mirror", {"factor": 2.0}),
 }
@@ -64,6 +66,7 @@ BESIDE = {
     "secure": {"codec": "fixed_point", "payload": "update", "aggregation": "plain_mean"},
     "allocator": {"medium": "shared_band"},
     "bits": {"codec": "affine"},
+    "cast": {"downlink": {"name": "uniform", "low_mbps": 0.5, "high_mbps": 5.0}},
     "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},
     "privacy": {"aggregation": "plain_mean"},
 }

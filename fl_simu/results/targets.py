@@ -1,0 +1,90 @@
+"""What it took to reach an accuracy: rounds, virtual time, bits, and what meters count as an axis, as energy."""
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from fl_simu.kernel.errors import UserError, require
+from fl_simu.results.closing_table import readable_bits
+from fl_simu.results.columns import NONE, Columns, so_far
+from fl_simu.results.records import RoundRecord
+from fl_simu.results.values import items, number
+
+NOT_REACHED = "not reached"
+
+
+class Reached(NamedTuple):
+    """What a run had come to with the first round that was as good as a target.
+
+    Args:
+        round: its number.
+        time_s: virtual time [s].
+        uplink_bits: what all UEs had sent [bit].
+        downlink_bits: what the BS had sent to hand them the model [bit].
+        meters: what columns that are an axis had come to, by name.
+    """
+
+    round: int
+    time_s: float
+    uplink_bits: int
+    downlink_bits: int
+    meters: Mapping[str, float]
+
+
+def reached(records: Sequence[RoundRecord], target: float, columns: Columns = NONE) -> Optional[Reached]:
+    """What it took to reach a test accuracy; None where no round that was evaluated is as good.
+
+    Args:
+        records: the rounds, in order.
+        target: 0 to 1.
+        columns: of meters; those that are an axis are told.
+    """
+    at = next((at for at, record in enumerate(records) if record.accuracy >= target), None)
+    if at is None:
+        return None
+    behind = records[: at + 1]
+    return Reached(
+        int(records[at].round),
+        float(records[at].time_s),
+        sum(int(record.uplink_bits) for record in behind),
+        sum(int(record.downlink_bits) for record in behind),
+        {name: float(so_far(behind, name, one)[-1]) for name, one in columns.items() if one.axis},
+    )
+
+
+def told(records: Sequence[RoundRecord], targets: Sequence[float], columns: Columns) -> List[Dict[str, Any]]:
+    """The entry `targets` of a summary: each one with what it took, None where it was not reached."""
+    found = ((target, reached(records, target, columns)) for target in targets)
+    return [{"accuracy": target, "reached": one and dict(one._asdict())} for target, one in found]
+
+
+def targets_of(summary: Mapping[str, Any]) -> List[float]:
+    """The targets of which a summary tells.
+
+    Raises:
+        UserError: what it tells is of another form.
+    """
+    try:
+        return [number(entry["accuracy"]) for entry in items(summary.get("targets", []))]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"summary.json is damaged at targets ({type(error).__name__})") from None
+
+
+def require_targets(field: str, targets: Sequence[float]) -> None:
+    """Raise BadField unless these are accuracies."""
+    for target in targets:
+        require(0 < target <= 1, field, target, "an accuracy above 0, at most 1")
+
+
+def headings(target: float, columns: Columns) -> List[str]:
+    """Of the columns of a table that tell of a target."""
+    to = f"to {100 * target:g} %"
+    axes = [one._replace(label=f"{one.label} {to}").heading for one in columns.values() if one.axis]
+    return [f"time {to}", f"sent {to}", *axes]
+
+
+def cells(found: Optional[Reached], columns: Columns) -> List[str]:
+    """What stands below these headings."""
+    axes = [name for name, one in columns.items() if one.axis]
+    if found is None:
+        return [NOT_REACHED] * (2 + len(axes))
+    sent = readable_bits(found.uplink_bits)
+    return [f"{found.time_s:.2f} s", sent, *(f"{found.meters[name]:.4g}" for name in axes)]
