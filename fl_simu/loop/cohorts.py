@@ -64,6 +64,10 @@ class Cohorts:
         # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
         self._held: Dict[int, Held] = {}
 
+    def of(self, state: RunState) -> "Cohorts":
+        """The same UEs for another state, as that of an edge which has some of them."""
+        return Cohorts(self.backend, self._seed, state, self._algorithm, self._full, self.local, self._malicious)
+
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
         memories = {ue: self._before(ue, start) for ue in ues}

@@ -56,6 +56,7 @@ PARTS = {
     "downlink": ("downlink.py:FarFirst", {"least_mbps": 0.2}),
     "secure": ("secure.py:OneMask", {"secret_bits": 64}),
     "attack": ("attack.py:Mirror", {"factor": 2.0}),
+    "topology": ("topology.py:Nearest", {"per_edge_s": 0.3}),
 }
 
 
@@ -66,6 +67,7 @@ BESIDE = {
     "bits": {"codec": "affine"},
     "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},
     "privacy": {"aggregation": "plain_mean"},
+    "topology": {"ues_per_round": 2},
 }
 
 
