@@ -1,6 +1,6 @@
 """The UEs as the BS deals with them: handed a model together, each fetched when its upload arrives."""
 
-from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
@@ -133,9 +133,13 @@ class Cohorts:
                 number: self.state.cohorts[number] for number in self.state.cohorts if number in due
             }
 
-    def own_models(self, model: Params) -> Dict[int, Params]:
-        """The models of the UEs that have one which is not this global one: with local layers all of them."""
-        ues = self._full if self.local else [ue for ue, memory in self.state.ues.items() if memory.own]
+    def own_models(self, model: Params, among: Optional[Iterable[int]] = None) -> Dict[int, Params]:
+        """The models of the UEs, or of some, that have one which is not this global one: with local layers all."""
+        ues = (
+            (self._full if among is None else among)
+            if self.local
+            else [ue for ue, memory in self.state.ues.items() if memory.own]
+        )
         return {ue: {**model, **self._own(ue)} for ue in ues}
 
     def handed(self, ue: int, model: Params) -> Params:

@@ -11,7 +11,6 @@ import torch
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
-from fl_simu.kernel.messages import Ready
 from fl_simu.kernel.parameters import Params, structure_of
 from fl_simu.kernel.randomness import torch_seed
 from fl_simu.loop.cohorts import Cohorts
@@ -96,16 +95,13 @@ class Edge(Coordinator):
 
 
 def postpone(clock: Clock, time_s: float) -> None:
-    """Let a BS do nothing before some time: what would have happened happens then, in the same order, and after
-    it the BS holds its new model."""
-    entries = clock.pending()
-    early = [entry for entry in entries if entry[0] < time_s]
-    # The model is there at the end of a round: it is the first of all, and comes last of those that are early.
-    early.sort(key=lambda entry: isinstance(entry[3], Ready))
-    moved = [(time_s, priority, event._replace(time_s=time_s)) for _, priority, _, event in early]
-    later = [(then_s, priority, event) for then_s, priority, _, event in entries[len(early) :]]
-    numbered = [(then_s, priority, at, event) for at, (then_s, priority, event) in enumerate(moved + later)]
-    clock.restore(time_s, numbered)
+    """Let a BS do nothing before some time: what would have happened happens then, in the same order. That it
+    holds its new model, since its round ended, is the first of all."""
+    moved = [
+        (max(then_s, time_s), priority, event._replace(time_s=max(then_s, time_s)))
+        for then_s, priority, _, event in clock.pending()
+    ]
+    clock.restore(time_s, [(then_s, priority, at, event) for at, (then_s, priority, event) in enumerate(moved)])
 
 
 class _Collected(Observer):
@@ -263,9 +259,8 @@ class Cloud(Coordinator):
     def own_models(self) -> Dict[int, Params]:
         found = {}
         for edge in self.edges:
-            own = edge.cohorts.own_models(self.state.model)
-            found.update({ue: model for ue, model in own.items() if ue in edge.setting.samples})
-        return dict(sorted(found.items()))
+            found.update(edge.cohorts.own_models(self.state.model, edge.setting.samples))
+        return {ue: found[ue] for ue in sorted(found)}
 
 
 def _by_ue(records: Sequence[RoundRecord]) -> Tuple[UeOutcome, ...]:

@@ -39,8 +39,8 @@ class Edges(Topology):
     frequent class share an edge, so that the edges differ in what they know, and by "mixed" such UEs go to
     different edges.
 
-    Under an asynchronous protocol the UEs go on while their edge waits for the cloud. What arrives then is dealt
-    with when the cloud's model is there.
+    Under an asynchronous protocol the UEs go on while their edge waits for the cloud. When the cloud's model is
+    there, the edge first hands it out, and then deals with what has arrived.
 
     Args:
         edges: number of edges, 1 or more; at most the UEs.

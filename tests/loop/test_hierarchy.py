@@ -16,13 +16,16 @@ from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import MODERN
 from fl_simu.kernel.messages import LayerArrived, Ready, Woke
-from fl_simu.kernel.parameters import distance
+from fl_simu.kernel.parameters import distance, sha256
+from fl_simu.loop.assemble import assemble
 from fl_simu.loop.hierarchy import AmongItsOwn, postpone
-from fl_simu.loop.plan import plan
+from fl_simu.loop.plan import load_data, plan
+from fl_simu.loop.resuming import read, restore, snapshot
 from fl_simu.models.base import Model
 from fl_simu.station.selection import SELECTIONS
 from fl_simu.station.selection.base import Settled, View
 from fl_simu.topology import Edges
+from fl_simu.ue.compute import Compute
 
 BASE = {
     **{"rounds": 4, "ues": 6, "ues_per_round": 3, "seed": 5, "payload": "update", "model": "logistic_regression"},
@@ -36,6 +39,7 @@ BASE = {
 ONE = {"name": "edges", "edges": 1}
 TWO = {"name": "edges", "edges": 2, "edge_rounds": 2, "deal": "mixed", "delay_s": [0.3, 0.0], "both_ways": True}
 
+MOMENTUM = {"keep_optimizer_state": True}
 # What a BS can be beside the plain one.
 UNLIKE = {
     "plain": {},
@@ -44,7 +48,7 @@ UNLIKE = {
         "faults": {"name": "dropout", "rate": 0.2},
         "downlink": {"name": "constant", "rate_mbps": 5.0},
         "error_feedback": True,
-        "training": {"keep_optimizer_state": True},
+        "training": MOMENTUM,
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
         "meters": ["energy", "fairness", "participation"],
     },
@@ -267,12 +271,81 @@ def test_edges_count_by_all_samples_or_by_those_of_accepted_uploads():
     assert by_samples == pytest.approx((2 * own + 4 * start) / 6, abs=1e-5)
 
 
+@dataclass(frozen=True)
+class Slower(Compute):
+    """1 s, and 0.2 s more for each UE before."""
+
+    def time_s(self, seed, ue, round, work):
+        return 1.0 + 0.2 * ue
+
+
+def test_at_an_asynchronous_edge_ues_go_on_while_it_waits_for_the_cloud():
+    """UEs 0 and 1 train 1 s and 1.2 s, it takes 0.5 s to the cloud, and every upload is aggregated at once.
+
+    UE 0 is taken at 1 s, and the cloud has a model at 1.5 s. UE 0 begins anew; UE 1, which was done at 1.2 s, is
+    taken at once, and the cloud has the next model at 2 s. UE 1 begins anew; UE 0 is taken at 2.5 s, and the cloud
+    has a model at 3 s. UE 0 begins anew; UE 1 is done at 3.2 s."""
+    changes = {
+        **{"rounds": 4, "ues": 2, "ues_per_round": 2, "channel": {"name": "constant", "rate_mbps": 1e6}},
+        **{"protocol": {"name": "buffered", "k": 1}, "topology": {**ONE, "delay_s": 0.5}},
+    }
+    experiment = fl.Experiment.parse({**BASE, **changes}).with_(compute=Slower())
+    found = fl.run(experiment)
+    assert [[outcome.ue for outcome in record.ues] for record in found.records] == [[0], [1], [0], [1]]
+    assert [record.time_s for record in found.records] == pytest.approx([1.5, 2.0, 3.0, 3.7], abs=1e-3)
+    # What arrived at 1.2 s waits in the checkpoint for 1.5 s.
+    checkpoint = snapshot(until(experiment, 1), {})
+    resumed = until(experiment, 0)
+    restore(resumed, checkpoint)
+    assert resumed.edges[0].clock.next_s() == found.records[0].time_s
+    resumed.run()
+    assert sha256(resumed.model) == found.summary.model_sha256
+
+
+def until(experiment, rounds):
+    """A coordinator after so many rounds."""
+
+    class Stop(fl.Observer):
+        def aggregated(self, record, coordinator):
+            if record.round == rounds:
+                coordinator.stop()
+
+    planned = plan(experiment)
+    coordinator = assemble(planned, load_data(planned), [Stop()])
+    if rounds:
+        coordinator.run()
+    return coordinator
+
+
+def damaged_edge(**values):
+    return lambda cloud: vars(cloud.edges[1].state).update(values)
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda cloud: cloud.edges.pop(), "the edges"),
+        (lambda cloud: cloud.clock.restore(1e3, []), "the time of an edge"),
+        (lambda cloud: vars(cloud.state).update(taken=cloud.state.taken + 9), "how often UEs took part"),
+        (damaged_edge(model={}), "the names of the model's tensors"),
+        (damaged_edge(begun=-1), "the broadcasts"),
+        (lambda cloud: cloud.edges[1].clock.restore(1e3, []), "the next round"),
+        (lambda cloud: cloud.edges.reverse(), "the UEs of|the protocol's state|the memory"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_edge_is_refused(damage, said):
+    experiment = fl.Experiment.parse({**BASE, "topology": {**TWO, "deal": "blocks"}, "training": MOMENTUM})
+    experiment = experiment.with_(optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9})
+    cloud = until(experiment, 1)
+    damage(cloud)
+    with pytest.raises(ValueError, match=said):
+        read(until(experiment, 0), snapshot(cloud, {}))
+
+
 @pytest.mark.parametrize(
     "changes", [*UNLIKE.values(), {"server": "fedavgm", "stop": {"uplink_bits": 1e5}}], ids=[*UNLIKE, "server"]
 )
 def test_killed_in_the_middle_it_goes_on_to_the_same_model_and_records(changes, tmp_path, forked):
-    if changes.get("protocol", {}).get("name") == "buffered":
-        changes = {**changes, "ues_per_round": 2}
     experiment = fl.Experiment.parse({**BASE, "topology": TWO, **changes})
     whole = fl.run(experiment)
     (tmp_path / "mine.toml").write_text(experiment.to_toml())
@@ -302,7 +375,7 @@ def test_every_backend_gives_the_same_model(backend, changes, request):
     assert [one.time_s for one in found.records] == [one.time_s for one in wanted.records]
 
 
-def test_what_arrives_while_an_edge_waits_is_dealt_with_before_it_holds_the_new_model():
+def test_what_arrives_while_an_edge_waits_is_dealt_with_after_it_hands_out_the_new_model():
     clock = Clock()
     for event in (LayerArrived(3.0, 1, 0, 0, 1), LayerArrived(2.0, 0, 0, 0, 1), LayerArrived(9.0, 2, 0, 0, 1)):
         clock.push(event.time_s, event)
@@ -311,9 +384,9 @@ def test_what_arrives_while_an_edge_waits_is_dealt_with_before_it_holds_the_new_
     postpone(clock, 4.0)
     events = [clock.pop() for _ in range(5)]
     assert events == [
+        Ready(4.0, 1),
         LayerArrived(4.0, 0, 0, 0, 1),
         LayerArrived(4.0, 1, 0, 0, 1),
-        Ready(4.0, 1),
         Woke(4.0, -1, 0),
         LayerArrived(9.0, 2, 0, 0, 1),
     ]
@@ -363,6 +436,7 @@ def test_ues_are_dealt_in_blocks_alike_or_mixed():
         ({"topology": {**ONE, "edges": 2, "of_ue": [0, 1]}}, r"topology\.of_ue"),
         ({"topology": {**ONE, "edges": 2, "of_ue": [0, 0, 0, 0, 0, 2]}}, r"topology\.of_ue"),
         ({"topology": {**ONE, "edges": 2, "delay_s": [0.1, 0.2, 0.3]}}, r"topology\.delay_s"),
+        ({"topology": {**ONE, "delay_s": ["x"]}}, r"topology\.delay_s = "),
         ({"topology": {**ONE, "rate_mbps": 0.0}}, r"topology\.rate_mbps"),
         ({"topology": TWO, "aggregation": {"name": "krum", "byzantine": 1}}, r"aggregation\.name"),
         ({"topology": TWO, "algorithm": "scaffold"}, r"topology\.name .* algorithm"),
