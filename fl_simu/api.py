@@ -199,4 +199,4 @@ def load(folder: PathLike) -> Run:
 
 
 def _shown(planned: Plan, progress: bool) -> List[Observer]:
-    return [progress_of(planned.experiment.rounds, planned.experiment.drawn, print)] if progress else []
+    return [progress_of(planned.experiment.rounds, planned.experiment.uploads, print)] if progress else []

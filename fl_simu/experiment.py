@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fl_simu.station.protocols.base import Protocol
     from fl_simu.station.selection.base import Selection
     from fl_simu.station.server.base import ServerOptimizer
+    from fl_simu.topology.base import Topology
     from fl_simu.ue.algorithms.base import LocalAlgorithm
     from fl_simu.ue.compute import Compute
     from fl_simu.ue.faults import Faults
@@ -165,11 +166,11 @@ class Experiment:
     Args:
         name: of the run; part of its folder's name. Letters, digits, `_`, `.` and `-`, a letter or digit first.
         seed: of every draw.
-        rounds: number of aggregations.
+        rounds: number of aggregations; with edges, of those of the cloud.
         ues: number of UEs, at most the training samples unless the partition is `independent`; with `by_ue`
             and `file` the number of parts.
         ues_per_round: UEs selected for each round, at most `ues`; under the protocol `buffered`, UEs that work at
-            a time. All of them where it is not given.
+            a time; with edges, at each of them. All of them where it is not given.
         threads: threads of torch. Another number may change the last bit of a sum.
         payload: what is encoded: the params ("weights"), or the params minus the global model that the UE started
             from ("update").
@@ -231,6 +232,7 @@ class Experiment:
     protocol: "Protocol" = _part("protocol", "wait_for_all")
     aggregation: "Aggregation" = _part("aggregation", "mean")
     server: "ServerOptimizer" = _part("server", "replace")
+    topology: "Topology" = _part("topology", "flat")
     secure: "SecureAggregation" = _part("secure", "none")
     privacy: "Mechanism" = _part("privacy", "none")
     meters: "Tuple[Meter, ...]" = field(default=(), metadata=SEVERAL)
@@ -248,12 +250,17 @@ class Experiment:
 
     @property
     def drawn(self) -> int:
-        """Number of UEs that a round draws."""
+        """Number of UEs that a round draws; with edges, that an edge draws if it has so many."""
         return self.ues_per_round or self.ues
 
     def without_targets(self) -> "Experiment":
         """The experiment without the accuracies of which its summary tells, which decide no result."""
         return self.with_(evaluation=dataclasses.replace(self.evaluation, targets=()))
+
+    @property
+    def uploads(self) -> int:
+        """Number of uploads that a round has where no UE fails."""
+        return self.topology.uploads(self.ues, self.drawn)
 
     @staticmethod
     def parse(values: Mapping[str, Any], folder: Optional[Path] = None) -> "Experiment":
@@ -300,9 +307,9 @@ class Experiment:
         return {place: file for place, file in files.items() if file}
 
     def columns(self) -> "Dict[str, Column]":
-        """The columns of its meters and of its privacy mechanism."""
+        """The columns of its meters, its privacy mechanism and its topology."""
         measured = {name: column for meter in self.meters for name, column in meter.columns.items()}
-        return {**measured, **self.privacy.columns}
+        return {**measured, **self.privacy.columns, **self.topology.columns}
 
     def parts(self) -> Dict[str, Any]:
         """Every part, by its table; of several in one table each with its number, from 0."""

@@ -305,6 +305,12 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("server", "fl_simu.station.server.base:ServerOptimizer", "fl_simu.station.server:SERVERS"),
         Kind(
+            "topology",
+            "fl_simu.topology.base:Topology",
+            "fl_simu.topology:TOPOLOGIES",
+            plural="topologies",
+        ),
+        Kind(
             "secure", "fl_simu.privacy.secure:SecureAggregation", "fl_simu.privacy.secure:SECURE", plural="secure"
         ),
         Kind("privacy", "fl_simu.privacy.base:Mechanism", "fl_simu.privacy:MECHANISMS", plural="privacy"),

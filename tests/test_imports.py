@@ -17,7 +17,7 @@ FLOORS = (
     ("studies", "old_scripts"),
     ("api",),
     ("loop", "laws"),
-    ("attacks", "meters", "privacy"),
+    ("attacks", "meters", "privacy", "topology"),
     ("backends",),
     ("station", "radio", "ue", "data", "models", "results", "pointers"),
     ("experiment",),

@@ -111,7 +111,7 @@ CONFIG = [
     sets("int for error feedback", "error_feedback=1 payload=update", "error_feedback = 1", "boolean"),
     sets("unknown backend", "backend=torsch", "backend.name = 'torsch'", "did you mean 'torch'?"),
     sets("unknown codec", "codec=afine", "codec.name = 'afine'", "did you mean 'affine'?"),
-    sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are constant, "),
+    sets("unknown channel", "channel=zzz", "channel.name = 'zzz'", "known are cell, constant, "),
     sets("unknown protocol", "protocol=dedline", "protocol.name = 'dedline'", "did you mean 'deadline'?"),
     sets("unknown model", "model=mnist_cmm", "model.name = 'mnist_cmm'", "did you mean 'mnist_cnn'?"),
     sets("unknown data", "data=emnist", "data.name = 'emnist'", "did you mean 'mnist'?"),

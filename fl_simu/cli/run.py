@@ -165,7 +165,7 @@ def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> "List[
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
         f"({threads}), data: {data} ({source}), in {folder.path}"
     )
-    return [progress(experiment.rounds, experiment.drawn, say)]
+    return [progress(experiment.rounds, experiment.uploads, say)]
 
 
 def _close(ended: "Ended", say: Say) -> None:

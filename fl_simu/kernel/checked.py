@@ -77,7 +77,9 @@ def told_of(prefix: str, part: Any) -> Iterator[None]:
 def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
     """The first complaint of pydantic in one line: field, value, what is allowed."""
     first = error.errors(include_url=False)[0]
-    field = prefix + brief(".".join(brief(str(step)) for step in first["loc"]))
+    # Of a value that may be of several types pydantic names the one that it tried.
+    steps = [*first["loc"][:1], *(step for step in first["loc"][1:] if isinstance(step, int))]
+    field = prefix + brief(".".join(brief(str(step)) for step in steps))
     if first["type"] == "extra_forbidden":
         return f"{field} is no known key: {nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "model_type":

@@ -43,6 +43,7 @@ PLACES: Dict[str, str] = {
     "protocol": "protocols:LAWS",
     "aggregation": "aggregations:LAWS",
     "server": "servers:LAWS",
+    "topology": "topologies:LAWS",
     "privacy": "privacy:LAWS",
     "meters": "meters:LAWS",
     "attack": "attacks:LAWS",

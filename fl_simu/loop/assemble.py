@@ -16,6 +16,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.hierarchy import Cloud
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
@@ -81,7 +82,12 @@ def assemble(
     local = {name: initial.pop(name) for name in planned.local}
     state = RunState(initial)
     cohorts = Cohorts(planned.backend, experiment.seed, state, setting.algorithm, setting.full, local, malicious)
-    return Coordinator(setting, state, Clock(realtime), cohorts, observers)
+    topology, clock = experiment.topology, Clock(realtime)
+    if not topology.active:
+        return Coordinator(setting, state, clock, cohorts, observers)
+    classes = train.labels.numpy()
+    groups = topology.groups([classes[indices] for indices in shards], experiment.seed)
+    return Cloud(setting, state, clock, cohorts, topology, groups, observers)
 
 
 # Parts of an experiment that the coordinator holds as they are.

@@ -1,6 +1,6 @@
 """The UEs as the BS deals with them: handed a model together, each fetched when its upload arrives."""
 
-from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from fl_simu.attacks.poisoning.malicious import Malicious
 from fl_simu.backends.base import Backend
@@ -63,6 +63,10 @@ class Cohorts:
         self._malicious = malicious
         # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
         self._held: Dict[int, Held] = {}
+
+    def of(self, state: RunState) -> "Cohorts":
+        """The same UEs for another state, as that of an edge which has some of them."""
+        return Cohorts(self.backend, self._seed, state, self._algorithm, self._full, self.local, self._malicious)
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
         """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
@@ -129,9 +133,13 @@ class Cohorts:
                 number: self.state.cohorts[number] for number in self.state.cohorts if number in due
             }
 
-    def own_models(self, model: Params) -> Dict[int, Params]:
-        """The models of the UEs that have one which is not this global one: with local layers all of them."""
-        ues = self._full if self.local else [ue for ue, memory in self.state.ues.items() if memory.own]
+    def own_models(self, model: Params, among: Optional[Iterable[int]] = None) -> Dict[int, Params]:
+        """The models of the UEs, or of some, that have one which is not this global one: with local layers all."""
+        ues = (
+            (self._full if among is None else among)
+            if self.local
+            else [ue for ue, memory in self.state.ues.items() if memory.own]
+        )
         return {ue: {**model, **self._own(ue)} for ue in ues}
 
     def handed(self, ue: int, model: Params) -> Params:

@@ -74,7 +74,12 @@ class Coordinator:
         clock: the events to come.
         cohorts: the UEs.
         observers: told of each round, in this order.
+
+    Attributes:
+        edges: the coordinators below it; none where it is the only BS.
     """
+
+    edges: "Sequence[Coordinator]" = ()
 
     def __init__(
         self,
@@ -117,7 +122,7 @@ class Coordinator:
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)
-            state.taken = torch.zeros(len(setting.full), dtype=torch.int64)
+            state.taken = torch.zeros(setting.places, dtype=torch.int64)
             state.selection, state.station = setting.selection.start(), setting.algorithm.station(state.model)
             state.privacy = setting.privacy.start()
             if self.flights.shared:
@@ -337,9 +342,13 @@ class Coordinator:
             self._measured = self._measure(self.state.version)
         return self._measured
 
+    def own_models(self) -> Dict[int, Params]:
+        """The models of the UEs that have one which is not the global one."""
+        return self.cohorts.own_models(self.state.model)
+
     def _measure(self, version: int) -> Measured:
         setting, state = self.setting, self.state
-        own = self.cohorts.own_models(state.model)
+        own = self.own_models()
         asked: List[np.ndarray] = []
 
         def accuracies() -> np.ndarray:

@@ -4,6 +4,7 @@ from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
+from fl_simu.loop.below_cloud import require_edges_fit
 from fl_simu.loop.protection import ONCE, require_protecting, takes_once
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.channels.base import Channel
@@ -78,6 +79,8 @@ def require_fit(experiment: Experiment) -> None:
     if not isinstance(experiment.loss, NoLoss):
         _require_losses_fit(experiment)
     require_protecting(experiment, chain(experiment))
+    if experiment.topology.active:
+        require_edges_fit(experiment)
 
 
 def _require_local_layers_fit(experiment: Experiment) -> None:

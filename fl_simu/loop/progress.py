@@ -40,7 +40,7 @@ class Bar(Observer):
 
     Args:
         rounds: number of rounds to come.
-        ues: UEs drawn for a round.
+        ues: uploads of a round.
     """
 
     def __init__(self, rounds: int, ues: int) -> None:

@@ -58,10 +58,13 @@ class Keeper(Observer):
 
 def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str = "") -> Checkpoint:
     """Everything that decides the rest of a run, taken between two events. Nothing is trained for it."""
-    clock = coordinator.clock
-    moment = Moment(clock.now_s, clock.pending(), coordinator.state)
-    flat = flatten(moment, _classes(coordinator.setting))
+    flat = flatten(_moment(coordinator), _classes(coordinator.setting))
     return Checkpoint(coordinator.version, identity, records_sha256, flat.plain, flat.arrays)
+
+
+def _moment(coordinator: Coordinator) -> Moment:
+    clock = coordinator.clock
+    return Moment(clock.now_s, clock.pending(), coordinator.state, tuple(map(_moment, coordinator.edges)))
 
 
 def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[int] = frozenset()) -> Moment:
@@ -78,11 +81,33 @@ def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[in
     moment = unflatten(Flat(checkpoint.plain, checkpoint.arrays), _classes(coordinator.setting))
     _require(isinstance(moment, Moment), "where the run stands")
     _require(moment.run.version == checkpoint.round, "the round")
+    _require(len(moment.edges) == len(coordinator.edges), "the edges")
+    if moment.edges:
+        _check_cloud(moment, coordinator)
+    else:
+        _check_bs(moment, coordinator, heard)
+    for of_edge, edge in zip(moment.edges, coordinator.edges):
+        _require(moment.now_s <= of_edge.now_s and not of_edge.edges, "the time of an edge")
+        _check_bs(of_edge, edge, heard & set(edge.setting.samples))
+        each = edge.setting.rounds // coordinator.setting.rounds
+        _require(of_edge.run.version == each * moment.run.version, "the round of an edge")
+    return moment
+
+
+def _check_bs(moment: Moment, coordinator: Coordinator, heard: AbstractSet[int]) -> None:
     _check_clock(moment, coordinator)
     _check_parts(moment.run, coordinator)
     _check_flights(moment, coordinator)
     _check_memories(moment.run, coordinator, heard)
-    return moment
+
+
+def _check_cloud(moment: Moment, coordinator: Coordinator) -> None:
+    """What a cloud has itself: a model, and no UE."""
+    run, each = moment.run, coordinator.edges[0].setting.rounds // coordinator.setting.rounds
+    _require(0 <= moment.now_s < math.inf and 0 <= run.wall_s < math.inf and not moment.events, "the time")
+    _check_model(run, coordinator)
+    _check_taken(run, coordinator, run.version * each)
+    _require(not (run.flights or run.ues or run.cohorts), "what the cloud remembers of UEs")
 
 
 def _classes(setting: Setting) -> Tuple[type, ...]:
@@ -101,6 +126,8 @@ def put_into(moment: Moment, coordinator: Coordinator) -> None:
     coordinator.clock.restore(moment.now_s, moment.events)
     vars(coordinator.state).update(vars(moment.run))
     coordinator.cohorts.train_again()
+    for of_edge, edge in zip(moment.edges, coordinator.edges):
+        put_into(of_edge, edge)
 
 
 def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
@@ -131,27 +158,23 @@ def _check_clock(moment: Moment, coordinator: Coordinator) -> None:
         known = event.ue in samples or (isinstance(event, Woke) and event.ue == -1)
         _require(known and (isinstance(event, Due) or event.version <= run.version), "the UE of an event")
         if isinstance(event, LayerArrived) and event.ue in run.flights:
-            _check_arrival(event, run.flights[event.ue].upload)
+            _check_arrival(event, run.flights[event.ue].upload, moment.now_s)
     # Where two aggregations fall on one moment, both of their models are ready.
     right = [Ready(moment.now_s, event.version) for event in ready]
     _require(ready == right and bool(ready) and ready[-1].version == run.version, "the next round")
 
 
-def _check_arrival(event: LayerArrived, upload: Upload) -> None:
+def _check_arrival(event: LayerArrived, upload: Upload, now_s: float) -> None:
     if upload.version == event.version:
         arrivals = dict(enumerate(upload.arrivals_s))
-        right = event.layers == len(arrivals) and arrivals.get(event.layer) == event.time_s
+        # What has arrived while an edge waited for the cloud is dealt with later.
+        right = event.layers == len(arrivals) and max(arrivals.get(event.layer, math.inf), now_s) == event.time_s
         _require(right, f"an arrival of UE {event.ue}")
 
 
 def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     setting, model = coordinator.setting, coordinator.model
-    _require(list(run.model) == list(model), "the names of the model's tensors")
-    require_alike(run.model, model, "the model")
-    started = setting.server.start(model)
-    _require(type(run.server) is type(started), "what the server remembers")
-    if isinstance(started, dict):
-        require_alike(run.server, started, "the server's memory")
+    _check_model(run, coordinator)
     for groups, wanted in zip(run.station, setting.algorithm.station(model)):
         require_alike(flat(groups), flat(wanted), "what the BS has beside the model")
     _require(type(run.selection) is type(setting.selection.start()), "what the selection remembers")
@@ -160,10 +183,27 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
     _require(type(run.medium) is type(shared.start() if shared else ()), "what the medium remembers")
     _require(type(run.protocol) is type(setting.protocol.start()), "the protocol's state")
     under_way = {ue: flight.upload.version for ue, flight in run.flights.items()}
-    settled = setting.protocol.settled(run.protocol, run.version, len(setting.samples), under_way)
+    settled = setting.protocol.settled(run.protocol, run.version, setting.places, under_way)
     _require(settled, "the protocol's state")
     _require(set(run.sealing) <= set(setting.samples), "the UEs of a sum")
-    _require(len(run.losses) <= 2 and run.begun >= 0, "the losses")
+    _require(run.begun >= 0, "the broadcasts")
+
+
+def _check_model(run: RunState, coordinator: Coordinator) -> None:
+    """The global model, what makes the next one of it, and what is known of those before."""
+    model = coordinator.model
+    _require(list(run.model) == list(model), "the names of the model's tensors")
+    require_alike(run.model, model, "the model")
+    started = coordinator.setting.server.start(model)
+    _require(type(run.server) is type(started), "what the server remembers")
+    if isinstance(started, dict):
+        require_alike(run.server, started, "the server's memory")
+    _require(len(run.losses) <= 2, "the losses")
+
+
+def _check_taken(run: RunState, coordinator: Coordinator, most: int) -> None:
+    counted = run.taken.dtype == torch.int64 and tuple(run.taken.shape) == (coordinator.setting.places,)
+    _require(counted and bool(((run.taken >= 0) & (run.taken <= most)).all()), "how often UEs took part")
 
 
 def _check_flights(moment: Moment, coordinator: Coordinator) -> None:
@@ -224,8 +264,7 @@ def _check_memories(run: RunState, coordinator: Coordinator, heard: AbstractSet[
     remembered: Params = memory_after_a_step(training) if training and training.keep_optimizer_state else {}
     chained, own = setting.chain.transforms, flat(setting.algorithm.start(model))
     kept = coordinator.cohorts.own_at_first(model)
-    counted = run.taken.dtype == torch.int64 and tuple(run.taken.shape) == (len(setting.samples),)
-    _require(counted and bool(((run.taken >= 0) & (run.taken <= run.version)).all()), "how often UEs took part")
+    _check_taken(run, coordinator, run.version)
     for ue, memory in run.ues.items():
         rates = (memory.uploads.last_mbps, memory.uploads.mean_mbps, memory.uploads.spread, memory.uploads.uploads)
         _require(ue in setting.samples and all(0 <= rate < math.inf for rate in rates), f"the memory of UE {ue}")

@@ -95,3 +95,8 @@ class Setting:
         if "_samples" not in self.__dict__:
             object.__setattr__(self, "_samples", {ue: work.samples for ue, work in self.full.items()})
         return self.__dict__["_samples"]
+
+    @property
+    def places(self) -> int:
+        """A number above those of all UEs, which at an edge are some of all."""
+        return 1 + max(self.full)

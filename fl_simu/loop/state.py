@@ -184,11 +184,13 @@ class Moment(NamedTuple):
     Args:
         now_s, events: of the clock.
         run: the rest.
+        edges: the same of each edge below a cloud.
     """
 
     now_s: float
     events: List[Tuple[float, int, int, Scheduled]]
     run: RunState
+    edges: "Tuple[Moment, ...]" = ()
 
 
 CLASSES = (Moment, Before, Copy, Station, RunState, Flight, UeMemory, Upload, Update, Memory, Work)

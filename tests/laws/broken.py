@@ -35,6 +35,8 @@ from fl_simu.station.aggregation.means import Mean
 from fl_simu.station.protocols import WaitForAll
 from fl_simu.station.selection import RandomDraw
 from fl_simu.station.server import Replace
+from fl_simu.topology import Edges
+from fl_simu.topology.base import Backhaul
 from fl_simu.ue.algorithms import FedProx, Scaffold
 from fl_simu.ue.compute import Compute, ConstantCompute, CyclesCompute
 from fl_simu.ue.faults import NoFaults
@@ -416,6 +418,21 @@ BROKEN = {
                 samples, images=samples.images + next(CALLS)
             ),
         ),
+    },
+    "topology": {
+        "it deals some number of ues": part(Edges, check=lambda self, ues: refuses(self, None, ues, None)),
+        "every ue is of one edge": part(
+            Edges, groups=lambda self, labels, seed: ((0,), tuple(range(len(labels))))
+        ),
+        "edges get as many ues as it says": part(Edges, sizes=lambda self, ues: (ues,)),
+        "with the same seed it deals the same": part(
+            Edges, groups=lambda self, labels, seed: Edges(deal="random").groups(labels, next(CALLS))
+        ),
+        "edges make rounds": part(Edges, rounds_each=0),
+        "more bits take no less time to the cloud": part(
+            Edges, backhaul=lambda self, edge, load_mbit: Backhaul(1 / load_mbit)
+        ),
+        "a weight is finite and not negative": part(Edges, weight=lambda self, samples, accepted: accepted - 1),
     },
     "model": {
         "it scores each class": model(lambda module: nn.Identity()),

@@ -1,6 +1,7 @@
 """Our own parts, as the laws try them."""
 
 import atexit
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -47,6 +48,7 @@ from fl_simu.station.protocols import (
     FirstK,
     WaitForAll,
 )
+from fl_simu.topology import Edges, Flat
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fl_simu-laws-"))
 atexit.register(shutil.rmtree, str(FOLDER), ignore_errors=True)
@@ -157,6 +159,17 @@ SETTINGS = {
             Gaussian(0.5, 1e-3, "none", at="ue"),
         ],
         "adaptive_clipping": [AdaptiveClipping(), AdaptiveClipping(2.0, 1e-5, "none", 5.0, 0.9, 1.0, 3.0)],
+    },
+    "topology": {
+        "flat": [Flat()],
+        "edges": [
+            Edges(),
+            Edges(1, 60),
+            Edges(3, 2, "random", weights="accepted", delay_s=(0.1, 0.0, 0.2), rate_mbps=10.0, both_ways=True),
+            Edges(4, deal="alike", rate_mbps=(1.0, 2.0, math.inf, 4.0)),
+            Edges(3, deal="mixed", delay_s=1.0),
+            Edges(2, of_ue=(1, 0, 1, 1)),
+        ],
     },
     "partition": {
         **{name: [row()] for name, row in PARTITIONS.items() if name not in ("file", "feature_noise")},

@@ -58,6 +58,7 @@ PARTS = {
     "cast": ("cast.py:Pairs", {"size": 3}),
     "secure": ("secure.py:OneMask", {"secret_bits": 64}),
     "attack": ("attack.py:Mirror", {"factor": 2.0}),
+    "topology": ("topology.py:Nearest", {"per_edge_s": 0.3}),
 }
 
 
@@ -69,6 +70,7 @@ BESIDE = {
     "cast": {"downlink": {"name": "uniform", "low_mbps": 0.5, "high_mbps": 5.0}},
     "faults": {"protocol": {"name": "deadline", "deadline_s": 1.0}},
     "privacy": {"aggregation": "plain_mean"},
+    "topology": {"ues_per_round": 2},
 }
 
 

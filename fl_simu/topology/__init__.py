@@ -1,0 +1,8 @@
+"""Topologies: which base stations there are, and whose UEs are whose."""
+
+from typing import Dict, Type
+
+from fl_simu.topology.base import Flat, Topology
+from fl_simu.topology.edges import Edges
+
+TOPOLOGIES: Dict[str, Type[Topology]] = {"flat": Flat, "edges": Edges}
