@@ -1,4 +1,4 @@
-"""What is known of channels without drawing anything: laws of rates, and the chance of an outage."""
+"""What is known of channels without drawing anything: laws of rates, the chance of an outage, capacities."""
 
 import math
 from typing import Callable, Dict, Optional, Sequence, Type
@@ -99,3 +99,54 @@ def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional
         return None
     below_db = np.array([channel.min_snr_db - site(channel, seed, ue).mean_snr_db for ue in ues])
     return float(np.mean(-np.expm1(-(10 ** (below_db / 10)))))
+
+
+def mac_bits(uses: int, ues: int, energy_ratio: float) -> float:
+    r"""The bits that each of M UEs can send in s uses of a real Gaussian channel on which all send at once.
+
+    .. math:: R = \frac{s}{2 M} \log_2\left(1 + \frac{M P}{s \sigma^2}\right)
+
+    It is what digital uploads can have of the band of an over-the-air sum (D-DSGD): a band of B Hz has 2 B uses a
+    second, so that each UE has B / M log2(1 + M snr) bit/s, snr being P / (s sigma^2). That is the rate of a UE on
+    medium `shannon_band` with allocator `equal`.
+
+    Args:
+        uses: s, above 0; a complex symbol is two.
+        ues: M, above 0.
+        energy_ratio: P / sigma^2, the energy that the BS receives of a UE in all uses over the noise in one.
+
+    Reference: Amiri, Gunduz 2020, "Machine Learning at the Wireless Edge: Distributed Stochastic Gradient Descent
+    Over-the-Air".
+
+    >>> mac_bits(uses=100, ues=5, energy_ratio=60.0)
+    20.0
+    """
+    return uses / (2 * ues) * math.log2(1 + ues * energy_ratio / uses)
+
+
+def exponential_integral(x: float) -> float:
+    r"""The exponential integral.
+
+    .. math:: E_1(x) = \int_x^\infty \frac{e^{-t}}{t} dt
+
+    Args:
+        x: at least 0; at 0 it is infinite.
+
+    Reference: Abramowitz, Stegun, 5.1.11 (the series, up to 1) and 5.1.22 (the continued fraction, beyond).
+
+    >>> round(exponential_integral(0.1), 4)
+    1.8229
+    """
+    if x <= 0:
+        return math.inf
+    if x > 1:
+        # Backwards from far enough that what is left out is below the rounding of float64.
+        tail = 0.0
+        for k in range(200, 0, -1):
+            tail = k / (1 + k / (x + tail))
+        return math.exp(-x) / (x + tail)
+    found, term = -0.5772156649015329 - math.log(x), -1.0
+    for k in range(1, 30):
+        term *= -x / k
+        found += term / k
+    return found

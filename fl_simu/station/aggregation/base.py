@@ -1,7 +1,7 @@
 """The contract of an aggregation rule."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Iterable
+from typing import ClassVar, Iterable, Optional
 
 from torch import Tensor
 
@@ -39,6 +39,11 @@ class Aggregation(ABC):
         Returns:
             Params of the same structure as `current`.
         """
+
+    def weight_of(self, update: Update) -> Optional[float]:
+        """The weight of an update, at least 0, where the rule is a weighted mean of the models and nothing else: a
+        medium that adds the uploads on the air then makes the mean. None for any other rule."""
+        return None
 
     def fewest(self) -> int:
         """Number of updates below which the rule keeps its word no more."""
