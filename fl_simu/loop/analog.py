@@ -21,7 +21,7 @@ def require_summable(experiment: Experiment) -> None:
             "codec float32: a number is sent as an amplitude, and not as bits": (
                 type(experiment.codec) is Float32 and type(experiment.bits) is FixedBits
             ),
-            "aggregation mean or plain_mean, which the air makes": (
+            "aggregation mean or plain_mean, which the air makes, or a rule that needs no more": (
                 experiment.aggregation.weight_of(Update(0, 0, 1, {})) is not None
             ),
             "a protocol in rounds: a sum is of one cohort": not isinstance(protocol, Buffered),

@@ -179,6 +179,28 @@ def test_without_noise_and_threshold_it_is_the_mean_to_the_last_bit(rule, payloa
     assert [one.uplink_bits > 0 for one in both] == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"algorithm": {"name": "feddyn", "alpha": 0.1}, "aggregation": "plain_mean"},
+        {"algorithm": {"name": "ditto", "strength": 0.1}, "meters": ["fairness"]},
+        {"local_layers": ("3.*",)},
+        {"server": "fedadam"},
+        {"protocol": {"name": "event_triggered", "threshold": 0.35, "absent": "out"}},
+        {"transforms": ["clip", {"name": "gaussian_noise", "std": 0.01}], "error_feedback": True},
+        {"attack": {"name": "sign_flip", "malicious": 2}},
+        {"work": {"name": "uniform", "low": 1, "high": 3}, "downlink": "constant"},
+        {"protocol": {"name": "deadline", "deadline_s": 9.0}, "faults": {"name": "dropout", "rate": 0.4}},
+    ],
+    ids=str,
+)
+def test_without_noise_all_that_can_be_summed_is_as_with_single_uploads(changes):
+    both = [fl.run(BASE.with_(rounds=3, medium=medium, **changes)) for medium in ("orthogonal", FREE)]
+    assert len({one.summary.model_sha256 for one in both}) == 1
+    accepted = [[[(ue.ue, ue.accepted, ue.reason) for ue in one.ues] for one in run.records] for run in both]
+    assert accepted[0] == accepted[1]
+
+
 @pytest.mark.parametrize("ues", [2, 7])
 def test_a_round_takes_the_same_time_however_many_send(ues):
     medium = {"name": "over_the_air", "subcarriers": 10, "spacing_khz": 0.5, "least_gain": 1e-6}

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fl_simu.kernel.columns import Column
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.limits import LONGEST_S, require_count
 from fl_simu.kernel.messages import Taken, Update
-from fl_simu.kernel.parameters import Params, Structure
+from fl_simu.kernel.parameters import Params, Structure, all_finite
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.link import Link, Upload
@@ -75,8 +75,8 @@ class Analog(SharedMedium):
     @property
     def columns(self) -> Mapping[str, Column]:
         return {
-            SYMBOLS: Column("", "symbols on the air, one after the other", axis=True),
-            NOISE: Column("", "standard deviation of the noise on a number of the mean", "last"),
+            SYMBOLS: Column("", "symbols on the air", axis=True),
+            NOISE: Column("", "noise on the mean, standard deviation", "last"),
         }
 
     def symbols(self, numbers: int) -> int:
@@ -177,7 +177,10 @@ class Analog(SharedMedium):
         std = heard.std() * math.sqrt(variance) / sum(factors.values())
         air.told[NOISE] = std
         noise = briefly(seed, "noise on the air", 0, version).standard_normal(heard.numbers) * std if std else None
-        yield heard.mean(noise)
+        mean = heard.mean(noise)
+        if not all_finite(mean.params):
+            raise UserError(f"the noise on the air, {std:g} a number, is more than the model can hold")
+        yield mean
 
 
 class Heard:

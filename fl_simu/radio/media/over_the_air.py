@@ -15,8 +15,9 @@ from fl_simu.radio.media.analog import Analog, Cohort, gains
 class OverTheAir(Analog):
     r"""Updates are sent as amplitudes at the same time and add up on the air; the BS hears the noisy mean alone.
 
-    The UEs that were handed a model together begin to send when all of them have trained. Each UE i scales what it
-    sends (the update or the weights, as `payload` says) and divides it by its channel:
+    The UEs that were handed a model together begin to send when all of them have trained; one that fails is not
+    waited for, as if the BS knew. Each UE i scales what it sends (the update or the weights, as `payload` says)
+    and divides it by its channel:
 
     .. math:: s_i = \phi_i \frac{x_i - \mu}{\nu}, \quad y = \sqrt{\rho} \sum_{i \in S} s_i + z, \quad
         \hat{x} = \mu + \frac{\nu}{\Phi} \Re \frac{y}{\sqrt{\rho}}, \quad \Phi = \sum_{i \in S} \phi_i
@@ -28,7 +29,7 @@ class OverTheAir(Analog):
     and nothing else is wrong with it. h_i is Rayleigh fading with E|h|^2 = 1, one for each UE and round, and
     sigma^2 the noise in a symbol. A UE sends only if :math:`|h_i|^2 \ge g`; the others, in the mean a share of
     :math:`1 - e^{-g}`, are `silent`: they train, are not in the mean, and spend nothing on the air. rho is such
-    that the mean power for a number, over rounds in which the UE is silent too, is P0. A symbol carries two
+    that the mean power for a number, over UEs and rounds, those of silence too, is P0. A symbol carries two
     numbers, one on each quadrature, and so has twice that. :math:`\phi_i = w_i / \max_j w_j` for the weights of
     the aggregation rule: with `plain_mean` all are 1 and Phi is the number K of those who send; with `mean` the
     UE with the most samples has the power P0, and the others less.
@@ -37,7 +38,8 @@ class OverTheAir(Analog):
     BS are taken to know these two, g, and the weights: they would travel as side numbers, which are neither
     charged nor noisy. A sum takes ceil(d / (2 subcarriers)) symbols for d numbers, however many send. No bits are
     counted (`uplink_bits` is 0); the columns `air_symbols` and `air_noise_std` tell the symbols of each round and
-    the standard deviation of the noise in the model's units. Nobody asks `channel`, `delay` or `size`.
+    the standard deviation of the noise in the model's units. Nobody asks `channel`, `delay` or `size`. The meter
+    `energy` counts its own power for the time in which a UE sends, and nothing while it waits.
 
     With `csi_error` the UE knows :math:`\hat{h} = h + e` only, e complex Gaussian of that variance, and takes it
     for h: for the threshold, the inversion and rho. What it sends arrives times :math:`a = h / \hat{h}`, of which

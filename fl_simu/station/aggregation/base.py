@@ -41,8 +41,9 @@ class Aggregation(ABC):
         """
 
     def weight_of(self, update: Update) -> Optional[float]:
-        """The weight of an update, at least 0, where the rule is a weighted mean of the models and nothing else: a
-        medium that adds the uploads on the air then makes the mean. None for any other rule."""
+        """The weight of an update, at least 0, where all that the rule needs of the updates is their mean by these
+        weights: a medium that adds the uploads on the air makes it. None for a rule that needs more, also for one
+        that is derived from a mean."""
         return None
 
     def fewest(self) -> int:
