@@ -11,6 +11,7 @@ from typing_extensions import Annotated
 
 from fl_simu.kernel import config
 from fl_simu.kernel.checked import check, make, plain
+from fl_simu.kernel.columns import Column
 from fl_simu.kernel.devices import require_device
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.limits import MOST, MOST_UES
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from fl_simu.radio.losses import Loss
     from fl_simu.radio.media.base import Medium
     from fl_simu.radio.sizes import SizeRule
-    from fl_simu.results.columns import Column
     from fl_simu.station.aggregation.base import Aggregation
     from fl_simu.station.protocols.base import Protocol
     from fl_simu.station.selection.base import Selection
@@ -307,9 +307,9 @@ class Experiment:
         return {place: file for place, file in files.items() if file}
 
     def columns(self) -> "Dict[str, Column]":
-        """The columns of its meters, its privacy mechanism and its topology."""
+        """The columns of its meters, its medium, its privacy mechanism and its topology."""
         measured = {name: column for meter in self.meters for name, column in meter.columns.items()}
-        return {**measured, **self.privacy.columns, **self.topology.columns}
+        return {**measured, **self.medium.columns, **self.privacy.columns, **self.topology.columns}
 
     def parts(self) -> Dict[str, Any]:
         """Every part, by its table; of several in one table each with its number, from 0."""

@@ -39,6 +39,10 @@ class Clock:
         """Time of the next event; infinity if none is left."""
         return self._heap[0][0] if self._heap else math.inf
 
+    def next_place(self) -> Tuple[float, int]:
+        """Time and priority of the next event; (infinity, 0) if none is left."""
+        return self._heap[0][:2] if self._heap else (math.inf, 0)
+
     def push(self, time_s: float, event: Any, priority: int = 0) -> None:
         """Schedule an event.
 

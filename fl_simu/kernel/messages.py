@@ -75,7 +75,8 @@ class LayerLost(NamedTuple):
 
 
 class UploadSkipped(NamedTuple):
-    """A UE has finished training on `version` and says that it does not send: its model moved too little."""
+    """A UE has finished training on `version` and says that it does not send: its model moved too little, or the
+    medium does not let it."""
 
     time_s: float
     ue: int

@@ -66,6 +66,26 @@ def models_that_agree_with_the_current_one_change_nothing(rule: Aggregation, cou
         expect(near, f"{name} of the result is {result[name].tolist()}; right is {tensor.tolist()}")
 
 
+def the_mean_by_the_weights_that_it_tells_is_all_it_needs(rule: Aggregation, count: int) -> None:
+    """A medium that adds updates on the air hands it that mean alone; a rule that needs more tells no weights."""
+    updates, whole = given(count), combined(rule, count)
+    weights = [weight for weight in map(rule.weight_of, updates) if weight is not None]
+    if len(weights) < count:
+        return
+    mean = {
+        name: torch.stack([weight * update.params[name].double() for weight, update in zip(weights, updates)])
+        .sum(0)
+        .div(sum(weights))
+        .to(like.dtype)
+        for name, like in model(9).items()
+    }
+    samples, steps = sum(one.samples for one in updates), sum(one.steps for one in updates)
+    result = rule.combine(model(9), iter([Update(0, 0, samples, mean, 1.0, steps)]), count + 1)
+    for name in ("weight", "scalar"):
+        near = torch.allclose(result[name], whole[name], atol=1e-6)
+        expect(near, f"{name} of the result is {whole[name].tolist()}, and of the mean {result[name].tolist()}")
+
+
 def counts(*numbers: int) -> Inputs:
     """So many updates each."""
     return {f"{number} updates": (number,) for number in numbers}
@@ -82,4 +102,5 @@ LAWS = (
         )
     ),
     Law(models_that_agree_with_the_current_one_change_nothing, lambda rule: counts(1, 7)),
+    Law(the_mean_by_the_weights_that_it_tells_is_all_it_needs, lambda rule: counts(1, 7)),
 )

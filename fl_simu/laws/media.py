@@ -42,7 +42,8 @@ class Play:
     def steps(self) -> List[Step]:
         """Every plan, in order."""
         medium, link, now_s, found = self.medium, self.link, 0.0, []
-        state = medium.start()
+        uploads = {ue: medium.pending(link, ue, 0, at, STRUCTURE, 0, 0.0) for ue, at in self.begins.items()}
+        state = medium.handed(medium.start(), link, Equal(), uploads, now_s)
         sending: Dict[int, Upload] = {}
         layers: Dict[int, int] = {}
         coming = sorted((at, ue) for ue, at in self.begins.items())
@@ -52,7 +53,7 @@ class Play:
             found.append(Step(before, now_s, dict(sending), state, arrival))
             if coming and (arrival is None or coming[0][0] < arrival.time_s):
                 now_s, ue = coming.pop(0)
-                sending[ue] = link.pending(ue, 0, now_s, STRUCTURE, 0, 0.0)
+                sending[ue] = uploads[ue]
                 state = medium.join(state, link, sending[ue], now_s)
                 continue
             if arrival is None:

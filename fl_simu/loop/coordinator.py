@@ -131,7 +131,7 @@ class Coordinator:
         self._round_began = time.perf_counter()
         while not self.over:
             # 1. Go to the next event; before time goes on, see to it that what arrives next on the air is one.
-            if state.replan and self.clock.next_s() > self.clock.now_s:
+            if state.replan and self.clock.next_place() > (self.clock.now_s, ARRIVAL):
                 due = self.flights.plan(self.clock.now_s)
                 if due:
                     self._push(due)
@@ -172,9 +172,7 @@ class Coordinator:
         if not self.flights.expects(ue, event.version):
             return None
         if isinstance(event, UploadStarted):
-            if self.setting.chain.transforms and self.flights.skips(
-                ue, lambda: self.cohorts.peek(ue), event.time_s
-            ):
+            if self.flights.skips(ue, lambda: self.cohorts.peek(ue), event.time_s):
                 self._give_up(ue)
                 return UploadSkipped(event.time_s, ue, event.version)
             if self.flights.shared:
@@ -214,7 +212,7 @@ class Coordinator:
             event.time_s,
             setting.samples,
             idle,
-            lambda ue: setting.link.rate_mbps(ue, event.version, event.time_s),
+            lambda ue: flights.rate_mbps(ue, event.version, event.time_s),
             lambda ue: flights.upload_s(ue, event.version, event.time_s),
             lambda ue: flights.compute_s(ue, event.version),
             lambda ue: setting.loss_of(self.cohorts.handed(ue, self.state.model), ue),
@@ -271,7 +269,7 @@ class Coordinator:
         counts[list(accepted)] += 1
         flights.drain(outcomes, now_s)
         state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy(), lambda: flights.empty(now_s))
-        meters: Dict[str, float] = dict(private)
+        meters: Dict[str, float] = {**private, **flights.heard}
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
             meters.update(meter.so_far(so_far))

@@ -4,6 +4,7 @@ from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
+from fl_simu.loop.analog import require_summable
 from fl_simu.loop.below_cloud import require_edges_fit
 from fl_simu.loop.protection import ONCE, require_protecting, takes_once
 from fl_simu.radio.allocation.base import Equal
@@ -51,7 +52,8 @@ def require_fit(experiment: Experiment) -> None:
     allowed = 'payload = "weights" has no update; say "update"'
     require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
     require(feedback < 2, "error_feedback", True, "the chain of transforms has it already")
-    names = [name for meter in experiment.meters for name in meter.columns] + list(experiment.privacy.columns)
+    names = [name for meter in experiment.meters for name in meter.columns]
+    names += [*experiment.privacy.columns, *experiment.medium.columns]
     twice = [name for name in names if names.count(name) > 1]
     require(not twice, "meters", twice[:1], "two of them have the same column")
     metered = experiment.stop.energy_j is None or "energy_j" in names
@@ -76,6 +78,8 @@ def require_fit(experiment: Experiment) -> None:
     _require_media_fit(experiment)
     _require_selection_fits(experiment)
     _require_downlink_fits(experiment)
+    if experiment.medium.analog:
+        require_summable(experiment)
     if not isinstance(experiment.loss, NoLoss):
         _require_losses_fit(experiment)
     require_protecting(experiment, chain(experiment))

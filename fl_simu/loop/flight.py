@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Callable, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
+from fl_simu.kernel.errors import require
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
     Params,
@@ -19,10 +20,11 @@ from fl_simu.loop.downloads import Downloads
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Flight, RunState
 from fl_simu.meters.base import UploadView
+from fl_simu.parts import KINDS
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
 from fl_simu.radio.link import Upload
-from fl_simu.radio.media.base import Arrival, SharedMedium
+from fl_simu.radio.media.base import Air, Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
 from fl_simu.ue.faults import Spent
@@ -51,6 +53,8 @@ class Flights:
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
+        # What the medium tells of it.
+        self.heard: Dict[str, float] = {}
 
     def begin(
         self,
@@ -81,8 +85,8 @@ class Flights:
             lambda bits: link.transmit(ue, version, start_s, structure, bits).delays_s[-1],
         )
         bits = setting.bits.choose(outlook)
-        transmit = link.pending if self.shared else link.transmit
-        upload = transmit(ue, version, start_s, structure, bits, compute_s)
+        sent = (ue, version, start_s, structure, bits, compute_s)
+        upload = self.shared.pending(link, *sent) if self.shared else link.transmit(*sent)
         cohort, shared = self.state.begun - 1, self.state.station.shared or None
         self.state.flights[ue] = Flight(
             upload, start, cohort, work, download, shared, handed_s=now_s, weight=weight
@@ -125,9 +129,20 @@ class Flights:
         setting = self.setting
         return setting.compute.time_s(setting.seed, ue, version, setting.full[ue]) * self._models
 
+    def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
+        """The rate that a UE has now.
+
+        Raises:
+            BadField: its upload has none, as it is sent as amplitudes; a selection asks this.
+        """
+        setting, kind = self.setting, KINDS["selection"]
+        name = kind.name_of(setting.selection, nameless=True)
+        require(not setting.medium.analog, "selection.name", name, "it asks for rates, and the medium has none")
+        return setting.link.rate_mbps(ue, version, now_s)
+
     def upload_s(self, ue: int, version: int, now_s: float) -> float:
         """How long the upload of a UE would take at the rate that it has now."""
-        rate_mbps = self.setting.link.rate_mbps(ue, version, now_s)
+        rate_mbps = self.rate_mbps(ue, version, now_s)
         load_mbit = self.setting.link.load_mbit(self._structures(self.state.model)[1], 0)
         return load_mbit / rate_mbps if rate_mbps else math.inf
 
@@ -149,16 +164,24 @@ class Flights:
 
     def skips(self, ue: int, trained: Callable[[], Params], now_s: float) -> bool:
         """Whether a UE that has trained does not send; nothing comes of its upload then."""
-        known, flight = self.state.ues.get(ue), self.state.flights[ue]
-        if known is None or not known.transforms:
-            return False
-        if not self.setting.chain.silent(self._context(flight, trained()), known.transforms):
+        flight = self.state.flights[ue]
+        reason = self._silence(flight, trained, now_s)
+        if not reason:
             return False
         never = (math.inf,) * len(flight.upload.arrivals_s)
         flight.upload = flight.upload._replace(start_s=math.inf, arrivals_s=never)
-        flight.refusal = "not moved"
+        flight.refusal = reason
         self._leave(ue, now_s)
         return True
+
+    def _silence(self, flight: Flight, trained: Callable[[], Params], now_s: float) -> str:
+        """Why a UE does not send; empty where it does."""
+        setting, state = self.setting, self.state
+        known = state.ues.get(flight.upload.ue) if setting.chain.transforms else None
+        remembered = known.transforms if known else ()
+        if remembered and setting.chain.silent(self._context(flight, trained()), remembered):
+            return "not moved"
+        return self.shared.silence(state.medium, setting.link, flight.upload, now_s) if self.shared else ""
 
     def send(self, ue: int, now_s: float) -> None:
         """A UE begins to send on the medium that all share."""
@@ -202,10 +225,11 @@ class Flights:
         if self.setting.meters:
             medium, link = self.state.medium, self.setting.link
             flight.airtime_s = self.shared.airtime_s(medium, link, flight.upload, due.time_s)
+        start_s = self.shared.began_s(self.state.medium, flight.upload, due.time_s)
         self.state.medium = self.shared.arrived(self.state.medium, self.setting.link, arrival)
         self.state.replan = True
         arrivals = (*arrivals[:layer], due.time_s, *arrivals[layer + 1 :])
-        flight.upload = flight.upload._replace(arrivals_s=arrivals)
+        flight.upload = flight.upload._replace(start_s=start_s, arrivals_s=arrivals)
         return LayerArrived(due.time_s, due.ue, flight.upload.version, layer, len(arrivals))
 
     def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
@@ -254,18 +278,23 @@ class Flights:
     def updates(self, action: Aggregate) -> Iterator[Update]:
         """What is aggregated, decoded one at a time, in the order of the UEs."""
         self.messages, self.taken = [], []
+        setting, state = self.setting, self.state
+        self.heard = dict.fromkeys(setting.medium.columns, 0.0)
         choices = {choice.ue: choice for choice in action.taken}
         if self.sums:
             yield from self._sum(self.sums, sorted(choices))
             return
         taken = [choices.get(ue, Taken(ue, 0)) for ue in sorted({*choices, *action.repeated})]
-        heard = self.setting.medium.hear(
-            taken, lambda choice: self.take(choice) if choice.layers else self._again(choice.ue)
-        )
-        for update in heard:
+        air = Air(setting.link, state.version, state.model, setting.aggregation.weight_of, self.heard)
+        for update in setting.medium.listen(taken, self._decoded, air):
             if update:
-                self.taken.append(update.ue)
                 yield update
+
+    def _decoded(self, choice: Taken) -> Optional[Update]:
+        update = self.take(choice) if choice.layers else self._again(choice.ue)
+        if update:
+            self.taken.append(update.ue)
+        return update
 
     def _sum(self, sums: Sums, ues: List[int]) -> Iterator[Update]:
         """The mean of sealed uploads, in the place of the first of them."""
@@ -346,7 +375,7 @@ class Flights:
         meters = NO_METERS
         if self.setting.meters:
             work = flight.work
-            works = upload.begins or flight.refusal == "not moved"
+            works = upload.begins or bool(flight.refusal)
             airtime_s = self._airtime_s(flight, now_s)
             epochs = work.epochs * self._models
             processor = self.setting.compute.processor(self.setting.seed, ue)

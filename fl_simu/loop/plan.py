@@ -16,6 +16,7 @@ from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.devices import open_device
 from fl_simu.kernel.errors import UserError, brief, require, shown
 from fl_simu.kernel.parameters import structure_of
+from fl_simu.loop.analog import require_analog
 from fl_simu.loop.fit import chain, require_fit
 from fl_simu.loop.protection import require_protected
 from fl_simu.models.base import Model
@@ -81,6 +82,7 @@ def plan(experiment: Experiment) -> Plan:
     if type(experiment.downlink_codec) is not Float32:
         replace(link, codec=experiment.downlink_codec).check(sent, "downlink_codec")
     require_protected(experiment, sent)
+    require_analog(experiment, sent)
     if isinstance(experiment.medium, SharedMedium):
         experiment.medium.check(link)
     training = LocalTraining(

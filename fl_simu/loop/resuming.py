@@ -244,7 +244,7 @@ def _check_upload(ue: int, upload: Upload, coordinator: Coordinator, version: in
     sized = len(upload.sizes_bits) == len(upload.arrivals_s) > 0 and all(bits >= 0 for bits in upload.sizes_bits)
     _require(known and in_order and sized, f"the upload of UE {ue}")
     _require(0 <= upload.compute_s <= math.inf and 0 <= upload.bits <= 64, f"the upload of UE {ue}")
-    _require(-1 <= upload.lost < len(upload.sizes_bits), f"the upload of UE {ue}")
+    _require(-1 <= upload.lost < len(upload.sizes_bits) and upload.numbers >= 0, f"the upload of UE {ue}")
 
 
 def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:

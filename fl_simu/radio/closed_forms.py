@@ -1,4 +1,4 @@
-"""What is known of channels and losses without drawing anything: laws of rates, the chance of an outage."""
+"""What is known of channels and losses without drawing anything: of rates, outages, capacities."""
 
 import math
 from typing import Callable, Dict, Optional, Sequence, Type
@@ -143,3 +143,26 @@ def mean_tries(loss: Loss) -> Optional[float]:
     if isinstance(loss, NoLoss):
         return 1.0
     return loss.mean_tries() if isinstance(loss, Tried) else None
+
+
+def mac_bits(uses: int, ues: int, energy_ratio: float) -> float:
+    r"""The bits that each of M UEs can send in s uses of a real Gaussian channel on which all send at once.
+
+    .. math:: R = \frac{s}{2 M} \log_2\left(1 + \frac{M P}{s \sigma^2}\right)
+
+    It is what digital uploads can have of the band of an over-the-air sum (D-DSGD): a band of B Hz has 2 B uses a
+    second, so that each UE has B / M log2(1 + M snr) bit/s, snr being P / (s sigma^2). That is the rate of a UE on
+    medium `shannon_band` with allocator `equal`.
+
+    Args:
+        uses: s, above 0; a complex symbol is two.
+        ues: M, above 0.
+        energy_ratio: P / sigma^2, the energy that the BS receives of a UE in all uses over the noise in one.
+
+    Reference: Amiri, Gunduz 2020, "Machine Learning at the Wireless Edge: Distributed Stochastic Gradient Descent
+    Over-the-Air".
+
+    >>> mac_bits(uses=100, ues=5, energy_ratio=60.0)
+    20.0
+    """
+    return uses / (2 * ues) * math.log2(1 + ues * energy_ratio / uses)

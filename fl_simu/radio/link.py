@@ -43,6 +43,7 @@ class Upload(NamedTuple):
         bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
         compute_s: virtual time in s that the UE trained before it.
         lost: number of the first layer that is lost; the BS reads none from there on. -1 where none is.
+        numbers: of an upload that is sent as amplitudes and not as bits, how many numbers it is; else 0.
     """
 
     ue: int
@@ -53,6 +54,7 @@ class Upload(NamedTuple):
     bits: int = 0
     compute_s: float = 0.0
     lost: int = -1
+    numbers: int = 0
 
     @property
     def begins(self) -> bool:

@@ -228,17 +228,10 @@ class Outage(Tried):
 
 
 def _gamma_p(count: int, x: float) -> float:
-    """The regularised gamma function P(count, x) for a whole number: the chance that as many exponential numbers
-    of mean 1 come to less than x."""
-    if x == 0:
-        return 0.0
+    """The regularised gamma function: the chance that so many exponential draws of mean 1 sum to less than x."""
+    from scipy.special import gammainc
 
-    def term(k: int) -> float:
-        return math.exp(k * math.log(x) - x - math.lgamma(k + 1))
-
-    if x > count:
-        return 1.0 - sum(term(k) for k in range(count))
-    return sum(term(k) for k in range(count, count + 200))
+    return float(gammainc(count, x))
 
 
 def _factor(decibels: float) -> float:

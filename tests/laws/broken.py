@@ -300,6 +300,9 @@ BROKEN = {
         "models that agree with the current one change nothing": part(
             Mean, combine=lambda self, current, updates, drawn: each(current, lambda one: one * len(list(updates)))
         ),
+        "the mean by the weights that it tells is all it needs": part(
+            Mean, weight_of=lambda self, update: float(update.ue)
+        ),
     },
     "server": {
         "a step leaves what it is given alone": part(

@@ -3,11 +3,15 @@
 from typing import Dict, Type
 
 from fl_simu.radio.media.base import Medium, Orthogonal
+from fl_simu.radio.media.over_the_air import OverTheAir
 from fl_simu.radio.media.shannon_band import ShannonBand
 from fl_simu.radio.media.shared_band import SharedBand
+from fl_simu.radio.media.uniform_forcing import UniformForcing
 
 MEDIA: Dict[str, Type[Medium]] = {
     "orthogonal": Orthogonal,
     "shared_band": SharedBand,
     "shannon_band": ShannonBand,
+    "over_the_air": OverTheAir,
+    "uniform_forcing": UniformForcing,
 }

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
+from fl_simu.kernel.columns import Column
 from fl_simu.kernel.messages import Taken, Update
+from fl_simu.kernel.parameters import Params, Structure
 from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.link import Link, Upload
 
@@ -16,14 +18,40 @@ class Arrival(NamedTuple):
     ue: int
 
 
+class Air(NamedTuple):
+    """What a medium may know of a round whose uploads the BS takes.
+
+    Args:
+        link: the uplink, with the seed of all draws, and what a UE sends of its model (`content`).
+        version: number of aggregations behind the present global model.
+        current: that model.
+        weight_of: the weight of an update in the aggregation rule's mean; None where the rule is no such mean.
+        told: numbers of the round by the names of the medium's `columns`, at first 0 each, to be set by it.
+    """
+
+    link: Link
+    version: int
+    current: Params
+    weight_of: Callable[[Update], Optional[float]]
+    told: Dict[str, float]
+
+
 class Medium:
     """What the BS hears of the uploads: a frozen dataclass.
 
     Class attributes:
         separable: whether the BS hears each upload by itself. Rules that need them are refused where it does not.
+        analog: whether numbers are sent as amplitudes, added on the air, and not as bits. What tells bits of a
+            number, or takes one upload of a sum and another not, is refused then.
     """
 
     separable: ClassVar[bool] = True
+    analog: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """Name -> column, of each round; `listen` gives their numbers."""
+        return {}
 
     def hear(
         self, taken: Iterable[Taken], decode: Callable[[Taken], Optional[Update]]
@@ -35,6 +63,12 @@ class Medium:
             decode: the update that an upload tells; None if it is refused.
         """
         return map(decode, taken)
+
+    def listen(
+        self, taken: Iterable[Taken], decode: Callable[[Taken], Optional[Update]], air: Air
+    ) -> Iterator[Optional[Update]]:
+        """As `hear`, which it asks unless a class says otherwise; for media that need to know of the round."""
+        return self.hear(taken, decode)
 
 
 class SharedMedium(Medium, ABC):
@@ -55,6 +89,25 @@ class SharedMedium(Medium, ABC):
     def start(self) -> Any:
         """The state while nobody sends."""
 
+    def pending(
+        self,
+        link: Link,
+        ue: int,
+        version: int,
+        start_s: float,
+        structure: Structure,
+        bits: int,
+        compute_s: float,
+    ) -> Upload:
+        """An upload that begins at `start_s`, whose arrivals nobody can foresee: what goes on the air for it.
+
+        Args:
+            structure: of what the UE encodes.
+            bits: bits a parameter that it chose; 0 for the codec as it is configured.
+            compute_s: how long it trains before.
+        """
+        return link.pending(ue, version, start_s, structure, bits, compute_s)
+
     def handed(
         self, state: Any, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
     ) -> Any:
@@ -64,6 +117,10 @@ class SharedMedium(Medium, ABC):
             uploads: by UE, those that will begin at their `start_s` unless their UE leaves before.
         """
         return state
+
+    def silence(self, state: Any, link: Link, upload: Upload, now_s: float) -> str:
+        """Why a UE that has trained now will not send, in a word for the records; empty if it will."""
+        return ""
 
     @abstractmethod
     def join(self, state: Any, link: Link, upload: Upload, now_s: float) -> Any:
@@ -85,6 +142,10 @@ class SharedMedium(Medium, ABC):
     def arrived(self, state: Any, link: Link, arrival: Arrival) -> Any:
         """That layer has arrived; a UE whose last layer it is sends no longer."""
 
+    def began_s(self, state: Any, upload: Upload, now_s: float) -> float:
+        """Since when a UE that has joined is on the air; infinity if it still waits for others."""
+        return upload.start_s
+
     @abstractmethod
     def sent_mbit(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
         """What an upload that is being sent has put on the air by now, in Mbit."""
@@ -92,7 +153,7 @@ class SharedMedium(Medium, ABC):
     def airtime_s(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
         """How long the UE of an upload that is being sent has transmitted by now, or until its last layer arrives
         now; by default all the time since it began."""
-        return now_s - upload.start_s
+        return max(0.0, now_s - self.began_s(state, upload, now_s))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The contract of an aggregation rule."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Iterable
+from typing import ClassVar, Iterable, Optional
 
 from torch import Tensor
 
@@ -41,6 +41,12 @@ class Aggregation(ABC):
         Returns:
             Params of the same structure as `current`.
         """
+
+    def weight_of(self, update: Update) -> Optional[float]:
+        """The weight of an update, at least 0, where all that the rule needs of the updates is their mean by these
+        weights: a medium that adds the uploads on the air makes it. None for a rule that needs more, also for one
+        that is derived from a mean."""
+        return None
 
     def fewest(self) -> int:
         """Number of updates below which the rule keeps its word no more."""

@@ -40,10 +40,13 @@ class Mean(Aggregation):
     Reference: McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data".
     """
 
+    def weight_of(self, update: Update) -> float:
+        return update.samples * update.weight
+
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
         summed = Sum(current)
         for update in updates:
-            summed.add(update.params, update.samples * update.weight)
+            summed.add(update.params, self.weight_of(update))
         return summed.mean()
 
 
@@ -54,10 +57,13 @@ class PlainMean(Aggregation):
     Without any update the global model stays as it is.
     """
 
+    def weight_of(self, update: Update) -> float:
+        return update.weight
+
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
         summed = Sum(current)
         for update in updates:
-            summed.add(update.params, update.weight)
+            summed.add(update.params, self.weight_of(update))
         return summed.mean()
 
 

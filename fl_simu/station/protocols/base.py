@@ -16,9 +16,12 @@ class Protocol(ABC):
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
+        takes_whole: whether of uploads of one round that arrive at the same moment it takes all or none. Where a
+            medium adds them on the air, they cannot be told apart, and other protocols are refused.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
+    takes_whole: ClassVar[bool] = False
 
     @abstractmethod
     def start(self) -> Any:

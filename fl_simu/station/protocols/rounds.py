@@ -16,6 +16,8 @@ from fl_simu.station.protocols.in_rounds import InRounds, Round, Standing
 class WaitForAll(InRounds):
     """Wait until every UE's upload has arrived complete, however long it takes (synchronous FedAvg)."""
 
+    takes_whole = True
+
 
 @dataclass(frozen=True)
 class Deadline(InRounds):
@@ -26,6 +28,8 @@ class Deadline(InRounds):
     Args:
         deadline_s: time from the broadcast in s, above 0. It counts the download, computing and sending.
     """
+
+    takes_whole = True
 
     deadline_s: float = 3.0
 
@@ -127,6 +131,8 @@ class EventTriggered(InRounds):
     Reference: Chen et al. 2018, "LAG: Lazily Aggregated Gradient for Communication-Efficient Distributed
     Learning".
     """
+
+    takes_whole = True
 
     threshold: float = 5.0
     absent: str = "last"

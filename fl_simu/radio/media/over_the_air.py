@@ -1,0 +1,133 @@
+"""Over-the-air sums by truncated channel inversion."""
+
+import math
+from dataclasses import dataclass
+from typing import Mapping
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.randomness import briefly
+from fl_simu.radio.link import Link, Upload
+from fl_simu.radio.media.analog import Analog, Cohort, gains
+
+
+@dataclass(frozen=True)
+class OverTheAir(Analog):
+    r"""Updates are sent as amplitudes at the same time and add up on the air; the BS hears the noisy mean alone.
+
+    The UEs that were handed a model together begin to send when all of them have trained; one that fails is not
+    waited for, as if the BS knew. Each UE i scales what it sends (the update or the weights, as `payload` says)
+    and divides it by its channel:
+
+    .. math:: s_i = \phi_i \frac{x_i - \mu}{\nu}, \quad y = \sqrt{\rho} \sum_{i \in S} s_i + z, \quad
+        \hat{x} = \mu + \frac{\nu}{\Phi} \Re \frac{y}{\sqrt{\rho}}, \quad \Phi = \sum_{i \in S} \phi_i
+
+    so that each number of the mean has Gaussian noise of the variance
+
+    .. math:: \nu^2 \frac{\sigma^2}{2 \rho \Phi^2}, \quad \rho = \frac{P_0}{E_1(g)}
+
+    and nothing else is wrong with it. h_i is Rayleigh fading with E|h|^2 = 1, one for each UE and round, and
+    sigma^2 the noise in a symbol. A UE sends only if :math:`|h_i|^2 \ge g`; the others, in the mean a share of
+    :math:`1 - e^{-g}`, are `silent`: they train, are not in the mean, and spend nothing on the air. rho is such
+    that the mean power for a number, over UEs and rounds, those of silence too, is P0. A symbol carries two
+    numbers, one on each quadrature, and so has twice that. :math:`\phi_i = w_i / \max_j w_j` for the weights of
+    the aggregation rule: with `plain_mean` all are 1 and Phi is the number K of those who send; with `mean` the
+    UE with the most samples has the power P0, and the others less.
+
+    mu is the mean of all numbers of those who send, nu^2 their variance around it, over UEs and numbers. UEs and
+    BS are taken to know these two, g, and the weights: they would travel as side numbers, which are neither
+    charged nor noisy. A sum takes ceil(d / (2 subcarriers)) symbols for d numbers, however many send. No bits are
+    counted (`uplink_bits` is 0); the columns `air_symbols` and `air_noise_std` tell the symbols of each round and
+    the standard deviation of the noise in the model's units. Nobody asks `channel`, `delay` or `size`. The meter
+    `energy` counts its own power for the time in which a UE sends, and nothing while it waits.
+
+    With `csi_error` the UE knows :math:`\hat{h} = h + e` only, e complex Gaussian of that variance, and takes it
+    for h: for the threshold, the inversion and rho. What it sends arrives times :math:`a = h / \hat{h}`, of which
+    the imaginary part mixes the quadratures. With :math:`v = 1 + \sigma_e^2` of those who send
+
+    .. math:: E[a] = \frac{1}{v}, \quad E|a - E[a]|^2 = \frac{\sigma_e^2}{v^2} E_1(g / v) e^{g / v}, \quad
+        \rho = \frac{P_0 v}{E_1(g / v)}
+
+    and the silent share is 1 - e^(-g / v).
+
+    It goes with codec `float32`, rules `mean` and `plain_mean`, and protocols that take a round's sum or none of
+    it: `wait_for_all`, `deadline` and `event_triggered` with `absent = "out"`. Where a deadline comes before the
+    sum, all of it is lost; `latest_s` sees to it that those who are ready send in time.
+
+    Args:
+        least_gain: g, 0 to 100. With 0 the mean power would be infinite, and only `snr_db = inf` and
+            `csi_error = 0` are allowed.
+        csi_error: variance of e, 0 to 100.
+
+    Reference: Zhu, Wang, Huang 2020, "Broadband Analog Aggregation for Low-Latency Federated Edge Learning", with
+    fading that is flat over the band, so that a UE sends all of its update or none.
+    """
+
+    least_gain: float = 0.1
+    csi_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.csi_error <= 100, "csi_error", self.csi_error, "0 to 100")
+        least, free = self.least_gain, self.snr_db == math.inf and not self.csi_error
+        allowed = "0 to 100" if free else "above 0 and at most 100; 0 with snr_db = inf and csi_error = 0 only"
+        require(0 <= least <= 100 and (least > 0 or free), "least_gain", least, allowed)
+
+    def silent_share(self) -> float:
+        """The share of UEs that do not send, in the mean.
+
+        >>> round(OverTheAir(least_gain=0.1).silent_share(), 4)
+        0.0952
+        """
+        return -math.expm1(-self._relative_gain())
+
+    def power_ratio(self) -> float:
+        """P0 / rho: the mean over all UEs of the power with which a number is sent, for one received.
+
+        >>> round(OverTheAir(least_gain=0.1).power_ratio(), 4)
+        1.8229
+        """
+        return _exp1(self._relative_gain()) / (1 + self.csi_error)
+
+    def residual_mean(self) -> float:
+        """E[a], of those who send."""
+        return 1 / (1 + self.csi_error)
+
+    def residual_variance(self) -> float:
+        """E|a - E[a]|^2, of those who send."""
+        if not self.csi_error:
+            return 0.0
+        gain = self._relative_gain()
+        return self.csi_error / (1 + self.csi_error) ** 2 * _exp1(gain) * math.exp(gain)
+
+    def known_gain(self, seed: int, ue: int, version: int) -> complex:
+        """The channel h of a UE in a round as it knows it, with the error."""
+        return gains(seed, ue, version, 1)[0] + self._error(seed, ue, version)
+
+    def silence(self, state: Cohort, link: Link, upload: Upload, now_s: float) -> str:
+        weak = abs(self.known_gain(link.seed, upload.ue, upload.version)) ** 2 < self.least_gain
+        return super().silence(state, link, upload, now_s) or ("silent" if weak else "")
+
+    def noise_variance(self, seed: int, version: int, factors: Mapping[int, float]) -> float:
+        return self.noise_ratio() * self.power_ratio() / 2 if self.snr_db < math.inf else 0.0
+
+    def residual(self, seed: int, ue: int, version: int) -> complex:
+        if not self.csi_error:
+            return 1.0
+        gain = gains(seed, ue, version, 1)[0]
+        return gain / (gain + self._error(seed, ue, version))
+
+    def _error(self, seed: int, ue: int, version: int) -> complex:
+        if not self.csi_error:
+            return 0.0
+        real, imaginary = briefly(seed, "error of the gain", ue, version).standard_normal(2)
+        return math.sqrt(self.csi_error / 2) * complex(real, imaginary)
+
+    def _relative_gain(self) -> float:
+        return self.least_gain / (1 + self.csi_error)
+
+
+def _exp1(x: float) -> float:
+    """The exponential integral E1, infinite at 0."""
+    from scipy.special import exp1
+
+    return float(exp1(x))

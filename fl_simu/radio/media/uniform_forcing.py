@@ -1,0 +1,76 @@
+"""Over-the-air sums at a BS with several antennas, by uniform forcing."""
+
+from dataclasses import dataclass
+from typing import List, Mapping
+
+import numpy as np
+
+from fl_simu.kernel.limits import require_count
+from fl_simu.radio.media.analog import Analog, gains
+
+
+@dataclass(frozen=True)
+class UniformForcing(Analog):
+    r"""As `over_the_air`, where all UEs send, with the power that lets them arrive alike at a BS of M antennas.
+
+    With what UE i sends, :math:`s_i`, scaled by :math:`\phi_i` and of variance 1 as on `over_the_air`, its channel
+    :math:`h_i` to the antennas, and a receive beamformer m:
+
+    .. math:: b_i = \sqrt{\eta} \frac{\phi_i}{m^H h_i}, \quad
+        \eta = P_0 \min_i \frac{|m^H h_i|^2}{\phi_i^2}, \quad
+        \frac{m^H y}{\sqrt{\eta}} = \sum_i \phi_i s_i + \frac{m^H z}{\sqrt{\eta}}
+
+    The error of a symbol of the sum has the mean square
+
+    .. math:: MSE = \frac{\sigma^2 \lVert m \rVert^2}{\eta}
+
+    half of it on each of the two numbers; that of the mean is :math:`\Phi^2` times less, and in the model's units
+    :math:`\nu^2` times that. P0 is the most power for a number, which the weakest UE spends in every round; the
+    entries of h_i are Rayleigh with E|h|^2 = 1, drawn for each UE, round and antenna.
+
+    The best m is NP-hard to find. Taken is the best of K + 2: what is matched to one of the K UEs; the leading
+    eigenvector of :math:`\sum_i h_i h_i^H / \phi_i^2`, which has the most gain together; and
+    :math:`\sum_i \phi_i h_i / \lVert h_i \rVert^2`, with which all arrive alike where channels are orthogonal,
+    as they come to be with many antennas. It is the best m for one UE, and for one antenna. Scaling, side numbers,
+    times, columns, and what it goes with are those of `over_the_air`.
+
+    Args:
+        antennas: M, 1 to 1024.
+
+    Reference: K. Yang, Jiang, Shi, Ding 2020, "Federated Learning via Over-the-Air Computation", of which this is
+    the sum for given UEs; the selection of the UEs and the search for m are not.
+    """
+
+    antennas: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("antennas", self.antennas, most=1024)
+
+    def beamformer(self, channels: Mapping[int, np.ndarray], factors: Mapping[int, float]) -> np.ndarray:
+        """m, of length 1.
+
+        Args:
+            channels: h of each UE, complex, shape (M,).
+            factors: phi of each, above 0 and at most 1.
+        """
+        scaled = np.stack([channels[ue] / factors[ue] for ue in factors])
+        lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+        together = (scaled / lengths**2).sum(axis=0)
+        _, vectors = np.linalg.eigh(scaled.T @ scaled.conj())
+        candidates: List[np.ndarray] = [*(scaled / lengths), vectors[:, -1], together / np.linalg.norm(together)]
+        # The first of those that are equally good.
+        return max(candidates, key=lambda one: float(np.min(np.abs(scaled.conj() @ one))))
+
+    def power_scale(self, channels: Mapping[int, np.ndarray], factors: Mapping[int, float]) -> float:
+        """eta / P0 with this m."""
+        beam = self.beamformer(channels, factors)
+        return float(min(abs(np.vdot(beam, channels[ue])) ** 2 / factors[ue] ** 2 for ue in factors))
+
+    def error(self, channels: Mapping[int, np.ndarray], factors: Mapping[int, float]) -> float:
+        """MSE of a symbol of the sum: sigma^2 |m|^2 / eta."""
+        return self.noise_ratio() / self.power_scale(channels, factors)
+
+    def noise_variance(self, seed: int, version: int, factors: Mapping[int, float]) -> float:
+        channels = {ue: gains(seed, ue, version, self.antennas) for ue in factors}
+        return self.error(channels, factors) / 2
