@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Play:
-    """Uploads on a medium, until all have arrived."""
+    """Uploads of one cohort, which is handed the model at 0 s, on a medium, until all have arrived."""
 
     medium: SharedMedium
     link: Link
@@ -42,7 +42,8 @@ class Play:
     def steps(self) -> List[Step]:
         """Every plan, in order."""
         medium, link, now_s, found = self.medium, self.link, 0.0, []
-        state = medium.start()
+        cohort = {ue: link.pending(ue, 0, at, STRUCTURE, 0, 0.0) for ue, at in self.begins.items()}
+        state = medium.handed(medium.start(), link, Equal(), cohort, now_s)
         sending: Dict[int, Upload] = {}
         layers: Dict[int, int] = {}
         coming = sorted((at, ue) for ue, at in self.begins.items())
@@ -52,7 +53,7 @@ class Play:
             found.append(Step(before, now_s, dict(sending), state, arrival))
             if coming and (arrival is None or coming[0][0] < arrival.time_s):
                 now_s, ue = coming.pop(0)
-                sending[ue] = link.pending(ue, 0, now_s, STRUCTURE, 0, 0.0)
+                sending[ue] = cohort[ue]
                 state = medium.join(state, link, sending[ue], now_s)
                 continue
             if arrival is None:
@@ -109,6 +110,23 @@ def what_was_sent_grows_from_nothing_to_the_load(medium: Medium, link: Link, beg
             expect(-1e-9 <= now <= load * (1 + 1e-9), f"{told}; right is from 0 to that")
             expect(now >= sent.get(ue, 0.0) - 1e-9, f"{told}, and {sent.get(ue)} before; right is no less")
             sent[ue] = now
+
+
+def a_ue_is_on_the_air_for_no_longer_than_it_sends(medium: Medium, link: Link, begins: Begins) -> None:
+    """And the time on the air never falls; an upload of which something has arrived had some."""
+    if not isinstance(medium, SharedMedium):
+        return
+    before: Dict[int, float] = {}
+    for step in Play(medium, link, begins).steps():
+        for ue, upload in step.sending.items():
+            now = medium.airtime_s(step.state, link, upload, step.now_s)
+            told = f"at {step.now_s} s UE {ue}, which began at {upload.start_s} s, was on the air for {now} s"
+            most = step.now_s - upload.start_s
+            expect(-1e-9 <= now <= most + 1e-9, f"{told}; right is from 0 to {most} s")
+            expect(now >= before.get(ue, 0.0) - 1e-9, f"{told}, and {before.get(ue)} before; right is no less")
+            sent = medium.sent_mbit(step.state, link, upload, step.now_s)
+            expect(now > 0 or sent <= 1e-9, f"{told}, and has sent {sent} Mbit; right is more")
+            before[ue] = now
 
 
 def who_leaves_sends_no_longer(medium: Medium, link: Link, begins: Begins) -> None:
@@ -183,6 +201,7 @@ MEDIUM: Tuple[Law, ...] = tuple(
         a_plan_is_pure,
         a_medium_survives_a_checkpoint,
         what_was_sent_grows_from_nothing_to_the_load,
+        a_ue_is_on_the_air_for_no_longer_than_it_sends,
         who_leaves_sends_no_longer,
     )
 )
