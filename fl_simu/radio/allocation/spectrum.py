@@ -206,7 +206,7 @@ class Shannon(Spectrum):
         lowest = np.log(least)
 
         def saved(log_shares: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-            """The logarithm of that time, and its slope over the logarithm of the share, which is between -2 and -1.79."""
+            """The logarithm of that time, and its slope over that of the share, which is between -2 and -1.79."""
             ratio = snr * np.exp(-log_shares)
             nats, part = np.log1p(ratio), ratio / (1 + ratio)
             # Where there is hardly a signal the difference would lose its digits.
