@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Play:
-    """Uploads on a medium, until all have arrived."""
+    """Uploads of one cohort, which is handed the model at 0 s, on a medium, until all have arrived."""
 
     medium: SharedMedium
     link: Link
@@ -112,6 +112,23 @@ def what_was_sent_grows_from_nothing_to_the_load(medium: Medium, link: Link, beg
             sent[ue] = now
 
 
+def a_ue_is_on_the_air_for_no_longer_than_it_sends(medium: Medium, link: Link, begins: Begins) -> None:
+    """And the time on the air never falls; an upload of which something has arrived had some."""
+    if not isinstance(medium, SharedMedium):
+        return
+    before: Dict[int, float] = {}
+    for step in Play(medium, link, begins).steps():
+        for ue, upload in step.sending.items():
+            now = medium.airtime_s(step.state, link, upload, step.now_s)
+            told = f"at {step.now_s} s UE {ue}, which began at {upload.start_s} s, was on the air for {now} s"
+            most = step.now_s - upload.start_s
+            expect(-1e-9 <= now <= most + 1e-9, f"{told}; right is from 0 to {most} s")
+            expect(now >= before.get(ue, 0.0) - 1e-9, f"{told}, and {before.get(ue)} before; right is no less")
+            sent = medium.sent_mbit(step.state, link, upload, step.now_s)
+            expect(now > 0 or sent <= 1e-9, f"{told}, and has sent {sent} Mbit; right is more")
+            before[ue] = now
+
+
 def who_leaves_sends_no_longer(medium: Medium, link: Link, begins: Begins) -> None:
     """Whoever leaves is planned no more; leaving twice changes nothing."""
     if not isinstance(medium, SharedMedium):
@@ -184,6 +201,7 @@ MEDIUM: Tuple[Law, ...] = tuple(
         a_plan_is_pure,
         a_medium_survives_a_checkpoint,
         what_was_sent_grows_from_nothing_to_the_load,
+        a_ue_is_on_the_air_for_no_longer_than_it_sends,
         who_leaves_sends_no_longer,
     )
 )

@@ -353,6 +353,9 @@ BROKEN = {
         "what was sent grows from nothing to the load": part(
             SharedBand, sent_mbit=lambda self, state, link, upload, now_s: 1 / (1 + now_s)
         ),
+        "a ue is on the air for no longer than it sends": part(
+            SharedBand, airtime_s=lambda self, state, link, upload, now_s: now_s
+        ),
         "who leaves sends no longer": part(SharedBand, leave=lambda self, state, *who: state),
     },
     "allocator": {

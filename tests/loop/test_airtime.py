@@ -1,13 +1,14 @@
 """How long a UE is on the air where a band is shared: while it has a share, and not while it waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+import fl_simu as fl
 from fl_simu.meters import Energy
-from fl_simu.radio.allocation import BaseFirst, Equal, MinMaxDelay, Tdma
+from fl_simu.radio.allocation import ALLOCATORS, BaseFirst, Equal, MinMaxDelay, Tdma
 from fl_simu.radio.codecs.affine import Affine
-from fl_simu.radio.media import SharedBand
+from fl_simu.radio.media import Orthogonal, PlannedBand, ShannonBand, SharedBand
 from fl_simu.radio.media.base import SharedMedium
 from fl_simu.station.protocols import Deadline, WaitForAll
 from tests.loop.test_coordinator import coordinator, seen
@@ -65,3 +66,45 @@ def test_a_medium_that_tells_no_airtime_is_on_the_air_all_the_time():
 def test_in_outage_with_a_share_the_radio_is_on():
     # UE 1 carries nothing for ever, and has half of the band until it is cut off.
     assert joules(Deadline(5.0), rates=(1.0, 0.0)) == pytest.approx([3 * 2.0, 3 * 4.0])
+
+
+@pytest.mark.parametrize("medium", [Orthogonal(), SharedBand(), PlannedBand()], ids=str)
+def test_energy_is_linear_in_the_bits_where_the_rate_is_constant(medium):
+    # 3 W at 0.5 Mbit/s: 6 uJ a bit, whatever the size of the model.
+    for weights in (1, 31_250, 1_000_000):
+        assert joules(WaitForAll(), medium=medium, rates=(0.5,), weights=weights) == pytest.approx(
+            [6e-6 * 32 * weights]
+        )
+
+
+@pytest.mark.parametrize("allocator", [part() for part in ALLOCATORS.values()], ids=str)
+@pytest.mark.parametrize("medium", [SharedBand(), ShannonBand(), PlannedBand()], ids=str)
+def test_one_ue_has_on_any_band_the_records_that_it_has_on_a_link_of_its_own(medium, allocator):
+    def records(of):
+        running = coordinator(
+            Deadline(4.0), (0.7,), rounds=3, codec=Affine(8, (8,)), medium=of, weights=60_000,
+            allocator=allocator if of is medium else Equal(), meters=(Energy(),),
+        )  # fmt: skip
+        running.run()
+        return [replace(record, wall_time_s=0.0) for record in seen(running).records]
+
+    assert records(medium) == records(Orthogonal())
+
+
+EXPERIMENT = {
+    "rounds": 4, "ues": 4, "model": "logistic_regression", "medium": "shared_band",
+    "data": {"name": "digits", "train_samples": 80, "test_samples": 30}, "protocol": {"name": "buffered", "k": 2},
+    "channel": {"name": "uniform", "low_mbps": 0.1}, "codec": {"name": "affine", "base_bits": 4},
+    "compute": "uniform", "meters": ["energy"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("allocator", ["min_max_delay", "tdma"])
+@pytest.mark.parametrize("medium", ["shared_band", "planned_band"])
+def test_every_backend_has_the_same_records(medium, allocator, tmp_path):
+    def records(backend):
+        told = {**EXPERIMENT, "medium": medium, "allocator": allocator, "backend": backend}
+        run = fl.run(fl.Experiment.parse(told), tmp_path / backend)
+        return [(record.time_s, record.ues, record.meters["energy_j"]) for record in run.records]
+
+    assert records("torch") == records("syft")

@@ -15,7 +15,7 @@ from fl_simu.kernel.parameters import sha256, structure_of
 from fl_simu.loop.coordinator import Observer
 from fl_simu.loop.resuming import restore, snapshot
 from fl_simu.meters import Energy
-from fl_simu.radio.allocation import BaseFirst, Equal, MinMaxDelay, Tdma
+from fl_simu.radio.allocation import BaseFirst, Equal, MinEnergy, MinMaxDelay, Tdma
 from fl_simu.radio.bits import ChannelAdaptive, FixedBits, LossAdaptive, SpreadAdaptive
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.channels.fading import Fading
@@ -25,7 +25,7 @@ from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import Free, downlink
 from fl_simu.radio.link import Link
-from fl_simu.radio.media import Orthogonal, ShannonBand, SharedBand
+from fl_simu.radio.media import Orthogonal, PlannedBand, PlannedShannonBand, ShannonBand, SharedBand
 from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
@@ -547,6 +547,8 @@ def test_who_is_late_on_a_shared_band_is_cut_off_and_hinders_nobody_after():
         (SharedBand(), BaseFirst()),
         (SharedBand(), Tdma("joined")),
         (ShannonBand(bandwidth_mhz=1.0), MinMaxDelay()),
+        (PlannedBand(), MinEnergy(5.0)),
+        (PlannedShannonBand(bandwidth_mhz=1.0), Tdma()),
     ],
     ids=str,
 )

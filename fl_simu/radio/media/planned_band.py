@@ -1,0 +1,145 @@
+"""One band that is divided once for a cohort, before its UEs send."""
+
+from dataclasses import dataclass
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+
+from fl_simu.radio.allocation.base import Allocator, Sending
+from fl_simu.radio.link import Link, Upload
+from fl_simu.radio.media.base import Arrival, SharedMedium
+from fl_simu.radio.media.shannon_band import ShannonBand
+from fl_simu.radio.media.shared_band import Band, SharedBand
+
+# Less of the band than this is what rounding leaves.
+LEAST_FREE = 1e-9
+
+
+class Booking(NamedTuple):
+    """The part of the band that a UE holds from the moment it is handed the model until its upload has ended.
+
+    Args:
+        version: of the global model that its upload belongs to.
+        loads_mbit: of each layer that it will send.
+        share: of the band; 0 while it waits for one.
+    """
+
+    version: int
+    loads_mbit: Tuple[float, ...]
+    share: float = 0.0
+
+
+class Plan(NamedTuple):
+    """Who is sending, and who holds what."""
+
+    band: Band
+    booked: Dict[int, Booking]
+
+
+@dataclass(frozen=True)
+class PlannedBand(SharedMedium):
+    r"""As `shared_band`, where the shares are decided once, when a cohort is handed the global model, and kept.
+
+    The allocator divides the band by the loads of the uploads and the rates of that moment. A share is a UE's own
+    while it trains, while it sends and in outages; what it does not use, nobody does. When its upload has ended or
+    is given up, the share is free for the next cohort, not for the others of its own.
+
+    Where cohorts overlap, as under an asynchronous protocol, a new one divides what is free at that moment: the
+    shares of all are together at most 1. Who gets none of it, as all where nothing is free, all but one under
+    `tdma`, or who is in outage then under `min_max_delay`, waits until somebody's upload ends; what is free by
+    then is divided among those who wait.
+
+    Reference: Z. Yang, Chen, Saad, Hong, Shikh-Bahaei 2021, "Energy Efficient Federated Learning Over Wireless
+    Communication Networks", where bandwidths are decided for a round.
+    """
+
+    state_classes = (Plan, Booking, Band)
+
+    @property
+    def shared(self) -> SharedBand:
+        """What a share is worth, and how those who send go on with theirs."""
+        return SharedBand()
+
+    def check(self, link: Link) -> None:
+        link.require_integrated("medium.name", "planned_band")
+
+    def start(self) -> Plan:
+        return Plan(self.shared.start(), {})
+
+    def handed(
+        self, state: Plan, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
+    ) -> Plan:
+        cohort = {ue: _booking(link, upload) for ue, upload in uploads.items()}
+        return self._booked(Plan(state.band, {**state.booked, **cohort}), link, allocator, now_s)
+
+    def join(self, state: Plan, link: Link, upload: Upload, now_s: float) -> Plan:
+        band = self.shared.join(state.band, link, upload, now_s)
+        if upload.ue in state.booked:
+            return state._replace(band=band)
+        return Plan(band, {**state.booked, upload.ue: _booking(link, upload)})
+
+    def leave(self, state: Plan, link: Link, ue: int, now_s: float) -> Plan:
+        if ue not in state.booked:
+            return state
+        return Plan(self.shared.leave(state.band, link, ue, now_s), _without(state.booked, ue))
+
+    def plan(self, state: Plan, link: Link, allocator: Allocator, now_s: float) -> Tuple[Plan, Optional[Arrival]]:
+        booked = self._booked(state, link, allocator, now_s).booked
+        band = self.shared.at(state.band, link, now_s)
+        band = band._replace(shares=tuple([booked[ue].share for ue in band.ues]))
+        return Plan(band, booked), self.shared.first(band, link) if band.ues else None
+
+    def arrived(self, state: Plan, link: Link, arrival: Arrival) -> Plan:
+        band = self.shared.arrived(state.band, link, arrival)
+        return Plan(band, state.booked if arrival.ue in band.ues else _without(state.booked, arrival.ue))
+
+    def sent_mbit(self, state: Plan, link: Link, upload: Upload, now_s: float) -> float:
+        return self.shared.sent_mbit(state.band, link, upload, now_s)
+
+    def airtime_s(self, state: Plan, link: Link, upload: Upload, now_s: float) -> float:
+        return self.shared.airtime_s(state.band, link, upload, now_s)
+
+    def _booked(self, state: Plan, link: Link, allocator: Allocator, now_s: float) -> Plan:
+        """What is free is divided among those who have no share, none of whom has sent anything yet."""
+        waiting = {ue: one for ue, one in state.booked.items() if not one.share}
+        free = 1 - sum(one.share for one in state.booked.values())
+        if not waiting or free < LEAST_FREE:
+            return state
+        spectrum = self.shared.spectrum()
+        rates = link.rates_of(tuple(waiting), [one.version for one in waiting.values()], now_s).tolist()
+        senders = {
+            ue: Sending(one.loads_mbit, 0, spectrum.rate_mbps(rate, free))
+            for (ue, one), rate in zip(waiting.items(), rates)
+        }
+        shares = allocator.divide(senders, spectrum.part(free))
+        given = {ue: one._replace(share=free * shares[ue]) for ue, one in waiting.items()}
+        return Plan(state.band, {**state.booked, **given})
+
+
+@dataclass(frozen=True)
+class PlannedShannonBand(PlannedBand):
+    """As `planned_band`, where a UE puts all of its power into its share, in which there is less noise: the band
+    is that of `shannon_band`.
+
+    Args:
+        bandwidth_mhz: bandwidth of the whole band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
+    """
+
+    bandwidth_mhz: float = 20.0
+
+    def __post_init__(self) -> None:
+        # Which says whether the argument is right.
+        ShannonBand(self.bandwidth_mhz)
+
+    @property
+    def shared(self) -> SharedBand:
+        return ShannonBand(self.bandwidth_mhz)
+
+    def check(self, link: Link) -> None:
+        link.require_integrated("medium.name", "planned_shannon_band")
+
+
+def _booking(link: Link, upload: Upload) -> Booking:
+    return Booking(upload.version, tuple(map(link.size.load_mbit, upload.sizes_bits)))
+
+
+def _without(booked: Mapping[int, Booking], ue: int) -> Dict[int, Booking]:
+    return {other: one for other, one in booked.items() if other != ue}
