@@ -16,6 +16,8 @@ def require_edges_fit(experiment: Experiment) -> None:
     least = min(topology.sizes(experiment.ues))
     given, fewest = experiment.ues_per_round, experiment.aggregation.fewest()
     require((given or 1) <= least, "ues_per_round", given, f"at most the {least} UEs of the smallest edge")
+    with told_of("selection.", experiment.selection):
+        experiment.selection.check(least)
     drawn = given or least
     told = f"it needs {fewest} updates, and an edge round draws {drawn} UEs"
     require(fewest <= drawn, "aggregation.name", experiment.named("aggregation"), told)
@@ -29,6 +31,7 @@ def require_edges_fit(experiment: Experiment) -> None:
         ),
         "secure none, which seals the uploads of one BS": not experiment.secure.active,
         "privacy none, which counts what one BS releases": not experiment.privacy.active,
+        "a medium that carries bits: nobody tells what all edges hear of sums": not experiment.medium.analog,
         f"{ONCE}, or medium orthogonal: an edge that waits for the cloud plans no band": (
             not shares or takes_once(experiment.protocol)
         ),

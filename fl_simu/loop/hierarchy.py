@@ -61,9 +61,20 @@ class AmongItsOwn(Selection):
         state, places = self._selection.choose(state, seen, free)
         return state, tuple(ues[place] for place in places)
 
+    def weight(self, state: Any, ue: int) -> float:
+        return self._selection.weight(state, self._place[ue])
+
     def settled(self, state: Any, round: Settled) -> Any:
-        places = tuple(self._place[ue] for ue in round.accepted)
-        return self._selection.settled(state, round._replace(accepted=places))
+        place, ues = self._place, self._ues
+        seen = Settled(
+            round.version,
+            round.now_s,
+            tuple(place[ue] for ue in round.accepted),
+            {place[ue]: lasted_s for ue, lasted_s in round.lasted_s.items()},
+            lambda at: round.losses(ues[at]),
+            lambda at: round.norm(ues[at]),
+        )
+        return self._selection.settled(state, seen)
 
 
 class Edge(Coordinator):
@@ -225,7 +236,7 @@ class Cloud(Coordinator):
         }
         for meter in setting.meters:
             meters.update(meter.round([outcome.meters for outcome in outcomes]))
-            meters.update(meter.so_far(RunView(counts.copy())))
+            meters.update(meter.so_far(RunView(counts.copy(), lambda: self._empty(now_s))))
         evaluation = self._evaluate(bits, meters)
         state.version += 1
         for edge, report in zip(self.edges, reports):
@@ -255,6 +266,9 @@ class Cloud(Coordinator):
         for model, weight in counting:
             summed.add(model, weight)
         return summed.mean()
+
+    def _empty(self, now_s: float) -> int:
+        return sum(edge.flights.empty(now_s) for edge in self.edges)
 
     def own_models(self) -> Dict[int, Params]:
         found = {}

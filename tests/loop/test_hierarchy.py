@@ -405,9 +405,29 @@ def test_a_selection_at_an_edge_is_that_of_a_bs_with_these_ues_alone(name):
         plain = View(7, version, 1.0 * version, dict(enumerate(samples.values())), [0, 2, 3], *places)
         (state, chosen), (own, wanted) = among.choose(state, view, 2), selection.choose(own, plain, 2)
         assert chosen == tuple(ues[at] for at in wanted) and len(chosen) <= 2
-        state = among.settled(state, Settled(version + 1, 0.0, chosen))
-        own = selection.settled(own, Settled(version + 1, 0.0, wanted))
+        assert [among.weight(state, ue) for ue in chosen] == [selection.weight(own, at) for at in wanted]
+        lasted = {ue: 1.0 + ue for ue in sorted(chosen)}
+        answers = [lambda ue: np.array([1.0 + ue, 2.0]), lambda ue: 0.5 + ue]
+        told = [lambda at, one=one: one(ues[at]) for one in answers]
+        taken = tuple(sorted(chosen))[:1]
+        heard = Settled(version + 1, 0.0, taken, lasted, *answers)
+        places = {ues.index(ue): lasted_s for ue, lasted_s in lasted.items()}
+        alone = Settled(version + 1, 0.0, tuple(ues.index(ue) for ue in taken), places, *told)
+        state, own = among.settled(state, heard), selection.settled(own, alone)
         assert state == own
+
+
+def test_a_meter_tells_how_many_ues_of_all_edges_are_empty():
+    battery = {"name": "battery", "battery_j": 1e-6}
+    records = run(
+        topology={"name": "edges", "edges": 2},
+        ues=6,
+        rounds=2,
+        faults=battery,
+        meters=["energy", "battery"],
+        protocol={"name": "deadline", "deadline_s": 9.0},
+    ).records
+    assert [record.meters["empty_ues"] for record in records] == [6, 6]
 
 
 def test_edges_draw_apart_from_one_another():
