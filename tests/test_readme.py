@@ -253,15 +253,16 @@ def test_toml_examples_are_experiments(block, tmp_path):
     planned.backend.close()
 
 
-ALGORITHMS = [
+ROWS = [
     line.split("|")[1:3]
-    for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").splitlines()
+    for page in ("algorithms.md", "radio.md")
+    for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
     if line.startswith("| ") and "`" in line
 ]
 
 
-@pytest.mark.parametrize("keys", [keys for _, keys in ALGORITHMS], ids=[name.strip() for name, _ in ALGORITHMS])
-def test_each_algorithm_is_an_experiment(keys, tmp_path):
+@pytest.mark.parametrize("keys", [keys for _, keys in ROWS], ids=[name.strip() for name, _ in ROWS])
+def test_each_algorithm_and_each_radio_setting_is_an_experiment(keys, tmp_path):
     file = tmp_path / "example.toml"
     file.write_text("\n".join(["backend = 'torch'", *re.findall("`([^`]+)`", keys)]), encoding="utf-8")
     planned = plan(Experiment.read(file))

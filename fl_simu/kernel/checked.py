@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, Mapping, Type
 
@@ -9,6 +10,9 @@ import pydantic
 from typing_extensions import get_type_hints
 
 from fl_simu.kernel.errors import BadField, UserError, brief, nearest, shown
+
+# How pydantic calls a type, which is the name of no field.
+TYPE = re.compile(r"(float|int|str|bool|none)$|.*\[")
 
 
 def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
@@ -78,8 +82,8 @@ def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) 
     """The first complaint of pydantic in one line: field, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     # Of a value that may be of several types pydantic names the one that it tried.
-    steps = [*first["loc"][:1], *(step for step in first["loc"][1:] if isinstance(step, int))]
-    field = prefix + brief(".".join(brief(str(step)) for step in steps))
+    steps = [step for step in map(str, first["loc"]) if not TYPE.match(step)]
+    field = prefix + brief(".".join(map(brief, steps)))
     if first["type"] == "extra_forbidden":
         return f"{field} is no known key: {nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "model_type":
