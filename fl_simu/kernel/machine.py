@@ -1,12 +1,43 @@
 """What a process is told of the machine before it computes: threads, and freed memory."""
 
 import ctypes
+import math
+import os
 import sys
+from pathlib import Path
+from typing import Optional
 
 import torch
 
 # Numbers of parameters in glibc's malloc.h, and the largest int.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST = -1, -3, 2**31 - 1
+
+
+# Where Linux tells how much processor time a container may use: of control groups version 2, and version 1.
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+OLD_QUOTA, OLD_PERIOD = (Path("/sys/fs/cgroup/cpu") / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+
+
+def cores() -> int:
+    """Number of cores that this process may use: those it is bound to, and no more than its container may use,
+    rounded up."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    bound = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _quota()
+    return bound if quota is None else max(1, min(bound, math.ceil(quota)))
+
+
+def _quota() -> Optional[float]:
+    """Cores that a container may use on average; None where it is not limited."""
+    try:
+        if QUOTA.exists():
+            quota, period = QUOTA.read_text().split()
+        else:
+            quota, period = OLD_QUOTA.read_text(), OLD_PERIOD.read_text()
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError):
+        # There is no such file, or it says "max".
+        return None
 
 
 def prepare(threads: int) -> None:
