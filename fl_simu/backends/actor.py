@@ -25,6 +25,9 @@ class RowsErrand(NamedTuple):
     arrays: int
     rows: np.ndarray
 
+    def __str__(self) -> str:
+        return str(self.errand)
+
 
 class Actor:
     """One process of one thread, with one resident module.

@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Sequence
+from typing import Any, Callable, ClassVar, List, Optional, Sequence
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
+
+# Tells, in their order, what was made of items.
+Measuring = Callable[[], List[Any]]
 
 
 class Backend(ABC):
@@ -28,6 +31,9 @@ class Backend(ABC):
 
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
+
+    # What `measure` does with a model and one item.
+    measuring: Optional[Callable[[Params, Any], Any]] = None
 
     @abstractmethod
     def place(self, ue: int, shard: Shard) -> None:
@@ -54,6 +60,19 @@ class Backend(ABC):
     @abstractmethod
     def give_up(self, ue: int) -> None:
         """Nobody will fetch what a UE trains, if it does."""
+
+    def measure(self, params: Params, items: Sequence[Any]) -> "Measuring":
+        """Let `measuring`, which is set before any UE trains, tell of a model what it makes of each item.
+
+        Here it is done when it is asked for; where workers do it, it begins before what was not begun so far.
+
+        Args:
+            params: the model; nobody changes it.
+            items: what small things are sent for.
+        """
+        work = self.measuring
+        assert work is not None
+        return lambda: [work(params, item) for item in items]
 
     @abstractmethod
     def close(self) -> None:

@@ -13,21 +13,22 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from fl_simu.backends.base import Backend, BackendSpec
+from fl_simu.backends.base import Backend, BackendSpec, Measuring
 from fl_simu.backends.devices import CPU
-from fl_simu.backends.flat import Flat
+from fl_simu.backends.flat import Flat, unpack
 from fl_simu.backends.nursery import Nursery
 from fl_simu.backends.shared_memory import Boxes, Found
-from fl_simu.backends.side_by_side import Broadcast, Errand, Hand, Lost, SideBySide, carry_out, errand
+from fl_simu.backends.side_by_side import Broadcast, Errand, Hand, Lost, SideBySide, carry_out, errand, unpacked
 from fl_simu.backends.syft_workers import Syft, import_syft
 from fl_simu.backends.trainer import Trainer
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.machine import cores, prepare
-from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.training import NOTHING, LocalTraining, Shard, Task, Trained
 
 INNER = ("torch", "syft")
 # So many models, or so many bytes, have room in a box; what has not travels through the pipe.
@@ -92,7 +93,7 @@ class ProcessPool(SideBySide):
     def open(self) -> None:
         workers, model = self._spec.workers or cores(), self.model_bytes()
         boxes = [Boxes(max(BOX_MODELS * model, BOX_BYTES)) for _ in range(workers)]
-        worker = Worker(self.training, self._spec.inner, self._shards, boxes)
+        worker = Worker(self.training, self._spec.inner, self._shards, self.measuring, boxes)
         self._nursery = nursery = Nursery(worker.prepare, worker.serve)
         numbers = iter(range(workers))
         self.employ(workers, lambda queue: _Hand(queue, nursery, next(numbers), boxes))
@@ -103,6 +104,16 @@ class ProcessPool(SideBySide):
     def shared(self, sent: Broadcast) -> "Numbered":
         self._broadcasts += 1
         return Numbered(self._broadcasts, sent)
+
+    def measure(self, params: Params, items: Sequence[Any]) -> Measuring:
+        if not self._hands:
+            self.open()
+        # A pass forward takes about a third of a step.
+        cost = self.training.batch_size / 3
+        sent = self._put(params, NOTHING)
+        jobs = [Job(Measure(item), sent, cost, large=False) for item in items]
+        self._queue.add(jobs, first=True)
+        return lambda: [self._queue.fetch(job)[0] for job in jobs]
 
     def close(self) -> None:
         super().close()
@@ -118,20 +129,29 @@ class Numbered(NamedTuple):
     sent: Broadcast
 
 
+class Measure(NamedTuple):
+    """What a worker is asked of the global model."""
+
+    item: Any
+
+    def __str__(self) -> str:
+        return f"a measure of the model ({self.item})"
+
+
 class Call(NamedTuple):
     """What a worker is told.
 
     Args:
         box: which of the two boxes of each way it is about.
         news: whether the broadcast is another one than before.
-        errands: one a UE, without what it remembers.
+        jobs: one a UE, without what it remembers, or measures.
         flats: the broadcast, where it is news; then what the optimiser of each UE remembers, and its algorithm,
             where they do.
     """
 
     box: int
     news: bool
-    errands: Sequence[Errand]
+    jobs: Sequence[Union[Errand, Measure]]
     flats: Found
 
 
@@ -140,12 +160,14 @@ class Answer(NamedTuple):
 
     Args:
         trained: of each UE its model and its optimiser's memory, one after the other.
+        measured: what came of measures.
         seconds: that all of it took.
         error: what it failed with; None where it did not.
         trace: where.
     """
 
-    trained: Optional[Found]
+    trained: Found
+    measured: Sequence[Any]
     seconds: float
     error: Optional[Exception] = None
     trace: str = ""
@@ -158,15 +180,22 @@ class Worker:
         training: what every UE does in a round.
         inner: how it trains.
         shards: the data of each UE.
+        measuring: as `Backend.measure` says.
         boxes: of each worker.
     """
 
     def __init__(
-        self, training: LocalTraining, inner: str, shards: Dict[int, Shard], boxes: Sequence[Boxes]
+        self,
+        training: LocalTraining,
+        inner: str,
+        shards: Dict[int, Shard],
+        measuring: Optional[Callable[[Params, Any], Any]],
+        boxes: Sequence[Boxes],
     ) -> None:
         self._training = training
         self._inner = inner
         self._shards = shards
+        self._measuring = measuring
         self._boxes = boxes
 
     def prepare(self) -> None:
@@ -191,15 +220,24 @@ class Worker:
                 assert sent is not None
                 errands = [
                     one._replace(optimizer=one.optimizer and next(flats), own=one.own and next(flats))
-                    for one in call.errands
+                    for one in call.jobs
+                    if isinstance(one, Errand)
                 ]
-                trained = carry_out(sent, errands, train)
+                trained = carry_out(sent, errands, train) if errands else []
+                measured = self._measured(sent, [one.item for one in call.jobs if isinstance(one, Measure)])
                 seconds = time.perf_counter() - started_s
                 found = boxes.outward[call.box].write([flat for one in trained for flat in one])
-                answer = Answer(found, seconds)
+                answer = Answer(found, measured, seconds)
             except Exception as error:
-                answer = Answer(None, 0.0, _sendable(error), traceback.format_exc())
+                answer = Answer((), (), 0.0, _sendable(error), traceback.format_exc())
             pipe.send(answer)
+
+    def _measured(self, sent: Broadcast, items: Sequence[Any]) -> Sequence[Any]:
+        if not items:
+            return ()
+        assert self._measuring is not None
+        params = unpack(sent[0])
+        return [self._measuring(params, item) for item in items]
 
     def _train(self) -> Callable[[Task], Trained]:
         shards = self._shards
@@ -272,27 +310,35 @@ class _Hand(Hand):
         self._pipe, self._known = self._nursery.fork(self._number), 0
         self._received()
 
-    def send(self, call: Sequence[Job]) -> int:
+    def send(self, call: Sequence[Job]) -> Tuple[int, Sequence[Job]]:
         box, (number, sent) = self._calls % 2, call[0].shared
-        errands: List[Errand] = [job.content for job in call]
         news = () if number == self._known else sent
-        flats = [*news, *(flat for one in errands for flat in (one.optimizer, one.own) if flat)]
-        without = [one._replace(optimizer=one.optimizer and EMPTY, own=one.own and EMPTY) for one in errands]
-        told = Call(box, bool(news), without, self._boxes.inward[box].write(flats))
-        content = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
+        flats, jobs = [*news], []
+        for job in call:
+            content = job.content
+            if isinstance(content, Errand):
+                flats += [flat for flat in (content.optimizer, content.own) if flat]
+                content = content._replace(optimizer=content.optimizer and EMPTY, own=content.own and EMPTY)
+            jobs.append(content)
+        told = Call(box, bool(news), jobs, self._boxes.inward[box].write(flats))
+        message = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
         try:
-            self._pipe.send_bytes(content)
+            self._pipe.send_bytes(message)
         except OSError as error:
             raise Lost(GONE) from error
         self._calls, self._known = self._calls + 1, number
-        return box
+        return box, call
 
-    def answer(self, sent: int) -> Tuple[List[Tuple[Flat, Flat]], float]:
+    def answer(self, sent: Tuple[int, Sequence[Job]]) -> Tuple[List[Any], float]:
         told: Answer = self._received()
         if told.error:
             raise told.error from _Trace(told.trace)
-        flats = self._boxes.outward[sent].read(told.trained or ())
-        return list(zip(flats[::2], flats[1::2])), told.seconds
+        box, call = sent
+        flats, measured = iter(self._boxes.outward[box].read(told.trained)), iter(told.measured)
+        # In a tuple, since an outcome is never None.
+        return [
+            unpacked(next(flats), next(flats)) if job.large else (next(measured),) for job in call
+        ], told.seconds
 
     def _received(self) -> Any:
         try:

@@ -22,9 +22,8 @@ from torch import Tensor
 
 from fl_simu.backends.actor import Actor, RowsErrand
 from fl_simu.backends.base import BackendSpec
-from fl_simu.backends.flat import Flat
 from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
-from fl_simu.backends.side_by_side import Broadcast, Hand, Lost, SideBySide, bytes_of, errand, last_line
+from fl_simu.backends.side_by_side import Broadcast, Hand, Lost, SideBySide, bytes_of, errand, last_line, unpacked
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.ending import handlers_kept
 from fl_simu.kernel.errors import BadField, UserError, require
@@ -277,10 +276,11 @@ class _Hand(Hand):
         answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
         return answers
 
-    def answer(self, sent: List[Any]) -> Tuple[List[Tuple[Flat, Flat]], float]:
+    def answer(self, sent: List[Any]) -> Tuple[List[Any], float]:
         errors = self._ray.exceptions
         try:
-            return self._ray.get(sent)[-1]
+            trained, seconds = self._ray.get(sent)[-1]
+            return [unpacked(*one) for one in trained], seconds
         except errors.RayTaskError as error:
             raise getattr(error, "cause", None) or error from None
         except errors.RayError as error:

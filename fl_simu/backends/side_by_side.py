@@ -37,11 +37,19 @@ class Errand(NamedTuple):
     own: Optional[Flat]
     steps: Optional[int]
 
+    def __str__(self) -> str:
+        return f"UE {self.key.ue}"
+
 
 def errand(task: Task) -> Errand:
     """A task without what all of a broadcast share."""
     memory, own = pack(task.memory) if task.memory else None, pack(flat(task.own)) if task.own else None
     return Errand(task.key, memory, own, task.steps)
+
+
+def unpacked(model: Flat, memory: Flat) -> Tuple[Params, Params]:
+    """What one UE has trained, in memory of its own."""
+    return unpack(model), unpack(memory)
 
 
 def packed(start: Params, shared: Groups) -> Broadcast:
@@ -194,8 +202,8 @@ class Hand(threading.Thread):
         """
 
     @abstractmethod
-    def answer(self, sent: Any) -> Tuple[List[Tuple[Flat, Flat]], float]:
-        """What came of a call, and the seconds that it took.
+    def answer(self, sent: Any) -> Tuple[List[Any], float]:
+        """What came of each job of a call, of training `unpacked`, and the seconds that all of it took.
 
         Raises:
             Lost: the worker is gone.
@@ -231,8 +239,7 @@ class Hand(threading.Thread):
             try:
                 if isinstance(sent, Lost):
                     raise sent
-                trained, seconds = self.answer(sent)
-                outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
+                outcomes, seconds = self.answer(sent)
             except Lost as error:
                 if following:
                     self._queue.again(following[0])
@@ -263,14 +270,14 @@ class Hand(threading.Thread):
             return
         for job in call:
             job.tries += 1
-        ues, why = ", ".join(str(job.content.key.ue) for job in call), last_line(error)
+        whom, why = ", ".join(str(job.content) for job in call), last_line(error)
         if call[0].tries < TRIES:
             logging.getLogger(__name__).warning(
-                "backend %s: %s was lost, UE %s is trained again: %s", self._backend, self._worker, ues, why
+                "backend %s: %s was lost (%s); done again: %s", self._backend, self._worker, why, whom
             )
             self._queue.again(call)
         else:
-            lost = f"{TRIES} {self._kind}s were lost over UE {ues} (out of memory?)"
+            lost = f"{TRIES} {self._kind}s were lost over {whom} (out of memory?)"
             self._queue.failed(call, UserError(f"backend {self._backend}: {lost}: {why}"))
 
     @property

@@ -82,24 +82,31 @@ def test_workers_that_train_by_pointers_give_the_model_of_one_that_does():
     assert two_rounds(Torch(exact=True), **options) == wanted
 
 
+def forked_by(process, count):
+    """The nursery of a process and its workers, as soon as they are so many."""
+    (nursery,) = psutil.Process(process).children()
+    while len(nursery.children()) < count:
+        time.sleep(0.01)
+    return nursery.pid, [worker.pid for worker in nursery.children()]
+
+
 @pytest.mark.parametrize("who", ["worker", "nursery"])
 def test_a_killed_process_changes_nothing(who, caplog):
     # Long enough for the worker not to be done before it is dead.
     wanted = two_rounds(Torch(exact=True), epochs=4)
 
     def kill(backend):
-        (nursery,) = psutil.Process().children()
-        workers = nursery.children()
-        while len(workers) < 2:
-            workers = nursery.children()
-        victim = workers[0] if who == "worker" else nursery
-        os.kill(victim.pid, signal.SIGKILL)
+        nursery, workers = forked_by(os.getpid(), 2)
+        os.kill(workers[0] if who == "worker" else nursery, signal.SIGKILL)
 
     with caplog.at_level(logging.WARNING):
         assert two_rounds(Processes(workers=2, exact=True), meanwhile=kill, epochs=4) == wanted
     told = [record.getMessage() for record in caplog.records if record.name == side_by_side.__name__]
     assert len(told) == (who == "worker")
-    assert all("a worker was lost, UE " in line and len(line.splitlines()) == 1 for line in told)
+    assert all(
+        "a worker was lost (its process has ended); done again: UE " in line and len(line.splitlines()) == 1
+        for line in told
+    )
 
 
 def trained(what):
@@ -145,6 +152,23 @@ def test_a_model_that_is_larger_than_the_boxes_comes_by_the_pipe(monkeypatch):
     assert two_rounds(Processes(workers=1), model=Mlp((16,))) == wanted
 
 
+def test_measures_of_a_model_are_told_in_order_while_others_train_and_whoever_is_killed():
+    spec = Processes(workers=2)
+    local = local_training(spec, epochs=2)
+    backend = placed(spec, local)
+    backend.measuring = lambda params, item: (item, float(params["fc2.bias"].double().sum()))
+    params = initial_params(local.make_module, SEED)
+    backend.train([Task(Key(SEED, ue, 0), params, {}) for ue in range(UES)])
+    first = backend.measure(params, list(range(50)))
+    os.kill(forked_by(os.getpid(), 2)[1][0], signal.SIGKILL)
+    other = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in params.items()}
+    second, before = backend.measure(other, ["last"]), float(params["fc2.bias"].double().sum())
+    assert first() == [(item, before) for item in range(50)]
+    assert second() == [("last", pytest.approx(before + CLASSES))]
+    assert len([backend.get(ue) for ue in range(UES)]) == UES
+    backend.close()
+
+
 def test_an_unused_backend_starts_nothing():
     spec = Processes()
     backend = placed(spec, local_training(spec))
@@ -169,9 +193,8 @@ def train_for_ever(line):
     local = local_training(spec, epochs=10**6)
     backend = placed(spec, local)
     backend.train([Task(Key(SEED, ue, 0), initial_params(local.make_module, SEED), {}) for ue in range(4)])
-    while len(psutil.Process().children(recursive=True)) < 3:
-        time.sleep(0.01)
-    line.send([child.pid for child in psutil.Process().children(recursive=True)])
+    nursery, workers = forked_by(os.getpid(), 2)
+    line.send([nursery, *workers])
     backend.get(0)
 
 
