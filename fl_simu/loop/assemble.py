@@ -19,7 +19,7 @@ from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.station.evaluation import accuracies, evaluate
+from fl_simu.station.evaluation import CPU, Evaluation, Exam, accuracies
 from fl_simu.ue.training import Shard, initial_params
 from fl_simu.ue.work import Work
 
@@ -54,14 +54,22 @@ def assemble(
     def loss_of(params: Params, ue: int) -> float:
         rows = torch.from_numpy(shards[ue])
         own = train.images.index_select(0, rows), train.labels.index_select(0, rows)
-        return evaluate(module, params, loss, *own, device=device).loss
+        return Exam(module, loss, *own, device=device).evaluate(params).loss
+
+    exam, backend = Exam(module, loss, images, labels, device=device), planned.backend
+    backend.measuring = exam.grade
+
+    def evaluate(params: Params) -> Evaluation:
+        if device != CPU:
+            return exam.evaluate(params)
+        return exam.evaluation(backend.measure(params, exam.batches())())
 
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
-        evaluate=lambda params: evaluate(module, params, loss, images, labels, device=device),
+        evaluate=evaluate,
         accuracies=lambda params, own: accuracies(
             module, params, own, train.images, train.labels, shards, device=device
         ),
