@@ -2,13 +2,27 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, List, Optional, Sequence
+from typing import Any, Callable, ClassVar, List, NamedTuple, Optional, Sequence
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 # Tells, in their order, what was made of items.
 Measuring = Callable[[], List[Any]]
+
+
+class StepWork(NamedTuple):
+    """How much there is to do.
+
+    Args:
+        multiply_adds: of a step forward and backward, about.
+        ues: that a round draws.
+        threads: of torch.
+    """
+
+    multiply_adds: int
+    ues: int
+    threads: int
 
 
 class Backend(ABC):
@@ -87,8 +101,12 @@ class BackendSpec(ABC):
     the backend states.
     """
 
-    def chosen(self) -> "BackendSpec":
-        """What is run here: itself, unless it leaves the choice to this installation."""
+    def chosen(self, work: "Callable[[], StepWork]") -> "BackendSpec":
+        """What is run here: itself, unless it leaves the choice to this installation.
+
+        Args:
+            work: tells how much there is to do.
+        """
         return self
 
     def anywhere(self) -> "BackendSpec":
@@ -109,6 +127,10 @@ class BackendSpec(ABC):
     def whose(cls) -> str:
         """Whose implementation it runs on here, where there are several; empty where there is one."""
         return ""
+
+    def how(self) -> str:
+        """Whose implementation, and how many workers, in a few words for the line that a run begins with."""
+        return self.whose()
 
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:

@@ -69,6 +69,11 @@ class Processes(BackendSpec):
     def missing(cls) -> str:
         return "" if sys.platform.startswith("linux") else "processes are forked, which is safe on Linux only"
 
+    def how(self) -> str:
+        workers = self.workers or cores()
+        count = f"{workers} workers" if workers > 1 else "1 worker"
+        return f"{count} with syft of {Syft.whose()}" if self.inner == "syft" else count
+
     def build(self, training: LocalTraining) -> "ProcessPool":
         require(not self.missing(), "backend.name", "processes", self.missing())
         if self.inner == "syft":
