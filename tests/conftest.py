@@ -113,7 +113,7 @@ def reused_actors(running_ray, idle_actors, monkeypatch):
             idle_actors.append(hand._actor)
             hand._actor = None
 
-    monkeypatch.setattr(ray_actors._Hand, "_start_actor", start)
+    monkeypatch.setattr(ray_actors._Hand, "start_worker", start)
     monkeypatch.setattr(ray_actors._Hand, "let_go", let_go)
 
 

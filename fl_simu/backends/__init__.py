@@ -4,6 +4,7 @@ from typing import Dict, Type
 
 from fl_simu.backends.auto import Auto
 from fl_simu.backends.base import BackendSpec
+from fl_simu.backends.processes import Processes
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
@@ -13,6 +14,7 @@ BACKENDS: Dict[str, Type[BackendSpec]] = {
     "auto": Auto,
     "syft": Syft,
     "torch": Torch,
+    "processes": Processes,
     "ray": Ray,
     "vectorized": Vectorized,
 }

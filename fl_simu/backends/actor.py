@@ -1,32 +1,32 @@
-"""What trains UEs in a process of its own; how it is told to, and what it answers, is the same whoever runs it."""
+"""What trains UEs in a process of Ray's."""
 
 import socket
 import time
 import warnings
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fl_simu.backends.devices import CPU
-from fl_simu.backends.flat import Flat, pack, unpack
+from fl_simu.backends.flat import Flat
+from fl_simu.backends.side_by_side import Broadcast, Errand, carry_out
 from fl_simu.backends.trainer import Trainer
 from fl_simu.kernel.machine import prepare
-from fl_simu.ue.algorithms.base import grouped
-from fl_simu.ue.training import Key, LocalTraining, Shard, Task
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, Trained
 
 
-class Errand(NamedTuple):
-    """What an actor is told of one UE: its key, which arrays its data are rows of, the rows, what its optimiser
-    and its algorithm remember, and its number of steps."""
+class RowsErrand(NamedTuple):
+    """An errand for one UE, its key, which arrays its data are rows of, and the rows."""
 
     key: Key
+    errand: Errand
     arrays: int
     rows: np.ndarray
-    optimizer: Optional[Flat]
-    own: Optional[Flat]
-    steps: Optional[int]
+
+    def __str__(self) -> str:
+        return str(self.errand)
 
 
 class Actor:
@@ -51,21 +51,16 @@ class Actor:
         """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
         self._arrays.append((_view(images), _view(labels)))
 
-    def train(self, sent: Tuple[Flat, Flat], errands: Sequence[Errand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
-        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took.
+    def train(self, sent: Broadcast, errands: Sequence[RowsErrand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
+        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
+        started_s, places = time.perf_counter(), {one.key: one for one in errands}
 
-        Args:
-            sent: the global model, and what the BS sends beside it.
-            errands: one a UE.
-        """
-        started_s = time.perf_counter()
-        params, shared, trained = unpack(sent[0]), grouped(unpack(sent[1])), []
-        for key, number, rows, optimizer, mine, steps in errands:
-            shard = Shard(*self._arrays[number], torch.from_numpy(np.array(rows)))
-            state = unpack(optimizer) if optimizer else {}
-            remembered = grouped(unpack(mine)) if mine else {}
-            after, memory = self._trainer.train(Task(key, params, state, remembered, shared, steps), shard)
-            trained.append((pack(after), pack(memory)))
+        def train(task: Task) -> Trained:
+            place = places[task.key]
+            rows = torch.from_numpy(np.array(place.rows))
+            return self._trainer.train(task, Shard(*self._arrays[place.arrays], rows))
+
+        trained = carry_out(sent, [one.errand for one in errands], train)
         return trained, time.perf_counter() - started_s
 
 

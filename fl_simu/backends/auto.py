@@ -1,23 +1,38 @@
 """The backend that an experiment gets which names none."""
 
 from dataclasses import dataclass
+from typing import Callable
 
-from fl_simu.backends.base import Backend, BackendSpec
+from fl_simu.backends.base import Backend, BackendSpec, StepWork
+from fl_simu.backends.processes import Processes
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
+from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.kernel.machine import cores
 from fl_simu.ue.training import LocalTraining
+
+# Steps below are done in less than half a millisecond, and small jobs in less time than others take to be shared.
+WORTH_SHARING = 2_000_000
 
 
 @dataclass(frozen=True)
 class Auto(BackendSpec):
-    """syft where real syft is installed, else torch.
+    """All cores of this machine where the work is worth it; syft where real syft is installed, else torch.
 
-    `config.toml` of the run says which.
+    That is `processes`, with one worker for each core that this process may use, where these are several, a round
+    draws several UEs, and `threads` is 1; on plain torch also only where a step has at least 2,000,000
+    multiply-adds, forward and backward. Else `syft` or `torch`, in one process. The weights are the same. The line
+    that a run begins with and its `config.toml` say which it was.
     """
 
-    def chosen(self) -> BackendSpec:
-        return Syft() if syft_installed() else Torch()
+    def chosen(self, work: Callable[[], StepWork]) -> BackendSpec:
+        real = syft_installed()
+        if cores() > 1 and not Processes.missing():
+            step = work()
+            if step.ues > 1 and step.threads == 1 and (real or step.multiply_adds >= WORTH_SHARING):
+                return Processes(inner="syft" if real else "torch")
+        return Syft() if real else Torch()
 
     def build(self, training: LocalTraining) -> Backend:
-        return self.chosen().build(training)
+        raise UserError("backend auto is none by itself: `chosen` says which one it is here")

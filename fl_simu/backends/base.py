@@ -2,10 +2,27 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Sequence
+from typing import Any, Callable, ClassVar, List, NamedTuple, Optional, Sequence
 
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
+
+# Tells, in their order, what was made of items.
+Measuring = Callable[[], List[Any]]
+
+
+class StepWork(NamedTuple):
+    """How much there is to do.
+
+    Args:
+        multiply_adds: of a step forward and backward, about.
+        ues: that a round draws.
+        threads: of torch.
+    """
+
+    multiply_adds: int
+    ues: int
+    threads: int
 
 
 class Backend(ABC):
@@ -28,6 +45,9 @@ class Backend(ABC):
 
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
+
+    # What `measure` does with a model and one item.
+    measuring: Optional[Callable[[Params, Any], Any]] = None
 
     @abstractmethod
     def place(self, ue: int, shard: Shard) -> None:
@@ -55,6 +75,19 @@ class Backend(ABC):
     def give_up(self, ue: int) -> None:
         """Nobody will fetch what a UE trains, if it does."""
 
+    def measure(self, params: Params, items: Sequence[Any]) -> "Measuring":
+        """Let `measuring`, which is set before any UE trains, tell of a model what it makes of each item.
+
+        Here it is done when it is asked for; where workers do it, it begins before what was not begun so far.
+
+        Args:
+            params: the model; nobody changes it.
+            items: what small things are sent for.
+        """
+        work = self.measuring
+        assert work is not None
+        return lambda: [work(params, item) for item in items]
+
     @abstractmethod
     def close(self) -> None:
         """Let go of everything that the UEs hold."""
@@ -68,8 +101,12 @@ class BackendSpec(ABC):
     the backend states.
     """
 
-    def chosen(self) -> "BackendSpec":
-        """What is run here: itself, unless it leaves the choice to this installation."""
+    def chosen(self, work: "Callable[[], StepWork]") -> "BackendSpec":
+        """What is run here: itself, unless it leaves the choice to this installation.
+
+        Args:
+            work: tells how much there is to do.
+        """
         return self
 
     def anywhere(self) -> "BackendSpec":
@@ -90,6 +127,10 @@ class BackendSpec(ABC):
     def whose(cls) -> str:
         """Whose implementation it runs on here, where there are several; empty where there is one."""
         return ""
+
+    def how(self) -> str:
+        """Whose implementation, and how many workers, in a few words for the line that a run begins with."""
+        return self.whose()
 
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:

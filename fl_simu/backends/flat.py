@@ -14,6 +14,10 @@ class Flat(NamedTuple):
     structure: Structure
     arrays: Dict[torch.dtype, np.ndarray]
 
+    def copy(self) -> "Flat":
+        """The same in memory of its own."""
+        return Flat(self.structure, {dtype: array.copy() for dtype, array in self.arrays.items()})
+
 
 def pack(params: Params) -> Flat:
     """One array a dtype of named tensors."""

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import socket
 import tempfile
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -21,25 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fl_simu.backends.actor import Actor, Errand
-from fl_simu.backends.base import Backend, BackendSpec
-from fl_simu.backends.flat import pack, unpack
+from fl_simu.backends.actor import Actor, RowsErrand
+from fl_simu.backends.base import BackendSpec
 from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
+from fl_simu.backends.side_by_side import Broadcast, Hand, Lost, SideBySide, bytes_of, errand, last_line, unpacked
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.ending import handlers_kept
 from fl_simu.kernel.errors import BadField, UserError, require
 from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
-from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.results.files import alone_in
-from fl_simu.ue.algorithms.base import Groups, flat
-from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
+from fl_simu.ue.training import LocalTraining, Shard, Task
 
 LOCAL, AUTO = "", "auto"
 CONNECT_S = 5.0
-TRIES = 3  # of a job, and of starting an actor, before it is given up
-# Trained models that wait to be fetched may take so much memory; at least two an actor are kept.
-KEPT_BYTES = 2**28
 # Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
 STORE_BYTES = 2**27
 
@@ -111,11 +105,8 @@ def _require_answer(address: str) -> None:
         raise BadField("address", address, f"no Ray cluster answers there ({error})") from None
 
 
-class RayActors(Backend):
-    """UEs are trained by actors as soon as `train` is called, in whatever order; see `WorkQueue`.
-
-    Trained models wait in this process until they are fetched. When an actor is killed, its UEs are trained by
-    another one, or by its successor, with the same result.
+class RayActors(SideBySide):
+    """UEs are trained by Ray's actors.
 
     Args:
         training: what every UE does in a round.
@@ -126,92 +117,50 @@ class RayActors(Backend):
         super().__init__(training)
         self._spec = spec
         self._cluster: Optional[Cluster] = None
-        self._hands: List[_Hand] = []
         self._arrays: List[Tuple[Any, Any]] = []
         self._numbers: Dict[Tuple[int, int], int] = {}
-        self._shards: Dict[int, Shard] = {}
-        self._jobs: Dict[int, Job] = {}
-        self._looked_at: Dict[int, Trained] = {}
-        self._broadcast: Tuple[Optional[Params], Optional[Groups], Any] = (None, None, None)
 
     def place(self, ue: int, shard: Shard) -> None:
-        cluster = self._cluster or self._open(shard)
+        # The actors get ready while this process goes on.
+        cluster = self._cluster or self._join(shard)
         arrays = id(shard.images), id(shard.labels)
         if arrays not in self._numbers:
             self._arrays.append((cluster.put(_array(shard.images)), cluster.put(_array(shard.labels))))
             self._numbers[arrays] = len(self._arrays) - 1
-        self._shards[ue] = shard
+        super().place(ue, shard)
 
-    def train(self, tasks: Sequence[Task]) -> None:
-        for key, start, memory, own, shared, steps in tasks:
-            shard = self._shards[key.ue]
-            number = self._numbers[id(shard.images), id(shard.labels)]
-            remembered = pack(flat(own)) if own else None
-            errand = Errand(
-                key, number, _array(shard.indices), pack(memory) if memory else None, remembered, steps
-            )
-            self._jobs[key.ue] = Job(errand, self._put(start, shared), cost=self._cost(len(shard.indices), steps))
-        self._queue.add([self._jobs[task.key.ue] for task in tasks])
+    def open(self) -> None:
+        """Nothing: the first UE that was placed has done it."""
 
-    def _cost(self, samples: int, steps: Optional[int]) -> int:
-        """Samples that a UE trains on, its epochs counted."""
-        steps = self.training.epochs * self.training.steps(samples) if steps is None else steps
-        return max(1, steps * min(samples, self.training.batch_size))
+    def content(self, task: Task) -> RowsErrand:
+        shard = self._shards[task.key.ue]
+        number = self._numbers[id(shard.images), id(shard.labels)]
+        return RowsErrand(task.key, errand(task), number, _array(shard.indices))
 
-    def get(self, ue: int) -> Trained:
-        if ue in self._looked_at:
-            return self._looked_at.pop(ue)
-        return Trained(*self._queue.fetch(self._jobs.pop(ue)))
-
-    def peek(self, ue: int) -> Params:
-        self._looked_at[ue] = self.get(ue)
-        return self._looked_at[ue].params
-
-    def give_up(self, ue: int) -> None:
-        if ue in self._jobs:
-            self._queue.drop(self._jobs.pop(ue))
-        self._looked_at.pop(ue, None)
+    def shared(self, sent: Broadcast) -> Any:
+        """In the object store, where it is put once however many UEs get it."""
+        assert self._cluster is not None
+        return self._cluster.put(sent)
 
     def close(self) -> None:
-        if self._hands:
-            self._queue.close()
-        for hand in self._hands:
-            hand.let_go()
-        for hand in self._hands:
-            hand.join()
-        for held in (self._arrays, self._numbers, self._hands):
-            held.clear()
-        for kept in (self._shards, self._jobs, self._looked_at):
-            kept.clear()
-        self._broadcast = None, None, None
+        super().close()
+        self._arrays.clear()
+        self._numbers.clear()
         if self._cluster:
             self._cluster.close()
             self._cluster = None
 
-    def _open(self, shard: Shard) -> "Cluster":
-        """Find or start Ray, and the actors, which get ready while this process goes on."""
-        with torch.random.fork_rng(devices=[]):
-            params = params_of(self.training.make_module())
-        model = sum(tensor.numel() * tensor.element_size() for tensor in params.values())
-        data = sum(tensor.numel() * tensor.element_size() for tensor in (shard.images, shard.labels))
+    def _join(self, shard: Shard) -> "Cluster":
+        """Find or start Ray, and the actors."""
+        model, data = self.model_bytes(), sum(map(bytes_of, (shard.images, shard.labels)))
         wanted = self._spec.actors or os.cpu_count() or 1
         store_bytes = STORE_BYTES + 2 * data + (8 + 4 * wanted) * model
         self._cluster = cluster = Cluster(self._spec.address, self._spec.actors, store_bytes)
         actors = self._spec.actors or cluster.cores
         allowed = f"the Ray that runs here has {cluster.cores} cores"
         require(actors <= cluster.cores, "backend.actors", actors, allowed)
-        self._queue = WorkQueue(actors, room=max(2 * actors, KEPT_BYTES // max(1, model)))
-        for _ in range(actors):
-            hand = _Hand(cluster, self.training, self._arrays, self._queue)
-            self._hands.append(hand)
-            hand.start()
+        self.employ(actors, lambda queue: _Hand(cluster, self.training, self._arrays, queue))
         return cluster
-
-    def _put(self, params: Params, shared: Groups) -> Any:
-        """What the BS sends in the object store, put there once however many UEs get it."""
-        if self._cluster and not (self._broadcast[0] is params and self._broadcast[1] is shared):
-            self._broadcast = params, shared, self._cluster.put((pack(params), pack(flat(shared))))
-        return self._broadcast[2]
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -248,7 +197,7 @@ class Cluster:
             except Exception as error:
                 self.close()
                 what = f"{address!r} cannot be joined" if address else "cannot be started"
-                raise UserError(f"backend ray: Ray {what}: {_last_line(error)}") from error
+                raise UserError(f"backend ray: Ray {what}: {last_line(error)}") from error
         self.cores = int(self.ray.cluster_resources().get("CPU", 0))
 
     def _start(self, cores: int, store_bytes: int, quiet: Dict[str, Any]) -> None:
@@ -298,105 +247,41 @@ def _import_ray(alone: bool) -> Any:
     return ray
 
 
-class _Hand(threading.Thread):
-    """Hands an actor its calls; makes another one when it is killed."""
+class _Hand(Hand):
+    """Hands an actor its calls."""
 
     def __init__(
         self, cluster: Cluster, training: LocalTraining, arrays: List[Tuple[Any, Any]], queue: WorkQueue
     ) -> None:
-        super().__init__(daemon=True)
+        super().__init__(queue, "ray", "an actor")
         self._ray = cluster.ray
         self._training = training
         self._arrays = arrays
-        self._queue = queue
         self._actor: Any = None
         self._held = 0
 
-    def run(self) -> None:
-        failed = 0
-        while not self._queue.closed:
-            try:
-                self._start_actor()
-            except Exception as error:
-                failed += 1
-                if failed == TRIES:
-                    self._queue.leave(UserError(f"backend ray: no actor can be started: {_last_line(error)}"))
-                    break
-            else:
-                failed = 0
-                self._serve()
-        self.let_go()
-
     def let_go(self) -> None:
-        """End the actor, whatever it is doing."""
         if self._actor is not None:
             self._ray.kill(self._actor, no_restart=True)
 
-    def _start_actor(self) -> None:
-        self.let_go()
+    def start_worker(self) -> None:
         remote = self._ray.remote(Actor).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")
         self._actor, self._held = remote.remote(self._training, torch.__version__), 0
         self._ray.get(self._actor.ready.remote())
 
-    def _serve(self) -> None:
-        """Let the actor work until it is lost, or until there is no more to do.
+    def send(self, call: Sequence[Job]) -> List[Any]:
+        """After the arrays that the actor has not seen."""
+        answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
+        self._held += len(answers)
+        answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
+        return answers
 
-        While it is at one call it has the next one already, and goes on while this thread unpacks what came back.
-        """
-        errors, begun = self._ray.exceptions, self._begin()
-        while begun:
-            call, answers = begun
-            following = self._begin(ahead=True)
-            try:
-                *_, (trained, seconds) = self._ray.get(answers)
-                outcomes = [tuple(unpack(flat) for flat in one) for one in trained]
-            except errors.RayTaskError as error:
-                self._queue.failed(call, getattr(error, "cause", None) or error)
-            except errors.RayError as error:
-                if following:
-                    self._queue.again(following[0])
-                self._lost(call, error)
-                return
-            except Exception as error:
-                self._queue.failed(call, error)
-            else:
-                self._queue.done(call, outcomes, seconds)
-            begun = following or self._begin()
-
-    def _begin(self, ahead: bool = False) -> Optional[Tuple[List[Job], List[Any]]]:
-        """Take a call from the queue and hand it to the actor, after the arrays that it has not seen.
-
-        Returns:
-            The call and what will be answered, the call's answer last; None where there is no call to take.
-        """
-        while True:
-            call = self._queue.take(ahead)
-            if not call:
-                return None
-            try:
-                answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
-                self._held += len(answers)
-                answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
-            except Exception as error:
-                self._queue.failed(call, error)
-            else:
-                return call, answers
-
-    def _lost(self, call: List[Job], error: Exception) -> None:
-        if self._queue.closed:
-            return
-        for job in call:
-            job.tries += 1
-        ues, why = ", ".join(str(job.content.key.ue) for job in call), _last_line(error)
-        if call[0].tries < TRIES:
-            logging.getLogger(__name__).warning(
-                "backend ray: an actor was lost, UE %s is trained again: %s", ues, why
-            )
-            self._queue.again(call)
-        else:
-            lost = f"backend ray: {TRIES} actors were lost over UE {ues} (out of memory?): {why}"
-            self._queue.failed(call, UserError(lost))
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+    def answer(self, sent: List[Any]) -> Tuple[List[Any], float]:
+        errors = self._ray.exceptions
+        try:
+            trained, seconds = self._ray.get(sent)[-1]
+            return [unpacked(*one) for one in trained], seconds
+        except errors.RayTaskError as error:
+            raise getattr(error, "cause", None) or error from None
+        except errors.RayError as error:
+            raise Lost(last_line(error)) from error

@@ -30,6 +30,11 @@ from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 UNSUPPORTED_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.RNNCellBase)
 
 
+def import_syft() -> Any:
+    """Real syft where it is installed, else fl_simu.pointers; torch is hooked from now on."""
+    return _hooked_syft() if syft_installed() else _pointers()
+
+
 @functools.lru_cache(maxsize=None)
 def _hooked_syft() -> Any:
     """Real syft, with torch hooked once for this process and a local worker that saves needless work."""
@@ -130,28 +135,27 @@ class Syft(BackendSpec):
     def whose(cls) -> str:
         return whose_syft()
 
-    def build(self, training: LocalTraining) -> "SyftWorkers":
+    def check(self, training: LocalTraining) -> None:
+        """Raise UserError unless it can train this here."""
         if self.missing():
             raise UserError(
                 f"backend = 'syft' is not allowed here: it {self.missing()}; use backend = 'torch', or see "
                 f"`{command_line('doctor')}`"
             )
+        if syft_installed():
+            _refuse_what_syft_gets_wrong(training)
+
+    def build(self, training: LocalTraining) -> "SyftWorkers":
+        self.check(training)
         return SyftWorkers(training)
 
 
 class SyftWorkers(Backend):
-    """Every UE a VirtualWorker, models as pointers.
-
-    Raises:
-        UserError: the model or the optimiser is one that real 0.2.4 gets wrong on pointers.
-    """
+    """Every UE a VirtualWorker, models as pointers."""
 
     def __init__(self, training: LocalTraining) -> None:
         super().__init__(training)
-        real = syft_installed()
-        if real:
-            _refuse_what_syft_gets_wrong(training)
-        self._syft = _hooked_syft() if real else _pointers()
+        self._syft = import_syft()
         self._ues: Dict[int, _Ue] = {}
 
     def place(self, ue: int, shard: Shard) -> None:

@@ -21,6 +21,7 @@ class Job:
         content: what a hand needs for it.
         shared: what all jobs of one call must have in common; the same object in each.
         cost: samples to train on; only ratios matter.
+        large: whether there is room for a certain number of such outcomes only.
         tries: how often a hand was lost over it.
         outcome: what came of it; None before that.
         error: why nothing will.
@@ -28,7 +29,8 @@ class Job:
 
     content: Any
     shared: Any
-    cost: int
+    cost: float
+    large: bool = True
     tries: int = 0
     outcome: Any = None
     error: Optional[Exception] = None
@@ -37,13 +39,13 @@ class Job:
 class WorkQueue:
     """Jobs that wait, that hands have taken, and that are done and not yet fetched.
 
-    Whoever is waited for comes first, then the oldest round, in it the largest. When `room` outcomes are taken or
-    kept, no hand begins another job unless somebody waits for it, and what was not fetched in earlier rounds is
-    let go of: it is done anew if it is asked for after all.
+    Whoever is waited for comes first, then the oldest round, in it the largest. When `room` large outcomes are
+    taken or kept, no hand begins another large job unless somebody waits for it, and what was not fetched in
+    earlier rounds is let go of: it is done anew if it is asked for after all.
 
     Args:
         hands: number of those who take.
-        room: number of outcomes to keep, at least 1.
+        room: number of large outcomes to keep, at least 1.
     """
 
     def __init__(self, hands: int, room: int) -> None:
@@ -51,23 +53,28 @@ class WorkQueue:
         self._hands = hands
         self._room = room
         self._waiting: Deque[Job] = deque()
-        self._waiting_cost = 0
+        self._waiting_cost = 0.0
+        self._large = 0
         self._taken: Dict[Job, None] = {}
         self._wanted: Optional[Job] = None
         self._cost_s = 0.0
         self._broken: Optional[Exception] = None
         self.closed = False
 
-    def add(self, jobs: Sequence[Job]) -> None:
-        """Hand in a round's jobs; the hands begin at once."""
+    def add(self, jobs: Sequence[Job], first: bool = False) -> None:
+        """Hand in a round's jobs; the hands begin at once.
+
+        Args:
+            first: whether they come before all that wait, in their order.
+        """
         with self._changed:
-            excess = len(self._taken) + len(self._waiting) + len(jobs) - self._room
-            done = [job for job in self._taken if job.outcome is not None]
+            excess = self._large + sum(job.large for job in (*self._waiting, *jobs)) - self._room
+            done = [job for job in self._taken if job.outcome is not None and job.large]
             for job in done[: max(excess, 0)]:
                 job.outcome = None
-                del self._taken[job]
-            for job in sorted(jobs, key=lambda job: -job.cost):
-                self._wait_in_line(job)
+                self._let_go(job)
+            for job in reversed(jobs) if first else sorted(jobs, key=lambda job: -job.cost):
+                self._wait_in_line(job, first)
             self._changed.notify_all()
 
     def fetch(self, job: Job) -> Any:
@@ -139,7 +146,7 @@ class WorkQueue:
         """A hand was lost over these jobs: somebody else does them, next."""
         with self._changed:
             for job in reversed([job for job in call if job in self._taken]):
-                del self._taken[job]
+                self._let_go(job)
                 self._wait_in_line(job, first=True)
             self._changed.notify_all()
 
@@ -157,18 +164,26 @@ class WorkQueue:
             self.closed = True
             self._waiting.clear()
             self._taken.clear()
+            self._large = 0
             self._changed.notify_all()
 
     def _may_begin(self) -> bool:
         if not self._waiting:
             return False
-        return len(self._taken) < self._room or self._waiting[0] is self._wanted
+        job = self._waiting[0]
+        return not job.large or self._large < self._room or job is self._wanted
 
     def _begin(self) -> Job:
         job = self._waiting[0]
         self._leave_the_line(job)
         self._taken[job] = None
+        self._large += job.large
         return job
+
+    def _let_go(self, job: Job) -> None:
+        if job in self._taken:
+            del self._taken[job]
+            self._large -= job.large
 
     def _wait_in_line(self, job: Job, first: bool = False) -> None:
         self._waiting_cost += job.cost
@@ -184,5 +199,5 @@ class WorkQueue:
 
     def _forget(self, job: Job) -> None:
         self._leave_the_line(job)
-        self._taken.pop(job, None)
+        self._let_go(job)
         self._changed.notify_all()

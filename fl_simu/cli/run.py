@@ -153,14 +153,14 @@ class _resumable:
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> "List[Observer]":
     """Say what is about to run; return what shows its progress."""
-    experiment, whose = planned.experiment, planned.experiment.backend.whose()
+    experiment, how = planned.experiment, planned.experiment.backend.how()
     for file in dict.fromkeys(experiment.own_files().values()):
         say(f"importing {file.path} (SHA-256 {file.sha256[:16]}...)")
     threads = f"{experiment.threads} thread" + ("s" if experiment.threads > 1 else "")
     model, backend, data = (
         KINDS[table].name_of(getattr(experiment, table)) for table in ("model", "backend", "data")
     )
-    backend += f" of {whose}" if whose else ""
+    backend += f" of {how}" if how else ""
     say(
         f"{experiment.name}: {experiment.ues} UEs, {experiment.rounds} rounds, {model} on backend {backend} "
         f"({threads}), data: {data} ({source}), in {folder.path}"

@@ -20,7 +20,7 @@ from fl_simu.loop.hierarchy import Cloud
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.station.evaluation import accuracies, evaluate, losses
+from fl_simu.station.evaluation import CPU, Evaluation, Exam, accuracies
 from fl_simu.ue.training import Shard, initial_params
 from fl_simu.ue.work import Work
 
@@ -52,24 +52,30 @@ def assemble(
     images, labels = test.images.to(device), test.labels.to(device)
     epochs = planned.training.epochs
 
-    def own(ue: int) -> Tuple[torch.Tensor, torch.Tensor]:
+    def own(ue: int) -> Exam:
         rows = torch.from_numpy(shards[ue])
-        return train.images.index_select(0, rows), train.labels.index_select(0, rows)
+        images, labels = train.images.index_select(0, rows), train.labels.index_select(0, rows)
+        return Exam(module, loss, images, labels, device=device)
 
-    def loss_of(params: Params, ue: int) -> float:
-        return evaluate(module, params, loss, *own(ue), device=device).loss
+    exam, backend = Exam(module, loss, images, labels, device=device), planned.backend
+    backend.measuring = exam.grade
+
+    def evaluate(params: Params) -> Evaluation:
+        if device != CPU:
+            return exam.evaluate(params)
+        return exam.evaluation(backend.measure(params, exam.batches())())
 
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
-        evaluate=lambda params: evaluate(module, params, loss, images, labels, device=device),
+        evaluate=evaluate,
         accuracies=lambda params, own: accuracies(
             module, params, own, train.images, train.labels, shards, device=device
         ),
-        loss_of=loss_of,
-        losses_of=lambda params, ue: losses(module, params, loss, *own(ue), device=device),
+        loss_of=lambda params, ue: own(ue).evaluate(params).loss,
+        losses_of=lambda params, ue: own(ue).losses(params),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,

@@ -9,7 +9,7 @@ from typing import Optional, Tuple
 import torch
 from torch import nn
 
-from fl_simu.backends.base import Backend
+from fl_simu.backends.base import Backend, StepWork
 from fl_simu.data.datasets import Dataset, DataSource
 from fl_simu.experiment import Checkpointing, Experiment
 from fl_simu.kernel.checked import told_of
@@ -20,6 +20,7 @@ from fl_simu.loop.analog import require_analog
 from fl_simu.loop.fit import chain, require_fit
 from fl_simu.loop.protection import require_protected
 from fl_simu.models.base import Model
+from fl_simu.models.cost import multiply_adds
 from fl_simu.parts import KINDS
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import downlink
@@ -61,7 +62,7 @@ def plan(experiment: Experiment) -> Plan:
     Raises:
         UserError: parts that do not fit each other, or a backend that cannot run this here.
     """
-    experiment = experiment.with_(backend=experiment.backend.chosen())
+    experiment = experiment.with_(backend=experiment.backend.chosen(lambda: _work(experiment)))
     require_fit(experiment)
     data, model = experiment.data, experiment.model
     link = Link(
@@ -102,6 +103,17 @@ def plan(experiment: Experiment) -> Plan:
         backend = experiment.backend.build(training)
     down = downlink(experiment.downlink, link, secure.downlink_bits(drawn), experiment.downlink_codec)
     return Plan(experiment, link, down, chain(experiment), training, local, backend, device)
+
+
+def _work(experiment: Experiment) -> StepWork:
+    """How much there is to do."""
+    module, shape = build_module(experiment.model, experiment.data), experiment.data.shape
+    try:
+        forward = multiply_adds(module, shape) * experiment.training.batch_size
+    except Exception:
+        # A model that cannot be computed is told of when it is trained.
+        forward = 0
+    return StepWork(3 * forward, experiment.drawn, experiment.threads)
 
 
 def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:

@@ -1,7 +1,9 @@
 """Checkpoints: everything that decides the rest of a run, in two files a round, each with its checksum.
 
-`round-N.json` holds plain data and `round-N.safetensors` the tensors. The JSON file is written last and names the
-checksums of both, so that a checkpoint is whole or is not there; the one before it is kept.
+`round-N.json` holds plain data and `round-N.safetensors` the tensors that are new. Large ones that stand in the
+file of an earlier round already, as the models that slow UEs were handed, are not written again: that file is
+kept as long as a checkpoint needs it. The JSON file is written last and names the checksums of all, so that a
+checkpoint is whole or is not there; the one before it is kept.
 """
 
 import hashlib
@@ -9,7 +11,7 @@ import json
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import safetensors.numpy
@@ -20,6 +22,10 @@ from fl_simu.results.files import PathLike, make_folder, read_bytes, told_in_one
 Arrays = Dict[str, np.ndarray]
 Identity = Mapping[str, str]
 KEPT = 2
+# Smaller tensors are written each time.
+LARGE_BYTES = 2**16
+# Where the files of earlier rounds hold more than so many times what is needed of them, all is written anew.
+MOST_WASTE = 2
 
 
 class Checkpoint(NamedTuple):
@@ -44,6 +50,13 @@ def accept(checkpoint: Checkpoint) -> None:
     """Take any checkpoint that is whole."""
 
 
+class Written(NamedTuple):
+    """The tensors of a round's own file: its checksum and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
 class Checkpoints:
     """The checkpoints of a run in one folder.
 
@@ -53,6 +66,12 @@ class Checkpoints:
 
     def __init__(self, folder: PathLike) -> None:
         self.folder = Path(folder)
+        # What this object has written, and the last checkpoint still needs: files by round, and where a large
+        # tensor stands, by its digest: in the file of a round, by its name there.
+        self._written: Dict[int, Written] = {}
+        self._places: Dict[str, Tuple[int, str]] = {}
+        # The rounds whose files a checkpoint needs, by its own round.
+        self._needed: Dict[int, FrozenSet[int]] = {}
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and remove all but the newest two.
@@ -61,18 +80,33 @@ class Checkpoints:
             UserError: it cannot be written; the ones before it are as they were.
         """
         make_folder(self.folder)
-        tensors = safetensors.numpy.save(checkpoint.arrays)
-        parts = {name: getattr(checkpoint, name) for name in _BODY}
-        body = json.dumps(parts)
+        round, arrays = checkpoint.round, checkpoint.arrays
+        digests = {name: _digest(array) for name, array in arrays.items() if array.nbytes >= LARGE_BYTES}
+        elsewhere = self._elsewhere(round, arrays, digests)
+        tensors = safetensors.numpy.save({name: arrays[name] for name in arrays if name not in elsewhere})
+        files = {other: self._written[other] for other, _ in elsewhere.values()}
+        parts = {name: getattr(checkpoint, name) for name in _CONTENT}
+        others = {str(other): written.sha256 for other, written in files.items()}
+        body = json.dumps({**parts, "elsewhere": elsewhere, "files": others})
         head = {"tensors_sha256": _sha256(tensors), "body_sha256": _sha256(body.encode()), "body": body}
-        json_path, tensors_path = self._paths(checkpoint.round)
+        json_path, tensors_path = self._paths(round)
         write_atomically(tensors_path, tensors)
         write_atomically(json_path, json.dumps(head).encode())
-        for round in self._rounds()[KEPT:]:
+        self._written = {**files, round: Written(head["tensors_sha256"], len(tensors))}
+        self._places = {digest: elsewhere.get(name, (round, name)) for name, digest in digests.items()}
+        self._needed[round] = frozenset(self._written)
+        for old in self._rounds()[KEPT:]:
             # The JSON file first: what is left of a checkpoint after a crash is then no checkpoint.
-            for path in self._paths(round):
-                _remove(path)
-        self._remove_partnerless()
+            _remove(self._paths(old)[0])
+        self._remove_unneeded()
+
+    def _elsewhere(self, round: int, arrays: Arrays, digests: Mapping[str, str]) -> Dict[str, Tuple[int, str]]:
+        """Which tensors stand in files of earlier rounds, and where; none if these hold too much besides."""
+        places = {name: self._places[digest] for name, digest in digests.items() if digest in self._places}
+        found = {name: place for name, place in places.items() if place[0] != round}
+        held = sum(self._written[other].size for other in {other for other, _ in found.values()})
+        needed = sum(arrays[name].nbytes for name in found)
+        return found if held <= MOST_WASTE * needed else {}
 
     def newest(self, check: Callable[[Checkpoint], None] = accept) -> Tuple[Optional[Checkpoint], List[str]]:
         """The newest checkpoint that is whole.
@@ -116,13 +150,42 @@ class Checkpoints:
         tensors = read_bytes(tensors_path)
         if (body_sha256, _sha256(tensors)) != wanted:
             raise ValueError("wrong checksum")
-        return Checkpoint(round, arrays=_arrays(tensors), **_parts(json_path, body))
+        parts = _parts(json_path, body)
+        arrays = {**_arrays(tensors), **self._others(parts.pop("elsewhere"), parts.pop("files"))}
+        return Checkpoint(round, arrays=arrays, **parts)
 
-    def _remove_partnerless(self) -> None:
-        """Remove tensors that a crash left without their JSON file."""
-        kept = {self._paths(round)[1] for round in self._rounds()}
+    def _others(self, elsewhere: Any, files: Any) -> Arrays:
+        """The tensors that stand in the files of earlier rounds."""
+        held = {}
+        try:
+            for round, sha256 in files.items():
+                path = self._paths(int(round))[1]
+                if not path.exists():
+                    raise ValueError(f"{path.name} is missing")
+                data = read_bytes(path)
+                if _sha256(data) != sha256:
+                    raise ValueError("wrong checksum")
+                held[int(round)] = _arrays(data)
+            return {name: held[round][key] for name, (round, key) in elsewhere.items()}
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError("it does not say where its tensors are") from None
+
+    def _remove_unneeded(self) -> None:
+        """Remove tensors that no checkpoint needs, or that a crash left without their JSON file."""
+        rounds = self._rounds()
+        self._needed = {round: self._needed.get(round) or self._named(round) for round in rounds}
+        kept = {self._paths(needed)[1] for round in rounds for needed in self._needed[round]}
         for path in set(self.folder.glob("round-*.safetensors")) - kept:
             _remove(path)
+
+    def _named(self, round: int) -> FrozenSet[int]:
+        """The rounds whose files a checkpoint names that another process has written."""
+        try:
+            body = json.loads(json.loads(read_bytes(self._paths(round)[0]).decode())["body"])
+            return frozenset({round, *map(int, body["files"])})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # A damaged one, which nobody goes on from.
+            return frozenset({round})
 
     def _rounds(self) -> List[int]:
         """Rounds that have a checkpoint, newest first."""
@@ -139,7 +202,8 @@ class Older(UserError):
     """A checkpoint of an fl_simu whose checkpoints held less."""
 
 
-_BODY = ("identity", "records_sha256", "plain")
+_CONTENT = ("identity", "records_sha256", "plain")
+_BODY = {*_CONTENT, "elsewhere", "files"}
 
 
 def _remove(path: Path) -> None:
@@ -164,9 +228,9 @@ def _parts(path: Path, body: str) -> Dict[str, Any]:
         names, identity = set(parts), parts["identity"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path.name} is not readable") from None
-    if names == {"identity", "plain"}:
+    if {"identity", "plain"} <= names < _BODY:
         raise Older(f"{path} is of an older fl_simu, and no run goes on from it: run the config.toml there anew")
-    if names != set(_BODY) or not isinstance(parts["records_sha256"], str):
+    if names != _BODY or not isinstance(parts["records_sha256"], str):
         raise ValueError(f"{path.name} is not readable")
     if not isinstance(identity, dict) or not all(isinstance(text, str) for text in identity.values()):
         raise ValueError(f"{path.name} is not readable")
@@ -183,6 +247,13 @@ def _arrays(tensors: bytes) -> Arrays:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _digest(array: np.ndarray) -> str:
+    """Of an array's type, shape and numbers."""
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def read_tensors(path: PathLike) -> Arrays:

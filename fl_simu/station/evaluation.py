@@ -1,5 +1,6 @@
 """How good a model is: on data that no UE has seen, and on those of each UE."""
 
+from dataclasses import dataclass
 from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -28,53 +29,72 @@ class Evaluation(NamedTuple):
     predicted: Optional[np.ndarray] = None
 
 
-def evaluate(
-    module: nn.Module,
-    params: Params,
-    loss: Loss,
-    images: Tensor,
-    labels: Tensor,
-    batch_size: int = 250,
-    device: torch.device = CPU,
-) -> Evaluation:
-    """Accuracy and loss of a model on a test set.
+class Graded(NamedTuple):
+    """What a model makes of one batch: how many are right, the summed loss, the classes, int64, shape (n,)."""
+
+    correct: int
+    loss: float
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A test set, on which models are graded batch by batch: here, or in several processes.
 
     Args:
         module: a module of the params' structure; its own numbers are overwritten.
-        params: the model.
         loss: mean loss of a batch, from the module's output and the labels.
         images: float32, shape (N, C, H, W).
         labels: int64, shape (N,).
-        batch_size: samples that pass at once; it bounds the memory, not the result.
+        batch_size: samples that pass at once. It bounds the memory; in another order the losses are summed
+            otherwise.
         device: where the module is; what is not there goes there batch by batch.
     """
-    correct, summed, predicted = 0, 0.0, []
-    for output, target in _outputs(module, params, images, labels, batch_size, device):
+
+    module: nn.Module
+    loss: Loss
+    images: Tensor
+    labels: Tensor
+    batch_size: int = 250
+    device: torch.device = CPU
+
+    def batches(self) -> Sequence[int]:
+        """The first sample of each."""
+        return range(0, len(self.labels), self.batch_size)
+
+    def grade(self, params: Params, start: int) -> Graded:
+        """What a model makes of the batch that begins at a sample."""
+        rows = slice(start, start + self.batch_size)
+        outputs = _outputs(self.module, params, self.images[rows], self.labels[rows], self.batch_size, self.device)
+        ((output, target),) = outputs
         told = output.argmax(dim=1)
-        correct += int((told == target).sum())
-        summed += float(loss(output, target)) * len(target)
-        predicted.append(told.cpu())
-    return Evaluation(
-        correct / len(labels), summed / len(labels), labels.cpu().numpy(), torch.cat(predicted).numpy()
-    )
+        loss = float(self.loss(output, target)) * len(target)
+        return Graded(int((told == target).sum()), loss, told.cpu().numpy())
 
+    def evaluation(self, graded: Sequence[Graded]) -> Evaluation:
+        """What all batches come to, in their order."""
+        count = len(self.labels)
+        return Evaluation(
+            sum(one.correct for one in graded) / count,
+            sum((one.loss for one in graded), 0.0) / count,
+            self.labels.cpu().numpy(),
+            np.concatenate([one.predicted for one in graded]),
+        )
 
-def losses(
-    module: nn.Module,
-    params: Params,
-    loss: Loss,
-    images: Tensor,
-    labels: Tensor,
-    batch_size: int = 250,
-    device: torch.device = CPU,
-) -> np.ndarray:
-    """Loss of a model on each sample, float64, shape (N,); the arguments are those of `evaluate`."""
-    found = [
-        float(loss(output[row : row + 1], target[row : row + 1]))
-        for output, target in _outputs(module, params, images, labels, batch_size, device)
-        for row in range(len(target))
-    ]
-    return np.array(found, dtype=np.float64)
+    def evaluate(self, params: Params) -> Evaluation:
+        """Accuracy and loss of a model, here."""
+        return self.evaluation([self.grade(params, start) for start in self.batches()])
+
+    def losses(self, params: Params) -> np.ndarray:
+        """Loss of a model on each sample, float64, shape (N,)."""
+        found = [
+            float(self.loss(output[row : row + 1], target[row : row + 1]))
+            for output, target in _outputs(
+                self.module, params, self.images, self.labels, self.batch_size, self.device
+            )
+            for row in range(len(target))
+        ]
+        return np.array(found, dtype=np.float64)
 
 
 def mean_of(found: Sequence[Evaluation]) -> Evaluation:
@@ -97,7 +117,7 @@ def accuracies(
     """Accuracy on each UE's own samples, shape (UEs,).
 
     Args:
-        module, images, labels, batch_size, device: as for `evaluate`.
+        module, images, labels, batch_size, device: as for `Exam`.
         params: the model of UEs that have none of their own.
         own: the models of those that have.
         parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.

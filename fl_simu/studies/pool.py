@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import traceback
 from multiprocessing.connection import wait
@@ -10,6 +11,7 @@ from typing import Any, Callable, Dict, List, Sequence, cast
 
 from fl_simu.kernel.ending import end_with, stopped_by_signals
 from fl_simu.kernel.errors import UserError, brief, one_line
+from fl_simu.kernel.machine import LIMIT, cores
 from fl_simu.results.files import make_folder, write_text
 
 Say = Callable[[str], None]
@@ -33,12 +35,13 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     """
     context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
     workers: Dict[Any, Any] = {}
+    share = max(1, cores() // at_a_time)
     # Where this process is killed, nobody holds the other end, by which the workers know.
     line, held = context.Pipe(duplex=False)
     try:
         for _ in range(min(at_a_time, len(todo))):
             here, there = context.Pipe()
-            workers[here] = context.Process(target=_serve, args=(there, work, line))
+            workers[here] = context.Process(target=_serve, args=(there, work, line, share))
             workers[here].start()
             there.close()
             here.send(waiting.pop(0))
@@ -81,8 +84,8 @@ def ended_how(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _serve(pipe: Any, work: Callable[[Any], str], line: Any) -> None:
-    """Do the jobs that come through a pipe until its other end is gone.
+def _serve(pipe: Any, work: Callable[[Any], str], line: Any, share: int) -> None:
+    """Do the jobs that come through a pipe, each on its share of the cores, until its other end is gone.
 
     Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
     """
@@ -90,6 +93,7 @@ def _serve(pipe: Any, work: Callable[[Any], str], line: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
         end_with(line)
+        os.environ[LIMIT] = str(share)
         while True:
             job = pipe.recv()
             try:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from fl_simu.backends import ray_actors
+from fl_simu.backends import ray_actors, side_by_side
 from fl_simu.backends.flat import pack, unpack
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
@@ -90,8 +90,8 @@ def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):
 
     with caplog.at_level(logging.WARNING):
         assert two_rounds(Ray(actors=2, exact=True), meanwhile=kill, epochs=4) == wanted
-    (told,) = [record.getMessage() for record in caplog.records if record.name == ray_actors.__name__]
-    assert "an actor was lost, UE " in told
+    (told,) = [record.getMessage() for record in caplog.records if record.name == side_by_side.__name__]
+    assert "an actor was lost (" in told and "); done again: UE " in told
     assert len(told.splitlines()) == 1
 
 
@@ -116,7 +116,7 @@ def trained(what):
 
 
 def test_an_end_after_some_tries(running_ray, monkeypatch):
-    monkeypatch.setattr(ray_actors, "TRIES", 2)
+    monkeypatch.setattr(side_by_side, "TRIES", 2)
     with pytest.raises(UserError, match="2 actors were lost over UE 0 ") as refusal:
         trained("leave")
     assert len(str(refusal.value).splitlines()) == 1
@@ -128,7 +128,7 @@ def test_an_error_of_the_training_is_raised_here(running_ray):
 
 
 def test_no_actor_can_be_started(running_ray, monkeypatch):
-    monkeypatch.setattr(ray_actors, "TRIES", 1)
+    monkeypatch.setattr(side_by_side, "TRIES", 1)
     monkeypatch.setattr(torch, "__version__", "2.elsewhere")
     with pytest.raises(UserError, match=r"no actor can be started: RuntimeError: torch .*, 2\.elsewhere here$"):
         trained("fail")

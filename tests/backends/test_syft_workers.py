@@ -89,7 +89,7 @@ def test_where_nobody_has_syft_it_is_refused_in_one_line(monkeypatch):
 @pytest.mark.parametrize("wrong, named", WRONG)
 def test_what_syft_gets_wrong_is_refused_in_one_line(wrong, named):
     with pytest.raises(UserError, match=named) as refusal:
-        SyftWorkers(local_training(**wrong))
+        Syft().build(local_training(**wrong))
     assert "\n" not in str(refusal.value)
     assert "use backend = 'torch'" in str(refusal.value)
 

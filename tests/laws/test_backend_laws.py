@@ -7,6 +7,7 @@ import torch
 
 from fl_simu.backends import BACKENDS
 from fl_simu.backends.auto import Auto
+from fl_simu.backends.processes import Processes
 from fl_simu.backends.ray_actors import Ray
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
@@ -40,6 +41,8 @@ SPECS = {
     "syft": Syft(),
     "torch": Torch(),
     "torch exact": Torch(exact=True),
+    "processes": Processes(workers=2),
+    "processes syft": Processes(workers=2, inner="syft"),
     # One actor, since each starts a process; that their number does not matter has a test of its own.
     "ray": Ray(actors=1),
     "vectorized": Vectorized(),
@@ -66,7 +69,7 @@ def spec(request):
 
 
 def training(job, spec):
-    if job in REFUSED.get(type(spec), ()):
+    if job in REFUSED.get(Syft if getattr(spec, "inner", "") == "syft" else type(spec), ()):
         pytest.skip("refused, as the test below asserts")
     return described(job, spec)
 

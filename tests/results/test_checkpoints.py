@@ -8,7 +8,7 @@ import pytest
 
 from fl_simu.kernel.errors import UserError
 from fl_simu.results import files
-from fl_simu.results.checkpoints import Checkpoint, Checkpoints, read_tensors, write_tensors
+from fl_simu.results.checkpoints import LARGE_BYTES, Checkpoint, Checkpoints, read_tensors, write_tensors
 
 ARRAYS = {
     "matrix": np.array([[1.5, -0.0, np.inf], [np.nan, 1e-40, -2.5]], np.float32),
@@ -77,6 +77,55 @@ def test_only_the_newest_two_are_kept(folder):
         "round-000011.safetensors",
     ]
     require_same(checkpoint(11), checkpoints.newest()[0])
+
+
+def large(number):
+    return np.full(LARGE_BYTES // 8, float(number))
+
+
+def sizes(folder):
+    return {path.name[6:12]: path.stat().st_size for path in sorted(folder.glob("*.safetensors"))}
+
+
+def test_a_large_tensor_is_written_once_and_kept_as_long_as_it_is_needed(folder):
+    checkpoints = Checkpoints(folder)
+    # A model a round, of which the slowest UE still has the one of round 2.
+    for round in range(1, 7):
+        held = {f"model of {old}": large(old) for old in {2, round} if old <= round}
+        checkpoints.write(checkpoint(round, small=np.array([round]), **held))
+        # Another object, as after a resume, finds all of it.
+        require_same(checkpoint(round, small=np.array([round]), **held), Checkpoints(folder).newest()[0])
+    assert list(sizes(folder)) == ["000002", "000005", "000006"]
+    assert sizes(folder)["000006"] < LARGE_BYTES + 1000
+    # One that goes on removes nothing that is needed, and then writes all for itself.
+    other = Checkpoints(folder)
+    other.write(checkpoint(7, **{"model of 2": large(2)}))
+    assert list(sizes(folder)) == ["000002", "000006", "000007"]
+    other.write(checkpoint(8, **{"model of 2": large(2)}))
+    assert list(sizes(folder)) == ["000007", "000008"]
+    assert sizes(folder)["000008"] < 1000
+
+
+def test_files_that_hold_much_that_nobody_needs_are_not_kept(folder):
+    checkpoints = Checkpoints(folder)
+    checkpoints.write(checkpoint(1, **{str(number): large(number) for number in range(5)}))
+    checkpoints.write(checkpoint(2, **{str(number): large(number) for number in range(3)}))
+    assert sizes(folder)["000002"] < 1000
+    checkpoints.write(checkpoint(3, **{str(number): large(number) for number in range(2)}))
+    assert sizes(folder)["000003"] > 2 * LARGE_BYTES
+
+
+def test_damage_in_the_file_of_an_earlier_round_is_detected(folder):
+    checkpoints = Checkpoints(folder)
+    checkpoints.write(checkpoint(1, w=large(1)))
+    checkpoints.write(checkpoint(2, w=large(1)))
+    path = folder / "round-000001.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    assert checkpoints.newest()[0] is None
+    path.unlink()
+    found, passed_over = checkpoints.newest()
+    assert found is None and ["round-000001.safetensors is missing" in line for line in passed_over] == [True] * 2
 
 
 def test_rounds_are_ordered_as_numbers(folder):

@@ -7,7 +7,7 @@ from torch import nn
 from fl_simu.kernel.parameters import params_of
 from fl_simu.models.base import cross_entropy
 from fl_simu.results import evaluated
-from fl_simu.station.evaluation import accuracies, evaluate
+from fl_simu.station.evaluation import Exam, accuracies
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
@@ -15,7 +15,7 @@ def test_accuracy_and_loss_are_scikit_learns(batch_size):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Dropout(0.5))
     images, labels = torch.randn(50, 1, 2, 2), torch.randint(0, 3, (50,))
-    result = evaluate(module, params_of(module), cross_entropy, images, labels, batch_size)
+    result = Exam(module, cross_entropy, images, labels, batch_size).evaluate(params_of(module))
     scores = torch.softmax(module.eval()(images), dim=1).detach().double().numpy()
     scores /= scores.sum(axis=1, keepdims=True)
     assert result.accuracy == accuracy_score(labels, np.argmax(scores, axis=1))
@@ -33,7 +33,7 @@ def test_each_ue_has_the_accuracy_of_its_own_samples(batch_size):
     found = accuracies(module, params, {}, images, labels, parts, batch_size)
     right, told = labels.numpy(), module.eval()(images).argmax(dim=1).numpy()
     assert found.tolist() == [accuracy_score(right[rows], told[rows]) for rows in parts]
-    whole = evaluate(module, params, cross_entropy, images, labels).accuracy
+    whole = Exam(module, cross_entropy, images, labels).evaluate(params).accuracy
     # In whole samples, so that nothing is rounded: the parts together are as good as the whole.
     hits = [share * len(rows) for share, rows in zip(found, parts)]
     assert [round(one) for one in hits] == pytest.approx(hits, abs=1e-9)

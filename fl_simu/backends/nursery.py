@@ -1,0 +1,143 @@
+"""A process that is forked while there is time for it, and forks worker processes from then on.
+
+Where it is forked all that workers need is there. Later this process has threads, and a fork of it might find a
+lock taken by a thread that it does not have; the nursery has none.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import traceback
+import warnings
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import Any, Callable, Dict
+
+from fl_simu.kernel.errors import one_line
+
+
+class Nursery:
+    """Forks workers, and ends them.
+
+    With this process the nursery and all workers end, however it does: nothing is left behind.
+
+    Args:
+        prepare: what is done once, before any worker is forked.
+        serve: what a worker does with its end of a pipe and its number; it ends with it.
+    """
+
+    def __init__(self, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
+        self._asked = threading.Lock()
+        self._line, there = Pipe()
+        self._process = fork(lambda: _rear(there, prepare, serve), keep=there.fileno())
+        there.close()
+
+    def fork(self, number: int) -> Any:
+        """A new worker's pipe.
+
+        Raises:
+            RuntimeError: it cannot be forked.
+        """
+        here, there = Pipe()
+        with self._asked:
+            try:
+                self._line.send(("fork", number))
+                send_handle(self._line, there.fileno(), self._process)
+                error = self._line.recv()
+            except (EOFError, OSError):
+                error = "the process that forks them has ended"
+            finally:
+                there.close()
+        if error:
+            here.close()
+            raise RuntimeError(error)
+        return here
+
+    def end(self, number: int) -> None:
+        """End a worker, whatever it is doing, if there is one of this number."""
+        # Where the nursery is gone, its workers end when nobody asks them any more.
+        with self._asked, contextlib.suppress(EOFError, OSError):
+            self._line.send(("end", number))
+            self._line.recv()
+
+    def close(self) -> None:
+        """End the nursery and all workers."""
+        self._line.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._process, 0)
+
+
+def fork(work: Callable[[], None], keep: int) -> int:
+    """Do something in a fork of this process, which ends with it; its number.
+
+    Args:
+        work: what it does.
+        keep: the one file that it keeps open, beside its output.
+    """
+    with warnings.catch_warnings():
+        # Newer Pythons warn where this process has threads, as in a notebook.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        # Ctrl-C goes to the whole group; whoever asks for work ends this process, or dies.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        _close_files(keep)
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _close_files(keep: int) -> None:
+    """Close what another process has open, as the lock of a run's folder."""
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number != keep:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def _rear(line: Connection, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
+    """Fork and end workers as they are asked for, until nobody can ask any more."""
+    workers: Dict[int, int] = {}
+    error = ""
+    try:
+        prepare()
+    except Exception as failed:
+        error = one_line(f"{type(failed).__name__}: {failed}")
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            wish, number = line.recv()
+            if wish == "fork":
+                handle = recv_handle(line)
+                if not error:
+                    workers[number] = fork(partial(_serve, serve, handle, number), keep=handle)
+                os.close(handle)
+                line.send(error)
+            else:
+                _end(workers, number)
+                line.send("")
+    for number in list(workers):
+        _end(workers, number)
+
+
+def _serve(serve: Callable[[Any, int], None], handle: int, number: int) -> None:
+    serve(Connection(handle), number)
+
+
+def _end(workers: Dict[int, int], number: int) -> None:
+    process = workers.pop(number, None)
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)

@@ -1,0 +1,357 @@
+"""Processes of this machine: UEs are trained by long-lived workers, forked once their data are there.
+
+A worker has the data, the training and the model's class because it is a copy of this process: nothing is sent to
+it for that, and what was made in a notebook works too. Models travel as flat arrays in memory that both share.
+"""
+
+import contextlib
+import os
+import pickle
+import queue
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from fl_simu.backends.base import Backend, BackendSpec, Measuring
+from fl_simu.backends.devices import CPU
+from fl_simu.backends.flat import Flat, unpack
+from fl_simu.backends.nursery import Nursery
+from fl_simu.backends.shared_memory import Boxes, Found
+from fl_simu.backends.side_by_side import Broadcast, Errand, Hand, Lost, SideBySide, carry_out, errand, unpacked
+from fl_simu.backends.syft_workers import Syft, import_syft
+from fl_simu.backends.trainer import Trainer
+from fl_simu.backends.work_queue import Job, WorkQueue
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import MOST
+from fl_simu.kernel.machine import cores, prepare
+from fl_simu.kernel.parameters import Params
+from fl_simu.ue.training import NOTHING, LocalTraining, Shard, Task, Trained
+
+INNER = ("torch", "syft")
+# So many models, or so many bytes, have room in a box; what has not travels through the pipe.
+BOX_MODELS, BOX_BYTES = 8, 2**24
+
+
+@dataclass(frozen=True)
+class Processes(BackendSpec):
+    """Worker processes of one thread each train the UEs side by side, on the cores of this machine.
+
+    The weights are those of `inner` in one process with `threads = 1`, bit for bit, however many workers there are
+    and whichever is done first. All UEs of a broadcast begin to train at once, also those whose upload comes too
+    late. Trained models wait in this process, at most 256 MiB of them unless that is less than two a worker; while
+    they do, no other UE begins. When a worker is killed, a line says so, and its UEs are trained again; after
+    three workers the run ends with an error. `threads` counts for evaluation and aggregation only.
+
+    The workers are forked from this process: data and model's class need not be sent to them. It is for Linux.
+
+    Args:
+        workers: number of processes; 0 for as many as there are cores that this process may use.
+        inner: how each of them trains: "torch", or "syft", with the VirtualWorkers of the UEs that it trains.
+        exact: as for `torch`.
+    """
+
+    workers: int = 0
+    inner: str = "torch"
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        require(0 <= self.workers <= MOST, "workers", self.workers, f"0 or more, at most {MOST}")
+        require(self.inner in INNER, "inner", self.inner, "one of " + ", ".join(INNER))
+
+    @property
+    def fast(self) -> bool:
+        return not self.exact and self.inner == "torch"
+
+    @classmethod
+    def missing(cls) -> str:
+        return "" if sys.platform.startswith("linux") else "processes are forked, which is safe on Linux only"
+
+    def how(self) -> str:
+        workers = self.workers or cores()
+        count = f"{workers} workers" if workers > 1 else "1 worker"
+        return f"{count} with syft of {Syft.whose()}" if self.inner == "syft" else count
+
+    def build(self, training: LocalTraining) -> "ProcessPool":
+        require(not self.missing(), "backend.name", "processes", self.missing())
+        if self.inner == "syft":
+            Syft().check(training)
+        return ProcessPool(training, self)
+
+
+class ProcessPool(SideBySide):
+    """UEs are trained by worker processes.
+
+    Args:
+        training: what every UE does in a round.
+        spec: how many, and how.
+    """
+
+    def __init__(self, training: LocalTraining, spec: Processes) -> None:
+        super().__init__(training)
+        self._spec = spec
+        self._nursery: Optional[Nursery] = None
+        self._broadcasts = 0
+
+    def open(self) -> None:
+        workers, model = self._spec.workers or cores(), self.model_bytes()
+        boxes = [Boxes(max(BOX_MODELS * model, BOX_BYTES)) for _ in range(workers)]
+        worker = Worker(self.training, self._spec.inner, self._shards, self.measuring, boxes)
+        self._nursery = nursery = Nursery(worker.prepare, worker.serve)
+        numbers = iter(range(workers))
+        self.employ(workers, lambda queue: _Hand(queue, nursery, next(numbers), boxes))
+
+    def content(self, task: Task) -> Errand:
+        return errand(task)
+
+    def shared(self, sent: Broadcast) -> "Numbered":
+        self._broadcasts += 1
+        return Numbered(self._broadcasts, sent)
+
+    def measure(self, params: Params, items: Sequence[Any]) -> Measuring:
+        if not self._hands:
+            self.open()
+        # A pass forward takes about a third of a step.
+        cost = self.training.batch_size / 3
+        sent = self._put(params, NOTHING)
+        jobs = [Job(Measure(item), sent, cost, large=False) for item in items]
+        self._queue.add(jobs, first=True)
+        return lambda: [self._queue.fetch(job)[0] for job in jobs]
+
+    def close(self) -> None:
+        super().close()
+        if self._nursery:
+            self._nursery.close()
+            self._nursery = None
+
+
+class Numbered(NamedTuple):
+    """A broadcast and its number, by which a worker knows that it has it."""
+
+    number: int
+    sent: Broadcast
+
+
+class Measure(NamedTuple):
+    """What a worker is asked of the global model."""
+
+    item: Any
+
+    def __str__(self) -> str:
+        return f"a measure of the model ({self.item})"
+
+
+class Call(NamedTuple):
+    """What a worker is told.
+
+    Args:
+        box: which of the two boxes of each way it is about.
+        news: whether the broadcast is another one than before.
+        jobs: one a UE, without what it remembers, or measures.
+        flats: the broadcast, where it is news; then what the optimiser of each UE remembers, and its algorithm,
+            where they do.
+    """
+
+    box: int
+    news: bool
+    jobs: Sequence[Union[Errand, Measure]]
+    flats: Found
+
+
+class Answer(NamedTuple):
+    """What a worker tells.
+
+    Args:
+        trained: of each UE its model and its optimiser's memory, one after the other.
+        measured: what came of measures.
+        seconds: that all of it took.
+        error: what it failed with; None where it did not.
+        trace: where.
+    """
+
+    trained: Found
+    measured: Sequence[Any]
+    seconds: float
+    error: Optional[Exception] = None
+    trace: str = ""
+
+
+class Worker:
+    """What a worker process does.
+
+    Args:
+        training: what every UE does in a round.
+        inner: how it trains.
+        shards: the data of each UE.
+        measuring: as `Backend.measure` says.
+        boxes: of each worker.
+    """
+
+    def __init__(
+        self,
+        training: LocalTraining,
+        inner: str,
+        shards: Dict[int, Shard],
+        measuring: Optional[Callable[[Params, Any], Any]],
+        boxes: Sequence[Boxes],
+    ) -> None:
+        self._training = training
+        self._inner = inner
+        self._shards = shards
+        self._measuring = measuring
+        self._boxes = boxes
+
+    def prepare(self) -> None:
+        """What all workers have in common, done before they are forked."""
+        prepare(1)
+        if self._inner == "syft":
+            import_syft()
+
+    def serve(self, pipe: Any, number: int) -> None:
+        """Answer calls until nobody asks any more."""
+        boxes, train, calls = self._boxes[number], self._train(), _received(pipe)
+        sent: Optional[Broadcast] = None
+        pipe.send(None)
+        while True:
+            call = calls.get()
+            started_s = time.perf_counter()
+            try:
+                flats = iter(boxes.inward[call.box].read(call.flats))
+                if call.news:
+                    # A copy: the box is written to again while the broadcast still counts.
+                    sent = next(flats).copy(), next(flats).copy()
+                assert sent is not None
+                errands = [
+                    one._replace(optimizer=one.optimizer and next(flats), own=one.own and next(flats))
+                    for one in call.jobs
+                    if isinstance(one, Errand)
+                ]
+                trained = carry_out(sent, errands, train) if errands else []
+                measured = self._measured(sent, [one.item for one in call.jobs if isinstance(one, Measure)])
+                seconds = time.perf_counter() - started_s
+                found = boxes.outward[call.box].write([flat for one in trained for flat in one])
+                answer = Answer(found, measured, seconds)
+            except Exception as error:
+                answer = Answer((), (), 0.0, _sendable(error), traceback.format_exc())
+            pipe.send(answer)
+
+    def _measured(self, sent: Broadcast, items: Sequence[Any]) -> Sequence[Any]:
+        if not items:
+            return ()
+        assert self._measuring is not None
+        params = unpack(sent[0])
+        return [self._measuring(params, item) for item in items]
+
+    def _train(self) -> Callable[[Task], Trained]:
+        shards = self._shards
+        if self._inner == "torch":
+            trainer = Trainer(self._training, CPU)
+            return lambda task: trainer.train(task, shards[task.key.ue])
+        backend: Backend = Syft().build(self._training)
+        placed = set()
+
+        def train(task: Task) -> Trained:
+            ue = task.key.ue
+            if ue not in placed:
+                backend.place(ue, shards[ue])
+                placed.add(ue)
+            backend.train([task])
+            return backend.get(ue)
+
+        return train
+
+
+def _received(pipe: Any) -> "queue.Queue[Call]":
+    """The calls, as they come: whoever sends the next one never waits for the answer to this one to be read.
+
+    With nobody there to ask, the worker ends, whatever it is at.
+    """
+    calls: queue.Queue[Call] = queue.Queue()
+
+    def receive() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                calls.put(pipe.recv())
+        os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    return calls
+
+
+def _sendable(error: Exception) -> Exception:
+    """An error as it travels through a pipe; of one that does not, what it says."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+class _Trace(Exception):
+    """Where in a worker something failed; it stands behind the error that is raised here."""
+
+    def __str__(self) -> str:
+        return "\n" + str(self.args[0])
+
+
+class _Hand(Hand):
+    """Hands a worker its calls; one call has the one pair of boxes, the next one the other."""
+
+    def __init__(self, queue: WorkQueue, nursery: Nursery, number: int, boxes: Sequence[Boxes]) -> None:
+        super().__init__(queue, "processes", "a worker")
+        self._nursery = nursery
+        self._number = number
+        self._boxes = boxes[number]
+        self._pipe: Any = None
+        self._calls = 0
+        self._known = 0
+
+    def let_go(self) -> None:
+        self._nursery.end(self._number)
+
+    def start_worker(self) -> None:
+        self._pipe, self._known = self._nursery.fork(self._number), 0
+        self._received()
+
+    def send(self, call: Sequence[Job]) -> Tuple[int, Sequence[Job]]:
+        box, (number, sent) = self._calls % 2, call[0].shared
+        news = () if number == self._known else sent
+        flats, jobs = [*news], []
+        for job in call:
+            content = job.content
+            if isinstance(content, Errand):
+                flats += [flat for flat in (content.optimizer, content.own) if flat]
+                content = content._replace(optimizer=content.optimizer and EMPTY, own=content.own and EMPTY)
+            jobs.append(content)
+        told = Call(box, bool(news), jobs, self._boxes.inward[box].write(flats))
+        message = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
+        try:
+            self._pipe.send_bytes(message)
+        except OSError as error:
+            raise Lost(GONE) from error
+        self._calls, self._known = self._calls + 1, number
+        return box, call
+
+    def answer(self, sent: Tuple[int, Sequence[Job]]) -> Tuple[List[Any], float]:
+        told: Answer = self._received()
+        if told.error:
+            raise told.error from _Trace(told.trace)
+        box, call = sent
+        flats, measured = iter(self._boxes.outward[box].read(told.trained)), iter(told.measured)
+        # In a tuple, since an outcome is never None.
+        return [
+            unpacked(next(flats), next(flats)) if job.large else (next(measured),) for job in call
+        ], told.seconds
+
+    def _received(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise Lost(GONE) from error
+
+
+# Stands for what travels in a box.
+EMPTY = Flat((), {})
+GONE = "its process has ended"

@@ -1,0 +1,290 @@
+"""What the backends share that let workers train the UEs side by side, each in a process of its own.
+
+A job takes along all that its UE remembers, so that nothing is lost with a worker: whoever does it, whenever and
+however often, the outcome is the same.
+"""
+
+import logging
+import threading
+from abc import abstractmethod
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from fl_simu.backends.base import Backend
+from fl_simu.backends.flat import Flat, pack, unpack
+from fl_simu.backends.work_queue import Job, WorkQueue
+from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.parameters import Params, params_of
+from fl_simu.ue.algorithms.base import Groups, flat, grouped
+from fl_simu.ue.training import Key, LocalTraining, Shard, Task, Trained
+
+TRIES = 3  # of a job, and of starting a worker, before it is given up
+# Trained models that wait to be fetched may take so much memory; at least two a worker are kept.
+KEPT_BYTES = 2**28
+
+# The global model, and what the BS sends beside it.
+Broadcast = Tuple[Flat, Flat]
+
+
+class Errand(NamedTuple):
+    """What a worker is told of one UE: its key, what its optimiser and its algorithm remember, its number of
+    steps."""
+
+    key: Key
+    optimizer: Optional[Flat]
+    own: Optional[Flat]
+    steps: Optional[int]
+
+    def __str__(self) -> str:
+        return f"UE {self.key.ue}"
+
+
+def errand(task: Task) -> Errand:
+    """A task without what all of a broadcast share."""
+    memory, own = pack(task.memory) if task.memory else None, pack(flat(task.own)) if task.own else None
+    return Errand(task.key, memory, own, task.steps)
+
+
+def unpacked(model: Flat, memory: Flat) -> Tuple[Params, Params]:
+    """What one UE has trained, in memory of its own."""
+    return unpack(model), unpack(memory)
+
+
+def packed(start: Params, shared: Groups) -> Broadcast:
+    """What all of a broadcast share."""
+    return pack(start), pack(flat(shared))
+
+
+def carry_out(
+    sent: Broadcast, errands: Sequence[Errand], train: Callable[[Task], Trained]
+) -> List[Tuple[Flat, Flat]]:
+    """Each UE's trained model and its optimiser's memory."""
+    params, shared, trained = unpack(sent[0]), grouped(unpack(sent[1])), []
+    for key, optimizer, mine, steps in errands:
+        state = unpack(optimizer) if optimizer else {}
+        remembered = grouped(unpack(mine)) if mine else {}
+        after, memory = train(Task(key, params, state, remembered, shared, steps))
+        trained.append((pack(after), pack(memory)))
+    return trained
+
+
+class Lost(Exception):
+    """A worker is gone, and what it was at with it."""
+
+
+class SideBySide(Backend):
+    """UEs are trained by workers as soon as `train` is called, in whatever order; see `WorkQueue`.
+
+    Trained models wait in this process until they are fetched. When a worker is killed, its UEs are trained by
+    another one, or by its successor, with the same result.
+    """
+
+    def __init__(self, training: LocalTraining) -> None:
+        super().__init__(training)
+        self._hands: List[Hand] = []
+        self._shards: Dict[int, Shard] = {}
+        self._jobs: Dict[int, Job] = {}
+        self._looked_at: Dict[int, Trained] = {}
+        self._broadcast: Tuple[Optional[Params], Optional[Groups], Any] = (None, None, None)
+
+    def place(self, ue: int, shard: Shard) -> None:
+        self._shards[ue] = shard
+
+    def train(self, tasks: Sequence[Task]) -> None:
+        if not self._hands:
+            self.open()
+        for task in tasks:
+            sent = self._put(task.start, task.shared)
+            cost = self._cost(len(self._shards[task.key.ue].indices), task.steps)
+            self._jobs[task.key.ue] = Job(self.content(task), sent, cost)
+        self._queue.add([self._jobs[task.key.ue] for task in tasks])
+
+    def get(self, ue: int) -> Trained:
+        if ue in self._looked_at:
+            return self._looked_at.pop(ue)
+        return Trained(*self._queue.fetch(self._jobs.pop(ue)))
+
+    def peek(self, ue: int) -> Params:
+        self._looked_at[ue] = self.get(ue)
+        return self._looked_at[ue].params
+
+    def give_up(self, ue: int) -> None:
+        if ue in self._jobs:
+            self._queue.drop(self._jobs.pop(ue))
+        self._looked_at.pop(ue, None)
+
+    def close(self) -> None:
+        if self._hands:
+            self._queue.close()
+        for hand in self._hands:
+            hand.let_go()
+        for hand in self._hands:
+            hand.join()
+        self._hands.clear()
+        for kept in (self._shards, self._jobs, self._looked_at):
+            kept.clear()
+        self._broadcast = None, None, None
+
+    @abstractmethod
+    def open(self) -> None:
+        """Find the workers, and call `employ`."""
+
+    @abstractmethod
+    def content(self, task: Task) -> Any:
+        """What a worker needs of a task, beside what all of a broadcast share; it has a `key`."""
+
+    def shared(self, sent: Broadcast) -> Any:
+        """What workers get of a broadcast; made once for it."""
+        return sent
+
+    def employ(self, workers: int, hand: "Callable[[WorkQueue], Hand]") -> None:
+        """Begin to work with so many workers, each at a hand."""
+        self._queue = WorkQueue(workers, room=max(2 * workers, KEPT_BYTES // max(1, self.model_bytes())))
+        self._hands = [hand(self._queue) for _ in range(workers)]
+        for one in self._hands:
+            one.start()
+
+    def model_bytes(self) -> int:
+        """Size of a model."""
+        with torch.random.fork_rng(devices=[]):
+            return sum(map(bytes_of, params_of(self.training.make_module()).values()))
+
+    def _cost(self, samples: int, steps: Optional[int]) -> int:
+        """Samples that a UE trains on, its epochs counted."""
+        steps = self.training.epochs * self.training.steps(samples) if steps is None else steps
+        return max(1, steps * min(samples, self.training.batch_size))
+
+    def _put(self, start: Params, shared: Groups) -> Any:
+        if not (self._broadcast[0] is start and self._broadcast[1] is shared):
+            self._broadcast = start, shared, self.shared(packed(start, shared))
+        return self._broadcast[2]
+
+
+def bytes_of(tensor: Tensor) -> int:
+    """Size of a tensor's numbers."""
+    return tensor.numel() * tensor.element_size()
+
+
+class Hand(threading.Thread):
+    """Hands a worker its calls; gets another one when it is lost.
+
+    Args:
+        queue: where the calls are.
+        name: of the backend, as messages say it.
+        worker: what it calls those who train, as "an actor".
+    """
+
+    def __init__(self, queue: WorkQueue, backend: str, worker: str) -> None:
+        super().__init__(daemon=True)
+        self._queue = queue
+        self._backend = backend
+        self._worker = worker
+
+    @abstractmethod
+    def start_worker(self) -> None:
+        """Get a new worker, which is ready then."""
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """End the worker, whatever it is doing, if there is one."""
+
+    @abstractmethod
+    def send(self, call: Sequence[Job]) -> Any:
+        """Hand the worker a call, which it does after those before it.
+
+        Returns:
+            What `answer` needs.
+
+        Raises:
+            Lost: the worker is gone.
+        """
+
+    @abstractmethod
+    def answer(self, sent: Any) -> Tuple[List[Any], float]:
+        """What came of each job of a call, of training `unpacked`, and the seconds that all of it took.
+
+        Raises:
+            Lost: the worker is gone.
+            Exception: what the worker failed with.
+        """
+
+    def run(self) -> None:
+        failed = 0
+        while not self._queue.closed:
+            try:
+                self.let_go()
+                self.start_worker()
+            except Exception as error:
+                failed += 1
+                if failed == TRIES:
+                    why = f"backend {self._backend}: no {self._kind} can be started: {last_line(error)}"
+                    self._queue.leave(UserError(why))
+                    break
+            else:
+                failed = 0
+                self._serve()
+        self.let_go()
+
+    def _serve(self) -> None:
+        """Let the worker work until it is lost, or until there is no more to do.
+
+        While it is at one call it has the next one already, and goes on while this thread unpacks what came back.
+        """
+        begun = self._begin()
+        while begun:
+            call, sent = begun
+            following = self._begin(ahead=True)
+            try:
+                if isinstance(sent, Lost):
+                    raise sent
+                outcomes, seconds = self.answer(sent)
+            except Lost as error:
+                if following:
+                    self._queue.again(following[0])
+                self._lost(call, error)
+                return
+            except Exception as error:
+                self._queue.failed(call, error)
+            else:
+                self._queue.done(call, outcomes, seconds)
+            begun = following or self._begin()
+
+    def _begin(self, ahead: bool = False) -> Optional[Tuple[List[Job], Any]]:
+        """Take a call from the queue and hand it to the worker; None where there is no call to take."""
+        while True:
+            call = self._queue.take(ahead)
+            if not call:
+                return None
+            try:
+                return call, self.send(call)
+            except Lost as error:
+                # Told where the answer is waited for: a call before this one may have been answered.
+                return call, error
+            except Exception as error:
+                self._queue.failed(call, error)
+
+    def _lost(self, call: List[Job], error: Exception) -> None:
+        if self._queue.closed:
+            return
+        for job in call:
+            job.tries += 1
+        whom, why = ", ".join(str(job.content) for job in call), last_line(error)
+        if call[0].tries < TRIES:
+            logging.getLogger(__name__).warning(
+                "backend %s: %s was lost (%s); done again: %s", self._backend, self._worker, why, whom
+            )
+            self._queue.again(call)
+        else:
+            lost = f"{TRIES} {self._kind}s were lost over {whom} (out of memory?)"
+            self._queue.failed(call, UserError(f"backend {self._backend}: {lost}: {why}"))
+
+    @property
+    def _kind(self) -> str:
+        return self._worker.split()[-1]
+
+
+def last_line(error: Exception) -> str:
+    """The last line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
