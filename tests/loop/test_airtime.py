@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 import fl_simu as fl
+from fl_simu.kernel.installation import MODERN
 from fl_simu.meters import Energy
 from fl_simu.radio.allocation import ALLOCATORS, BaseFirst, Equal, MinMaxDelay, Tdma
 from fl_simu.radio.codecs.affine import Affine
@@ -99,12 +100,17 @@ EXPERIMENT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("allocator", ["min_max_delay", "tdma"])
-@pytest.mark.parametrize("medium", ["shared_band", "planned_band"])
-def test_every_backend_has_the_same_records(medium, allocator, tmp_path):
+@pytest.mark.parametrize(
+    ("medium", "allocator"),
+    [("shared_band", "min_max_delay"), ("planned_band", "tdma")],
+    ids=["shared", "planned"],
+)
+def test_every_backend_has_the_same_records(medium, allocator, tmp_path, reused_actors):
     def records(backend):
         told = {**EXPERIMENT, "medium": medium, "allocator": allocator, "backend": backend}
         run = fl.run(fl.Experiment.parse(told), tmp_path / backend)
         return [(record.time_s, record.ues, record.meters["energy_j"]) for record in run.records]
 
-    assert records("torch") == records("syft")
+    wanted = records("torch")
+    for backend in ("syft", "processes", "ray", *(["vectorized"] if MODERN else [])):
+        assert records(backend) == wanted, backend
