@@ -10,7 +10,7 @@ import torch
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.messages import Update
-from fl_simu.station.aggregation import AGGREGATIONS
+from fl_simu.station.aggregation import AGGREGATIONS, robust
 from fl_simu.station.aggregation.robust import (
     CentredClipping,
     GeometricMedian,
@@ -195,3 +195,14 @@ def test_counters_are_the_median_whoever_lies():
 def test_arguments_are_checked(make, field):
     with pytest.raises(BadField, match=field):
         make()
+
+
+@pytest.mark.parametrize("rule", [Median(), TrimmedMean(2)], ids=str)
+@pytest.mark.parametrize("at_once", [1, 20, 30])
+def test_merged_some_elements_after_others_the_result_is_the_same_bit_for_bit(rule, at_once, monkeypatch):
+    """Of 9 models of 8 numbers one element, two or three at a time."""
+    given = [Update(ue, 0, 10, model) for ue, model in enumerate(models())]
+    wanted = rule.combine(CURRENT, iter(given), N)
+    monkeypatch.setattr(robust, "AT_ONCE", at_once)
+    found = rule.combine(CURRENT, iter(given), N)
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())

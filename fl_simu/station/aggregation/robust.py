@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Iterable, NamedTuple, Optional
+from typing import ClassVar, Iterable, List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
+
+# So many numbers of all models together are merged at a time.
+AT_ONCE = 2**20
 
 
 class Models(NamedTuple):
@@ -38,40 +41,57 @@ class Robust(Aggregation):
     Where fewer updates come than a rule needs, it keeps the global model, and an experiment that never draws so
     many UEs is refused. The breakdown point is the share of Byzantine updates from which on they can carry the
     result anywhere; that of a mean is 0.
+
+    Class attributes:
+        by_columns: whether each element of the result follows from the same element of the models alone, so that
+            some may be merged after others: then little is in memory beside the models as they were sent.
     """
 
     compares = True
+    by_columns: ClassVar[bool] = False
 
     @abstractmethod
     def merge(self, models: Models) -> Tensor:
         """The new global model as a vector, shape (d,), of at least `fewest()` models."""
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
-        given = list(updates)
-        if len(given) < self.fewest():
-            return current
         floating = floating_of(current)
-        kernels = {name: torch.full_like(tensor, tensor.dim() >= 2) for name, tensor in floating.items()}
-        merged = self.merge(
-            Models(
-                torch.stack([_vector(update.params, floating) for update in given]),
-                _vector(current, floating),
-                _vector(kernels, floating) > 0,
-                torch.tensor([update.samples * update.weight for update in given], dtype=torch.float64),
-            )
-        )
+        wide = any(tensor.dtype == torch.float64 for tensor in floating.values())
+        dtype = torch.float64 if wide else torch.float32
+        vectors: List[Tensor] = []
+        claims: List[float] = []
+        others: List[Params] = []
+        for update in updates:
+            vectors.append(_vector(update.params, floating, dtype))
+            claims.append(update.samples * update.weight)
+            others.append({name: tensor for name, tensor in update.params.items() if name not in floating})
+        if len(vectors) < self.fewest():
+            return current
+        merged = self._merged(current, floating, vectors, torch.tensor(claims, dtype=torch.float64))
         lengths = [tensor.numel() for tensor in floating.values()]
         parts = dict(zip(floating, merged.split(lengths)))
         return {
             name: as_dtype_of(
-                like, parts[name].view(like.shape) if name in parts else _middle([u.params[name] for u in given])
+                like, parts[name].view(like.shape) if name in parts else _middle([one[name] for one in others])
             )
             for name, like in current.items()
         }
 
+    def _merged(self, current: Params, floating: Params, vectors: Sequence[Tensor], claims: Tensor) -> Tensor:
+        kernels = {name: torch.full_like(tensor, tensor.dim() >= 2) for name, tensor in floating.items()}
+        centre, kernel = (_vector(one, floating, torch.float64) for one in (current, kernels))
+        whole = max(len(centre), 1)
+        step = max(AT_ONCE // len(vectors), 1) if self.by_columns else whole
+        parts = []
+        for start in range(0, whole, step):
+            some = slice(start, start + step)
+            rows = torch.stack([vector[some].double() for vector in vectors])
+            parts.append(self.merge(Models(rows, centre[some], kernel[some] > 0, claims)))
+        return torch.cat(parts)
 
-def _vector(params: Params, names: Iterable[str]) -> Tensor:
-    return torch.cat([torch.zeros(0, dtype=torch.float64), *(params[name].double().reshape(-1) for name in names)])
+
+def _vector(params: Params, names: Iterable[str], dtype: torch.dtype) -> Tensor:
+    return torch.cat([torch.zeros(0, dtype=dtype), *(params[name].to(dtype).reshape(-1) for name in names)])
 
 
 def _middle(tensors: Iterable[Tensor]) -> Tensor:
@@ -179,6 +199,8 @@ class Median(Robust):
     Statistical Rates".
     """
 
+    by_columns = True
+
     def merge(self, models: Models) -> Tensor:
         return coordinate_median(models.rows)
 
@@ -202,6 +224,8 @@ class TrimmedMean(Robust):
 
     def fewest(self) -> int:
         return 2 * self.byzantine + 1
+
+    by_columns = True
 
     def merge(self, models: Models) -> Tensor:
         ordered = models.rows.sort(dim=0)[0]
