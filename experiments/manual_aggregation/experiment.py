@@ -17,7 +17,7 @@ from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import write_figures
-from fl_simu.station.evaluation import evaluate
+from fl_simu.station.evaluation import Exam
 from fl_simu.studies.script import Setup
 from fl_simu.ue.training import initial_params
 
@@ -147,7 +147,7 @@ def new_models(workers: Sequence[Worker], old: nn.Module) -> Dict[str, Params]:
 
 def accuracy_and_loss(params: Params, test: Samples) -> Tuple[float, float]:
     """Test accuracy [%] and mean loss."""
-    accuracy, loss, *_ = evaluate(make_net(), params, MnistCnn.loss, test.images, test.labels)
+    accuracy, loss, *_ = Exam(make_net(), MnistCnn.loss, test.images, test.labels).evaluate(params)
     return 100 * accuracy, loss
 
 

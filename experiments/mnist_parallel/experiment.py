@@ -28,7 +28,7 @@ from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
 from fl_simu.results.study_plots import LINE_COLOURS
 from fl_simu.station.aggregation.means import Mean
-from fl_simu.station.evaluation import evaluate
+from fl_simu.station.evaluation import Exam
 from fl_simu.studies.script import Say, Setup
 from fl_simu.ue.optimizers import Optimizer, Sgd
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, initial_params
@@ -163,7 +163,7 @@ class Site:
         """The share of the test images that a model gets right."""
         key = sha256(params)
         if key not in self._accuracies:
-            found = evaluate(self.module, params, MODEL.loss, self.test.images, self.test.labels)
+            found = Exam(self.module, MODEL.loss, self.test.images, self.test.labels).evaluate(params)
             self._accuracies[key] = found.accuracy
         return self._accuracies[key]
 

@@ -24,7 +24,7 @@ from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.plots import COLOURS
-from fl_simu.station.evaluation import Evaluation, evaluate
+from fl_simu.station.evaluation import Evaluation, Exam
 from fl_simu.studies.script import Setup
 
 NEEDS_SYFT = True
@@ -121,7 +121,7 @@ def learn_without_syft(data: Dataset, epochs: int, seed: int) -> Tuple[Evaluatio
                 optimizer.step()
         next(iter(DataLoader(test_set, BATCH_SIZE, shuffle=True)))
     params = params_of(model)
-    return evaluate(model, params, MnistCnn.loss, data.test.images, data.test.labels), params
+    return Exam(model, MnistCnn.loss, data.test.images, data.test.labels).evaluate(params), params
 
 
 def train(model: nn.Module, loader: Any, optimizer: Any, epoch: int, say: Callable[[str], None]) -> Any:

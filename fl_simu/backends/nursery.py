@@ -7,6 +7,7 @@ lock taken by a thread that it does not have; the nursery has none.
 import contextlib
 import os
 import signal
+import sys
 import threading
 import traceback
 import warnings
@@ -31,8 +32,10 @@ class Nursery:
 
     def __init__(self, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
         self._asked = threading.Lock()
+        # Process numbers: of the nursery, and of the workers by theirs.
+        self.workers: Dict[int, int] = {}
         self._line, there = Pipe()
-        self._process = fork(lambda: _rear(there, prepare, serve), keep=there.fileno())
+        self.process = fork(lambda: _rear(there, prepare, serve), keep=there.fileno())
         there.close()
 
     def fork(self, number: int) -> Any:
@@ -45,8 +48,8 @@ class Nursery:
         with self._asked:
             try:
                 self._line.send(("fork", number))
-                send_handle(self._line, there.fileno(), self._process)
-                error = self._line.recv()
+                send_handle(self._line, there.fileno(), self.process)
+                error, self.workers[number] = self._line.recv()
             except (EOFError, OSError):
                 error = "the process that forks them has ended"
             finally:
@@ -67,7 +70,7 @@ class Nursery:
         """End the nursery and all workers."""
         self._line.close()
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._process, 0)
+            os.waitpid(self.process, 0)
 
 
 def fork(work: Callable[[], None], keep: int) -> int:
@@ -90,6 +93,8 @@ def fork(work: Callable[[], None], keep: int) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         _close_files(keep)
+        # What stood there may belong to a notebook, and write to a file that is closed now.
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         work()
         status = 0
     except BaseException:
@@ -123,7 +128,7 @@ def _rear(line: Connection, prepare: Callable[[], None], serve: Callable[[Any, i
                 if not error:
                     workers[number] = fork(partial(_serve, serve, handle, number), keep=handle)
                 os.close(handle)
-                line.send(error)
+                line.send((error, workers.get(number, 0)))
             else:
                 _end(workers, number)
                 line.send("")

@@ -211,6 +211,9 @@ class Worker:
 
     def serve(self, pipe: Any, number: int) -> None:
         """Answer calls until nobody asks any more."""
+        if number:
+            # What is told once is told by the first worker.
+            sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         boxes, train, calls = self._boxes[number], self._train(), _received(pipe)
         sent: Optional[Broadcast] = None
         pipe.send(None)

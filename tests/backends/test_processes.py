@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 
-from fl_simu.backends import side_by_side
+from fl_simu.backends import processes, side_by_side
 from fl_simu.backends.processes import Processes
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
@@ -59,13 +59,25 @@ def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, **options
 
 
 @pytest.fixture(autouse=True)
-def nothing_left():
-    """One thread as in a worker; and no process is left behind, however a test ends."""
-    threads, before = torch.get_num_threads(), set(psutil.Process().children(recursive=True))
+def nurseries(monkeypatch):
+    """One thread as in a worker; and no process is left behind."""
+    threads, nurseries = torch.get_num_threads(), []
     torch.set_num_threads(1)
-    yield
+    made = processes.Nursery
+
+    def noted(*arguments):
+        nurseries.append(made(*arguments))
+        return nurseries[-1]
+
+    monkeypatch.setattr(processes, "Nursery", noted)
+    yield nurseries
     torch.set_num_threads(threads)
-    assert set(psutil.Process().children(recursive=True)) == before
+    left = [pid for nursery in nurseries for pid in (nursery.process, *nursery.workers.values())]
+    until_s = time.monotonic() + 5
+    # Without their nursery workers end by themselves.
+    while any(map(psutil.pid_exists, left)) and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert not any(map(psutil.pid_exists, left))
 
 
 @pytest.mark.parametrize("model", [CNN, Mlp((16,), batch_norm=True)], ids=["cnn", "batch norm"])
@@ -82,12 +94,12 @@ def test_workers_that_train_by_pointers_give_the_model_of_one_that_does():
     assert two_rounds(Torch(exact=True), **options) == wanted
 
 
-def forked_by(process, count):
-    """The nursery of a process and its workers, as soon as they are so many."""
-    (nursery,) = psutil.Process(process).children()
-    while len(nursery.children()) < count:
+def workers_of(backend, count):
+    """The numbers of the nursery of a backend and of its workers, as soon as they are so many."""
+    nursery = backend._nursery
+    while len(nursery.workers) < count:
         time.sleep(0.01)
-    return nursery.pid, [worker.pid for worker in nursery.children()]
+    return nursery.process, list(nursery.workers.values())
 
 
 @pytest.mark.parametrize("who", ["worker", "nursery"])
@@ -96,7 +108,7 @@ def test_a_killed_process_changes_nothing(who, caplog):
     wanted = two_rounds(Torch(exact=True), epochs=4)
 
     def kill(backend):
-        nursery, workers = forked_by(os.getpid(), 2)
+        nursery, workers = workers_of(backend, 2)
         os.kill(workers[0] if who == "worker" else nursery, signal.SIGKILL)
 
     with caplog.at_level(logging.WARNING):
@@ -160,7 +172,7 @@ def test_measures_of_a_model_are_told_in_order_while_others_train_and_whoever_is
     params = initial_params(local.make_module, SEED)
     backend.train([Task(Key(SEED, ue, 0), params, {}) for ue in range(UES)])
     first = backend.measure(params, list(range(50)))
-    os.kill(forked_by(os.getpid(), 2)[1][0], signal.SIGKILL)
+    os.kill(workers_of(backend, 2)[1][0], signal.SIGKILL)
     other = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in params.items()}
     second, before = backend.measure(other, ["last"]), float(list(params.values())[-1].double().sum())
     assert first() == [(item, before) for item in range(50)]
@@ -169,10 +181,10 @@ def test_measures_of_a_model_are_told_in_order_while_others_train_and_whoever_is
     backend.close()
 
 
-def test_an_unused_backend_starts_nothing():
+def test_an_unused_backend_starts_nothing(nurseries):
     spec = Processes()
     backend = placed(spec, local_training(spec))
-    assert not psutil.Process().children()
+    assert not nurseries
     backend.close()
 
 
@@ -193,7 +205,7 @@ def train_for_ever(line):
     local = local_training(spec, epochs=10**6)
     backend = placed(spec, local)
     backend.train([Task(Key(SEED, ue, 0), initial_params(local.make_module, SEED), {}) for ue in range(4)])
-    nursery, workers = forked_by(os.getpid(), 2)
+    nursery, workers = workers_of(backend, 2)
     line.send([nursery, *workers])
     backend.get(0)
 
