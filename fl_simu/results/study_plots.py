@@ -150,8 +150,11 @@ def _curves(
             "time": np.array([record.time_s for record in run]),
             "bits": np.cumsum([float(record.uplink_bits) for record in run]),
         }
-        places = so_far(run, over, column) if column else x[over]
-        curves.append((places, np.array([100 * value(record) for record in run])))
+        places = np.asarray(so_far(run, over, column) if column else x[over])
+        values = np.array([100 * value(record) for record in run])
+        # Rounds that were not evaluated say nothing.
+        told = ~np.isnan(values)
+        curves.append((places[told], values[told]))
     return curves
 
 

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -119,3 +120,13 @@ def test_confidence_stands_below_accuracy():
     np.testing.assert_allclose(below.lines[0].get_ydata(), [40, 92.5, 70])
     np.testing.assert_allclose(places["accuracy, none"].lines[0].get_ydata(), [20, 40, 80])
     assert not places["confidence, none"].lines
+
+
+def test_rounds_that_were_not_evaluated_are_passed_over():
+    known, thinned = run((1, 2, 4), (0.2, 0.4, 0.8)), run((1, 2, 3, 4), (0.2, 0.4, math.nan, 0.8))
+    figures = [accuracy_figure([Line(("a",), (one,))], "time", "title") for one in (known, thinned)]
+    wanted, found = (
+        (line.get_xdata().tolist(), line.get_ydata().tolist())
+        for line in (one.axes[0].lines[0] for one in figures)
+    )
+    assert found == wanted
