@@ -12,6 +12,7 @@ from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.downlink import Unicast
 from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
+from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.transforms.base import Chain
@@ -76,6 +77,8 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+    if isinstance(experiment.medium, SharedMedium) and experiment.medium.own_links:
+        _require_own_links_fit(experiment)
     _require_selection_fits(experiment)
     _require_downlink_fits(experiment)
     if experiment.medium.analog:
@@ -131,6 +134,17 @@ def _require_media_fit(experiment: Experiment) -> None:
         "oracle",
         f"on medium {medium} nobody can know the delay of an upload before it is sent",
     )
+
+
+def _require_own_links_fit(experiment: Experiment) -> None:
+    """Raise UserError unless nothing else says what the links are, or needs to know."""
+    wanted = {
+        "loss none: it has losses of its own": isinstance(experiment.loss, NoLoss),
+        "allocator equal: no band is divided": experiment.allocator == Equal(),
+        "a protocol in rounds: blocks are assigned to a cohort": not isinstance(experiment.protocol, Buffered),
+    }
+    for what, given in wanted.items():
+        require(given, "medium.name", experiment.named("medium"), f"it needs {what}")
 
 
 def _require_selection_fits(experiment: Experiment) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, shown
+from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.limits import MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.kernel.randomness import briefly, permutation
@@ -75,6 +75,9 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
     if samples is not None and not 1 <= samples <= MOST_UES:
         raise UserError(f"--samples {shown(samples)} is not allowed: at least 1, at most {MOST_UES:,}")
     experiment = study.planned.experiment
+    if isinstance(experiment.medium, SharedMedium):
+        allowed = "it has links of its own, and this tells of those of the channel"
+        require(not experiment.medium.own_links, "medium.name", experiment.named("medium"), allowed)
     found: Dict[str, Any] = {}
     times_s = training_s(study, samples)
     if times_s is not None:
