@@ -122,6 +122,9 @@ def _require_media_fit(experiment: Experiment) -> None:
         experiment.named("allocator"),
         f"medium {medium} shares nothing; take shared_band",
     )
+    divided = not isinstance(experiment.medium, SharedMedium) or experiment.medium.allocates
+    allowed = "it needs allocator equal: no allocator divides it"
+    require(divided or experiment.allocator == Equal(), "medium.name", medium, allowed)
     require(
         experiment.medium.separable or not experiment.aggregation.compares,
         "aggregation.name",
@@ -140,7 +143,6 @@ def _require_own_links_fit(experiment: Experiment) -> None:
     """Raise UserError unless nothing else says what the links are, or needs to know."""
     wanted = {
         "loss none: it has losses of its own": isinstance(experiment.loss, NoLoss),
-        "allocator equal: no band is divided": experiment.allocator == Equal(),
         "a protocol in rounds: blocks are assigned to a cohort": not isinstance(experiment.protocol, Buffered),
     }
     for what, given in wanted.items():

@@ -188,13 +188,14 @@ class Flights:
     def send(self, ue: int, now_s: float) -> None:
         """A UE begins to send on the medium that all share."""
         assert self.shared is not None
-        upload = self.state.flights[ue].upload
-        state, link = self.state, self.setting.link
+        state, link, flight = self.state, self.setting.link, self.state.flights[ue]
+        upload = flight.upload
         state.medium = self.shared.join(state.medium, link, upload, now_s)
         state.replan = True
+        flight.transmits_w = self.shared.transmits_w(state.medium, link, upload)
         lost = self.shared.lost(state.medium, link, upload)
         if lost != upload.lost:
-            state.flights[ue].upload = upload._replace(lost=lost)
+            flight.upload = upload._replace(lost=lost)
 
     def handed(self, uploads: Mapping[int, Upload], now_s: float) -> None:
         """Let the medium that all share hear of a cohort."""
@@ -392,7 +393,9 @@ class Flights:
             airtime_s = self._airtime_s(flight, now_s)
             epochs = work.epochs * self._models
             processor = self.setting.compute.processor(self.setting.seed, ue)
-            sent_w = self._transmit_w(upload, upload.start_s + airtime_s)
+            sent_w = flight.transmits_w
+            if sent_w is None:
+                sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
             view = UploadView(
                 ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor, sent_w
             )
@@ -403,12 +406,6 @@ class Flights:
         if upload.lost >= 0:
             delays_s = (*delays_s[: upload.lost], *(math.inf,) * (len(delays_s) - upload.lost))
         return UeOutcome(ue, upload.compute_s, delays_s, bits, accepted, reason, download_s, meters)
-
-    def _transmit_w(self, upload: Upload, end_s: float) -> Optional[float]:
-        link = self.setting.link
-        if self.shared:
-            return self.shared.transmit_w(link, upload, upload.start_s, end_s)
-        return link.transmit_w(upload.ue, upload.start_s, end_s)
 
     def _airtime_s(self, flight: Flight, now_s: float) -> float:
         upload = flight.upload

@@ -80,10 +80,12 @@ class SharedMedium(Medium, ABC):
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
         own_links: whether it says by itself what the links of the UEs are: rates, powers, losses. The channel is
             not asked then, and what needs its rates is refused.
+        allocates: whether an allocator divides it.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
     own_links: ClassVar[bool] = False
+    allocates: ClassVar[bool] = True
 
     def check(self, link: Link) -> None:
         """Raise BadField unless it can carry uploads of this link."""
@@ -163,10 +165,9 @@ class SharedMedium(Medium, ABC):
         now; by default all the time since it began."""
         return max(0.0, now_s - self.began_s(state, upload, now_s))
 
-    def transmit_w(self, link: Link, upload: Upload, start_s: float, end_s: float) -> Optional[float]:
-        """The mean power that the UE of an upload sends between two moments, in W; None where nothing tells of
-        it, by default as the channel says."""
-        return link.transmit_w(upload.ue, start_s, end_s)
+    def transmits_w(self, state: Any, link: Link, upload: Upload) -> Optional[float]:
+        """The power with which a UE will send an upload that begins, in W; None where the medium tells of none."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class ResourceBlocks(SharedMedium):
     """
 
     state_classes = (Blocks, Held)
-    own_links = True
+    own_links, allocates = True, False
 
     blocks: int = 12
     block_khz: float = 150.0
@@ -273,7 +273,7 @@ class ResourceBlocks(SharedMedium):
             return 0.0
         return min(sum(one.loads_mbit), one.rate_mbps * (now_s - one.began_s))
 
-    def transmit_w(self, link: Link, upload: Upload, start_s: float, end_s: float) -> Optional[float]:
+    def transmits_w(self, state: Blocks, link: Link, upload: Upload) -> Optional[float]:
         return self.power_w
 
     def _rate_mbps(self, sinr: float) -> float:
