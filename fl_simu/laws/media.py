@@ -53,6 +53,8 @@ class Play:
             found.append(Step(before, now_s, dict(sending), state, arrival))
             if coming and (arrival is None or coming[0][0] < arrival.time_s):
                 now_s, ue = coming.pop(0)
+                if medium.silence(state, link, uploads[ue], now_s):
+                    continue
                 sending[ue] = uploads[ue]
                 state = medium.join(state, link, sending[ue], now_s)
                 continue

@@ -12,6 +12,7 @@ from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.downlink import Unicast
 from fl_simu.radio.losses import NoLoss
 from fl_simu.radio.media.base import SharedMedium
+from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.ue.faults import NoFaults
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.transforms.base import Chain
@@ -76,6 +77,8 @@ def require_fit(experiment: Experiment) -> None:
     if experiment.aggregation.normalises:
         _require_plain_steps(experiment)
     _require_media_fit(experiment)
+    if isinstance(experiment.medium, SharedMedium) and experiment.medium.own_links:
+        _require_own_links_fit(experiment)
     _require_selection_fits(experiment)
     _require_downlink_fits(experiment)
     if experiment.medium.analog:
@@ -119,6 +122,9 @@ def _require_media_fit(experiment: Experiment) -> None:
         experiment.named("allocator"),
         f"medium {medium} shares nothing; take shared_band",
     )
+    divided = not isinstance(experiment.medium, SharedMedium) or experiment.medium.allocates
+    allowed = "it needs allocator equal: no allocator divides it"
+    require(divided or experiment.allocator == Equal(), "medium.name", medium, allowed)
     require(
         experiment.medium.separable or not experiment.aggregation.compares,
         "aggregation.name",
@@ -131,6 +137,16 @@ def _require_media_fit(experiment: Experiment) -> None:
         "oracle",
         f"on medium {medium} nobody can know the delay of an upload before it is sent",
     )
+
+
+def _require_own_links_fit(experiment: Experiment) -> None:
+    """Raise UserError unless nothing else says what the links are, or needs to know."""
+    wanted = {
+        "loss none: it has losses of its own": isinstance(experiment.loss, NoLoss),
+        "a protocol in rounds: blocks are assigned to a cohort": not isinstance(experiment.protocol, Buffered),
+    }
+    for what, given in wanted.items():
+        require(given, "medium.name", experiment.named("medium"), f"it needs {what}")
 
 
 def _require_selection_fits(experiment: Experiment) -> None:

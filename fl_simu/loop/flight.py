@@ -23,7 +23,7 @@ from fl_simu.meters.base import UploadView
 from fl_simu.parts import KINDS
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
-from fl_simu.radio.link import Upload
+from fl_simu.radio.link import Training, Upload
 from fl_simu.radio.media.base import Air, Arrival, SharedMedium
 from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
@@ -138,6 +138,8 @@ class Flights:
         setting, kind = self.setting, KINDS["selection"]
         name = kind.name_of(setting.selection, nameless=True)
         require(not setting.medium.analog, "selection.name", name, "it asks for rates, and the medium has none")
+        own = self.shared is not None and self.shared.own_links
+        require(not own, "selection.name", name, "it asks for the channel's rates, and the medium has its own")
         return setting.link.rate_mbps(ue, version, now_s)
 
     def upload_s(self, ue: int, version: int, now_s: float) -> float:
@@ -186,15 +188,27 @@ class Flights:
     def send(self, ue: int, now_s: float) -> None:
         """A UE begins to send on the medium that all share."""
         assert self.shared is not None
-        upload = self.state.flights[ue].upload
-        self.state.medium = self.shared.join(self.state.medium, self.setting.link, upload, now_s)
-        self.state.replan = True
+        state, link, flight = self.state, self.setting.link, self.state.flights[ue]
+        upload = flight.upload
+        state.medium = self.shared.join(state.medium, link, upload, now_s)
+        state.replan = True
+        flight.transmits_w = self.shared.transmits_w(state.medium, link, upload)
+        lost = self.shared.lost(state.medium, link, upload)
+        if lost != upload.lost:
+            flight.upload = upload._replace(lost=lost)
 
     def handed(self, uploads: Mapping[int, Upload], now_s: float) -> None:
         """Let the medium that all share hear of a cohort."""
         if self.shared:
             state, setting = self.state, self.setting
-            state.medium = self.shared.handed(state.medium, setting.link, setting.allocator, uploads, now_s)
+            told = {ue: upload._replace(training=self._training(ue)) for ue, upload in uploads.items()}
+            state.medium = self.shared.handed(state.medium, setting.link, setting.allocator, told, now_s)
+
+    def _training(self, ue: int) -> Training:
+        setting, work = self.setting, self.state.flights[ue].work
+        passes = work.samples * work.epochs * self._models
+        processor = setting.compute.processor(setting.seed, ue)
+        return Training(work.samples, passes, *(processor or ()))
 
     def _leave(self, ue: int, now_s: float) -> None:
         """A UE sends no longer, or never begins."""
@@ -379,7 +393,9 @@ class Flights:
             airtime_s = self._airtime_s(flight, now_s)
             epochs = work.epochs * self._models
             processor = self.setting.compute.processor(self.setting.seed, ue)
-            sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
+            sent_w = flight.transmits_w
+            if sent_w is None:
+                sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
             view = UploadView(
                 ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor, sent_w
             )

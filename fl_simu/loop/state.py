@@ -39,6 +39,7 @@ class Flight:
         handed_s: when the BS sent the model.
         weight: what the selection says that the update counts.
         airtime_s: how long its UE was on the air, where its last layer has arrived on a medium that all share.
+        transmits_w: with which power its UE sends [W], where such a medium tells of it; else None.
     """
 
     upload: Upload
@@ -55,6 +56,7 @@ class Flight:
     handed_s: float = 0.0
     weight: float = 1.0
     airtime_s: float = 0.0
+    transmits_w: Optional[float] = None
 
 
 @dataclass

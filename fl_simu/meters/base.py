@@ -22,7 +22,7 @@ class UploadView(NamedTuple):
         sent_bits: what it put on the air [bit].
         accepted: "full", "base" or "none".
         processor: what it trains on, where the compute rule tells of one.
-        transmit_w: mean power that it sent, where the channel tells of one [W].
+        transmit_w: mean power that it sent, where the channel or the medium tells of one [W].
     """
 
     ue: int

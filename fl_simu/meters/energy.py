@@ -23,14 +23,15 @@ class Energy(Meter):
     of those who then do not send.
 
     C and f are those of the compute rule where that has processors, as `cycles`, so that time and energy are of
-    one processor; else the ones given here. P is that of the channel where it controls the power, as `cell` may.
+    one processor; else the ones given here. P is that of the channel where it controls the power, as `cell` may,
+    or of the medium where that has powers of its own, as `resource_blocks`.
 
     Args:
         kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
             with alpha = 2e-28.
         cycles_per_sample: C, where the compute rule has no processors.
         frequency_hz: f in Hz, where the compute rule has no processors.
-        power_w: P, above 0, where the channel tells of none.
+        power_w: P, above 0, where neither channel nor medium tells of one.
         efficiency: eta, above 0, at most 1.
         circuit_w: P_c, at least 0.
 

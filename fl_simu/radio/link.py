@@ -30,6 +30,21 @@ PAYLOADS = ("update", "weights")
 LATEST_S = 1e12
 
 
+class Training(NamedTuple):
+    """What a UE trains before its upload.
+
+    Args:
+        samples: how many samples it has.
+        passes: over how many of them it goes: samples times epochs.
+        cycles_per_sample, frequency_hz: of its processor; 0 where the compute rule tells of none.
+    """
+
+    samples: int = 1
+    passes: float = 0.0
+    cycles_per_sample: float = 0.0
+    frequency_hz: float = 0.0
+
+
 class Upload(NamedTuple):
     """One upload under way.
 
@@ -44,6 +59,7 @@ class Upload(NamedTuple):
         compute_s: virtual time in s that the UE trained before it.
         lost: number of the first layer that is lost; the BS reads none from there on. -1 where none is.
         numbers: of an upload that is sent as amplitudes and not as bits, how many numbers it is; else 0.
+        training: what its UE trains before, where a medium is told whom the model was handed; else None.
     """
 
     ue: int
@@ -55,6 +71,7 @@ class Upload(NamedTuple):
     compute_s: float = 0.0
     lost: int = -1
     numbers: int = 0
+    training: Optional[Training] = None
 
     @property
     def begins(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_count, require_share
+from fl_simu.radio.rayleigh import waterfall_arrives, waterfall_error
 
 MOST_TRIES = 100
 
@@ -156,12 +157,7 @@ class Waterfall(Tried):
         0.2334
         """
         ratio = self._ratio()
-        if not self.fading:
-            return -math.expm1(-ratio)
-        # The mean over h = e^t by the trapezoidal rule, which has no difference of two numbers near 1 in it.
-        logs, step = np.linspace(-60.0, 6.0, 6601, retstep=True)
-        gains = np.exp(logs)
-        return float(np.sum(gains * np.exp(-gains) * -np.expm1(-ratio / gains)) * step)
+        return waterfall_error(ratio) if self.fading else -math.expm1(-ratio)
 
     def lost_after(self, tries: int) -> float:
         return self.error_rate() ** tries
@@ -169,9 +165,7 @@ class Waterfall(Tried):
     def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
         ratio = self._ratio()
         for tried in range(1, self.tries + 1):
-            # P(E h > a) = exp(-a / h) of one h, where E is exponential with mean 1.
-            gain, luck = (-math.log1p(-draws.random()) for _ in range(2))
-            if luck * (gain if self.fading else 1.0) > ratio:
+            if waterfall_arrives(ratio, draws, self.fading):
                 return Carried(tried * size_bits, True)
         return Carried(self.tries * size_bits, False)
 

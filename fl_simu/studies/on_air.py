@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, shown
+from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.limits import MOST_UES
 from fl_simu.kernel.parameters import params_of, structure_of
 from fl_simu.kernel.randomness import briefly, permutation
@@ -52,10 +52,14 @@ class Round(NamedTuple):
         delays_s: of each layer of each of them, with all that is sent again, shape (UEs, layers); infinity where
             one never arrives.
         arrives: whether the BS can read it and all before it, shape (UEs, layers).
+        airtimes_s: how long each is on the air, shape (UEs,); infinity where it never ends.
+        transmits_w: with which power, shape (UEs,); None where the medium tells of none.
     """
 
     delays_s: np.ndarray
     arrives: np.ndarray
+    airtimes_s: np.ndarray
+    transmits_w: Sequence[Optional[float]]
 
 
 def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[int]) -> Dict[str, Any]:
@@ -75,6 +79,9 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
     if samples is not None and not 1 <= samples <= MOST_UES:
         raise UserError(f"--samples {shown(samples)} is not allowed: at least 1, at most {MOST_UES:,}")
     experiment = study.planned.experiment
+    if isinstance(experiment.medium, SharedMedium):
+        allowed = "it has links of its own, and this tells of those of the channel"
+        require(not experiment.medium.own_links, "medium.name", experiment.named("medium"), allowed)
     found: Dict[str, Any] = {}
     times_s = training_s(study, samples)
     if times_s is not None:
@@ -89,8 +96,9 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
         found["medium"] = _medium(study, shared, thresholds_s)
     meter = next((one for one in experiment.meters if isinstance(one, Energy)), None)
     if meter is not None:
-        on_air_s = np.concatenate([one.delays_s[:, -1] for one in shared]) if shared else sent.airtimes_s
-        found["energy_j"] = _energy(study, meter, on_air_s, bool(shared), samples)
+        on_air_s = np.concatenate([one.airtimes_s for one in shared]) if shared else sent.airtimes_s
+        powers = [power for one in shared for power in one.transmits_w] or [None] * len(on_air_s)
+        found["energy_j"] = _energy(study, meter, on_air_s, powers, bool(shared), samples)
     return found
 
 
@@ -165,18 +173,23 @@ def _round(study: Study, version: int, start_s: float, ues: Sequence[int]) -> Ro
     state = medium.handed(medium.start(), link, allocator, sending, start_s)
     for upload in sending.values():
         state = medium.join(state, link, upload, start_s)
+    powers = [medium.transmits_w(state, link, upload) for upload in sending.values()]
+    airtimes_s = dict.fromkeys(sending, math.inf)
     delays: Dict[int, List[float]] = {ue: [] for ue in sending}
-    now_s = start_s
+    now_s, layers = start_s, len(study.layers_bits)
     while True:
         state, arrival = medium.plan(state, link, allocator, now_s)
         if arrival is None or arrival.time_s == math.inf:
             break
-        state, now_s = medium.arrived(state, link, arrival), arrival.time_s
+        now_s = arrival.time_s
         delays[arrival.ue].append(now_s - start_s)
-    layers = len(study.layers_bits)
+        if len(delays[arrival.ue]) == layers:
+            airtimes_s[arrival.ue] = medium.airtime_s(state, link, sending[arrival.ue], now_s)
+        state = medium.arrived(state, link, arrival)
     lost = np.array([upload.lost if upload.lost >= 0 else layers for upload in sending.values()])
     rows = [one + [math.inf] * (layers - len(one)) for one in delays.values()]
-    return Round(np.array(rows), np.arange(layers) < lost[:, None])
+    arrives = np.arange(layers) < lost[:, None]
+    return Round(np.array(rows), arrives, np.array(list(airtimes_s.values())), powers)
 
 
 def _medium(study: Study, shared: Sequence[Round], thresholds_s: Mapping[str, float]) -> Dict[str, Any]:
@@ -270,14 +283,24 @@ OF_ANY_WORK = (ConstantCompute, UniformCompute, ParetoCompute)
 
 
 def _energy(
-    study: Study, meter: Energy, on_air_s: np.ndarray, shared: bool, samples: Optional[int]
+    study: Study,
+    meter: Energy,
+    on_air_s: np.ndarray,
+    powers: Sequence[Optional[float]],
+    shared: bool,
+    samples: Optional[int],
 ) -> Dict[str, Dict[str, Any]]:
     """Energy of sending an upload and, where samples are given, of the training before it."""
-    watts = meter.upload(_view(study, 0, 0, 1.0))["transmit_energy_j"]
+
+    def in_a_second_j(transmits_w: Optional[float]) -> float:
+        return meter.upload(_view(study, 0, 0, 1.0, transmits_w))["transmit_energy_j"]
+
+    watts = in_a_second_j(None)
+    spent_j = on_air_s * np.array([watts if power is None else in_a_second_j(power) for power in powers])
     link, mean_s = study.planned.link, None if shared else mean_s_a_mbit(study.planned.link.channel)
     tries = mean_tries(link.loss)
     known = None if mean_s is None or tries is None else watts * mean_s * tries * study.loads_mbit[-1]
-    found = {"sending": {**spread(watts * on_air_s), "closed_form": known}}
+    found = {"sending": {**spread(spent_j), "closed_form": known}}
     if samples is not None:
         # A processor is a UE's own for the whole run.
         spent = np.array(
@@ -287,10 +310,13 @@ def _energy(
     return found
 
 
-def _view(study: Study, ue: int, samples: int, airtime_s: float) -> UploadView:
+def _view(
+    study: Study, ue: int, samples: int, airtime_s: float, transmits_w: Optional[float] = None
+) -> UploadView:
     experiment = study.planned.experiment
     processor = experiment.compute.processor(experiment.seed, ue)
-    return UploadView(ue, samples, study.planned.training.epochs, True, 0.0, airtime_s, 0, "full", processor)
+    epochs = study.planned.training.epochs
+    return UploadView(ue, samples, epochs, True, 0.0, airtime_s, 0, "full", processor, transmits_w)
 
 
 def _mean_training_j(study: Study, meter: Energy, samples: int) -> Optional[float]:

@@ -25,7 +25,15 @@ from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import Free, downlink
 from fl_simu.radio.link import Link
-from fl_simu.radio.media import Orthogonal, PlannedBand, PlannedShannonBand, ShannonBand, SharedBand
+from fl_simu.radio.media import (
+    Orthogonal,
+    PlannedBand,
+    PlannedShannonBand,
+    ResourceBlocks,
+    ShannonBand,
+    SharedBand,
+    TdmaEnergy,
+)
 from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.protocols import BaseThenEnhancement, Buffered, Deadline, EventTriggered, WaitForAll
@@ -549,6 +557,8 @@ def test_who_is_late_on_a_shared_band_is_cut_off_and_hinders_nobody_after():
         (ShannonBand(bandwidth_mhz=1.0), MinMaxDelay()),
         (PlannedBand(), MinEnergy(5.0)),
         (PlannedShannonBand(bandwidth_mhz=1.0), Tdma()),
+        (TdmaEnergy(time_s=1.5, bandwidth_mhz=1.0), EQUAL),
+        (ResourceBlocks(blocks=2, interference_w=(0.0, 1e-8), delay_s=9.0, energy_j=1.0), EQUAL),
     ],
     ids=str,
 )

@@ -153,12 +153,21 @@ def test_equal_shares_of_a_constant_rate_let_all_end_together():
     assert rates["just", "complete upload"] == 1.0 and rates["less", "complete upload"] == 0.0
 
 
-@pytest.mark.parametrize("medium", ["shared_band", "shannon_band", f"{OPEN}/medium.py:OneAtATime"])
+@pytest.mark.parametrize(
+    "medium",
+    [
+        'medium = "shared_band"',
+        'medium = "shared_band"\nallocator = "tdma"',
+        'medium = "shannon_band"',
+        'medium = { name = "tdma_energy", time_s = 3.0, bandwidth_mhz = 2.0 }',
+        f'medium = "{OPEN}/medium.py:OneAtATime"',
+    ],
+)
 @pytest.mark.parametrize("lossy", [False, True])
 def test_a_round_on_a_shared_medium_is_that_of_a_run(medium, lossy, monkeypatch):
     monkeypatch.setattr(on_air, "MOST_ROUNDS", 1)
     text = f"""
-medium = "{medium}"
+{medium}
 rounds = 1
 ues_per_round = 4
 compute = {{ name = "constant", seconds = 0.0 }}
@@ -174,6 +183,11 @@ meters = ["energy"]
     spent = beside(found, {}, None)["energy_j"]["sending"]
     assert spent["mean"] == pytest.approx(np.mean([one.meters["transmit_energy_j"] for one in record.ues]))
     assert spent["closed_form"] is None
+
+
+def test_a_medium_that_does_not_use_the_channel_is_refused():
+    with pytest.raises(fl.UserError, match="'resource_blocks' is not allowed: it has links"):
+        beside(study('medium = "resource_blocks"'), {}, None)
 
 
 @pytest.mark.parametrize("cast", ["unicast", "multicast"])

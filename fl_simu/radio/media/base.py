@@ -78,9 +78,14 @@ class SharedMedium(Medium, ABC):
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
+        own_links: whether it says by itself what the links of the UEs are: rates, powers, losses. The channel is
+            not asked then, and what needs its rates is refused.
+        allocates: whether an allocator divides it.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
+    own_links: ClassVar[bool] = False
+    allocates: ClassVar[bool] = True
 
     def check(self, link: Link) -> None:
         """Raise BadField unless it can carry uploads of this link."""
@@ -114,7 +119,8 @@ class SharedMedium(Medium, ABC):
         """A cohort is handed the global model; by default nothing changes before its UEs begin to send.
 
         Args:
-            uploads: by UE, those that will begin at their `start_s` unless their UE leaves before.
+            uploads: by UE, those that will begin at their `start_s` unless their UE leaves before; each with the
+                `training` before it.
         """
         return state
 
@@ -125,6 +131,10 @@ class SharedMedium(Medium, ABC):
     @abstractmethod
     def join(self, state: Any, link: Link, upload: Upload, now_s: float) -> Any:
         """A UE begins to send an upload."""
+
+    def lost(self, state: Any, link: Link, upload: Upload) -> int:
+        """The first layer that will be lost of an upload that begins, -1 for none; by default as the link says."""
+        return upload.lost
 
     @abstractmethod
     def leave(self, state: Any, link: Link, ue: int, now_s: float) -> Any:
@@ -154,6 +164,10 @@ class SharedMedium(Medium, ABC):
         """How long the UE of an upload that is being sent has transmitted by now, or until its last layer arrives
         now; by default all the time since it began."""
         return max(0.0, now_s - self.began_s(state, upload, now_s))
+
+    def transmits_w(self, state: Any, link: Link, upload: Upload) -> Optional[float]:
+        """The power with which a UE will send an upload that begins, in W; None where the medium tells of none."""
+        return None
 
 
 @dataclass(frozen=True)

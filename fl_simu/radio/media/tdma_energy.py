@@ -1,0 +1,182 @@
+"""One UE after the other, each with the power that costs the least energy in a time."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from fl_simu.kernel.errors import require
+from fl_simu.kernel.limits import require_factor, require_time
+from fl_simu.radio.allocation.base import Allocator
+from fl_simu.radio.allocation.slots import cheapest_slots
+from fl_simu.radio.allocation.spectrum import LN2, Shannon
+from fl_simu.radio.channels.base import Channel, Piece
+from fl_simu.radio.channels.fading import RANGES
+from fl_simu.radio.link import Link, Upload
+from fl_simu.radio.media.base import Arrival, SharedMedium
+from fl_simu.radio.media.shared_band import Band, SharedBand
+
+
+class Turns(NamedTuple):
+    """Who is sending or waits, and with which part of the full power each sends that was handed the model."""
+
+    band: Band
+    parts: Dict[int, float]
+
+
+@dataclass(frozen=True)
+class Quieter(Channel):
+    """A channel over which a UE sends at a part of its full power, above 0 and at most 1."""
+
+    channel: Channel
+    bandwidth_mhz: float
+    part: float
+
+    def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
+        spectrum = Shannon(self.bandwidth_mhz)
+        for rate_mbps, until_s in self.channel.pieces(seed, ue, round, start_s):
+            yield self.bandwidth_mhz / LN2 * math.log1p(self.part * spectrum.snr(rate_mbps)), until_s
+
+
+@dataclass(frozen=True)
+class QuieterBand(SharedBand):
+    """A band in which each UE sends at a part of its full power; the arguments say themselves."""
+
+    bandwidth_mhz: float = 20.0
+    parts: Mapping[int, float] = field(default_factory=dict)
+
+    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
+        told = zip(band.ues, band.versions, band.shares)
+        return np.array(
+            [
+                share * self._quieter(link, ue).carried_mbit(ue, version, band.at_s, now_s)
+                for ue, version, share in told
+            ]
+        )
+
+    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
+        told = zip(band.ues, band.versions, band.shares, band.left_mbit)
+        arrivals = [
+            self._quieter(link, ue).arrival_s(ue, version, band.at_s, left / share)
+            for ue, version, share, left in told
+        ]
+        return min(arrivals), arrivals.index(min(arrivals))
+
+    def _quieter(self, link: Link, ue: int) -> Link:
+        part = self.parts.get(ue, 1.0)
+        return link if part == 1 else replace(link, channel=Quieter(link.channel, self.bandwidth_mhz, part))
+
+
+@dataclass(frozen=True)
+class TdmaEnergy(SharedMedium):
+    r"""One after the other, each with all of the band, with the powers that cost the least energy in a time.
+
+    When a cohort is handed the global model, the time T is divided among its uploads:
+
+    .. math:: \min_\tau \sum_i \tau_i \frac{N_0}{h_i} \left(e^{S_i / (\tau_i B)} - 1\right), \quad
+        \sum_i \tau_i \le T
+
+    with S the load in nats, N_0 the noise in the band, and h the gain of the link. The channel says which rate r a
+    UE has with the whole band at its full power P, so that :math:`P h / N_0 = 2^{r / B} - 1`; with `fading` that
+    is `shares = 1` and the same `bandwidth_mhz`. A gap to Shannon's rate is part of it. A UE sends with the power
+    :math:`p_i = (N_0 / h_i)(e^{S_i / (\tau_i B)} - 1) \le P`, from its turn until its upload has ended, which is
+    after :math:`\tau_i` if its rate stays; it keeps its power where it does not. All in all it is slower than
+    `shared_band` with allocator `tdma`, and cheaper.
+
+    Turns are in the order in which UEs have trained; who waits holds nothing and spends nothing. Where T is too
+    short for all at full power, all send at full power, and take longer. Who is in outage when the model is handed
+    is not counted, and sends at full power. Each cohort has T of its own: where cohorts overlap, as under an
+    asynchronous protocol, the later ones queue.
+
+    The meter `energy` takes p from here. It goes with `allocator = "equal"`, and with channels that tell of no
+    power themselves.
+
+    Args:
+        time_s: T, the time in s that the uploads of a cohort have together, above 0.
+        bandwidth_mhz: bandwidth B of the band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
+        power_w: P, the full power in W, above 0.
+
+    Reference: Tran, Bao, Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model
+    Design and Analysis", for uploads, with a time that is given.
+    """
+
+    state_classes = (Turns, Band)
+    allocates = False
+
+    time_s: float = 10.0
+    bandwidth_mhz: float = 20.0
+    power_w: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_time("time_s", self.time_s)
+        low, high = RANGES["bandwidth_mhz"]
+        right = low <= self.bandwidth_mhz <= high
+        require(right, "bandwidth_mhz", self.bandwidth_mhz, f"{low:g} to {high:g}")
+        require_factor("power_w", self.power_w)
+
+    def check(self, link: Link) -> None:
+        link.require_integrated("medium.name", "tdma_energy")
+        told = link.transmit_w(0, 0.0, 1.0)
+        require(told is None, "medium.name", "tdma_energy", "the channel controls the power; power_control none")
+
+    def start(self) -> Turns:
+        return Turns(Band(0.0), {})
+
+    def parts(self, link: Link, uploads: Mapping[int, Upload], now_s: float) -> Dict[int, float]:
+        """With which part of the full power each is to send, above 0 and at most 1."""
+        versions = [upload.version for upload in uploads.values()]
+        rates = dict(zip(uploads, link.rates_of(tuple(uploads), versions, now_s).tolist()))
+        loads = {ue: sum(map(link.size.load_mbit, upload.sizes_bits)) for ue, upload in uploads.items()}
+        ues = [ue for ue in uploads if rates[ue] and loads[ue]]
+        whole = dict.fromkeys(uploads, 1.0)
+        if not ues:
+            return whole
+        snrs = np.array([Shannon(self.bandwidth_mhz).snr(rates[ue]) for ue in ues])
+        alone_s = np.array([loads[ue] for ue in ues]) * LN2 / self.bandwidth_mhz
+        slots_s = cheapest_slots(alone_s, 1 / snrs, np.log1p(snrs), self.time_s)
+        parts = np.minimum(np.expm1(alone_s / slots_s) / snrs, 1.0)
+        return {**whole, **dict(zip(ues, parts.tolist()))}
+
+    def handed(
+        self, state: Turns, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
+    ) -> Turns:
+        return state._replace(parts={**state.parts, **self.parts(link, uploads, now_s)})
+
+    def join(self, state: Turns, link: Link, upload: Upload, now_s: float) -> Turns:
+        return state._replace(band=self._band(state).join(state.band, link, upload, now_s))
+
+    def leave(self, state: Turns, link: Link, ue: int, now_s: float) -> Turns:
+        if ue not in state.parts and ue not in state.band.ues:
+            return state
+        return Turns(self._band(state).leave(state.band, link, ue, now_s), _without(state.parts, ue))
+
+    def plan(
+        self, state: Turns, link: Link, allocator: Allocator, now_s: float
+    ) -> Tuple[Turns, Optional[Arrival]]:
+        shared = self._band(state)
+        band = shared.at(state.band, link, now_s)
+        if not band.ues:
+            return state._replace(band=band), None
+        band = band._replace(shares=(1.0, *(0.0,) * (len(band.ues) - 1)))
+        return state._replace(band=band), shared.first(band, link)
+
+    def arrived(self, state: Turns, link: Link, arrival: Arrival) -> Turns:
+        band = self._band(state).arrived(state.band, link, arrival)
+        return Turns(band, state.parts if arrival.ue in band.ues else _without(state.parts, arrival.ue))
+
+    def sent_mbit(self, state: Turns, link: Link, upload: Upload, now_s: float) -> float:
+        return self._band(state).sent_mbit(state.band, link, upload, now_s)
+
+    def airtime_s(self, state: Turns, link: Link, upload: Upload, now_s: float) -> float:
+        return self._band(state).airtime_s(state.band, link, upload, now_s)
+
+    def transmits_w(self, state: Turns, link: Link, upload: Upload) -> Optional[float]:
+        return self.power_w * state.parts.get(upload.ue, 1.0)
+
+    def _band(self, state: Turns) -> SharedBand:
+        return QuieterBand(self.bandwidth_mhz, state.parts)
+
+
+def _without(parts: Mapping[int, float], ue: int) -> Dict[int, float]:
+    return {other: part for other, part in parts.items() if other != ue}
