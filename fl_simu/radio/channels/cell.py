@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -204,12 +204,8 @@ class Cell(Fading):
     def in_round(self, round: int) -> Ticked:
         return self if self.other_cells == "none" else InRound(self.tick_s, self, round)
 
-    def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        """As a UE of round 0 has it."""
-        return self.block_in_round(seed, ue, number, 0)
-
-    def block_in_round(self, seed: int, ue: int, number: int, round: int) -> np.ndarray:
-        """Rates in Mbit/s of the ticks of a block, float64 of shape (256,)."""
+    def snr(self, seed: int, ue: int, number: int, round: int = 0) -> np.ndarray:
+        """With the interference of a round."""
         loss_db = self.loss_db(seed, ue, number)
         mean_snr = 10 ** ((self.sent_dbm(loss_db) - loss_db - self.noise_dbm()) / 10)
         snr = mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
@@ -217,7 +213,7 @@ class Cell(Fading):
             over_noise = interference(self, seed, ue, round).over_noise
             draws = briefly(seed, f"interference of round {round}", ue, number)
             snr /= 1 + faded(over_noise, draws, BLOCK, MOST_FADING)
-        return self.rates_mbps(snr)
+        return snr
 
     def loss_db(self, seed: int, ue: int, number: int) -> Any:
         """Loss of a UE's link without fading, in dB, at the ticks of a block, shape (256,); where the UE stands
@@ -254,7 +250,11 @@ class InRound(Ticked):
         return self.cell.most_ticks()
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        return self.cell.block_in_round(seed, ue, number, self.round)
+        return self.blocks(seed, [ue], number)[0]
+
+    def blocks(self, seed: int, ues: Sequence[int], number: int) -> np.ndarray:
+        cell = self.cell
+        return cell.rates_mbps(np.stack([cell.snr(seed, ue, number, self.round) for ue in ues]))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Dict, NamedTuple, Tuple
+from typing import ClassVar, Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -93,8 +93,15 @@ class Fading(Ticked):
         require(self.min_distance_m < self.radius_m, "radius_m", self.radius_m, "above min_distance_m")
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
+        return self.rates_mbps(self.snr(seed, ue, number))
+
+    def blocks(self, seed: int, ues: Sequence[int], number: int) -> np.ndarray:
+        return self.rates_mbps(np.stack([self.snr(seed, ue, number) for ue in ues]))
+
+    def snr(self, seed: int, ue: int, number: int) -> np.ndarray:
+        """SNR of a link (no decibels) in the ticks of a block, shape (256,)."""
         mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)
-        return self.rates_mbps(mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK))
+        return mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
 
     def rates_mbps(self, snr: np.ndarray) -> np.ndarray:
         """What a link carries at these SNRs (no decibels), in Mbit/s, shape as `snr`."""
@@ -118,9 +125,11 @@ class Fading(Ticked):
     def power_gain(self, draws: np.random.Generator, count: int) -> np.ndarray:
         """|h|^2 of Rician (or Rayleigh) fading, mean 1, shape (count,)."""
         k = 10 ** (self.rician_k_db / 10)
-        parts = draws.standard_normal((2, count)) * math.sqrt(1 / (2 * (k + 1)))
+        parts = draws.standard_normal((2, count))
+        parts *= math.sqrt(1 / (2 * (k + 1)))
         parts[0] += math.sqrt(k / (k + 1))
-        return np.square(parts).sum(axis=0)
+        parts *= parts
+        return parts[0] + parts[1]
 
 
 @functools.lru_cache(maxsize=65536)
