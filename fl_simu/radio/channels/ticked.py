@@ -153,12 +153,12 @@ class Ticked(Channel):
                 sent = whole * (moments[1:] - moments[:-1])[:, None]
                 sent[0] += within
                 sums = np.add.accumulate(sent)
-                if (sums[-1] + before >= enough).any():
-                    done = sums + before >= enough
-                    row = int(done.any(axis=1).argmax())
+                done = (sums + before if number > first else sums) >= enough
+                row, place = divmod(int(done.argmax()), len(ues))
+                if done[row, place]:
                     there = done[row].nonzero()[0]
-                    left = loads[there] - ((sums[row - 1] if row else within) + before)[there]
-                    times = np.minimum(moments[row] + left / whole[row][there], moments[row + 1])
+                    left = loads[there] - ((sums[row - 1] if row else within)[there] + before[there])
+                    times = np.minimum(moments[row] + left / whole[row, there], moments[row + 1])
                     place = int(times.argmin())
                     return float(times[place]), int(there[place])
                 low, within, ticks = high, sums[-1], 2 * ticks
@@ -243,9 +243,9 @@ class SideBySide:
 
     def __init__(self, channel: Ticked, seed: int, number: int) -> None:
         self.block = channel, seed, number
-        # Where rounds find different rates a column is one of a round.
+        # Where rounds find different rates a column is that of a UE and a round, else that of a UE.
         self._same = channel.in_round(0) is channel
-        self._columns: Dict[Tuple[int, int], int] = {}
+        self._columns: Dict[Any, int] = {}
         self._rates = np.empty((BLOCK, 16))
         self._last: Tuple[Any, Any, np.ndarray] = (None, None, np.empty(0, np.intp))
 
@@ -257,7 +257,7 @@ class SideBySide:
     def _places(self, ues: Tuple[int, ...], rounds: Tuple[int, ...]) -> np.ndarray:
         if self._last[0] is not ues or self._last[1] is not rounds:
             columns = self._columns
-            links = list(zip(ues, itertools.repeat(0) if self._same else rounds))
+            links: Sequence[Any] = ues if self._same else list(zip(ues, rounds))
             try:
                 places = [columns[link] for link in links]
             except KeyError:
@@ -266,11 +266,12 @@ class SideBySide:
             self._last = ues, rounds, np.array(places, np.intp)
         return self._last[2]
 
-    def _add(self, links: Sequence[Tuple[int, int]]) -> None:
+    def _add(self, links: Sequence[Any]) -> None:
         channel, seed, number = self.block
-        by_round: Dict[int, List[int]] = {}
-        for ue, round in dict.fromkeys(links):
-            by_round.setdefault(round, []).append(ue)
+        by_round: Dict[int, Dict[Any, int]] = {}
+        for link in links:
+            ue, round = (link, 0) if self._same else link
+            by_round.setdefault(round, {})[link] = ue
         for round, ues in by_round.items():
             found = channel.in_round(round)
             found.require_known(number)
@@ -279,8 +280,8 @@ class SideBySide:
                 more = np.empty((BLOCK, max(end, 2 * begin)))
                 more[:, :begin] = self._rates[:, :begin]
                 self._rates = more
-            self._rates[:, begin:end] = found.blocks(seed, ues, number).T
-            self._columns.update(zip([(ue, round) for ue in ues], range(begin, end)))
+            self._rates[:, begin:end] = found.blocks(seed, list(ues.values()), number).T
+            self._columns.update(zip(ues, range(begin, end)))
 
 
 @functools.lru_cache(maxsize=4)
