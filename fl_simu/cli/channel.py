@@ -7,12 +7,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import UserError
-from fl_simu.loop.plan import plan
+from fl_simu.loop.plan import Plan, plan
 from fl_simu.results.channel_plots import draw_channel_figures, write_animation
 from fl_simu.results.figures import require_matplotlib
 from fl_simu.results.files import make_folder, write_json
 from fl_simu.studies.channel import PERCENTILES, Study, draw, numbers, rate_courses
 from fl_simu.studies.on_air import beside
+from fl_simu.studies.sums import sums
 
 Say = Callable[[str], None]
 
@@ -51,20 +52,37 @@ def study_channel(
     """
     require_matplotlib()
     _check(pass_rate, thresholds_s, animation)
-    study = draw(plan(experiment.with_(backend="torch")), draws, ues, seconds)
+    planned = plan(experiment.with_(backend="torch"))
+    if experiment.medium.analog:
+        return _study_sums(planned, draws, ues, out, say)
+    study = draw(planned, draws, ues, seconds)
     limits = dict(study.planned.experiment.protocol.thresholds_s())
     limits.update({f"threshold {k + 1}": limit_s for k, limit_s in enumerate(thresholds_s)})
     found = {**numbers(study, limits, pass_rate), **beside(study, limits, samples)}
     courses = rate_courses(study, UES_DRAWN)
     say(report(found))
     # Nothing is written before all is known: a mistake leaves no folder behind.
-    folder = make_folder(out or Path("runs") / time.strftime(f"channel-{experiment.name}-%Y%m%d-%H%M%S"))
+    folder = _folder(experiment, out)
     write_json(folder / "channel.json", found)
     written = [folder / "channel.json", *_figures(study, courses, folder, limits)]
     if animation is not None:
         written.append(write_animation(courses, animation, experiment.name))
     say("\nfigures and numbers\n" + "\n".join(f"  {path}" for path in written))
     return found
+
+
+def _study_sums(planned: Plan, draws: int, ues: Optional[int], out: Optional[Path], say: Say) -> Dict[str, Any]:
+    """Of sums on the air there are no rates and delays of single uploads, and no figures."""
+    found = sums(planned, draws, ues)
+    say(sums_report(found))
+    file = _folder(planned.experiment, out) / "channel.json"
+    write_json(file, found)
+    say(f"\nnumbers\n  {file}")
+    return found
+
+
+def _folder(experiment: Experiment, out: Optional[Path]) -> Path:
+    return make_folder(out or Path("runs") / time.strftime(f"channel-{experiment.name}-%Y%m%d-%H%M%S"))
 
 
 def _check(pass_rate: Optional[float], thresholds_s: Sequence[float], animation: Optional[Path]) -> None:
@@ -103,6 +121,23 @@ def report(found: Mapping[str, Any]) -> str:
         lines += ["", *_wanted(found["wanted"])]
     means = _means(found)
     return "\n".join([*lines, "", *_spreads(found), *(["", *means] if means else [])])
+
+
+def sums_report(found: Mapping[str, Any]) -> str:
+    """The numbers of a study of sums as lines."""
+    silent, noise = found["silent"], found["noise_std"]
+    lines = [
+        "{name}: medium {medium}, {rounds:,} rounds of {ues} UEs, seed {seed}".format(**found),
+        "a sum of {numbers:,} numbers: {symbols:,} symbols one after the other, {seconds:.5g} s".format(**found),
+        "silent UEs: {measured:.3%}, 95 % interval {low:.3%} to {high:.3%}; closed form {closed_form:.3%}".format(
+            **silent
+        ),
+        "noise on a number of the mean of models of variance 1, standard deviation: "
+        "mean {mean:.4g}, median {p50:.4g}, 99 % {p99:.4g}".format(**noise),
+    ]
+    if "sending_j" in found:
+        lines.append("energy of sending of a UE that sends: {sending_j:.4g} J".format(**found))
+    return "\n".join(lines)
 
 
 def _shares(found: Mapping[str, Any]) -> List[str]:

@@ -152,7 +152,7 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
     _require(ues is None or 1 <= ues <= MOST_UES, f"--ues {shown(ues)}", f"at least 1, at most {MOST_UES:,}")
     short = seconds is None or 0 < seconds <= LONGEST_S
     _require(short, f"--seconds {seconds}", f"a finite number above 0, at most {LONGEST_S:g}")
-    structure = _sent(planned)
+    structure = sent_of(planned)
     layers = replace(link, loss=NoLoss()).pending(0, 0, 0.0, structure, 0, 0.0).sizes_bits
     sizes = (layers[0], sum(layers))[-len(layers) :]
     scope = Scope(draws, min(draws, ues or min(experiment.ues, MAX_UES)), seconds or DEFAULT_SECONDS)
@@ -165,7 +165,7 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
     return study
 
 
-def _sent(planned: Plan) -> Structure:
+def sent_of(planned: Plan) -> Structure:
     """Of what a UE sends: the model without the layers that stay at it, and what goes beside it."""
     params = params_of(planned.training.make_module())
     sent = {name: tensor for name, tensor in params.items() if name not in planned.local}
