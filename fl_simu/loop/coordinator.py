@@ -35,7 +35,7 @@ from fl_simu.meters.base import ModelView, RunView
 from fl_simu.privacy.base import Intake, Release
 from fl_simu.results.records import RoundRecord
 from fl_simu.station.evaluation import Evaluation, mean_of
-from fl_simu.station.selection.base import Settled, View
+from fl_simu.station.selection.base import Selection, Settled, View
 from fl_simu.ue.algorithms.base import Round
 
 
@@ -264,7 +264,8 @@ class Coordinator:
         downlink_bits = flights.downloads.bits(settled, now_s)
         bits = sum(outcome.bits for outcome in outcomes)
         accepted = tuple(outcome.ue for outcome in outcomes if outcome.accepted != "none")
-        state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))
+        if type(setting.selection).settled is not Selection.settled:
+            state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))
         counts = state.taken.numpy().copy()
         counts[list(accepted)] += 1
         flights.drain(outcomes, now_s)

@@ -96,7 +96,14 @@ class Fading(Ticked):
         return self.rates_mbps(self.snr(seed, ue, number))
 
     def blocks(self, seed: int, ues: Sequence[int], number: int) -> np.ndarray:
-        return self.rates_mbps(np.stack([self.snr(seed, ue, number) for ue in ues]))
+        cls = type(self)
+        if cls.snr is not Fading.snr or cls.power_gain is not Fading.power_gain:
+            return self.rates_mbps(np.stack([self.snr(seed, ue, number) for ue in ues]))
+        parts = np.empty((len(ues), 2, BLOCK))
+        for own, ue in zip(parts, ues):
+            briefly(seed, "channel", ue, number).standard_normal(out=own)
+        mean_snr = np.array([10 ** (site(self, seed, ue).mean_snr_db / 10) for ue in ues])
+        return self.rates_mbps(mean_snr[:, None] * self._power(parts))
 
     def snr(self, seed: int, ue: int, number: int) -> np.ndarray:
         """SNR of a link (no decibels) in the ticks of a block, shape (256,)."""
@@ -124,12 +131,15 @@ class Fading(Ticked):
 
     def power_gain(self, draws: np.random.Generator, count: int) -> np.ndarray:
         """|h|^2 of Rician (or Rayleigh) fading, mean 1, shape (count,)."""
+        return self._power(draws.standard_normal((2, count)))
+
+    def _power(self, parts: np.ndarray) -> np.ndarray:
+        """|h|^2 of normal numbers, shape (..., 2, count), which are overwritten; shape (..., count)."""
         k = 10 ** (self.rician_k_db / 10)
-        parts = draws.standard_normal((2, count))
         parts *= math.sqrt(1 / (2 * (k + 1)))
-        parts[0] += math.sqrt(k / (k + 1))
+        parts[..., 0, :] += math.sqrt(k / (k + 1))
         parts *= parts
-        return parts[0] + parts[1]
+        return parts[..., 0, :] + parts[..., 1, :]
 
 
 @functools.lru_cache(maxsize=65536)
