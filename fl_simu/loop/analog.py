@@ -1,11 +1,10 @@
 """Whether updates can be sent as amplitudes that add up on the air, which is asked before any data are read."""
 
-from typing import Any, Mapping
-
 from fl_simu.experiment import Experiment
-from fl_simu.kernel.errors import brief, require
+from fl_simu.kernel.errors import brief
 from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Structure
+from fl_simu.loop.needs import require_all
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.codecs.float32 import Float32
@@ -15,8 +14,9 @@ from fl_simu.station.protocols.buffered import Buffered
 def require_summable(experiment: Experiment) -> None:
     """Raise UserError unless all that UEs send in a round is one mean of numbers."""
     protocol = experiment.protocol
-    _require_all(
+    require_all(
         experiment,
+        "medium",
         {
             "codec float32: a number is sent as an amplitude, and not as bits": (
                 type(experiment.codec) is Float32 and type(experiment.bits) is FixedBits
@@ -47,9 +47,4 @@ def require_analog(experiment: Experiment, structure: Structure) -> None:
     exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
     if exact and experiment.medium.analog:
         told = f"a model without batch norm: a whole number, as its tensor {brief(exact[0], 60)}, is no amplitude"
-        _require_all(experiment, {told: False})
-
-
-def _require_all(experiment: Experiment, wanted: Mapping[str, Any]) -> None:
-    for what, given in wanted.items():
-        require(bool(given), "medium.name", experiment.named("medium"), f"it needs {what}")
+        require_all(experiment, "medium", {told: False})

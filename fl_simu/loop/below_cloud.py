@@ -4,7 +4,7 @@ from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
-from fl_simu.loop.protection import ONCE, takes_once
+from fl_simu.loop.needs import ONCE, require_all, takes_once
 from fl_simu.radio.media.base import SharedMedium
 
 
@@ -36,5 +36,4 @@ def require_edges_fit(experiment: Experiment) -> None:
             not shares or takes_once(experiment.protocol)
         ),
     }
-    for what, right in wanted.items():
-        require(right, "topology.name", experiment.named("topology"), f"it needs {what}")
+    require_all(experiment, "topology", wanted)

@@ -33,7 +33,7 @@ from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
 from fl_simu.meters.base import ModelView, RunView
 from fl_simu.privacy.base import Intake, Release
-from fl_simu.results.records import RoundRecord
+from fl_simu.results.records import RoundRecord, UeOutcome
 from fl_simu.station.evaluation import Evaluation, mean_of
 from fl_simu.station.selection.base import Selection, Settled, View
 from fl_simu.ue.algorithms.base import Round
@@ -253,7 +253,7 @@ class Coordinator:
         settled = action.layers()
         intake = Intake(setting.privacy, state.privacy, state.model, flights.updates(action))
         combined = setting.aggregation.combine(state.model, intake, len(settled))
-        outcomes = tuple(flights.outcome(ue, layers, now_s) for ue, layers in sorted(settled.items()))
+        outcomes = tuple(flights.outcomes.of(ue, layers, now_s) for ue, layers in sorted(settled.items()))
         sent = tuple(outcome.ue for outcome in outcomes if outcome.bits)
         norms = {ue: intake.norms.get(ue, 0.0) for ue in flights.taken}
         released = Release(setting.seed, state.version, len(setting.full), setting.drawn, state.model, norms, sent)
@@ -268,12 +268,9 @@ class Coordinator:
             state.selection = setting.selection.settled(state.selection, self._told(settled, accepted))
         counts = state.taken.numpy().copy()
         counts[list(accepted)] += 1
-        flights.drain(outcomes, now_s)
-        state.taken, so_far = torch.from_numpy(counts), RunView(counts.copy(), lambda: flights.empty(now_s))
-        meters: Dict[str, float] = {**private, **flights.heard}
-        for meter in setting.meters:
-            meters.update(meter.round([outcome.meters for outcome in outcomes]))
-            meters.update(meter.so_far(so_far))
+        flights.batteries.drain(outcomes, now_s)
+        state.taken = torch.from_numpy(counts)
+        meters: Dict[str, float] = {**private, **flights.heard, **self._metered(outcomes)}
         evaluation = self._evaluate(bits, meters)
         for ue in state.not_fetched():
             if ue in settled:
@@ -301,6 +298,19 @@ class Coordinator:
             meters,
         )
 
+    def _metered(self, outcomes: Sequence[UeOutcome]) -> Dict[str, float]:
+        """What meters tell of a round that has come to this, and of all rounds so far."""
+        found: Dict[str, float] = {}
+        so_far = RunView(self.state.taken.numpy().copy(), lambda: self._empty(self.clock.now_s))
+        for meter in self.setting.meters:
+            found.update(meter.round([outcome.meters for outcome in outcomes]))
+            found.update(meter.so_far(so_far))
+        return found
+
+    def _empty(self, now_s: float) -> int:
+        """How many UEs have no energy to take part."""
+        return self.flights.batteries.empty(now_s)
+
     def _told(self, settled: Mapping[int, int], accepted: Tuple[int, ...]) -> Settled:
         """What the selection hears of uploads, and of how many layers of each the protocol has taken."""
         flights, now_s, taken = self.flights, self.clock.now_s, set(accepted)
@@ -309,7 +319,7 @@ class Coordinator:
         def losses(ue: int) -> np.ndarray:
             return self.setting.losses_of(self.cohorts.handed(ue, self.state.flights[ue].start), ue)
 
-        lasted_s = {ue: flights.lasted_s(ue, count, now_s) for ue, count in layers.items()}
+        lasted_s = {ue: flights.outcomes.lasted_s(ue, count, now_s) for ue, count in layers.items()}
         version = self.state.version + 1
         return Settled(version, now_s, accepted, lasted_s, losses, lambda ue: flights.norm(ue, layers[ue]))
 

@@ -6,7 +6,8 @@ from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.errors import require
 from fl_simu.loop.analog import require_summable
 from fl_simu.loop.below_cloud import require_edges_fit
-from fl_simu.loop.protection import ONCE, require_protecting, takes_once
+from fl_simu.loop.needs import ONCE, require_all, takes_once
+from fl_simu.loop.protection import require_protecting
 from fl_simu.radio.allocation.base import Equal
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.downlink import Unicast
@@ -22,6 +23,36 @@ from fl_simu.ue.transforms.movement import Movement
 
 def require_fit(experiment: Experiment) -> None:
     """Raise UserError unless the parts fit each other and the numbers of UEs."""
+    _require_numbers_fit(experiment)
+    _require_feedback_fits(experiment)
+    _require_meters_fit(experiment)
+    require(
+        experiment.data.symbols is None or not experiment.partition.changes_pixels,
+        "partition.name",
+        experiment.named("partition"),
+        f"it changes pixels, and images of {experiment.data.name} are characters",
+    )
+    experiment.bits.check(experiment.codec)
+    if experiment.local_layers:
+        _require_local_layers_fit(experiment)
+    if experiment.aggregation.normalises:
+        _require_plain_steps(experiment)
+    _require_media_fit(experiment)
+    if isinstance(experiment.medium, SharedMedium) and experiment.medium.own_links:
+        _require_own_links_fit(experiment)
+    _require_selection_fits(experiment)
+    _require_downlink_fits(experiment)
+    if experiment.medium.analog:
+        require_summable(experiment)
+    if not isinstance(experiment.loss, NoLoss):
+        _require_losses_fit(experiment)
+    require_protecting(experiment, chain(experiment))
+    if experiment.topology.active:
+        require_edges_fit(experiment)
+
+
+def _require_numbers_fit(experiment: Experiment) -> None:
+    """Raise UserError unless there are UEs enough, and the protocol bears that some fail."""
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
         "ues_per_round",
@@ -49,10 +80,18 @@ def require_fit(experiment: Experiment) -> None:
         f"protocol {experiment.named('protocol')} would wait for ever for a UE that fails; take deadline, "
         "base_then_enhancement with close_s, or event_triggered with deadline_s",
     )
+
+
+def _require_feedback_fits(experiment: Experiment) -> None:
+    """Raise UserError unless error feedback has updates to look at, and is there once."""
     feedback = [isinstance(one, ErrorFeedback) for one in chain(experiment).transforms].count(True)
     allowed = 'payload = "weights" has no update; say "update"'
     require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
     require(feedback < 2, "error_feedback", True, "the chain of transforms has it already")
+
+
+def _require_meters_fit(experiment: Experiment) -> None:
+    """Raise UserError unless each column has one source, and what needs a column has it."""
     names = [name for meter in experiment.meters for name in meter.columns]
     names += [*experiment.privacy.columns, *experiment.medium.columns]
     twice = [name for name in names if names.count(name) > 1]
@@ -65,29 +104,6 @@ def require_fit(experiment: Experiment) -> None:
         experiment.named("faults"),
         'not without the meter that tells what UEs spend: meters = ["energy"]',
     )
-    require(
-        experiment.data.symbols is None or not experiment.partition.changes_pixels,
-        "partition.name",
-        experiment.named("partition"),
-        f"it changes pixels, and images of {experiment.data.name} are characters",
-    )
-    experiment.bits.check(experiment.codec)
-    if experiment.local_layers:
-        _require_local_layers_fit(experiment)
-    if experiment.aggregation.normalises:
-        _require_plain_steps(experiment)
-    _require_media_fit(experiment)
-    if isinstance(experiment.medium, SharedMedium) and experiment.medium.own_links:
-        _require_own_links_fit(experiment)
-    _require_selection_fits(experiment)
-    _require_downlink_fits(experiment)
-    if experiment.medium.analog:
-        require_summable(experiment)
-    if not isinstance(experiment.loss, NoLoss):
-        _require_losses_fit(experiment)
-    require_protecting(experiment, chain(experiment))
-    if experiment.topology.active:
-        require_edges_fit(experiment)
 
 
 def _require_local_layers_fit(experiment: Experiment) -> None:
@@ -145,8 +161,7 @@ def _require_own_links_fit(experiment: Experiment) -> None:
         "loss none: it has losses of its own": isinstance(experiment.loss, NoLoss),
         "a protocol in rounds: blocks are assigned to a cohort": not isinstance(experiment.protocol, Buffered),
     }
-    for what, given in wanted.items():
-        require(given, "medium.name", experiment.named("medium"), f"it needs {what}")
+    require_all(experiment, "medium", wanted)
 
 
 def _require_selection_fits(experiment: Experiment) -> None:
@@ -167,8 +182,7 @@ def _require_selection_fits(experiment: Experiment) -> None:
         "that the BS hears single updates": not experiment.selection.compares
         or (experiment.medium.separable and not experiment.secure.active),
     }
-    for what, given in wanted.items():
-        require(given, "selection.name", selection, f"it needs {what}")
+    require_all(experiment, "selection", wanted)
 
 
 def _require_downlink_fits(experiment: Experiment) -> None:

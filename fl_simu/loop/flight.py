@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import replace
-from typing import Callable, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
 from fl_simu.kernel.parameters import (
     Params,
@@ -16,23 +16,20 @@ from fl_simu.kernel.parameters import (
     structure_of,
     total,
 )
+from fl_simu.loop.batteries import Batteries
 from fl_simu.loop.downloads import Downloads
+from fl_simu.loop.outcomes import Outcomes
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Flight, RunState
-from fl_simu.meters.base import UploadView
 from fl_simu.parts import KINDS
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
 from fl_simu.radio.link import Training, Upload
 from fl_simu.radio.media.base import Air, Arrival, SharedMedium
-from fl_simu.results.records import UeOutcome
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
-from fl_simu.ue.faults import Spent
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 from fl_simu.ue.work import Work
-
-NO_METERS: Dict[str, float] = {}
 
 
 class Flights:
@@ -48,8 +45,8 @@ class Flights:
         # Of what travels beside the model.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
         self.downloads = Downloads(setting, state)
-        # How many models a UE trains, one after the other.
-        self._models = 1 + setting.algorithm.personal
+        self.outcomes = Outcomes(setting, state)
+        self.batteries = Batteries(setting, state)
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
@@ -75,7 +72,7 @@ class Flights:
         waited_s = download.delays_s[-1] if download else 0.0
         work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
-        if setting.faults.works(setting.seed, ue, version) and self._powered(ue, now_s):
+        if setting.faults.works(setting.seed, ue, version) and self.batteries.powered(ue, now_s):
             start_s = now_s + waited_s + compute_s
         known, link = self.state.ues.get(ue), setting.link
         outlook = Outlook(
@@ -93,25 +90,6 @@ class Flights:
         )
         return upload
 
-    def _powered(self, ue: int, now_s: float) -> bool:
-        faults, known = self.setting.faults, self.state.ues.get(ue)
-        return not faults.drains or faults.powered(self.setting.seed, ue, known.energy if known else None, now_s)
-
-    def drain(self, outcomes: Iterable[UeOutcome], now_s: float) -> None:
-        """Let the faults hear what UEs have spent whose uploads are settled now."""
-        faults = self.setting.faults
-        if faults.drains:
-            for one in outcomes:
-                spent = Spent(one.meters.get("energy_j", 0.0), self.state.flights[one.ue].handed_s, now_s)
-                memory = self.state.memory(one.ue)
-                memory.energy = faults.spent(self.setting.seed, one.ue, memory.energy, spent)
-
-    def empty(self, now_s: float) -> int:
-        """How many UEs have no energy to take part."""
-        return (
-            sum(not self._powered(ue, now_s) for ue in self.setting.samples) if self.setting.faults.drains else 0
-        )
-
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
         """What a UE trains, and how long that takes."""
         setting, full = self.setting, self.setting.full[ue]
@@ -127,7 +105,7 @@ class Flights:
     def compute_s(self, ue: int, version: int) -> float:
         """How long a UE trains if it makes all its steps."""
         setting = self.setting
-        return setting.compute.time_s(setting.seed, ue, version, setting.full[ue]) * self._models
+        return setting.compute.time_s(setting.seed, ue, version, setting.full[ue]) * setting.models
 
     def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
         """The rate that a UE has now.
@@ -135,12 +113,15 @@ class Flights:
         Raises:
             BadField: its upload has none, as it is sent as amplitudes; a selection asks this.
         """
-        setting, kind = self.setting, KINDS["selection"]
-        name = kind.name_of(setting.selection, nameless=True)
-        require(not setting.medium.analog, "selection.name", name, "it asks for rates, and the medium has none")
-        own = self.shared is not None and self.shared.own_links
-        require(not own, "selection.name", name, "it asks for the channel's rates, and the medium has its own")
-        return setting.link.rate_mbps(ue, version, now_s)
+        if self.setting.medium.analog:
+            raise self._asks("it asks for rates, and the medium has none")
+        if self.shared and self.shared.own_links:
+            raise self._asks("it asks for the channel's rates, and the medium has its own")
+        return self.setting.link.rate_mbps(ue, version, now_s)
+
+    def _asks(self, allowed: str) -> BadField:
+        name = KINDS["selection"].name_of(self.setting.selection, nameless=True)
+        return BadField("selection.name", name, allowed)
 
     def upload_s(self, ue: int, version: int, now_s: float) -> float:
         """How long the upload of a UE would take at the rate that it has now."""
@@ -206,7 +187,7 @@ class Flights:
 
     def _training(self, ue: int) -> Training:
         setting, work = self.setting, self.state.flights[ue].work
-        passes = work.samples * work.epochs * self._models
+        passes = work.samples * work.epochs * setting.models
         processor = setting.compute.processor(setting.seed, ue)
         return Training(work.samples, passes, *(processor or ()))
 
@@ -366,62 +347,12 @@ class Flights:
             self._settled(ue, flight, decoded)
         return update
 
-    def lasted_s(self, ue: int, layers: int, now_s: float) -> float:
-        """How long the BS has waited for a UE: until the last layer that it takes, or for nothing."""
-        flight = self.state.flights[ue]
-        return (flight.upload.arrivals_s[layers - 1] if layers else now_s) - flight.handed_s
-
     def norm(self, ue: int, layers: int) -> float:
         """Euclidean norm of the update that these layers tell, decoded anew."""
         flight, link = self.state.flights[ue], self.setting.link
         told = link.told(flight.upload, flight.layers[:layers], self._structures(flight.start)[1])
         model = {name: told[name] for name in flight.start}
         return distance(link.model(model, flight.start), flight.start)
-
-    def outcome(self, ue: int, layers: int, now_s: float) -> UeOutcome:
-        """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
-        flight = self.state.flights[ue]
-        upload = flight.upload
-        layers = 0 if flight.refusal else layers
-        accepted = "full" if layers == len(upload.sizes_bits) else "base" if layers else "none"
-        reason = "" if layers else _reason(flight, now_s)
-        bits, download_s = self._sent_bits(upload, now_s), _download_s(flight)
-        meters = NO_METERS
-        if self.setting.meters:
-            work = flight.work
-            works = upload.begins or bool(flight.refusal)
-            airtime_s = self._airtime_s(flight, now_s)
-            epochs = work.epochs * self._models
-            processor = self.setting.compute.processor(self.setting.seed, ue)
-            sent_w = flight.transmits_w
-            if sent_w is None:
-                sent_w = self.setting.link.transmit_w(ue, upload.start_s, upload.start_s + airtime_s)
-            view = UploadView(
-                ue, work.samples, epochs, works, upload.compute_s, airtime_s, bits, accepted, processor, sent_w
-            )
-            meters = {}
-            for meter in self.setting.meters:
-                meters.update(meter.upload(view))
-        delays_s = upload.delays_s
-        if upload.lost >= 0:
-            delays_s = (*delays_s[: upload.lost], *(math.inf,) * (len(delays_s) - upload.lost))
-        return UeOutcome(ue, upload.compute_s, delays_s, bits, accepted, reason, download_s, meters)
-
-    def _airtime_s(self, flight: Flight, now_s: float) -> float:
-        upload = flight.upload
-        if now_s <= upload.start_s:
-            return 0.0
-        if self.shared is None:
-            return min(now_s, upload.arrivals_s[-1]) - upload.start_s
-        if upload.arrivals_s[-1] <= now_s:
-            return flight.airtime_s
-        return self.shared.airtime_s(self.state.medium, self.setting.link, upload, now_s)
-
-    def _sent_bits(self, upload: Upload, now_s: float) -> int:
-        if self.shared is None or not upload.start_s < now_s < upload.arrivals_s[-1]:
-            return self.setting.link.sent_bits(upload, now_s)
-        sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)
-        return self.setting.link.bits_of(upload, sent_mbit)
 
     def settle(self, ues: Collection[int], now_s: float) -> None:
         """Let go of uploads; one that is still on the air is cut off."""
@@ -431,23 +362,10 @@ class Flights:
             upload = state.flights[ue].upload
             spent_s = min(now_s, upload.arrivals_s[-1]) - upload.start_s
             if spent_s > 0 and setting.bits.remembers:
-                rate_mbps = setting.link.size.load_mbit(self._sent_bits(upload, now_s)) / spent_s
+                rate_mbps = setting.link.size.load_mbit(self.outcomes.sent_bits(upload, now_s)) / spent_s
                 memory = state.memory(ue)
                 memory.uploads = memory.uploads.after(rate_mbps)
             if now_s < upload.arrivals_s[-1]:
                 self._leave(ue, now_s)
             del state.flights[ue]
         self.downloads.settle(settled, now_s)
-
-
-def _download_s(flight: Flight) -> float:
-    return flight.download.delays_s[-1] if flight.download else 0.0
-
-
-def _reason(flight: Flight, now_s: float) -> str:
-    upload = flight.upload
-    if flight.refusal:
-        return flight.refusal
-    if not upload.begins:
-        return "dropped out" if _download_s(flight) < math.inf else "not reached"
-    return "lost" if upload.lost >= 0 and upload.arrivals_s[upload.lost] <= now_s else "late"

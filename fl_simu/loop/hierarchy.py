@@ -17,7 +17,6 @@ from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.meters.base import RunView
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.results.records import RoundRecord, UeOutcome
 from fl_simu.station.aggregation.means import Sum
@@ -231,12 +230,8 @@ class Cloud(Coordinator):
         counts = state.taken.numpy().copy()
         np.add.at(counts, [outcome.ue for outcome in outcomes if outcome.accepted != "none"], 1)
         state.taken = torch.from_numpy(counts)
-        meters: Dict[str, float] = {
-            "backhaul_bits": float(self._model_bits * sum(report.copies for report in reports))
-        }
-        for meter in setting.meters:
-            meters.update(meter.round([outcome.meters for outcome in outcomes]))
-            meters.update(meter.so_far(RunView(counts.copy(), lambda: self._empty(now_s))))
+        backhaul_bits = float(self._model_bits * sum(report.copies for report in reports))
+        meters: Dict[str, float] = {"backhaul_bits": backhaul_bits, **self._metered(outcomes)}
         evaluation = self._evaluate(bits, meters)
         state.version += 1
         for edge, report in zip(self.edges, reports):
@@ -268,7 +263,7 @@ class Cloud(Coordinator):
         return summed.mean()
 
     def _empty(self, now_s: float) -> int:
-        return sum(edge.flights.empty(now_s) for edge in self.edges)
+        return sum(edge.flights.batteries.empty(now_s) for edge in self.edges)
 
     def own_models(self) -> Dict[int, Params]:
         found = {}

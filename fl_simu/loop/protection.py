@@ -1,32 +1,23 @@
 """Whether what protects the UEs covers all that they send, which is asked before any data are read."""
 
 import math
-from typing import Any, Mapping
 
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import brief, require
 from fl_simu.kernel.parameters import Structure
+from fl_simu.loop.needs import ONCE, require_all, takes_once
 from fl_simu.parts import KINDS
 from fl_simu.privacy.noise import NoisyClip
 from fl_simu.radio.bits import FixedBits
 from fl_simu.radio.codecs.fixed_point import FixedPoint
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.station.aggregation.means import PlainMean
-from fl_simu.station.protocols.base import Protocol
-from fl_simu.station.protocols.buffered import Buffered
 from fl_simu.station.selection.draws import RandomDraw
 from fl_simu.ue.transforms.base import Chain, Transform
 from fl_simu.ue.transforms.error_feedback import ErrorFeedback
 
 # Noise of so many steps of a grid hides which of them a sum of rounded numbers was made of.
 STEPS_OF_NOISE = 2.0
-# What `takes_once` asks, as messages say it.
-ONCE = "a protocol in rounds that takes no update twice"
-
-
-def takes_once(protocol: Protocol) -> bool:
-    """Whether every update is of the present model, and is taken once."""
-    return not (isinstance(protocol, Buffered) or protocol.repeats())
 
 
 def require_protecting(experiment: Experiment, chain: Chain) -> None:
@@ -46,7 +37,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
     }
     secure, privacy = experiment.secure, experiment.privacy
     if secure.active:
-        _require_all(
+        require_all(
             experiment,
             "secure",
             {
@@ -58,7 +49,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
         )
         secure.check(experiment.drawn)
     if privacy.active:
-        _require_all(
+        require_all(
             experiment,
             "privacy",
             {
@@ -89,7 +80,7 @@ def _require_sums(experiment: Experiment, chain: Chain) -> None:
     """Raise UserError unless noise that covers sums alone meets sums alone."""
     codec, stds = experiment.codec, [one.std for one in chain.transforms if isinstance(one, NoisyClip)]
     steps = min(stds, default=math.inf) / codec.step if isinstance(codec, FixedPoint) else 0.0
-    _require_all(
+    require_all(
         experiment,
         "privacy",
         {
@@ -110,9 +101,4 @@ def require_protected(experiment: Experiment, structure: Structure) -> None:
     for table in ("secure", "privacy"):
         if exact and getattr(experiment, table).active:
             told = f"a model without batch norm: its tensor {brief(exact[0], 60)} travels as it is"
-            _require_all(experiment, table, {told: False})
-
-
-def _require_all(experiment: Experiment, table: str, wanted: Mapping[str, Any]) -> None:
-    for what, given in wanted.items():
-        require(bool(given), f"{table}.name", experiment.named(table), f"it needs {what}")
+            require_all(experiment, table, {told: False})

@@ -90,6 +90,11 @@ class Setting:
     stop: Stopping = field(default_factory=Stopping)
 
     @property
+    def models(self) -> int:
+        """How many models a UE trains in a round, one after the other."""
+        return 1 + self.algorithm.personal
+
+    @property
     def samples(self) -> Mapping[int, int]:
         """Number of samples of each UE."""
         if "_samples" not in self.__dict__:

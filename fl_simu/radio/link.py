@@ -175,6 +175,10 @@ class Link:
         """Steps 3 and 4: the model that the first layers tell."""
         return self.model(self.told(upload, layers, structure_of(reference)), reference)
 
+    def loads_mbit(self, upload: Upload) -> Tuple[float, ...]:
+        """What goes on the air for each layer of an upload, in Mbit."""
+        return tuple(map(self.size.load_mbit, upload.sizes_bits))
+
     def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
         """The rate of the channel at a moment."""
         return next(self.channel.pieces(self.seed, ue, version, now_s))[0]

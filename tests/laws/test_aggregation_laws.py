@@ -55,6 +55,6 @@ def test_nothing_spoilt_reaches_the_model(rule, spoilt, scale):
         merged = rule.combine(current, flights.updates(Aggregate(taken)), 7)
         assert structure_of(merged) == structure_of(current) and all_finite(merged)
         if spoilt != "vast":
-            assert flights.outcome(6, 0, 9.0).reason == (
+            assert flights.outcomes.of(6, 0, 9.0).reason == (
                 "not finite" if "N" in spoilt or "I" in spoilt else "wrong shape"
             )

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
 from fl_simu.kernel.columns import Column
 from fl_simu.kernel.messages import Taken, Update
 from fl_simu.kernel.parameters import Params, Structure
 from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.link import Link, Upload
+
+Of = TypeVar("Of")
 
 
 class Arrival(NamedTuple):
@@ -34,6 +36,11 @@ class Air(NamedTuple):
     current: Params
     weight_of: Callable[[Update], Optional[float]]
     told: Dict[str, float]
+
+
+def without(of_ues: Mapping[int, Of], ue: int) -> Dict[int, Of]:
+    """What there is of all UEs but one."""
+    return {other: one for other, one in of_ues.items() if other != ue}
 
 
 class Medium:

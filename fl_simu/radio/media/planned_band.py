@@ -5,8 +5,8 @@ from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 
 from fl_simu.radio.allocation.base import Allocator, Sending
 from fl_simu.radio.link import Link, Upload
-from fl_simu.radio.media.base import Arrival, SharedMedium
-from fl_simu.radio.media.shannon_band import ShannonBand
+from fl_simu.radio.media.base import Arrival, SharedMedium, without
+from fl_simu.radio.media.shannon_band import ShannonBand, require_bandwidth
 from fl_simu.radio.media.shared_band import Band, SharedBand
 
 # Less of the band than this is what rounding leaves.
@@ -79,7 +79,7 @@ class PlannedBand(SharedMedium):
     def leave(self, state: Plan, link: Link, ue: int, now_s: float) -> Plan:
         if ue not in state.booked:
             return state
-        return Plan(self.shared.leave(state.band, link, ue, now_s), _without(state.booked, ue))
+        return Plan(self.shared.leave(state.band, link, ue, now_s), without(state.booked, ue))
 
     def plan(self, state: Plan, link: Link, allocator: Allocator, now_s: float) -> Tuple[Plan, Optional[Arrival]]:
         booked = self._booked(state, link, allocator, now_s).booked
@@ -89,7 +89,7 @@ class PlannedBand(SharedMedium):
 
     def arrived(self, state: Plan, link: Link, arrival: Arrival) -> Plan:
         band = self.shared.arrived(state.band, link, arrival)
-        return Plan(band, state.booked if arrival.ue in band.ues else _without(state.booked, arrival.ue))
+        return Plan(band, state.booked if arrival.ue in band.ues else without(state.booked, arrival.ue))
 
     def sent_mbit(self, state: Plan, link: Link, upload: Upload, now_s: float) -> float:
         return self.shared.sent_mbit(state.band, link, upload, now_s)
@@ -126,8 +126,7 @@ class PlannedShannonBand(PlannedBand):
     bandwidth_mhz: float = 20.0
 
     def __post_init__(self) -> None:
-        # Which says whether the argument is right.
-        ShannonBand(self.bandwidth_mhz)
+        require_bandwidth(self.bandwidth_mhz)
 
     @property
     def shared(self) -> SharedBand:
@@ -138,8 +137,4 @@ class PlannedShannonBand(PlannedBand):
 
 
 def _booking(link: Link, upload: Upload) -> Booking:
-    return Booking(upload.version, tuple(map(link.size.load_mbit, upload.sizes_bits)))
-
-
-def _without(booked: Mapping[int, Booking], ue: int) -> Dict[int, Booking]:
-    return {other: one for other, one in booked.items() if other != ue}
+    return Booking(upload.version, link.loads_mbit(upload))

@@ -12,7 +12,7 @@ from fl_simu.kernel.randomness import briefly, permutation, stream
 from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.allocation.blocks import Assignment, hungarian, in_order
 from fl_simu.radio.link import Link, Training, Upload
-from fl_simu.radio.media.base import Arrival, SharedMedium
+from fl_simu.radio.media.base import Arrival, SharedMedium, without
 from fl_simu.radio.rayleigh import shannon_mean, waterfall_arrives, waterfall_error
 
 RANGES: Dict[str, Tuple[float, float]] = {
@@ -188,7 +188,7 @@ class ResourceBlocks(SharedMedium):
         sinrs = self.sinrs(link.seed, list(uploads), told[0].version)
         rates = np.array([[self._rate_mbps(one) for one in row] for row in sinrs.tolist()])
         errors = np.array([[waterfall_error(self._threshold() / one) for one in row] for row in sinrs.tolist()])
-        sending_s = np.array([[sum(_loads(link, one))] for one in told]) / rates
+        sending_s = np.array([[sum(link.loads_mbit(one))] for one in told]) / rates
         download_s = np.array([[max(0.0, one.start_s - one.compute_s - now_s)] for one in told])
         training_j = np.array([[self.training_j(one.training or Training())] for one in told])
         return Options(rates, errors, download_s + sending_s, training_j + self.power_w * sending_s)
@@ -234,7 +234,7 @@ class ResourceBlocks(SharedMedium):
             if place is not None:
                 block = free[place]
                 ratio, rate = self._threshold() / float(sinrs[row, block]), float(every.rates_mbps[row, block])
-                held[upload.ue] = Held(block, rate, ratio, _loads(link, upload))
+                held[upload.ue] = Held(block, rate, ratio, link.loads_mbit(upload))
         return Blocks(held)
 
     def silence(self, state: Blocks, link: Link, upload: Upload, now_s: float) -> str:
@@ -242,7 +242,7 @@ class ResourceBlocks(SharedMedium):
 
     def join(self, state: Blocks, link: Link, upload: Upload, now_s: float) -> Blocks:
         joined = state.held[upload.ue]._replace(began_s=now_s)
-        return Blocks({**_without(state.held, upload.ue), upload.ue: joined})
+        return Blocks({**without(state.held, upload.ue), upload.ue: joined})
 
     def lost(self, state: Blocks, link: Link, upload: Upload) -> int:
         ratio = state.held[upload.ue].ratio
@@ -253,7 +253,7 @@ class ResourceBlocks(SharedMedium):
         return -1
 
     def leave(self, state: Blocks, link: Link, ue: int, now_s: float) -> Blocks:
-        return Blocks(_without(state.held, ue)) if ue in state.held else state
+        return Blocks(without(state.held, ue)) if ue in state.held else state
 
     def plan(
         self, state: Blocks, link: Link, allocator: Allocator, now_s: float
@@ -264,7 +264,7 @@ class ResourceBlocks(SharedMedium):
     def arrived(self, state: Blocks, link: Link, arrival: Arrival) -> Blocks:
         one = state.held[arrival.ue]
         if one.arrived + 1 == len(one.loads_mbit):
-            return Blocks(_without(state.held, arrival.ue))
+            return Blocks(without(state.held, arrival.ue))
         return Blocks({**state.held, arrival.ue: one._replace(arrived=one.arrived + 1)})
 
     def sent_mbit(self, state: Blocks, link: Link, upload: Upload, now_s: float) -> float:
@@ -298,11 +298,3 @@ class RandomBlocks(ResourceBlocks):
         dealt = permutation(draws, max(ues, blocks))
         allowed = np.concatenate([self.allowed(options), np.full((ues, max(0, ues - blocks)), False)], axis=1)
         return in_order(dealt, allowed)
-
-
-def _loads(link: Link, upload: Upload) -> Tuple[float, ...]:
-    return tuple(map(link.size.load_mbit, upload.sizes_bits))
-
-
-def _without(held: Mapping[int, Held], ue: int) -> Dict[int, Held]:
-    return {other: one for other, one in held.items() if other != ue}

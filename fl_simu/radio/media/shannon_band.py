@@ -1,16 +1,14 @@
 """One band for all who are sending, in which a narrower share has less noise."""
 
 from dataclasses import dataclass, replace
-from typing import Iterator, Tuple
-
-import numpy as np
+from typing import Iterator
 
 from fl_simu.kernel.errors import require
 from fl_simu.radio.allocation.spectrum import Shannon, Spectrum
 from fl_simu.radio.channels.base import Channel, Piece
 from fl_simu.radio.channels.fading import RANGES
 from fl_simu.radio.link import Link
-from fl_simu.radio.media.shared_band import Band, SharedBand
+from fl_simu.radio.media.shared_band import FollowedBand
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Narrowed(Channel):
 
 
 @dataclass(frozen=True)
-class ShannonBand(SharedBand):
+class ShannonBand(FollowedBand):
     r"""As `shared_band`, where a UE puts all of its power into its share: the narrower, the less noise.
 
     .. math:: r(s) = s B \log_2(1 + \gamma / s), \quad \gamma = 2^{r / B} - 1
@@ -46,9 +44,7 @@ class ShannonBand(SharedBand):
     bandwidth_mhz: float = 20.0
 
     def __post_init__(self) -> None:
-        low, high = RANGES["bandwidth_mhz"]
-        right = low <= self.bandwidth_mhz <= high
-        require(right, "bandwidth_mhz", self.bandwidth_mhz, f"{low:g} to {high:g}")
+        require_bandwidth(self.bandwidth_mhz)
 
     def check(self, link: Link) -> None:
         link.require_integrated("medium.name", "shannon_band")
@@ -56,24 +52,11 @@ class ShannonBand(SharedBand):
     def spectrum(self) -> Spectrum:
         return Shannon(self.bandwidth_mhz)
 
-    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
-        told = zip(band.ues, band.versions, band.shares)
-        return np.array(
-            [
-                self._narrowed(link, share).carried_mbit(ue, version, band.at_s, now_s)
-                for ue, version, share in told
-            ]
-        )
+    def link_of(self, link: Link, ue: int, share: float) -> Link:
+        return link if share == 1 else replace(link, channel=Narrowed(link.channel, self.spectrum(), share))
 
-    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
-        told = zip(band.ues, band.versions, band.shares, band.left_mbit)
-        arrivals = [
-            self._narrowed(link, share).arrival_s(ue, version, band.at_s, left)
-            for ue, version, share, left in told
-        ]
-        return min(arrivals), arrivals.index(min(arrivals))
 
-    def _narrowed(self, link: Link, share: float) -> Link:
-        if share == 1:
-            return link
-        return replace(link, channel=Narrowed(link.channel, self.spectrum(), share))
+def require_bandwidth(bandwidth_mhz: float) -> None:
+    """Raise BadField unless that is the bandwidth of a band."""
+    low, high = RANGES["bandwidth_mhz"]
+    require(low <= bandwidth_mhz <= high, "bandwidth_mhz", bandwidth_mhz, f"{low:g} to {high:g}")

@@ -1,5 +1,6 @@
 """One band for all who are sending."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -145,8 +146,8 @@ class SharedBand(SharedMedium):
         return Band(0.0)
 
     def join(self, state: Band, link: Link, upload: Upload, now_s: float) -> Band:
-        loads = tuple(map(link.size.load_mbit, upload.sizes_bits))
-        return self.at(state, link, now_s).joined(upload.ue, Sender(upload.version, loads, began_s=now_s))
+        sender = Sender(upload.version, link.loads_mbit(upload), began_s=now_s)
+        return self.at(state, link, now_s).joined(upload.ue, sender)
 
     def leave(self, state: Band, link: Link, ue: int, now_s: float) -> Band:
         if ue not in state.ues:
@@ -171,9 +172,8 @@ class SharedBand(SharedMedium):
     def sent_mbit(self, state: Band, link: Link, upload: Upload, now_s: float) -> float:
         if upload.ue not in state.ues:
             return 0.0
-        loads = sum(map(link.size.load_mbit, upload.sizes_bits))
         sender = self.at(state.only([state.ues.index(upload.ue)]), link, now_s).sender(0)
-        return loads - sum(sender.left_mbit)
+        return sum(link.loads_mbit(upload)) - sum(sender.left_mbit)
 
     def airtime_s(self, state: Band, link: Link, upload: Upload, now_s: float) -> float:
         if upload.ue not in state.ues:
@@ -232,3 +232,32 @@ class SharedBand(SharedMedium):
         if 0.0 not in band.shares:
             return range(len(band.ues))
         return [place for place, share in enumerate(band.shares) if share]
+
+
+class FollowedBand(SharedBand):
+    """A band on which a share gives another rate than that share of the whole one.
+
+    Note:
+        So each sender is followed by itself, on a link of its own.
+    """
+
+    @abstractmethod
+    def link_of(self, link: Link, ue: int, share: float) -> Link:
+        """The link of a UE that sends with this share, above 0."""
+
+    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
+        told = zip(band.ues, band.versions, band.shares)
+        return np.array(
+            [
+                self.link_of(link, ue, share).carried_mbit(ue, version, band.at_s, now_s)
+                for ue, version, share in told
+            ]
+        )
+
+    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
+        told = zip(band.ues, band.versions, band.shares, band.left_mbit)
+        arrivals = [
+            self.link_of(link, ue, share).arrival_s(ue, version, band.at_s, left)
+            for ue, version, share, left in told
+        ]
+        return min(arrivals), arrivals.index(min(arrivals))

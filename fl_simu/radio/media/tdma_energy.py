@@ -12,10 +12,10 @@ from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.allocation.slots import cheapest_slots
 from fl_simu.radio.allocation.spectrum import LN2, Shannon
 from fl_simu.radio.channels.base import Channel, Piece
-from fl_simu.radio.channels.fading import RANGES
 from fl_simu.radio.link import Link, Upload
-from fl_simu.radio.media.base import Arrival, SharedMedium
-from fl_simu.radio.media.shared_band import Band, SharedBand
+from fl_simu.radio.media.base import Arrival, SharedMedium, without
+from fl_simu.radio.media.shannon_band import require_bandwidth
+from fl_simu.radio.media.shared_band import Band, FollowedBand, SharedBand
 
 
 class Turns(NamedTuple):
@@ -40,30 +40,13 @@ class Quieter(Channel):
 
 
 @dataclass(frozen=True)
-class QuieterBand(SharedBand):
-    """A band in which each UE sends at a part of its full power; the arguments say themselves."""
+class QuieterBand(FollowedBand):
+    """All of a band for one UE at a time, at a part of its full power; the arguments say themselves."""
 
     bandwidth_mhz: float = 20.0
     parts: Mapping[int, float] = field(default_factory=dict)
 
-    def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
-        told = zip(band.ues, band.versions, band.shares)
-        return np.array(
-            [
-                share * self._quieter(link, ue).carried_mbit(ue, version, band.at_s, now_s)
-                for ue, version, share in told
-            ]
-        )
-
-    def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
-        told = zip(band.ues, band.versions, band.shares, band.left_mbit)
-        arrivals = [
-            self._quieter(link, ue).arrival_s(ue, version, band.at_s, left / share)
-            for ue, version, share, left in told
-        ]
-        return min(arrivals), arrivals.index(min(arrivals))
-
-    def _quieter(self, link: Link, ue: int) -> Link:
+    def link_of(self, link: Link, ue: int, share: float) -> Link:
         part = self.parts.get(ue, 1.0)
         return link if part == 1 else replace(link, channel=Quieter(link.channel, self.bandwidth_mhz, part))
 
@@ -110,9 +93,7 @@ class TdmaEnergy(SharedMedium):
 
     def __post_init__(self) -> None:
         require_time("time_s", self.time_s)
-        low, high = RANGES["bandwidth_mhz"]
-        right = low <= self.bandwidth_mhz <= high
-        require(right, "bandwidth_mhz", self.bandwidth_mhz, f"{low:g} to {high:g}")
+        require_bandwidth(self.bandwidth_mhz)
         require_factor("power_w", self.power_w)
 
     def check(self, link: Link) -> None:
@@ -127,7 +108,7 @@ class TdmaEnergy(SharedMedium):
         """With which part of the full power each is to send, above 0 and at most 1."""
         versions = [upload.version for upload in uploads.values()]
         rates = dict(zip(uploads, link.rates_of(tuple(uploads), versions, now_s).tolist()))
-        loads = {ue: sum(map(link.size.load_mbit, upload.sizes_bits)) for ue, upload in uploads.items()}
+        loads = {ue: sum(link.loads_mbit(upload)) for ue, upload in uploads.items()}
         ues = [ue for ue in uploads if rates[ue] and loads[ue]]
         whole = dict.fromkeys(uploads, 1.0)
         if not ues:
@@ -149,7 +130,7 @@ class TdmaEnergy(SharedMedium):
     def leave(self, state: Turns, link: Link, ue: int, now_s: float) -> Turns:
         if ue not in state.parts and ue not in state.band.ues:
             return state
-        return Turns(self._band(state).leave(state.band, link, ue, now_s), _without(state.parts, ue))
+        return Turns(self._band(state).leave(state.band, link, ue, now_s), without(state.parts, ue))
 
     def plan(
         self, state: Turns, link: Link, allocator: Allocator, now_s: float
@@ -163,7 +144,7 @@ class TdmaEnergy(SharedMedium):
 
     def arrived(self, state: Turns, link: Link, arrival: Arrival) -> Turns:
         band = self._band(state).arrived(state.band, link, arrival)
-        return Turns(band, state.parts if arrival.ue in band.ues else _without(state.parts, arrival.ue))
+        return Turns(band, state.parts if arrival.ue in band.ues else without(state.parts, arrival.ue))
 
     def sent_mbit(self, state: Turns, link: Link, upload: Upload, now_s: float) -> float:
         return self._band(state).sent_mbit(state.band, link, upload, now_s)
@@ -176,7 +157,3 @@ class TdmaEnergy(SharedMedium):
 
     def _band(self, state: Turns) -> SharedBand:
         return QuieterBand(self.bandwidth_mhz, state.parts)
-
-
-def _without(parts: Mapping[int, float], ue: int) -> Dict[int, float]:
-    return {other: part for other, part in parts.items() if other != ue}
