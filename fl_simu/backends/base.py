@@ -39,9 +39,11 @@ class Backend(ABC):
     Class attributes:
         stacks: whether the last bits of a UE's model depend on who trains with it, so that only the same tasks
             handed over together give the same models again.
+        aside: whether UEs train, and models are measured, while this process does something else.
     """
 
     stacks: ClassVar[bool] = False
+    aside: ClassVar[bool] = False
 
     def __init__(self, training: LocalTraining) -> None:
         self.training = training

@@ -81,6 +81,8 @@ class SideBySide(Backend):
     another one, or by its successor, with the same result.
     """
 
+    aside = True
+
     def __init__(self, training: LocalTraining) -> None:
         super().__init__(training)
         self._hands: List[Hand] = []

@@ -43,6 +43,10 @@ class Clock:
         """Time and priority of the next event; (infinity, 0) if none is left."""
         return self._heap[0][:2] if self._heap else (math.inf, 0)
 
+    def first(self) -> Any:
+        """The next event; None if none is left."""
+        return self._heap[0][3] if self._heap else None
+
     def push(self, time_s: float, event: Any, priority: int = 0) -> None:
         """Schedule an event.
 

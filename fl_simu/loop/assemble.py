@@ -1,6 +1,6 @@
 """A planned experiment and its data, put together to a coordinator."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -60,17 +60,17 @@ def assemble(
     exam, backend = Exam(module, loss, images, labels, device=device), planned.backend
     backend.measuring = exam.grade
 
-    def evaluate(params: Params) -> Evaluation:
-        if device != CPU:
-            return exam.evaluate(params)
-        return exam.evaluation(backend.measure(params, exam.batches())())
+    def aside(params: Params) -> Callable[[], Evaluation]:
+        graded = backend.measure(params, exam.batches())
+        return lambda: exam.evaluation(graded())
 
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
-        evaluate=evaluate,
+        evaluate=exam.evaluate if device != CPU else lambda params: aside(params)(),
+        aside=aside if device == CPU and backend.aside else None,
         accuracies=lambda params, own: accuracies(
             module, params, own, train.images, train.labels, shards, device=device
         ),

@@ -1,17 +1,21 @@
 """The loop: next event, protocol, actions. It knows no codec, channel, rule or backend by name."""
 
+import itertools
 import math
 import time
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import replace
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.machine import older_objects_set_aside
 from fl_simu.kernel.messages import (
     ARRIVAL,
     TIMER,
+    Action,
     Aggregate,
     Broadcast,
     Due,
@@ -30,9 +34,10 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
-from fl_simu.loop.state import RunState
-from fl_simu.meters.base import ModelView, RunView
+from fl_simu.loop.state import Moment, RunState
+from fl_simu.meters.base import Meter, ModelView, RunView
 from fl_simu.privacy.base import Intake, Release
+from fl_simu.radio.downlink import goes_as_it_is
 from fl_simu.results.records import RoundRecord, UeOutcome
 from fl_simu.station.evaluation import Evaluation, mean_of
 from fl_simu.station.selection.base import Selection, Settled, View
@@ -47,6 +52,10 @@ class Observer:
 
     def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
         """A round has ended; the coordinator stands between two events."""
+
+
+# Of a model that is not evaluated, or not yet.
+UNKNOWN = Evaluation(math.nan, math.nan)
 
 
 class Measured(NamedTuple):
@@ -97,6 +106,10 @@ class Coordinator:
         self.observers = observers
         self.stopped = False
         self._measured: Optional[Measured] = None
+        # Of the round that has ended last: its evaluation, where that is done aside, and where the run stood then.
+        self._asked: Optional[Callable[[], Evaluation]] = None
+        self._stood: Optional[Moment] = None
+        self._left: Sequence[Action] = ()
 
     @property
     def model(self) -> Params:
@@ -129,35 +142,86 @@ class Coordinator:
                 state.medium = self.flights.shared.start()
             self._push(Ready(0.0, 0))
         self._round_began = time.perf_counter()
-        while not self.over:
-            # 1. Go to the next event; before time goes on, see to it that what arrives next on the air is one.
-            if state.replan and self.clock.next_place() > (self.clock.now_s, ARRIVAL):
-                due = self.flights.plan(self.clock.now_s)
-                if due:
-                    self._push(due)
-            if not len(self.clock):
-                raise UserError(
-                    f"round {state.version + 1} never ends: an upload that it waits for, or the download before "
-                    "it, never arrives; a protocol with a deadline bears that"
-                )
-            event = self._receive(self.clock.pop())
-            # 2. Ask the protocol, unless the event is of an upload that was given up.
-            if event is None:
-                continue
-            state.protocol, actions = setting.protocol.on(state.protocol, event)
-            # 3. Carry out what it answers.
-            record = None
-            for action in actions:
-                if isinstance(action, Broadcast):
-                    self._broadcast(action.ues)
-                elif isinstance(action, WakeAt):
-                    self._push(Woke(action.time_s, action.ue, action.version), TIMER)
-                else:
-                    record = self._aggregate(action)
-            # 4. Tell the observers, now that nothing is half done.
-            if record:
-                for observer in self.observers:
-                    observer.aggregated(record, self)
+        with older_objects_set_aside():
+            while not self.over:
+                # What was left of the actions that began a round early, or those that the next event leads to.
+                actions, self._left = self._left or self._answers(), ()
+                record = self._carry_out(actions)
+                if record:
+                    self._tell(record)
+
+    def _answers(self) -> Sequence[Action]:
+        """Go to the next event, and ask the protocol what the BS does now."""
+        state = self.state
+        # Before time goes on, what arrives next on the air becomes an event.
+        if state.replan and self.clock.next_place() > (self.clock.now_s, ARRIVAL):
+            due = self.flights.plan(self.clock.now_s)
+            if due:
+                self._push(due)
+        if not len(self.clock):
+            raise UserError(
+                f"round {state.version + 1} never ends: an upload that it waits for, or the download before "
+                "it, never arrives; a protocol with a deadline bears that"
+            )
+        event = self._receive(self.clock.pop())
+        if event is None:
+            # It is of an upload that was given up.
+            return ()
+        state.protocol, actions = self.setting.protocol.on(state.protocol, event)
+        return actions
+
+    def _carry_out(self, actions: Sequence[Action]) -> Optional[RoundRecord]:
+        """Do what the protocol answers; the record of the round that has ended with it, if one has."""
+        record = None
+        for action in actions:
+            if isinstance(action, Broadcast):
+                self._broadcast(action.ues)
+            elif isinstance(action, WakeAt):
+                self._push(Woke(action.time_s, action.ue, action.version), TIMER)
+            else:
+                record = self._aggregate(action)
+        return record
+
+    def _tell(self, record: RoundRecord) -> None:
+        """Tell the observers of a round that has ended. Where its model is evaluated aside, the next one begins
+        first; they find the run as it stood before that."""
+        asked, self._asked = self._asked, None
+        failure = None
+        if asked:
+            self._stood = self.moment()
+            try:
+                self._begin_early()
+            except UserError as error:
+                failure = error
+            record = self._completed(record, asked())
+        for observer in self.observers:
+            observer.aggregated(record, self)
+        self._stood = None
+        if failure:
+            raise failure
+
+    def _begin_early(self) -> None:
+        """Begin the next round, if that is what comes next; what would end it at once is left for later."""
+        if isinstance(self.clock.first(), Ready):
+            actions = self._answers()
+            begun = list(itertools.takewhile(lambda action: not isinstance(action, Aggregate), actions))
+            self._carry_out(begun)
+            self._left = actions[len(begun) :]
+
+    def _completed(self, record: RoundRecord, evaluation: Evaluation) -> RoundRecord:
+        """A record with the evaluation that it waited for."""
+        self._measured = Measured(record.round, evaluation, None, {})
+        assert self._stood is not None
+        stood = self._stood.run
+        stood.losses = self.state.losses = (*stood.losses[:1], evaluation.loss)
+        return replace(record, accuracy=evaluation.accuracy, loss=evaluation.loss)
+
+    def moment(self) -> Moment:
+        """Where the run stands between two events, for a checkpoint; what has begun early is not in it."""
+        if self._stood:
+            return self._stood
+        edges = tuple(edge.moment() for edge in self.edges)
+        return Moment(self.clock.now_s, self.clock.pending(), self.state.copy(), edges)
 
     def _push(self, event: Scheduled, priority: int = ARRIVAL) -> None:
         self.clock.push(event.time_s, event, priority)
@@ -185,6 +249,8 @@ class Coordinator:
                 observer.fetched(ue)
             if not self.flights.receive(ue, *sent):
                 return UploadRefused(event.time_s, ue, event.version)
+        if isinstance(event, LayerArrived) and event.layer + 1 == event.layers and self.cohorts.backend.aside:
+            self.flights.decode_early(ue)
         return event
 
     def _lose(self, event: LayerArrived) -> Optional[LayerLost]:
@@ -337,13 +403,31 @@ class Coordinator:
         state.spent = {name: state.spent.get(name, 0.0) + amount for name, amount in amounts.items()}
         state.ended = setting.stop.spent({**state.spent, "time_s": self.clock.now_s})
         if not state.ended and round % setting.evaluate_every and round < setting.rounds:
-            return Evaluation(math.nan, math.nan)
+            return UNKNOWN
+        if self._evaluates_aside():
+            assert setting.aside is not None
+            self._asked = setting.aside(state.model)
+            return UNKNOWN
         self._measured = measured = self._measure(round)
         evaluation = measured.evaluation
         state.losses = (*state.losses[:1], evaluation.loss)
         meters.update(measured.meters)
         state.ended = state.ended or setting.stop.reached(evaluation.accuracy)
         return evaluation
+
+    def _evaluates_aside(self) -> bool:
+        """Whether nothing in the next round waits for the evaluation of the new model."""
+        setting = self.setting
+        return (
+            setting.aside is not None
+            and not self.state.ended
+            and self.state.version + 1 < setting.rounds
+            and setting.stop.accuracy is None
+            and not setting.bits.remembers
+            and not (self.edges or self.cohorts.local or setting.algorithm.personal)
+            and goes_as_it_is(setting.downlink_codec)
+            and all(type(meter).model is Meter.model for meter in setting.meters)
+        )
 
     def measured(self) -> Measured:
         """What the evaluation of the global model tells; made now where it was not, as after a resume."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Callable, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.messages import Aggregate, Due, LayerArrived, Taken, Update
@@ -24,12 +24,16 @@ from fl_simu.loop.state import Flight, RunState
 from fl_simu.parts import KINDS
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
-from fl_simu.radio.link import Training, Upload
+from fl_simu.radio.codecs.base import raw_length
+from fl_simu.radio.link import Layer, Training, Upload
 from fl_simu.radio.media.base import Air, Arrival, SharedMedium
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
 from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 from fl_simu.ue.work import Work
+
+# Uploads that are decoded before they are taken may take so much memory.
+EARLY_BYTES = 2**28
 
 
 class Flights:
@@ -50,6 +54,8 @@ class Flights:
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
+        # What whole uploads tell that were decoded when they arrived, and the layers that it is of.
+        self._early: Dict[int, Tuple[Tuple[Layer, ...], Params]] = {}
         # What the medium tells of it.
         self.heard: Dict[str, float] = {}
 
@@ -245,7 +251,8 @@ class Flights:
         flight.layers = setting.link.encode(flight.upload, content)
         if self.sums:
             elements = sum(spec.elements for spec in self._structures(flight.start)[1])
-            flight.layers = self.sums.sealed(flight.layers, elements, flight.upload, self.state.sealing)
+            encoded = cast(Sequence[bytes], flight.layers)
+            flight.layers = self.sums.sealed(encoded, elements, flight.upload, self.state.sealing)
         if setting.bits.remembers:
             memory = self.state.memory(ue)
             memory.uploads = replace(memory.uploads, spread=largest_spread(params, flight.start))
@@ -298,7 +305,7 @@ class Flights:
             return
         first = flights[ues[0]]
         version, structure = first.upload.version, self._structures(first.start)[1]
-        sent = {ue: flight.layers[0] for ue, flight in flights.items()}
+        sent = {ue: cast(bytes, flight.layers[0]) for ue, flight in flights.items()}
         told = sums.mean(sent, structure, version, self.state.sealing)
         if told is None:
             for flight in flights.values():
@@ -323,6 +330,23 @@ class Flights:
         known = self.state.ues.get(ue)
         return known.accepted if known else None
 
+    def decode_early(self, ue: int) -> None:
+        """Decode an upload whose last layer has arrived, while other UEs train aside; not more of them at a time
+        than the memory for it holds."""
+        flight = self.state.flights[ue]
+        structure = self._structures(flight.start)[1]
+        size = raw_length(structure)
+        if self.sums or self.setting.link.exact or (len(self._early) + 1) * size > EARLY_BYTES:
+            return
+        self._early[ue] = flight.layers, self.setting.link.told(flight.upload, flight.layers, structure)
+
+    def _told(self, flight: Flight, layers: int, structure: Structure) -> Params:
+        """What the first layers of an upload tell of its content."""
+        early = self._early.get(flight.upload.ue)
+        if early and early[0] is flight.layers and layers == len(flight.layers):
+            return early[1]
+        return self.setting.link.told(flight.upload, flight.layers[:layers], structure)
+
     def take(self, choice: Taken) -> Optional[Update]:
         """The update that the taken layers of an upload tell; both sides remember it where they need to.
 
@@ -330,10 +354,14 @@ class Flights:
         """
         ue, flight, setting = choice.ue, self.state.flights[choice.ue], self.setting
         _, structure = self._structures(flight.start)
-        told = setting.link.told(flight.upload, flight.layers[: choice.layers], structure)
-        beside = {spec.name: told.pop(spec.name) for spec in self._beside}
+        told = self._told(flight, choice.layers, structure)
+        beside: Params = {}
+        if self._beside:
+            told = dict(told)
+            beside = {spec.name: told.pop(spec.name) for spec in self._beside}
         params = setting.link.model(told, flight.start)
-        if not (all_finite(params) and all_finite(beside)):
+        # What the BS gets as it was sent was looked at when it came.
+        if not (setting.link.intact or (all_finite(params) and all_finite(beside))):
             flight.refusal = "not finite"
             return None
         if beside:
@@ -341,7 +369,9 @@ class Flights:
         weight, work = choice.weight * flight.weight, flight.work
         update = Update(ue, flight.upload.version, work.samples, params, weight, work.steps)
         if setting.protocol.repeats():
-            self.state.memory(ue).accepted = update
+            # Copies: what is trained may lie in one tensor with the models of others.
+            kept = {name: tensor.clone() for name, tensor in params.items()}
+            self.state.memory(ue).accepted = replace(update, params=kept)
         if setting.chain.transforms:
             decoded = told if setting.link.payload == "update" else difference(told, flight.start)
             self._settled(ue, flight, decoded)
@@ -350,7 +380,7 @@ class Flights:
     def norm(self, ue: int, layers: int) -> float:
         """Euclidean norm of the update that these layers tell, decoded anew."""
         flight, link = self.state.flights[ue], self.setting.link
-        told = link.told(flight.upload, flight.layers[:layers], self._structures(flight.start)[1])
+        told = self._told(flight, layers, self._structures(flight.start)[1])
         model = {name: told[name] for name in flight.start}
         return distance(link.model(model, flight.start), flight.start)
 
@@ -368,4 +398,5 @@ class Flights:
             if now_s < upload.arrivals_s[-1]:
                 self._leave(ue, now_s)
             del state.flights[ue]
+            self._early.pop(ue, None)
         self.downloads.settle(settled, now_s)

@@ -4,7 +4,7 @@ Nothing is done with a checkpoint before all that it holds is checked.
 """
 
 import math
-from typing import AbstractSet, Any, Tuple
+from typing import AbstractSet, Any, Tuple, cast
 
 import torch
 
@@ -58,13 +58,8 @@ class Keeper(Observer):
 
 def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str = "") -> Checkpoint:
     """Everything that decides the rest of a run, taken between two events. Nothing is trained for it."""
-    flat = flatten(_moment(coordinator), _classes(coordinator.setting))
+    flat = flatten(coordinator.moment(), _classes(coordinator.setting))
     return Checkpoint(coordinator.version, identity, records_sha256, flat.plain, flat.arrays)
-
-
-def _moment(coordinator: Coordinator) -> Moment:
-    clock = coordinator.clock
-    return Moment(clock.now_s, clock.pending(), coordinator.state, tuple(map(_moment, coordinator.edges)))
 
 
 def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[int] = frozenset()) -> Moment:
@@ -250,10 +245,14 @@ def _check_upload(ue: int, upload: Upload, coordinator: Coordinator, version: in
 def _check_layers(ue: int, flight: Flight, coordinator: Coordinator) -> None:
     codec = coordinator.setting.link.codec_at(flight.upload.bits)
     beside = flat(coordinator.setting.algorithm.message(coordinator.model))
-    lengths = codec.layer_bytes(structure_of({**coordinator.model, **beside}))
+    content = {**coordinator.model, **beside}
+    lengths = codec.layer_bytes(structure_of(content))
     _require(len(flight.upload.arrivals_s) == len(lengths), f"the layers of UE {ue}")
-    arrived = tuple(map(len, flight.layers))
-    _require(arrived in ((), lengths), f"what has arrived of UE {ue}")
+    if any(isinstance(layer, dict) for layer in flight.layers):
+        _require(coordinator.setting.link.exact and len(flight.layers) == 1, f"what has arrived of UE {ue}")
+        require_alike(cast(Params, flight.layers[0]), content, f"what has arrived of UE {ue}")
+    else:
+        _require(tuple(map(len, flight.layers)) in ((), lengths), f"what has arrived of UE {ue}")
     chained = coordinator.setting.chain.transforms
     right = len(flight.memories) == len(chained) and bool(flight.content)
     _require(not flight.layers or not chained or right, f"what has arrived of UE {ue}")

@@ -42,6 +42,7 @@ class Setting:
         full: what each UE trains in a round if it makes all steps.
         work: how many of them it makes.
         evaluate: accuracy and loss of a global model.
+        aside: begins to find them while UEs train, and gives what waits for them; None where nobody does.
         accuracies: on each UE's own training samples, of a global model, or of the UE's own one where it has one.
         evaluate_every: that is done after so many rounds, and after the last one.
         stop: when the run ends before its last round.
@@ -87,6 +88,7 @@ class Setting:
     meters: Tuple[Meter, ...] = ()
     measures: Optional[Measures] = None
     evaluate_every: int = 1
+    aside: Optional[Callable[[Params], Callable[[], Evaluation]]] = None
     stop: Stopping = field(default_factory=Stopping)
 
     @property

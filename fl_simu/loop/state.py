@@ -5,7 +5,7 @@ fetched follows from the model that its UE was handed, the UE's key, and what it
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from fl_simu.kernel.messages import Scheduled, Update
 from fl_simu.kernel.parameters import Params
 from fl_simu.radio.bits import Memory
-from fl_simu.radio.link import Upload
+from fl_simu.radio.link import Layer, Upload
 from fl_simu.ue.algorithms.base import Groups, Station
 from fl_simu.ue.work import Work
 
@@ -31,7 +31,7 @@ class Flight:
         download: the copy of the global model before it, its own or one of several UEs, where the downlink is not
             free.
         shared: what the BS sent beside the model; None where there is nothing.
-        layers: what the BS has fetched, encoded; empty before.
+        layers: what the BS has fetched, as it travels; empty before.
         content: the update behind these layers, as it left the chain of transforms; None where there is none.
         memories: what the transforms remember if the BS takes something of it.
         sent: the model behind it, where an attack is measured; else None.
@@ -48,7 +48,7 @@ class Flight:
     work: Work
     download: Optional[Upload] = None
     shared: Optional[Groups] = None
-    layers: Tuple[bytes, ...] = ()
+    layers: Tuple[Layer, ...] = ()
     content: Optional[Params] = None
     memories: Tuple[Any, ...] = ()
     sent: Optional[Params] = None
@@ -166,6 +166,17 @@ class RunState:
     spent: Dict[str, float] = field(default_factory=dict)
     ended: bool = False
     wall_s: float = 0.0
+
+    def copy(self) -> "RunState":
+        """What stays as it is when UEs are handed the next model. What the parts remember, and what there is of a
+        UE, is never changed by that, but replaced."""
+        return replace(
+            self,
+            ues=dict(self.ues),
+            flights=dict(self.flights),
+            copies=list(self.copies),
+            cohorts=dict(self.cohorts),
+        )
 
     def memory(self, ue: int) -> UeMemory:
         """What a UE remembers, to be changed."""

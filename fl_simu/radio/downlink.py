@@ -135,16 +135,21 @@ def to_all(link: Link, ues: Sequence[int]) -> Link:
     return link if len(ues) == 1 else replace(link, channel=Slowest(link.channel, tuple(ues)))
 
 
+def goes_as_it_is(codec: Codec) -> bool:
+    """Whether UEs get the global model as it is at the BS."""
+    return type(codec) is Float32
+
+
 def decoded(codec: Codec, model: Params, seed: int, version: int) -> Params:
     """What the UEs get of a global model that goes down through a codec; itself where it goes as it is."""
-    if type(codec) is Float32:
+    if goes_as_it_is(codec):
         return model
     return codec.decode(codec.encode(model, briefly(seed, "downlink codec", round=version)), structure_of(model))
 
 
 def on_the_air(link: Link, model: Structure, beside: Structure) -> Tuple[Link, Structure]:
     """The link of a copy, and what it encodes; what an algorithm sends beside the model goes as it is."""
-    if type(link.codec) is Float32:
+    if goes_as_it_is(link.codec):
         return link, model + beside
     return replace(link, overhead_bits=link.overhead_bits + sum(link.size.layer_bits(AS_IT_IS, beside))), model
 

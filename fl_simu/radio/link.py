@@ -7,10 +7,9 @@ alone, `transmit` can tell the arrivals when the UE begins to send, and the BS f
 clock has reached them.
 """
 
-import functools
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 
@@ -20,12 +19,15 @@ from fl_simu.kernel.randomness import briefly
 from fl_simu.parts import KINDS
 from fl_simu.radio.channels.base import Channel
 from fl_simu.radio.codecs.base import EXACT, Codec
+from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.codecs.layered import Layered
 from fl_simu.radio.delays import DelayRule, Integrated
 from fl_simu.radio.losses import Loss, NoLoss
 from fl_simu.radio.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
+# A layer as it travels: bytes, or the very numbers where `float32` would write them into bytes and read them back.
+Layer = Union[bytes, Params]
 # Up to here float64 tells moments apart that lie a millisecond from each other.
 LATEST_S = 1e12
 
@@ -108,6 +110,11 @@ class Link:
     delay: DelayRule = field(default_factory=Integrated)
     overhead_bits: int = 0
     loss: Loss = field(default_factory=NoLoss)
+    # By bits: the structure that was asked for last, and the bits of each layer. All UEs of a round send models of
+    # one structure, and the same object tells it.
+    _sizes: Dict[int, Tuple[Structure, Tuple[int, ...]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         require(self.payload in PAYLOADS, "payload", self.payload, "one of " + ", ".join(PAYLOADS))
@@ -131,8 +138,20 @@ class Link:
         """What a UE encodes of the model that it has trained from `reference`; transforms may change it."""
         return difference(params, reference) if self.payload == "update" else params
 
-    def encode(self, upload: Upload, content: Params) -> Tuple[bytes, ...]:
+    @property
+    def exact(self) -> bool:
+        """Whether the codec keeps every number."""
+        return type(self.codec) is Float32
+
+    @property
+    def intact(self) -> bool:
+        """Whether the BS gets the very model that a UE sends."""
+        return self.exact and self.payload == "weights"
+
+    def encode(self, upload: Upload, content: Params) -> Tuple[Layer, ...]:
         """Step 1, at the UE: the layers that it sends of its content, base first."""
+        if self.exact:
+            return (content,)
         return self.codec_at(upload.bits).encode(content, briefly(self.seed, "codec", upload.ue, upload.version))
 
     def transmit(
@@ -163,15 +182,18 @@ class Link:
         sizes, lost = self._on_air(ue, version, structure, bits)
         return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s, lost)
 
-    def told(self, upload: Upload, layers: Sequence[bytes], structure: Structure) -> Params:
+    def told(self, upload: Upload, layers: Sequence[Layer], structure: Structure) -> Params:
         """Step 3, at the BS: what the first layers say of the content."""
-        return self.codec_at(upload.bits).decode(layers, structure)
+        first = layers[0]
+        if isinstance(first, dict):
+            return first
+        return self.codec_at(upload.bits).decode(cast(Sequence[bytes], layers), structure)
 
     def model(self, told: Params, reference: Params) -> Params:
         """Step 4, at the BS: the model that this content tells of a UE that started from `reference`."""
         return total(told, reference) if self.payload == "update" else told
 
-    def decode(self, upload: Upload, layers: Sequence[bytes], reference: Params) -> Params:
+    def decode(self, upload: Upload, layers: Sequence[Layer], reference: Params) -> Params:
         """Steps 3 and 4: the model that the first layers tell."""
         return self.model(self.told(upload, layers, structure_of(reference)), reference)
 
@@ -232,8 +254,11 @@ class Link:
         return self.bits_of(upload, self.carried_mbit(upload.ue, upload.version, upload.start_s, end_s))
 
     def _sizes_bits(self, structure: Structure, bits: int) -> Tuple[int, ...]:
-        base, *others = _sizes_bits(self.size, self.codec_at(bits), structure)
-        return (base + self.overhead_bits, *others)
+        known = self._sizes.get(bits)
+        if known is None or known[0] is not structure:
+            base, *others = self.size.layer_bits(self.codec_at(bits), structure)
+            known = self._sizes[bits] = structure, (base + self.overhead_bits, *others)
+        return known[1]
 
     def _on_air(self, ue: int, version: int, structure: Structure, bits: int) -> Tuple[Tuple[int, ...], int]:
         """What goes on the air for each layer, and the first one that is lost, -1 for none."""
@@ -250,9 +275,3 @@ class Link:
     def bits_of(self, upload: Upload, sent_mbit: float) -> int:
         """The bits of an upload that so much load on the air is."""
         return min(sum(upload.sizes_bits), round(sent_mbit / self.size.load_mbit(1)))
-
-
-@functools.lru_cache(maxsize=64)
-def _sizes_bits(size: SizeRule, codec: Codec, structure: Structure) -> Tuple[int, ...]:
-    """Bits of each layer, remembered: all UEs of a round send models of one structure."""
-    return size.layer_bits(codec, structure)

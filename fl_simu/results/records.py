@@ -111,7 +111,11 @@ class RoundRecord:
             **({} if self.attack is None else {"attack": dict(self.attack)}),
             **_plain_meters(self.meters),
         }
-        return json.dumps(finite_or_none(value), allow_nan=False)
+        try:
+            # Mostly all numbers are finite, which need not be looked at one by one.
+            return json.dumps(value, allow_nan=False)
+        except ValueError:
+            return json.dumps(finite_or_none(value), allow_nan=False)
 
     @staticmethod
     def from_line(line: str) -> "RoundRecord":
