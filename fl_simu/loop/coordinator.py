@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from dataclasses import replace
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -32,14 +32,14 @@ from fl_simu.kernel.messages import (
 )
 from fl_simu.kernel.parameters import Params
 from fl_simu.loop.cohorts import Cohorts
+from fl_simu.loop.examination import UNKNOWN, Measured, can_wait, measure
 from fl_simu.loop.flight import Flights
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Moment, RunState
-from fl_simu.meters.base import Meter, ModelView, RunView
+from fl_simu.meters.base import RunView
 from fl_simu.privacy.base import Intake, Release
-from fl_simu.radio.downlink import goes_as_it_is
 from fl_simu.results.records import RoundRecord, UeOutcome
-from fl_simu.station.evaluation import Evaluation, mean_of
+from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import Selection, Settled, View
 from fl_simu.ue.algorithms.base import Round
 
@@ -52,26 +52,6 @@ class Observer:
 
     def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
         """A round has ended; the coordinator stands between two events."""
-
-
-# Of a model that is not evaluated, or not yet.
-UNKNOWN = Evaluation(math.nan, math.nan)
-
-
-class Measured(NamedTuple):
-    """What the evaluation of a global model tells.
-
-    Args:
-        version: of the model.
-        evaluation: on the test set.
-        accuracies: on each UE's own training samples, shape (UEs,), where a meter has asked for it.
-        meters: what meters tell of the model.
-    """
-
-    version: int
-    evaluation: Evaluation
-    accuracies: Optional[np.ndarray]
-    meters: Dict[str, float]
 
 
 class Coordinator:
@@ -389,12 +369,6 @@ class Coordinator:
         version = self.state.version + 1
         return Settled(version, now_s, accepted, lasted_s, losses, lambda ue: flights.norm(ue, layers[ue]))
 
-    def _accuracy(self, own: Mapping[int, Params]) -> Evaluation:
-        """Of the global model, or, where layers stay at the UEs, the mean over the UEs' own ones."""
-        if not self.cohorts.local:
-            return self.setting.evaluate(self.state.model)
-        return mean_of([self.setting.evaluate(model) for model in own.values()])
-
     def _evaluate(self, bits: int, meters: Dict[str, float]) -> Evaluation:
         """Accuracy and loss of the new model, where it is evaluated, with what meters tell of it; and whether the
         run ends with this round."""
@@ -416,18 +390,9 @@ class Coordinator:
         return evaluation
 
     def _evaluates_aside(self) -> bool:
-        """Whether nothing in the next round waits for the evaluation of the new model."""
-        setting = self.setting
-        return (
-            setting.aside is not None
-            and not self.state.ended
-            and self.state.version + 1 < setting.rounds
-            and setting.stop.accuracy is None
-            and not setting.bits.remembers
-            and not (self.edges or self.cohorts.local or setting.algorithm.personal)
-            and goes_as_it_is(setting.downlink_codec)
-            and all(type(meter).model is Meter.model for meter in setting.meters)
-        )
+        """Whether the next round can begin before the new model is evaluated."""
+        last = self.state.ended or self.state.version + 1 >= self.setting.rounds
+        return not (last or self.edges or self.cohorts.local) and can_wait(self.setting)
 
     def measured(self) -> Measured:
         """What the evaluation of the global model tells; made now where it was not, as after a resume."""
@@ -440,17 +405,4 @@ class Coordinator:
         return self.cohorts.own_models(self.state.model)
 
     def _measure(self, version: int) -> Measured:
-        setting, state = self.setting, self.state
-        own = self.own_models()
-        asked: List[np.ndarray] = []
-
-        def accuracies() -> np.ndarray:
-            if not asked:
-                asked.append(setting.accuracies(state.model, own))
-            return asked[0]
-
-        evaluation = self._accuracy(own)
-        meters: Dict[str, float] = {}
-        for meter in setting.meters:
-            meters.update(meter.model(ModelView(accuracies)))
-        return Measured(version, evaluation, asked[0] if asked else None, meters)
+        return measure(self.setting, version, self.state.model, self.own_models(), bool(self.cohorts.local))
