@@ -40,7 +40,7 @@ from fl_simu.ue.training import NOTHING, initial_params
 from fl_simu.ue.work import Work
 
 UPLOADS = 10_000
-GOAL = 100_000
+GOAL = 60_000
 SHARED_GOAL = 5_000
 SEEDS = itertools.count(1)
 ORTHOGONAL = Orthogonal()

@@ -26,7 +26,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     else:
         with TemporaryDirectory() as folder:
             figures = measure(given, Path(folder))
-    out = given.out or ROOT / (".benchmarks/peers" if given.quick or given.jobs or given.frameworks else "docs")
+        if given.into:
+            figures = added(json.loads(given.into.read_text(encoding="utf-8")), figures)
+    part = given.quick or given.jobs or given.frameworks
+    there = given.into.parent if given.into else ROOT / (".benchmarks/peers" if part else "docs")
+    out = given.out or there
     out.mkdir(parents=True, exist_ok=True)
     if not given.render:
         write_text(out / "benchmarks.json", json.dumps(figures, indent=1) + "\n")
@@ -56,6 +60,9 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
         "--legacy-python", type=Path, default=legacy, help="of the legacy stack, for start-up and pointers"
     )
     parser.add_argument("--out", type=Path, help="folder of the page and the figures (docs for a whole run)")
+    parser.add_argument(
+        "--into", type=Path, metavar="JSON", help="put what is measured in the place of the same in these figures"
+    )
     parser.add_argument("--render", type=Path, metavar="JSON", help="only make the page anew from these figures")
     given = parser.parse_args(arguments)
     given.backends = [backend_table(text) for text in given.backend or sorted(set(BACKENDS) - {"auto"})]
@@ -91,12 +98,30 @@ def measure(given: argparse.Namespace, folder: Path) -> Figures:
     }
 
 
+def added(figures: Figures, more: Figures) -> Figures:
+    """Figures in which some were measured anew, and which those are."""
+    jobs = {job["name"]: job for job in (*figures["jobs"], *more["jobs"])}
+    found = {name: more[name] for name in EXTRAS if name in more}
+    failed = {name: why for name, why in figures["failed"].items() if name not in found}
+    note = {"date": more["date"], "command": more["command"]}
+    return {
+        **figures,
+        **found,
+        "jobs": [jobs[name] for name in JOBS if name in jobs],
+        "failed": {**failed, **more["failed"]},
+        "machine": more["machine"],
+        "versions": {**figures["versions"], **more["versions"]},
+        "added": [*figures.get("added", ()), note],
+    }
+
+
 def command(given: argparse.Namespace) -> str:
     """The command that makes the same figures; where the environments are is a matter of the machine."""
     words = ["--quick"] if given.quick else []
     for name in ("jobs", "frameworks"):
         words += [f"--{name}", *getattr(given, name)] if getattr(given, name) else []
     words += ["--rounds", str(given.rounds)] if given.rounds else []
+    words += ["--into", str(given.into)] if given.into else []
     words += [word for table in given.backend or () for word in ("--backend", f"'{table}'")]
     return "make benchmark" + (f' ARGS="{" ".join(words)}"' if words else "")
 

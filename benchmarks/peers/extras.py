@@ -1,25 +1,39 @@
-"""What is measured of fl_simu beside the jobs: where the time goes, the BS alone, start-up, many UEs, pointers."""
+"""What is measured of fl_simu beside the jobs: one method for each."""
 
 import argparse
 import contextlib
+import hashlib
 import json
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from benchmarks.children import ChildFailed, Turns, answer_of, answer_of_module, answer_of_script, say
+from benchmarks.children import (
+    ROOT,
+    ChildFailed,
+    Turns,
+    answer_of,
+    answer_of_module,
+    answer_of_script,
+    environment,
+    say,
+)
 from benchmarks.peers import data
 from benchmarks.peers.jobs import JOBS, QUICK, write
 from fl_simu.data.datasets import DATASETS
 from fl_simu.kernel.installation import stack
 
-EXTRAS = ("where_time_goes", "overhead", "startup", "many_ues", "pointers")
+EXTRAS = ("default_run", "where_time_goes", "overhead", "uploads", "startup", "long_run", "many_ues", "pointers")
 STARTS = 3
+QUICK_RUN = ("--rounds", "1", "--set", "ues=2", "--set", "data.test_samples=250")
 # Model and batch size -> steps of a turn: about half a second of real syft's.
 POINTER_STEPS = {("cnn", 64): 4, ("cnn", 4): 20, ("cnn", 1): 30, ("linear", 4): 100}
 TURNS = 12
+DEFAULT = ROOT / "fl_simu" / "cli" / "defaults" / "mnist.toml"
 Figures = Dict[str, Any]
 
 
@@ -42,6 +56,51 @@ class Extras:
         write(path, job, data.deal(job, DATASETS[job.data]().load(), rounds))
         return str(path)
 
+    def default_run(self) -> List[Figures]:
+        """Seconds of the command without arguments on one core and on all, on each stack that is here."""
+        rows = []
+        for name, python in self._stacks():
+            row: Figures = {"stack": name}
+            for cores, limit in (("one", "1"), ("all", None)):
+                say(f"the default run, {name} stack, cores: {cores}")
+                row[cores] = self._command_s(python, limit)
+            rows.append(row)
+        return rows
+
+    def _command_s(self, python: Path, cores: Optional[str]) -> Figures:
+        words = ["run", str(DEFAULT), *QUICK_RUN] if self.given.quick else []
+        with TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            began = time.perf_counter()
+            done = subprocess.run(
+                [str(python), "-m", "fl_simu", *words, "--out", str(out)],
+                cwd=str(ROOT),
+                env=environment(FL_SIMU_CORES=cores),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            seconds = time.perf_counter() - began
+            if done.returncode:
+                raise ChildFailed(done.stdout.strip().splitlines()[-1])
+            model = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+        return {"seconds": seconds, "sha256": model}
+
+    def _stacks(self) -> List[Tuple[str, Path]]:
+        """The stack that this runs on, and the legacy one where it is another and is here."""
+        here, legacy = Path(sys.executable), self.given.legacy_python
+        return [(stack(), here), *([("legacy", legacy)] if legacy.exists() and legacy != here else [])]
+
+    def long_run(self) -> Figures:
+        """Memory of driver and workers over a long run."""
+        say("a long run")
+        return answer_of_module("benchmarks.peers.long_run", "9" if self.given.quick else "300")
+
+    def uploads(self) -> Figures:
+        """Uploads a second of the coordinator alone."""
+        say("uploads a second")
+        return answer_of_script("uploads.py", "1" if self.given.quick else "5")
+
     def where_time_goes(self) -> List[Figures]:
         """Seconds of each operator of torch, of two rounds of each job on backend torch."""
         rows = []
@@ -63,11 +122,11 @@ class Extras:
     def startup(self) -> List[Figures]:
         """Seconds from the command to the first trained model, for each backend of each stack that is here."""
         rows = []
-        for name, python in ((stack(), Path(sys.executable)), ("legacy", self.given.legacy_python)):
-            for table in self.given.backends if python.exists() else ():
-                if name == "legacy" and python == Path(sys.executable):
-                    continue
-                row: Figures = {"stack": name, "backend": table["name"], "seconds": []}
+        for name, python in self._stacks():
+            inside = [{"name": "processes", "inner": "syft"}] if name == "legacy" else []
+            for table in (*self.given.backends, *inside):
+                label = table["name"] + (f" of {table['inner']}" if "inner" in table else "")
+                row: Figures = {"stack": name, "backend": label, "seconds": []}
                 for _ in range(1 if self.given.quick else STARTS):
                     began = time.time()
                     command = [str(python), "-m", "benchmarks.peers.startup", json.dumps(table)]
@@ -76,7 +135,7 @@ class Extras:
                     except ChildFailed as error:
                         row["failed"] = str(error)
                         break
-                say(f"start-up, {name} stack, {table['name']}: {row.get('failed') or row['seconds']}")
+                say(f"start-up, {name} stack, {label}: {row.get('failed') or row['seconds']}")
                 rows.append(row)
         return rows
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,32 @@ def sgemm_gflops(threads: int, size: int = SIZE, seconds: float = SECONDS) -> fl
         torch.mm(left, right, out=out)
         best = min(best, time.perf_counter() - began)
     return 2e-9 * size**3 / best
+
+
+def memory_gbps(megabytes: int = 128, seconds: float = SECONDS) -> float:
+    """The most 10^9 bytes a second that one core reads and writes, by a copy within a large array."""
+    torch.set_num_threads(1)
+    source = torch.zeros(megabytes * 2**20, dtype=torch.uint8)
+    there, best, ends = torch.zeros_like(source), math.inf, time.perf_counter() + seconds
+    while time.perf_counter() < ends or best == math.inf:
+        began = time.perf_counter()
+        there.copy_(source)
+        best = min(best, time.perf_counter() - began)
+    return 2e-9 * source.numel() / best
+
+
+def gbytes_of_round(job: Job) -> float:
+    """10^9 bytes that a round of a model of one dense layer moves, trained as a stack by operators of torch.
+
+    Of each UE the model is written once and read once more for the mean; each step reads it for the outputs,
+    writes a gradient, and reads both and writes the model in SGD. Each image is read and written to stand in its
+    batch, and read twice, for the outputs and for the gradient. All are float32.
+    """
+    module = job.module()
+    (layer,) = (one for one in module.modules() if isinstance(one, nn.Linear))
+    steps = math.ceil(job.samples / job.batch_size)
+    model = sum(parameter.numel() for parameter in layer.parameters())
+    return 4e-9 * job.drawn * (model * (2 + 5 * steps) + 4 * job.samples * int(np.prod(job.shape)))
 
 
 def gflop_of_round(job: Job) -> float:
@@ -73,7 +100,8 @@ def _lines(path: Path) -> List[str]:
 
 def main() -> None:
     one = sgemm_gflops(1)
-    print(json.dumps({"sgemm_gflops": one, "sgemm_gflops_all": sgemm_gflops(cores())}))
+    peaks = {"sgemm_gflops": one, "sgemm_gflops_all": sgemm_gflops(cores()), "memory_gbps": memory_gbps()}
+    print(json.dumps(peaks))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def run(
         seconds, params = _backend_alone(planned, job, arrays)
         settings = f"{told}; send, train, get and the mean"
     # A backend with processes of its own says how many; 0 stands for one a core.
-    cores = getattr(spec, "actors", threads) or os.cpu_count() or 1
+    cores = getattr(spec, "workers", getattr(spec, "actors", threads)) or os.cpu_count() or 1
     versions = {"ray of fl_simu": sys.modules["ray"].__version__} if "ray" in sys.modules else {}
     return Outcome(seconds, params, cores, settings, versions)
 

@@ -1,160 +1,26 @@
 """docs/benchmarks.md from the figures, and nothing else: no figure is made here but medians, ratios and shares."""
 
-from operator import sub
 from pathlib import Path
 from statistics import median
 from string import Template
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
+from benchmarks.peers.goals import (
+    NOTHING,
+    POINTER_WAYS,
+    Figures,
+    best,
+    goals,
+    memories,
+    overhead_shares,
+    percent_of_peak,
+    pointer_overheads,
+    pointer_shares,
+    seconds,
+)
 from fl_simu.results.tables import markdown_table
 
-Figures = Mapping[str, Any]
-NOTHING = "-"
 TEMPLATE = Template((Path(__file__).resolve().parent / "template.md").read_text(encoding="utf-8"))
-
-
-class Goal(NamedTuple):
-    """A figure that was aimed at.
-
-    Args:
-        what: in a line.
-        measured: the figure; None where it was not measured.
-        goal: what was aimed at.
-        at_least: whether more is better.
-        form: how the figures are written.
-        beside: the same figure in another reading, for the reader.
-    """
-
-    what: str
-    measured: Optional[float]
-    goal: float
-    at_least: bool = True
-    form: str = "{:.2f}"
-    beside: str = ""
-
-    @property
-    def reached(self) -> str:
-        """Whether the figure is where it was to be."""
-        if self.measured is None:
-            return "not measured"
-        right = self.measured >= self.goal if self.at_least else self.measured <= self.goal
-        return "reached" if right else "not reached"
-
-    def cells(self) -> List[str]:
-        """The row of the table."""
-        sign = "≥" if self.at_least else "≤"
-        shown = NOTHING if self.measured is None else self.form.format(self.measured)
-        return [self.what, shown, self.beside or NOTHING, f"{sign} {self.form.format(self.goal)}", self.reached]
-
-
-def seconds(row: Optional[Figures]) -> Optional[float]:
-    """Median of a row's rounds but the first; None where there is no row or nothing came of it."""
-    return median(row["seconds"][1:]) if row and "seconds" in row else None
-
-
-def best(job: Figures, key: str) -> Optional[Figures]:
-    """The fastest of the rows of a job with this key, or whose key begins with it and a slash."""
-    rows = [row for row in job.get("rows", ()) if row["key"] == key and "seconds" in row]
-    return min(rows, key=lambda row: seconds(row) or 0.0, default=None)
-
-
-def fastest(job: Figures, keys: Sequence[str]) -> Optional[Figures]:
-    """The fastest row of a job under any of these keys."""
-    rows = [row for row in (best(job, key) for key in keys) if row]
-    return min(rows, key=lambda row: seconds(row) or 0.0, default=None)
-
-
-def ratio(job: Figures, keys: Sequence[str], mine: str = "fl_simu") -> Optional[float]:
-    """Seconds a round of the fastest of other rows, over those of the fastest of ours."""
-    theirs, ours = seconds(fastest(job, keys)), seconds(best(job, mine))
-    return theirs / ours if theirs and ours else None
-
-
-def percent_of_peak(job: Figures, row: Figures, machine: Figures) -> float:
-    """A row's share of what its cores multiply at most, in percent."""
-    return 100 * job["gflop"] / (seconds(row) or 1.0) / (machine["sgemm_gflops"] * row["cores"])
-
-
-def overhead_shares(figures: Figures) -> List[Tuple[str, float]]:
-    """What coordinator, protocol, codec and records take of a round of `notes` on each backend, in percent."""
-    job, alone = _jobs(figures).get("notes", {}), figures.get("overhead")
-    if not alone:
-        return []
-    rows = [row for row in job.get("rows", ()) if row["key"] == "fl_simu" and "seconds" in row]
-    beside = median(alone["seconds"][1:])
-    shares = [(row["label"], 100 * beside / (beside + (seconds(row) or 0.0))) for row in rows]
-    return sorted(shares, key=lambda share: share[1])
-
-
-def goals(figures: Figures) -> List[Goal]:
-    """Every figure that has a goal."""
-    jobs, rows = _jobs(figures), []
-    bare, peak, several = ("bare/1",), [], ("pfl/1", "pfl/n")
-    for name, keys, what, goal in (
-        ("notes", bare, "bare loop, 1 thread / fl_simu", 1.9),
-        ("pfl", bare, "bare loop, 1 thread / fl_simu", 1.9),
-        ("many", bare, "bare loop, 1 thread / fl_simu", 20.0),
-        ("notes", ("flower",), "Flower / fl_simu", 2.1),
-        ("many", ("flower",), "Flower / fl_simu", 20.0),
-        ("notes", ("fedlab",), "FedLab / fl_simu", 1.9),
-        ("pfl", several, "pfl-research at its best number of threads / fl_simu", 1.2),
-        ("many", several, "pfl-research at its best number of threads / fl_simu", 20.0),
-    ):
-        job = jobs.get(name, {})
-        whole = ratio(job, keys, "fl_simu/whole")
-        beside = f"{whole:.2f} against the whole run" if whole else ""
-        rows.append(Goal(f"`{name}`: {what}", ratio(job, keys), goal, beside=beside))
-    mine = best(jobs.get("pfl", {}), "fl_simu")
-    if mine:
-        peak = [percent_of_peak(jobs["pfl"], mine, figures["machine"])]
-    rows.append(
-        Goal(
-            "`pfl`: fl_simu, percent of the sgemm peak of its cores",
-            peak[0] if peak else None,
-            80.0,
-            form="{:.0f}",
-        )
-    )
-    shares = overhead_shares(figures)
-    of_fastest = f"{shares[-1][1]:.1f} of that of the fastest backend" if shares else ""
-    of_torch = next((share for label, share in shares if label == "fl_simu, backend torch"), None)
-    what = "`notes`: coordinator, protocol, codec and records, percent of a round of backend torch"
-    rows.append(Goal(what, of_torch, 3.0, False, "{:.1f}", of_fastest))
-    for backend, goal in (("torch", 3.0), ("syft", 6.0), ("ray", 10.0)):
-        starts = [row for row in figures.get("startup", ()) if row["backend"] == backend and "failed" not in row]
-        slowest = max((median(row["seconds"]) for row in starts), default=None)
-        rows.append(Goal(f"start-up of backend {backend}, s, on its slower stack", slowest, goal, False, "{:.1f}"))
-    for how, told in _POINTER_WAYS.items():
-        shares = [share for (_, _, way), share in pointer_shares(figures).items() if way == how]
-        what = f"overhead of a step on pointers, {told}: ours / real syft's, the worst of four models and batches"
-        rows.append(Goal(what, max(shares, default=None), 0.25, False))
-    return rows
-
-
-_POINTER_WAYS = {"resident": "the model stays at its worker", "fetched": "it is sent and fetched each step"}
-
-
-def pointer_overheads(figures: Figures) -> Dict[Tuple[str, int, str, str], float]:
-    """(model, batch size, way, whose pointers) -> milliseconds that a step takes longer than on plain tensors.
-
-    The median over the turns, in each of which all ways were tried one after the other.
-    """
-    rows = [row for row in figures.get("pointers", ()) if "failed" not in row]
-    return {
-        (row["model"], row["batch_size"], how, row["whose"]): median(map(sub, row[how], row["plain"]))
-        for row in rows
-        for how in _POINTER_WAYS
-    }
-
-
-def pointer_shares(figures: Figures) -> Dict[Tuple[str, int, str], float]:
-    """(model, batch size, way) -> what our pointers cost, over what real syft's cost."""
-    found = pointer_overheads(figures)
-    return {
-        (model, batch_size, how): ours / found[model, batch_size, how, "syft 0.2.4"]
-        for (model, batch_size, how, whose), ours in found.items()
-        if whose != "syft 0.2.4" and (model, batch_size, how, "syft 0.2.4") in found
-    }
 
 
 def render(figures: Figures) -> str:
@@ -163,6 +29,7 @@ def render(figures: Figures) -> str:
     text = TEMPLATE.substitute(
         command=figures["command"],
         date=figures["date"],
+        added="".join(f" `{one['command']}` added to it on {one['date']}." for one in figures.get("added", ())),
         size="It was a quick run: its sizes are too small to compare anything. " if quick else "",
         minutes="{:.0f} minutes on this machine".format(figures["minutes"]) if whole else "some ten minutes",
         machine=_machine(figures),
@@ -172,10 +39,6 @@ def render(figures: Figures) -> str:
         settings=_settings(figures),
     )
     return text.replace(" \n", "\n")
-
-
-def _jobs(figures: Figures) -> Dict[str, Figures]:
-    return {job["name"]: job for job in figures["jobs"]}
 
 
 def _machine(figures: Figures) -> str:
@@ -194,6 +57,7 @@ def _machine(figures: Figures) -> str:
             f"{machine['sgemm_gflops']:.0f} GFLOP/s on one core, {machine['sgemm_gflops_all']:.0f} on all "
             "(torch.mm of two 2048 x 2048 matrices)",
         ],
+        ["memory bandwidth", f"{machine['memory_gbps']:.0f} GB/s read and written by one core, in a copy"],
     ]
     return markdown_table(rows)
 
@@ -215,7 +79,23 @@ def _job(job: Figures, figures: Figures) -> str:
         f'`make benchmark ARGS="--jobs {job["name"]}"`\n\n'
     )
     failed = [f"- {row['label']}: {row['failed']}\n" for row in job["rows"] if "failed" in row]
-    return head + about + markdown_table(rows) + "".join(["\n", *failed] if failed else [])
+    return (
+        head + about + markdown_table(rows) + "".join(["\n", *failed] if failed else []) + _roofline(job, machine)
+    )
+
+
+def _roofline(job: Figures, machine: Figures) -> str:
+    """What memory alone allows, of a job that memory bounds."""
+    if "gbytes" not in job:
+        return ""
+    least, taken = job["gbytes"] / machine["memory_gbps"], seconds(best(job, "fl_simu"))
+    share = f", {100 * least / taken:.0f} % of what fl_simu's fastest backend takes" if taken else ""
+    return (
+        f"\nTrained as a stack by torch's operators, a round moves {1e3 * job['gbytes']:.0f} MB: each model is "
+        "written once, read in each step, given a gradient and stepped, and read for the mean; each image is put "
+        "into its batch and read twice. At the memory bandwidth of one core that is "
+        f"{1e3 * least:.0f} ms{share}. What stays in a cache needs less.\n"
+    )
 
 
 def _settings(figures: Figures) -> str:
@@ -282,6 +162,31 @@ def _beside(figures: Figures) -> str:
             f"after each round {1e3 * checkpoint:.0f} ms. The share is that of the former in a round with "
             'training. `make benchmark ARGS="--jobs notes overhead"`\n\n' + markdown_table(rows)
         )
+    if figures.get("default_run"):
+        parts.append(_default_run(figures["default_run"]))
+    if figures.get("uploads"):
+        rates = figures["uploads"]["uploads_a_second"]
+        rows = [["channel", "uploads a second, median", "least to most"]]
+        rows += [
+            [channel, f"{median(one):,.0f}", f"{min(one):,.0f} to {max(one):,.0f}"]
+            for channel, one in rates.items()
+        ]
+        parts.append(
+            "## The coordinator alone\n\n"
+            f"Uploads of {figures['uploads']['ues']} clients a round under `wait_for_all` over `orthogonal` "
+            "through clock, protocol, link and channel, with nothing trained, encoded or evaluated; CPU "
+            "time of one core. "
+            '`make benchmark ARGS="--jobs uploads"`\n\n' + markdown_table(rows)
+        )
+    if figures.get("long_run"):
+        run = figures["long_run"]
+        driver, workers = (", ".join(f"{one:.1f}" for one in told) for told in memories(run))
+        parts.append(
+            "## Memory of a long run\n\n"
+            f"Resident memory after each third of {run['rounds']} rounds of 8 clients on backend `processes` with "
+            f"two workers, in MB: the driver {driver}; its workers together {workers}. "
+            '`make benchmark ARGS="--jobs long_run"`\n'
+        )
     if figures.get("startup"):
         rows = [["stack", "backend", "s, median", "least to most"]]
         for row in figures["startup"]:
@@ -316,6 +221,21 @@ def _beside(figures: Figures) -> str:
     return "\n".join(parts)
 
 
+def _default_run(rows: Sequence[Figures]) -> str:
+    cells = [["stack", "one core, s", "all cores, s", "ratio", "final model"]]
+    for row in rows:
+        one, several = row["one"], row["all"]
+        same = "the same" if one["sha256"] == several["sha256"] else "another one"
+        times = [one["seconds"], several["seconds"]]
+        cells.append([row["stack"], *(f"{taken:.1f}" for taken in times), f"{times[0] / times[1]:.2f}", same])
+    return (
+        "## The default run\n\n"
+        "`python -m fl_simu` from the command to its end, with start, evaluation, checkpoints and figures; on one "
+        'core as `FL_SIMU_CORES=1` has it, and with `backend = "auto"` on all of this machine. '
+        '`make benchmark ARGS="--jobs default_run"`\n\n' + markdown_table(cells)
+    )
+
+
 def _pointers(figures: Figures) -> str:
     overheads, shares = pointer_overheads(figures), pointer_shares(figures)
     rows = [["model, batch", "pointers of", "plain, ms", "resident, ms", "overhead", "fetched, ms", "overhead"]]
@@ -325,7 +245,7 @@ def _pointers(figures: Figures) -> str:
             rows.append([name, whose, row["failed"], *[NOTHING] * 4])
             continue
         cells = [name, whose, f"{median(row['plain']):.2f}"]
-        for how in _POINTER_WAYS:
+        for how in POINTER_WAYS:
             key = (row["model"], row["batch_size"], how)
             over = f"{overheads[(*key, whose)]:.2f}"
             ours = whose != "syft 0.2.4" and key in shares

@@ -60,6 +60,7 @@ class SideBySide:
             "about": describe(job),
             "data": arrays.source,
             "gflop": machine.gflop_of_round(job),
+            **({"gbytes": machine.gbytes_of_round(job)} if job.model == "logistic_regression" else {}),
             "loss_before": loss_of(job, arrays, arrays.initial),
             "rows": rows,
         }
