@@ -129,7 +129,7 @@ class Crash(Faults):
         return works
 
 
-# Half a kB each: 60 MB at most.
+# 32 MB at most.
 @functools.lru_cache(maxsize=2**17)
 def _last_asked(faults: Crash, seed: int, ue: int) -> List[Tuple[int, bool]]:
     """A round and whether a UE works in it, one pair, to be replaced; before round 0 it works."""

@@ -92,5 +92,5 @@ def _bridged(memory: float, seed: int, ue: int, level: int, number: int) -> np.n
     return bridge
 
 
-# Of 256 blocks 2 kB: 9 MB at most.
-_coarser = functools.lru_cache(maxsize=4096)(_bridged)
+# 40 MB at most.
+_coarser = functools.lru_cache(maxsize=2**14)(_bridged)

@@ -23,7 +23,7 @@ MOST_TICKS = 2**50
 MOST_WALKED_TICKS = 10_000_000
 # Blocks that are remembered, 80 MB at most, so that those of 30,000 UEs who send in turn stay.
 MOST_BLOCKS = 2**15
-# Links that are remembered, by a number for each 256 blocks: 220 MB at most, after 10,000,000 ticks of each.
+# Links that are remembered, by a number for each 256 blocks: 230 MB at most, after 10,000,000 ticks of each.
 MOST_WALKS, MARKED = 2**17, 256
 
 
