@@ -330,8 +330,8 @@ class Unit:
 
 
 def test_gauss_markov_of_a_long_memory_has_its_covariance_exactly(monkeypatch):
-    """In blocks of 4 ticks a process that forgets within 76 is drawn on five levels. What each number that is drawn
-    adds to each tick makes the covariance: a^k between all of them, also over the edges of blocks of any level."""
+    """In blocks of 4 ticks a process that forgets within 76 is drawn on five levels. What each number that is
+    drawn adds to each tick makes the covariance: a^k between all ticks, also over edges of blocks of any level."""
     memory, ticks = 0.76, range(240, 288)
 
     def course_of(unit):
