@@ -269,7 +269,12 @@ def test_a_link_walks_up_to_a_limit_that_is_told():
     for channel in (Markov(tick_s=0.001, leave_good=0.3), RandomWalk(tick_s=0.001)):
         with pytest.raises(UserError, match=r"tick_s = 0\.001 .* 10,000,000 ticks"):
             channel.arrivals_s(1, 0, 0, 10_000.0, [1.0])
-    for channel in (Fading(tick_s=0.001), GaussMarkov(tick_s=0.001), GaussMarkov(tick_s=0.001, memory=0.9999)):
+    for channel in (
+        Fading(tick_s=0.001),
+        GaussMarkov(tick_s=0.001),
+        GaussMarkov(tick_s=0.001, memory=0.9999),
+        Markov(tick_s=0.001, leave_good=0.5, leave_bad=0.5001),
+    ):
         assert 1e6 < channel.arrivals_s(1, 3, 0, 1e6, [1.0])[0] < 1e6 + 100
         with pytest.raises(UserError, match="virtual time"):
             channel.arrivals_s(1, 0, 0, 1e300, [1.0])

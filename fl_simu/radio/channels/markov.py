@@ -11,8 +11,8 @@ from fl_simu.radio.channels.base import require_rates
 from fl_simu.radio.channels.ticked import BLOCK, MOST_TICKS, Walked
 
 # With chances this far apart a link looks back over 40 blocks in the mean, and over all of 10,000,000 ticks with a
-# chance of e^-1000.
-LEAST_APART = 1e-4
+# chance of e^-1000. A hair below 0.0001, as differences of floats may be.
+LEAST_APART = 1e-4 * (1 - 1e-9)
 
 
 @dataclass(frozen=True)
