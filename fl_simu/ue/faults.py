@@ -1,12 +1,15 @@
 """Faults: whether a UE takes part in a round that it was drawn for. One class a kind, one row below."""
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, NamedTuple, Optional, Tuple, Type
+from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
+
+import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_factor, require_share
-from fl_simu.kernel.randomness import briefly
+from fl_simu.kernel.randomness import briefly, uniforms
 
 
 class Spent(NamedTuple):
@@ -40,6 +43,10 @@ class Faults(ABC):
     @abstractmethod
     def works(self, seed: int, ue: int, round: int) -> bool:
         """Whether UE `ue` takes part in the round that starts from version `round`."""
+
+    def working(self, seed: int, ues: Sequence[int], round: int) -> np.ndarray:
+        """Which of several UEs take part, each as for `works`, bool of shape (UEs,); there may be a faster way."""
+        return np.array([self.works(seed, ue, round) for ue in ues], dtype=bool)
 
     def powered(self, seed: int, ue: int, kept: Any, now_s: float) -> bool:
         """Whether a UE has energy to take part; without it, it does not, whatever `works` says.
@@ -84,6 +91,9 @@ class Dropout(Faults):
     def works(self, seed: int, ue: int, round: int) -> bool:
         return bool(briefly(seed, "faults", ue, round).random() >= self.rate)
 
+    def working(self, seed: int, ues: Sequence[int], round: int) -> np.ndarray:
+        return uniforms(seed, "faults", ues, round) >= self.rate
+
 
 @dataclass(frozen=True)
 class Crash(Faults):
@@ -104,17 +114,26 @@ class Crash(Faults):
         require(0 < self.return_rate <= 1, "return_rate", self.return_rate, "above 0 and at most 1")
 
     def works(self, seed: int, ue: int, round: int) -> bool:
-        # From this round back to one whose draw leaves a UE that works and one that is down in the same state.
-        outcomes = []
-        for earlier in range(round, -1, -1):
+        # From this round back to one whose draw leaves a UE that works and one that is down in the same state, or
+        # to the one that was asked for last.
+        last = _last_asked(self, seed, ue)
+        (known, works), outcomes = last[0] if last[0][0] <= round else (-1, True), []
+        for earlier in range(round, known, -1):
             draw = briefly(seed, "faults", ue, earlier).random()
             outcomes.append((draw < self.return_rate, draw >= self.crash_rate))
             if outcomes[-1][0] == outcomes[-1][1]:
                 break
-        works = True
         for when_down, when_working in reversed(outcomes):
             works = when_working if works else when_down
-        return bool(works)
+        last[0] = round, works
+        return works
+
+
+# 32 MB at most.
+@functools.lru_cache(maxsize=2**17)
+def _last_asked(faults: Crash, seed: int, ue: int) -> List[Tuple[int, bool]]:
+    """A round and whether a UE works in it, one pair, to be replaced; before round 0 it works."""
+    return [(-1, True)]
 
 
 class Charge(NamedTuple):

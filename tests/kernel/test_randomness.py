@@ -1,8 +1,9 @@
 import math
 
 import numpy as np
+import pytest
 
-from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed
+from fl_simu.kernel.randomness import briefly, permutation, stream, torch_seed, uniforms
 
 
 def test_a_key_names_one_generator_and_every_part_of_it_counts():
@@ -21,6 +22,14 @@ def test_a_brief_generator_draws_what_a_stream_draws_whatever_was_drawn_before()
         assert brief.integers(0, 100, 3, dtype=np.int32).tolist() == kept.integers(0, 100, 3, np.int32).tolist()
         assert brief.standard_normal(size).tolist() == kept.standard_normal(size).tolist()
         assert brief.random() == kept.random()
+
+
+@pytest.mark.parametrize("seed, round", [(0, 0), (2**63 - 1, 10**9)])
+def test_first_numbers_of_many_are_those_that_numpy_draws_for_each(seed, round):
+    for ues in ([], [5], range(99), range(100), [2**62, 0, 5, 5] * 300):
+        found = uniforms(seed, "channel", ues, round)
+        assert found.tolist() == [stream(seed, "channel", ue, round).random() for ue in ues]
+        assert found.dtype == np.float64
 
 
 def test_draws_are_uniform_across_keys():

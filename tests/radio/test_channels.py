@@ -1,5 +1,6 @@
 import math
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.randomness import stream
+from fl_simu.radio.channels import gauss_markov, ticked
 from fl_simu.radio.channels.base import arrivals_over, carried_over
+from fl_simu.radio.channels.cell import Cell
 from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading, site
 from fl_simu.radio.channels.gauss_markov import GaussMarkov
@@ -178,45 +181,194 @@ def test_a_walk_is_the_same_whatever_was_asked_before(channel, by_hand):
         assert course(channel, 11, 2, number) == pytest.approx(wanted[number], rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    "channel", [Markov(tick_s=0.001), RandomWalk(tick_s=0.001), GaussMarkov(tick_s=0.001, memory=1 - 1e-12)]
-)
+@pytest.mark.parametrize("channel", [Markov(tick_s=0.001, leave_good=0.3), RandomWalk(tick_s=0.001)])
 def test_what_has_passed_is_walked_through_once(channel, monkeypatch):
     walked = []
     onward = type(channel).onward
     monkeypatch.setattr(type(channel), "onward", lambda *args: walked.append(args[3]) or onward(*args))
     for start_s in (1100.0, 1100.5, 1101.0):
         channel.arrivals_s(8, 5, 0, start_s, [1.0])
-    channel.carried_mbit(8, 5, 0, 1099.0, 1101.0)
-    # 1101 s are 4,301 blocks; blocks that were left out on the way are drawn when they are asked for.
     assert len(walked) <= 4301 + 10
+    # 1101 s are 4,301 blocks; going back begins at most 255 blocks before.
+    channel.carried_mbit(8, 5, 0, 1099.0, 1101.0)
+    assert len(walked) <= 4301 + 256 + 10
+
+
+def test_links_of_many_ues_in_turn_are_drawn_once(monkeypatch):
+    channel, walked, onward = RandomWalk(tick_s=0.001), [], RandomWalk.onward
+    monkeypatch.setattr(RandomWalk, "onward", lambda *args: walked.append(args[3]) or onward(*args))
+    for start_s in (0.0, 0.1, 0.3, 0.4):
+        for ue in range(5000):
+            channel.rates_of(31, [ue], [0], start_s)
+            next(channel.pieces(31, ue, 0, start_s))
+    assert walked == [0] * 5000 + [1] * 5000
+
+
+# A millisecond's ticks, so that 100,000 s are 10^8 of them.
+KNOW_ANY_TIME = [
+    Fading(tick_s=0.001, radius_m=100.0, shadowing_db=4.0, shares=1),
+    Cell(tick_s=0.001, radius_m=100.0, shadowing_db=4.0, shares=1, other_cells="hexagons"),
+    GaussMarkov(tick_s=0.001),
+    GaussMarkov(tick_s=0.001, memory=0.999),
+    GaussMarkov(tick_s=0.001, memory=1 - 1e-12),
+    Markov(tick_s=0.001),
+    Markov(tick_s=0.001, leave_good=0.002, leave_bad=0.004),
+]
+
+
+def forget():
+    """What another process has not asked for."""
+    for remembered in (course, ticked._stood, ticked.side_by_side, gauss_markov._coarser):
+        remembered.cache_clear()
+
+
+@pytest.mark.parametrize("channel", KNOW_ANY_TIME)
+def test_a_late_upload_costs_what_an_early_one_does(channel):
+    def cost_s(start_s):
+        forget()
+        begun = time.process_time()
+        for now in range(3):
+            for ue in range(5):
+                assert channel.arrivals_s(1, ue, 0, start_s + now, [10.0])[0] < math.inf
+        return time.process_time() - begun
+
+    cost_s(0.0)
+    costs_s = [[cost_s(start_s) for start_s in (0.0, 100_000.0)] for _ in range(7)]
+    early_s, late_s = np.min(costs_s, axis=0)
+    assert late_s < 3 * early_s
+
+
+@pytest.mark.parametrize("channel", KNOW_ANY_TIME)
+def test_a_late_block_is_the_same_whatever_was_asked_before(channel):
+    late = 10**8 // BLOCK
+    numbers = [late, late + 1, late + 255, late + 256, late + 257]
+    forget()
+    wanted = {number: course(channel, 1, 3, number) for number in numbers}
+    forget()
+    for number in reversed(numbers):
+        course(channel, 1, 2, number)
+        assert (course(channel, 1, 3, number) == wanted[number]).all()
+        forget()
+        assert (channel.blocks(1, [2, 3], number)[1] == wanted[number]).all()
+
+
+def test_a_markov_link_is_followed_from_the_last_tick_that_settles_it():
+    """Its two states, tick by tick, from both of them at once until they are one."""
+    channel, first = Markov(leave_good=0.001, leave_bad=0.004), 10**9
+    one, other = True, False
+    for number in range(first, first + 12):
+        rates = course(channel, 4, 1, number)
+        for rate, draw in zip(rates, stream(4, "channel", 1, number).random(BLOCK)):
+            one, other = (good != (draw < (0.001 if good else 0.004)) for good in (one, other))
+            if one == other:
+                assert rate == (60.0 if one else 10.0)
+    assert one == other
 
 
 def test_a_link_walks_up_to_a_limit_that_is_told():
-    for channel in (Markov(tick_s=0.001), RandomWalk(tick_s=0.001), GaussMarkov(tick_s=0.001, memory=0.9999)):
+    for channel in (Markov(tick_s=0.001, leave_good=0.3), RandomWalk(tick_s=0.001)):
         with pytest.raises(UserError, match=r"tick_s = 0\.001 .* 10,000,000 ticks"):
             channel.arrivals_s(1, 0, 0, 10_000.0, [1.0])
-    for channel in (Fading(tick_s=0.001), GaussMarkov(tick_s=0.001)):
+    for channel in (
+        Fading(tick_s=0.001),
+        GaussMarkov(tick_s=0.001),
+        GaussMarkov(tick_s=0.001, memory=0.9999),
+        Markov(tick_s=0.001, leave_good=0.5, leave_bad=0.5001),
+    ):
         assert 1e6 < channel.arrivals_s(1, 3, 0, 1e6, [1.0])[0] < 1e6 + 100
         with pytest.raises(UserError, match="virtual time"):
             channel.arrivals_s(1, 0, 0, 1e300, [1.0])
 
 
-def test_gauss_markov_carried_on_is_gauss_markov_summed_anew():
-    channel = GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=0.97)
-    for number in (0, 3):
-        before = (course(channel, 1, 4, number)[-1] - 1000) / 10
-        carried_on, _ = channel.onward(1, 4, number + 1, before)
-        assert carried_on == pytest.approx(course(channel, 1, 4, number + 1), abs=1e-6)
+def test_gauss_markov_of_a_short_memory_is_the_recursion_over_its_noise():
+    memory, level, wanted = 0.97, 0.0, []
+    for number in range(8):
+        for noise in stream(1, "channel", 4, number).standard_normal(BLOCK):
+            level = memory * level + math.sqrt(1 - memory**2) * noise
+            wanted.append(1000 + 10 * level)
+    channel = GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=memory)
+    # After 1,024 ticks what was before time 0 has faded.
+    for number in (7, 4, 6, 5):
+        assert course(channel, 1, 4, number) == pytest.approx(wanted[number * BLOCK :][:BLOCK], abs=1e-7)
 
 
-def test_gauss_markov_of_a_long_memory_begins_as_it_goes_on():
-    memory = 0.9999
-    rates = rates_of(GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=memory), 6000, ues=400) - 1000
-    for tick in (0, 5999):
-        assert rates[:, tick].mean() == pytest.approx(0, abs=4 * 10 / 20)
-        assert rates[:, tick].std() == pytest.approx(10, rel=0.15)
-    assert np.corrcoef(rates[:, 0], rates[:, 5999])[0, 1] == pytest.approx(memory**5999, abs=0.12)
+def normal_of(channel, seed, ue, number):
+    return (course(channel, seed, ue, number) - channel.mean_mbps) / channel.std_mbps
+
+
+@pytest.mark.parametrize("memory", [0.98, 0.999, 0.99999, 1 - 1e-7])
+def test_gauss_markov_of_a_long_memory_is_driven_by_white_noise_across_all_blocks(memory):
+    """What a tick has that it does not remember is N(0, 1), and independent of that of other ticks and of the tick
+    before: which is what the process is."""
+    channel, edge = GaussMarkov(mean_mbps=1e4, std_mbps=10.0, memory=memory), 3 * BLOCK
+    rates = np.stack([[normal_of(channel, 2, ue, edge + n) for n in (-2, -1, 0, 1)] for ue in range(300)]).reshape(
+        300, -1
+    )
+    noise = (rates[:, 1:] - memory * rates[:, :-1]) / math.sqrt(1 - memory**2)
+    everywhere, between = noise.ravel(), noise[:, BLOCK - 1 :: BLOCK].ravel()
+    for driven in (everywhere, between):
+        assert driven.mean() == pytest.approx(0, abs=4 / math.sqrt(len(driven)))
+        assert driven.var() == pytest.approx(1, abs=4 * math.sqrt(2 / len(driven)))
+        assert (driven**4).mean() == pytest.approx(3, abs=4 * math.sqrt(96 / len(driven)))
+    for lag in (1, 2, 10, 255, 256, 257):
+        products = noise[:, lag:] * noise[:, :-lag]
+        assert products.mean() == pytest.approx(0, abs=4 / math.sqrt(products.size))
+    products = noise * rates[:, :-1]
+    for found in (products.ravel(), products[:, BLOCK - 1 :: BLOCK].ravel()):
+        # The ticks of a UE are alike, and so are its products, in sign only.
+        assert found.mean() == pytest.approx(0, abs=4 / math.sqrt(len(found)))
+
+
+class Unit:
+    """Draws that are 0 but for one number, which is 1; what was drawn is noted."""
+
+    def __init__(self, one=None):
+        self.one, self.drawn = one, set()
+
+    def __call__(self, *key):
+        self.key = key
+        return self
+
+    def standard_normal(self, count):
+        self.drawn.update((self.key, place) for place in range(count))
+        return np.array([float((self.key, place) == self.one) for place in range(count)])
+
+
+def test_gauss_markov_of_a_long_memory_has_its_covariance_exactly(monkeypatch):
+    """In blocks of 4 ticks a process that forgets within 76 is drawn on five levels. What each number that is
+    drawn adds to each tick makes the covariance: a^k between all ticks, also over edges of blocks of any level."""
+    memory, ticks = 0.76, range(240, 288)
+
+    def course_of(unit):
+        monkeypatch.setattr(gauss_markov, "briefly", unit)
+        gauss_markov._coarser.cache_clear()
+        blocks = [gauss_markov._bridged(memory, 1, 0, 0, tick // 4) for tick in ticks[::4]]
+        return np.concatenate(blocks)
+
+    monkeypatch.setattr(gauss_markov, "BLOCK", 4)
+    first = Unit()
+    assert not course_of(first).any()
+    adds = np.array([course_of(Unit(one)) for one in sorted(first.drawn)])
+    gauss_markov._coarser.cache_clear()
+    apart = np.abs(np.subtract.outer(np.arange(len(ticks)), np.arange(len(ticks))))
+    assert len({key[1] for key, _ in first.drawn}) == 5
+    assert adds.T @ adds == pytest.approx(memory**apart, abs=2e-9)
+
+
+@pytest.mark.parametrize("memory", [0.999, 0.999999])
+def test_gauss_markov_of_a_long_memory_has_its_correlation_over_any_distance(memory):
+    """Over the edges of blocks, and of 65,536 and of 16,777,216 ticks; at time 0 as at any other."""
+    channel, ues = GaussMarkov(mean_mbps=1e4, std_mbps=10.0, memory=memory), 500
+    for first in (0, BLOCK**2 - 100, BLOCK**3 - 700):
+        for lag in (0, 150, 800, 5000):
+            before, after = (
+                np.array([normal_of(channel, 3, ue, at // BLOCK)[at % BLOCK] for ue in range(ues)])
+                for at in (first, first + lag)
+            )
+            assert after.mean() == pytest.approx(0, abs=4 / math.sqrt(ues))
+            assert after.var() == pytest.approx(1, abs=4 * math.sqrt(2 / ues))
+            wanted = memory**lag
+            assert (before * after).mean() == pytest.approx(wanted, abs=4 * math.sqrt((1 + wanted**2) / ues))
 
 
 def test_rayleigh_fading_has_an_exponential_snr():

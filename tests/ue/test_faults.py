@@ -4,7 +4,8 @@ import pytest
 
 from fl_simu.kernel.errors import BadField
 from fl_simu.kernel.randomness import stream
-from fl_simu.ue.faults import Crash, Dropout, NoFaults
+from fl_simu.ue import faults as faults_module
+from fl_simu.ue.faults import Battery, Crash, Dropout, NoFaults, _last_asked
 
 
 def test_dropouts_come_at_their_rate_and_belong_to_ue_and_round():
@@ -26,13 +27,34 @@ def test_crashes_last_and_leave_the_share_of_the_chain():
 
 @pytest.mark.parametrize("crash_rate, return_rate", [(0.05, 0.5), (0.5, 0.05), (0.3, 0.3), (0.0, 1.0), (0.9, 1.0)])
 def test_crashes_are_the_chain_from_the_first_round_on(crash_rate, return_rate):
-    faults = Crash(crash_rate, return_rate)
+    faults, wanted = Crash(crash_rate, return_rate), {}
     for ue in range(20):
         works = True
         for round in range(40):
             draw = stream(7, "faults", ue, round).random()
-            works = draw >= crash_rate if works else draw < return_rate
-            assert faults.works(7, ue, round) == works
+            wanted[ue, round] = works = bool(draw >= crash_rate if works else draw < return_rate)
+    for shuffled in range(3):
+        keys = sorted(wanted, key=lambda key: stream(shuffled, "order", *key).random()) if shuffled else wanted
+        assert {key: faults.works(7, *key) for key in keys} == wanted
+        _last_asked.cache_clear()
+
+
+def test_a_round_draws_once_what_lies_between_it_and_the_round_before(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(faults_module, "briefly", lambda *key: drawn.append(key) or stream(*key))
+    faults, asked = Crash(0.25, 0.25), (0, 1, 1, 2, 10, 500)
+    courses = [faults.works(1, 0, round) for round in asked]
+    # With equal rates no draw settles a state, and each round is drawn once.
+    assert sorted(drawn) == [(1, "faults", 0, round) for round in range(501)]
+    _last_asked.cache_clear()
+    assert [faults.works(1, 0, round) for round in reversed(asked)] == courses[::-1]
+
+
+@pytest.mark.parametrize("faults", [NoFaults(), Dropout(0.3), Crash(0.2, 0.4), Battery()])
+def test_many_ues_at_once_are_as_one_after_the_other(faults):
+    for ues in ([], [7, 3, 3], range(0, 3000, 7)):
+        working = faults.working(5, ues, 9)
+        assert working.dtype == bool and working.tolist() == [faults.works(5, ue, 9) for ue in ues]
 
 
 def test_a_late_round_costs_what_an_early_one_does():

@@ -1,29 +1,34 @@
 """A rate that remembers: the Gauss-Markov process."""
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
 from fl_simu.kernel.limits import require_share
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.base import LEAST_MBPS, require_rate
-from fl_simu.radio.channels.ticked import BLOCK, MOST_TICKS, Walked
+from fl_simu.radio.channels.ticked import BLOCK, Ticked
 
 # In ticks; a block costs 256 times as many products.
-LONGEST_REACH = 2**15
+LONGEST_SUMMED = 2**10
 
 
 @dataclass(frozen=True)
-class GaussMarkov(Walked):
+class GaussMarkov(Ticked):
     r"""A rate that drifts around its mean, with a memory of where it was.
 
     .. math:: x_{t+1} = a x_t + \sqrt{1 - a^2}\,w_t, \quad r_t = \max(0, mean + std\,x_t), \quad w_t \sim N(0, 1)
 
     It is stationary: every tick alone is distributed as max(0, N(mean, std)), and two ticks k apart have the
-    correlation a^k (before the cut at 0). A past that fades to 1e-9 within 32,768 ticks, as with a memory up to
-    0.99936, is summed for each block of 256 ticks anew; with a longer one the link walks from time 0.
+    correlation a^k (before the cut at 0), where that is 1e-9 or more.
+
+    Note:
+        A past that fades to 1e-9 within 1,024 ticks, as with a memory up to 0.97996, is summed for each block of
+        256 ticks anew. With a longer one the process is drawn from the coarse to the fine: at moments so far apart
+        that they know nothing of one another; then at 255 moments between each two of them, given both, which is
+        a bridge; and so on down to ticks. So no block needs the one before it, and each costs as much.
 
     Args:
         mean_mbps: mean in Mbit/s, 1e-6 to 1e6.
@@ -43,38 +48,49 @@ class GaussMarkov(Walked):
         require_rate("std_mbps", self.std_mbps)
         require_share("memory", self.memory)
 
-    def most_ticks(self) -> int:
-        return super().most_ticks() if self._reach() > LONGEST_REACH else MOST_TICKS
-
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        reach = self._reach()
-        if reach > LONGEST_REACH:
-            return super().block(seed, ue, number)
-        numbers = range(number - math.ceil(reach / BLOCK), number + 1)
-        noise = np.concatenate([_noise(seed, ue, block) for block in numbers])[-reach - BLOCK :]
-        return self._rates(np.convolve(noise, self._weights(reach + 1), "valid"))
+        reach = self.reach()
+        if reach > LONGEST_SUMMED:
+            course = _bridged(self.memory, seed, ue, 0, number)
+        else:
+            numbers = range(number - math.ceil(reach / BLOCK), number + 1)
+            noise = np.concatenate([_noise(seed, ue, block) for block in numbers])[-reach - BLOCK :]
+            weights = math.sqrt(1 - self.memory**2) * self.memory ** np.arange(reach + 1)
+            course = np.convolve(noise, weights, "valid")
+        return np.maximum(0.0, self.mean_mbps + self.std_mbps * course)
 
-    def start(self, seed: int, ue: int) -> float:
-        """The process before tick 0, as at any time."""
-        return float(briefly(seed, "channel before time 0", ue).standard_normal())
-
-    def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
-        course = np.convolve(_noise(seed, ue, number), self._weights(BLOCK))[:BLOCK]
-        course += state * self.memory ** np.arange(1, BLOCK + 1)
-        return self._rates(course), float(course[-1])
-
-    def _reach(self) -> int:
+    def reach(self) -> int:
         """How many ticks back the past adds 1e-9 or more: it fades as a^k."""
         return math.ceil(math.log(1e-9) / math.log(self.memory)) if self.memory else 0
-
-    def _weights(self, count: int) -> np.ndarray:
-        return math.sqrt(1 - self.memory**2) * self.memory ** np.arange(count)
-
-    def _rates(self, course: np.ndarray) -> np.ndarray:
-        return np.maximum(0.0, self.mean_mbps + self.std_mbps * course)
 
 
 def _noise(seed: int, ue: int, number: int) -> np.ndarray:
     """The w of a block, shape (256,); blocks before time 0 have numbers below 0."""
     stage = "channel" if number >= 0 else "channel before time 0"
     return briefly(seed, stage, ue, abs(number)).standard_normal(BLOCK)
+
+
+def _bridged(memory: float, seed: int, ue: int, level: int, number: int) -> np.ndarray:
+    """The process at 256 moments that are 256^level ticks apart, shape (256,). The first one is 256 `number` such
+    steps after time 0."""
+    step = BLOCK**level
+    noise = briefly(seed, f"channel, every {step} ticks" if level else "channel", ue, number)
+    w, forgets = noise.standard_normal(BLOCK), -math.log(memory) * step
+    if forgets >= -math.log(1e-9):
+        return w
+    start, end = (
+        _coarser(memory, seed, ue, level + 1, moment // BLOCK)[moment % BLOCK] for moment in (number, number + 1)
+    )
+    past = np.arange(BLOCK + 1)
+    fades = np.exp(-forgets * past)
+    # Free from the start on; then what it is off by at the end is made up for, by the share that is due at each
+    # moment: its covariance with the end over the variance of the end.
+    free = start * fades
+    free[1:] += math.sqrt(-math.expm1(-2 * forgets)) * np.convolve(w, fades[:-1])[:BLOCK]
+    due = fades[::-1] * np.expm1(-2 * forgets * past) / math.expm1(-2 * forgets * BLOCK)
+    bridge: np.ndarray = (free + due * (end - free[-1]))[:-1]
+    return bridge
+
+
+# 40 MB at most.
+_coarser = functools.lru_cache(maxsize=2**14)(_bridged)

@@ -1,14 +1,18 @@
 """A link that is good or bad: the two-state Markov channel."""
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.base import require_rates
-from fl_simu.radio.channels.ticked import BLOCK, Walked
+from fl_simu.radio.channels.ticked import BLOCK, MOST_TICKS, Walked
+
+# With chances this far apart a link looks back over 40 blocks in the mean, and over all of 10,000,000 ticks with a
+# chance of e^-1000. A hair below 0.0001, as differences of floats may be.
+LEAST_APART = 1e-4 * (1 - 1e-9)
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,10 @@ class Markov(Walked):
 
     In the long run the link is good for the share p / (p + q) of the time, with p the chance of leaving the bad
     state and q that of leaving the good one. It starts in that distribution.
+
+    A tick whose draw lies between p and q leaves the link in one and the same state, whichever it was in. So where
+    they are 0.0001 or more apart, a link is followed from the last such tick, at any virtual time; else it walks
+    from time 0, and knows 10,000,000 ticks.
 
     Args:
         good_mbps: the good rate in Mbit/s, above `bad_mbps` by 1e-6 or more, to 1e6.
@@ -43,12 +51,28 @@ class Markov(Walked):
         share = self.leave_bad / (self.leave_good + self.leave_bad)
         return float(briefly(seed, "first state", ue).random() < share)
 
+    def most_ticks(self) -> int:
+        return MOST_TICKS if abs(self.leave_good - self.leave_bad) >= LEAST_APART else super().most_ticks()
+
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
+        good = _states(bool(state), *self._leaves(seed, ue, number))
+        return np.where(good, self.good_mbps, self.bad_mbps), float(good[-1])
+
+    def ends(self, seed: int, ue: int, number: int) -> Optional[float]:
+        leaves_good, leaves_bad = self._leaves(seed, ue, number)
+        settling = (leaves_good ^ leaves_bad).nonzero()[0]
+        if not len(settling):
+            return None
+        last = int(settling[-1])
+        turns = np.count_nonzero(leaves_good[last + 1 :] & leaves_bad[last + 1 :])
+        return float(leaves_bad[last] ^ (turns % 2 == 1))
+
+    def _leaves(self, seed: int, ue: int, number: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Whether the link would leave the good state at each tick of a block, and whether the bad one."""
         draws = briefly(seed, "channel", ue, number).random(BLOCK)
         if number == 0:
             draws[0] = 1.0
-        good = _states(bool(state), draws < self.leave_good, draws < self.leave_bad)
-        return np.where(good, self.good_mbps, self.bad_mbps), float(good[-1])
+        return draws < self.leave_good, draws < self.leave_bad
 
 
 def _states(good: bool, leaves_good: np.ndarray, leaves_bad: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ import functools
 import io
 import math
 from abc import ABC, abstractmethod
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -19,6 +20,8 @@ from fl_simu.radio.channels.recordings import text_of
 # Steps or legs in a piece of a path; and how many of them a UE is followed for, in a second or two.
 PIECE = 256
 MOST_STEPS = 10_000_000
+# So many pieces lie between two states that are remembered.
+MARKED = 64
 FARTHEST_M = 1e5
 COLUMNS = ("ue", "time_s", "x_m", "y_m")
 
@@ -81,8 +84,8 @@ class Followed(Mobility):
     """A path whose pieces begin where the one before has ended.
 
     Note:
-        The state before each piece is remembered, and pieces are drawn with a generator of their own, so that a
-        UE is followed once, and a moment costs the pieces that lie between it and those that were asked for.
+        States between pieces are remembered, see `States`, and pieces are drawn with a generator of their own, so
+        that a UE is followed once, and a moment costs the pieces between it and those that were asked for.
     """
 
     @abstractmethod
@@ -98,31 +101,61 @@ class Followed(Mobility):
         """What to say of a moment to which a UE is not followed."""
 
     def along(self, seed: int, ue: int, times_s: np.ndarray) -> Path:
-        states, ends_s = _states(self, seed, ue)
-        while ends_s[-1] < times_s[-1]:
-            number = len(ends_s) - 1
+        states = _states(self, seed, ue)
+        pieces: List[Path] = []
+        number, state = states.before(float(times_s[0]))
+        while not pieces or state.time_s < times_s[-1]:
             if number * PIECE >= MOST_STEPS:
                 raise self.too_far(float(times_s[-1]))
-            state = self.onward(seed, ue, number, states[number])[1]
-            states.append(state)
-            ends_s.append(state.time_s)
-        first = max(bisect_right(ends_s, times_s[0]) - 1, 0)
-        last = max(bisect_left(ends_s, times_s[-1]) - 1, first)
-        pieces = [_piece(self, seed, ue, number) for number in range(min(first, last), last + 1)]
+            piece, after = _piece(self, seed, ue, number, state)
+            if after.time_s > times_s[0]:
+                if not pieces:
+                    states.last = number, state
+                pieces.append(piece)
+            number, state = number + 1, after
+            states.add(number, state)
         found = pieces[0] if len(pieces) == 1 else Path(*map(np.concatenate, zip(*pieces)))
         return found.at(times_s)
 
 
+class States:
+    """The state of a UE before every 64th piece of its path that it has come to, and before the one that it was
+    asked for last.
+
+    Args:
+        state: at time 0.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.last = 0, state
+        self._marks, self._times_s = [state], array("d", [state.time_s])
+
+    def before(self, time_s: float) -> Tuple[int, State]:
+        """The number of a piece that begins at a moment or before it, and the state then: the nearest that is
+        known."""
+        mark = max(bisect_right(self._times_s, time_s) - 1, 0)
+        if mark * MARKED <= self.last[0] and self.last[1].time_s <= time_s:
+            return self.last
+        return mark * MARKED, self._marks[mark]
+
+    def add(self, number: int, state: State) -> None:
+        """The state before a piece to which the UE has come."""
+        if number == len(self._marks) * MARKED:
+            self._marks.append(state)
+            self._times_s.append(state.time_s)
+
+
+# Of a UE half a kB, and 13 bytes for each piece: 180 MB at most, after 100,000 steps or legs of each.
+@functools.lru_cache(maxsize=2**15)
+def _states(mobility: Followed, seed: int, ue: int) -> States:
+    return States(mobility.start(seed, ue))
+
+
+# Of a piece 11 kB: 44 MB at most.
 @functools.lru_cache(maxsize=4096)
-def _states(mobility: Followed, seed: int, ue: int) -> Tuple[List[State], List[float]]:
-    """The states before each piece that a UE has come to, and their moments; both grow as it goes on."""
-    state = mobility.start(seed, ue)
-    return [state], [state.time_s]
-
-
-@functools.lru_cache(maxsize=1024)
-def _piece(mobility: Followed, seed: int, ue: int, number: int) -> Path:
-    return mobility.onward(seed, ue, number, _states(mobility, seed, ue)[0][number])[0]
+def _piece(mobility: Followed, seed: int, ue: int, number: int, state: State) -> Tuple[Path, State]:
+    """Where a UE goes from a state on, as `onward`."""
+    return mobility.onward(seed, ue, number, state)
 
 
 def in_disc(draws: np.random.Generator, count: int, radius_m: float, least_m: float = 0.0) -> np.ndarray:

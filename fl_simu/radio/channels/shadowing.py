@@ -10,7 +10,7 @@ import numpy as np
 
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.mobility import Mobility
-from fl_simu.radio.channels.ticked import BLOCK
+from fl_simu.radio.channels.ticked import BLOCK, Stood
 
 # Beyond so many times the length over which it forgets nothing is left that a float could tell; and so far the
 # exponential of a way may go before a float cannot hold it.
@@ -51,7 +51,7 @@ class Along:
             first: the value at time 0.
             travelled_m: how far the UE has come at each tick of the block and at the next one, in m, shape (257,).
         """
-        start, end = self._ends(seed, ue, number, first, float(travelled_m[-1]))
+        start, end = self._ends(seed, ue, number, first, float(travelled_m[0]), float(travelled_m[-1]))
         # A way in between is rounded, and may seem to go back.
         way = np.maximum.accumulate(travelled_m - travelled_m[0]) / self.decorrelation_m
         if way[-1] == 0:
@@ -62,21 +62,29 @@ class Along:
         due = np.exp(way[1:] - way[-1]) * np.expm1(-2 * way[1:]) / np.expm1(-2 * way[-1])
         return np.concatenate([[start], (free + due * (end - free[-1]))[:-1]])
 
-    def _ends(self, seed: int, ue: int, number: int, first: float, end_m: float) -> Tuple[float, float]:
-        """The value at the first tick of a block, and at that of the next, to which the UE has come `end_m`."""
-        known, travelled_m = _at_blocks(self, seed, ue, first)
-        while len(known) < number + 2:
-            begin, end = len(known), min(len(known) + BLOCK, number + 2)
-            ways_m = [end_m]
-            if begin <= number:
-                moments = np.arange(begin, end) * BLOCK * self.tick_s
-                ways_m = self.mobility.along(seed, ue, moments).travelled_m.tolist()
-            for block, way_m in enumerate(ways_m, begin):
-                step = max(way_m - travelled_m[0], 0.0) / self.decorrelation_m
-                noise = _noise(seed, self.stage, ue, block // BLOCK)[block % BLOCK]
-                known.append(math.exp(-step) * known[-1] + math.sqrt(-math.expm1(-2 * step)) * noise)
-                travelled_m[0] = way_m
-        return known[number], known[number + 1]
+    def _ends(
+        self, seed: int, ue: int, number: int, first: float, begin_m: float, end_m: float
+    ) -> Tuple[float, float]:
+        """The value at the first tick of a block, to which the UE has come `begin_m`, and at that of the next."""
+        values, ways_m = _at_blocks(self, seed, ue, first)
+        (block, value), (_, way_m) = values.before(number), ways_m.before(number)
+        while block < number:
+            stop = min(block + BLOCK, number)
+            moments = np.arange(block + 1, stop) * BLOCK * self.tick_s
+            come_m = self.mobility.along(seed, ue, moments).travelled_m.tolist() if len(moments) else []
+            if stop == number:
+                come_m.append(begin_m)
+            for next_m in come_m:
+                value, way_m, block = self._onward(seed, ue, block, value, next_m - way_m), next_m, block + 1
+                values.add(block, value)
+                ways_m.add(block, way_m)
+        return value, self._onward(seed, ue, number, value, end_m - way_m)
+
+    def _onward(self, seed: int, ue: int, number: int, value: float, way_m: float) -> float:
+        """The value at the end of a block, over which a UE goes so far."""
+        step = max(way_m, 0.0) / self.decorrelation_m
+        noise = _noise(seed, self.stage, ue, (number + 1) // BLOCK)[(number + 1) % BLOCK]
+        return math.exp(-step) * value + math.sqrt(-math.expm1(-2 * step)) * noise
 
 
 def drifted(start: float, steps: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -102,13 +110,14 @@ def drifted(start: float, steps: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return found
 
 
+# Of a link half a kB, and 16 bytes for each 65,536 ticks: 100 MB at most, after 10,000,000 ticks of each.
+@functools.lru_cache(maxsize=2**15)
+def _at_blocks(along: Along, seed: int, ue: int, first: float) -> Tuple[Stood, Stood]:
+    """The values at the first ticks of blocks, and how far the UE had come at each of them in m."""
+    return Stood(first), Stood(0.0)
+
+
+# Of 256 blocks 2.5 kB: 10 MB at most.
 @functools.lru_cache(maxsize=4096)
-def _at_blocks(along: Along, seed: int, ue: int, first: float) -> Tuple["array[float]", "array[float]"]:
-    """The values at the first ticks of the blocks that a UE has come to, and how far it had come at the last of
-    them in m; the one grows, the other changes."""
-    return array("d", [first]), array("d", [0.0])
-
-
-@functools.lru_cache(maxsize=256)
 def _noise(seed: int, stage: str, ue: int, number: int) -> "array[float]":
     return array("d", briefly(seed, f"{stage} between blocks", ue, number).standard_normal(BLOCK))

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from array import array
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -21,6 +21,10 @@ SHORTEST_TICK_S, LONGEST_TICK_S = 1e-4, 1e9
 # Ticks whose ends float64 tells apart; and as many as a link walks through in half a second or so.
 MOST_TICKS = 2**50
 MOST_WALKED_TICKS = 10_000_000
+# Blocks that are remembered, 80 MB at most, so that those of 30,000 UEs who send in turn stay.
+MOST_BLOCKS = 2**15
+# Links that are remembered, by a number for each 256 blocks: 230 MB at most, after 10,000,000 ticks of each.
+MOST_WALKS, MARKED = 2**17, 256
 
 
 @dataclass(frozen=True)
@@ -178,11 +182,12 @@ class Walked(Ticked):
     """A rate whose ticks build on one another: each block of them begins where the one before has ended.
 
     A link walks from tick to tick, once: a run whose virtual time goes beyond 10,000,000 ticks ends with a line
-    that says so. A `gauss_markov` walks only where its memory is long.
+    that says so. Where the draws of a block of `markov` tell how it ends, whatever came before, the link walks
+    from there.
 
     Note:
-        Where a link stood at the end of each block is remembered, and can be drawn again: a block costs what lies
-        between it and the blocks that were asked for before.
+        Where a link stood is remembered, see `Stood`, and can be drawn again: a block costs what lies between it
+        and the blocks that were asked for before.
     """
 
     @abstractmethod
@@ -193,16 +198,52 @@ class Walked(Ticked):
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
         """Rates of a block as for `block`, and where the link then stands, given where it stood before."""
 
+    def ends(self, seed: int, ue: int, number: int) -> Optional[float]:
+        """Where a link stands after a block wherever it stood before it; None where that counts."""
+        return None
+
     def most_ticks(self) -> int:
         return MOST_WALKED_TICKS
 
     def block(self, seed: int, ue: int, number: int) -> np.ndarray:
-        before = _before_each_block(self, seed, ue)
-        for now in range(min(number, len(before) - 1), number + 1):
-            rates, state = self.onward(seed, ue, now, before[now])
-            if now + 1 == len(before):
-                before.append(state)
+        stood = _stood(self, seed, ue)
+        first, state = stood.before(number)
+        for earlier in range(number - 1, first - 1, -1):
+            end = self.ends(seed, ue, earlier)
+            if end is not None:
+                first, state = earlier + 1, end
+                break
+        for now in range(first, number + 1):
+            rates, state = self.onward(seed, ue, now, state)
+            stood.add(now + 1, state)
         return rates
+
+
+class Stood:
+    """Where a link stood: before every 256th block on its way from time 0, and before the one it came to last.
+
+    Args:
+        start: before its first block.
+    """
+
+    __slots__ = ("last", "marks")
+
+    def __init__(self, start: float) -> None:
+        self.marks = array("d", [start])
+        self.last = 0, start
+
+    def before(self, number: int) -> Tuple[int, float]:
+        """The nearest block up to block `number` of which this is known, and where the link stood before it."""
+        mark = min(number // MARKED, len(self.marks) - 1)
+        if mark * MARKED <= self.last[0] <= number:
+            return self.last
+        return mark * MARKED, self.marks[mark]
+
+    def add(self, number: int, state: float) -> None:
+        """Where it stands before a block to which it has come."""
+        self.last = number, state
+        if number == len(self.marks) * MARKED:
+            self.marks.append(state)
 
 
 def _crossing(edges: np.ndarray, total: np.ndarray, rates: np.ndarray, wanted: float, start_s: float) -> float:
@@ -221,7 +262,7 @@ def _edges_s(tick_s: float, number: int) -> np.ndarray:
     return edges
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=MOST_BLOCKS)
 def course(channel: Ticked, seed: int, ue: int, number: int) -> np.ndarray:
     """A block of rates, remembered.
 
@@ -290,7 +331,6 @@ def side_by_side(channel: Ticked, seed: int, number: int) -> SideBySide:
     return SideBySide(channel, seed, number)
 
 
-@functools.lru_cache(maxsize=4096)
-def _before_each_block(channel: Walked, seed: int, ue: int) -> "array[float]":
-    """Where a link stood before each block that it has come to; grows as it goes on."""
-    return array("d", [channel.start(seed, ue)])
+@functools.lru_cache(maxsize=MOST_WALKS)
+def _stood(channel: Walked, seed: int, ue: int) -> Stood:
+    return Stood(channel.start(seed, ue))
