@@ -70,6 +70,12 @@ def asked_again_a_ue_works_as_before(faults: Faults, ue: int, round: int) -> Non
     _asked_again(faults.works, ue, round)
 
 
+def several_ues_work_as_each_of_them_does(faults: Faults, ue: int, round: int) -> None:
+    ues = range(ue, ue + 120)
+    told = [bool(works) for works in faults.working(SEED, ues, round)]
+    same("who of several UEs works", told, [bool(faults.works(SEED, one, round)) for one in ues])
+
+
 def what_it_keeps_of_a_ue_survives_a_checkpoint(faults: Faults, ue: int, round: int) -> None:
     """And is the same when it is told the same again."""
     kept, now_s = None, 0.0
@@ -144,6 +150,7 @@ WORK = (Law(a_ue_makes_at_least_one_step, each_link), Law(asked_again_a_ue_makes
 FAULTS = (
     Law(a_ue_works_or_does_not, each_link),
     Law(asked_again_a_ue_works_as_before, each_link),
+    Law(several_ues_work_as_each_of_them_does, each_link),
     Law(what_it_keeps_of_a_ue_survives_a_checkpoint, each_link),
 )
 SCHEDULE = (Law(a_factor_is_finite_and_not_negative, some_rounds), Law(a_round_has_one_factor, some_rounds))

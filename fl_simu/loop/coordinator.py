@@ -274,12 +274,14 @@ class Coordinator:
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
         selection, now_s = self.setting.selection, self.clock.now_s
-        copies = self.flights.downloads.send(sorted(ues), version, now_s)
+        drawn = sorted(ues)
+        copies = self.flights.downloads.send(drawn, version, now_s)
+        able = self.setting.faults.working(self.setting.seed, drawn, version).tolist()
         uploads = {
             ue: self.flights.begin(
-                ue, version, now_s, state.model, copies.get(ue), selection.weight(state.selection, ue)
+                ue, version, now_s, state.model, copies.get(ue), selection.weight(state.selection, ue), works
             )
-            for ue in sorted(ues)
+            for ue, works in zip(drawn, able)
         }
         working = [ue for ue, upload in uploads.items() if upload.begins]
         self.flights.handed({ue: uploads[ue] for ue in working}, now_s)

@@ -67,6 +67,7 @@ class Flights:
         start: Params,
         download: Optional[Upload] = None,
         weight: float = 1.0,
+        works: bool = True,
     ) -> Upload:
         """The BS hands a UE the global model: the download, where there is one, training, then the upload.
 
@@ -78,7 +79,7 @@ class Flights:
         waited_s = download.delays_s[-1] if download else 0.0
         work, compute_s = self._work(ue, version, waited_s)
         start_s = math.inf
-        if setting.faults.works(setting.seed, ue, version) and self.batteries.powered(ue, now_s):
+        if works and self.batteries.powered(ue, now_s):
             start_s = now_s + waited_s + compute_s
         known, link = self.state.ues.get(ue), setting.link
         outlook = Outlook(

@@ -183,6 +183,9 @@ BROKEN = {
     "faults": {
         "a ue works or does not": part(NoFaults, works=lambda self, *link: "yes"),
         "asked again a ue works as before": part(NoFaults, works=lambda self, *link: next(CALLS) // 4 % 2 == 0),
+        "several ues work as each of them does": part(
+            NoFaults, working=lambda self, seed, ues, round: np.zeros(len(ues), dtype=bool)
+        ),
         "what it keeps of a ue survives a checkpoint": part(NoFaults, spent=lambda self, *known: Work(1, 1, 1)),
     },
     "secure": {
