@@ -195,12 +195,14 @@ def list_parts(kind: Optional[str]) -> None:
 
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
-@click.option("--backends", required=True, help="Names, separated by commas.")
+@click.option("--backends", help="Names, separated by commas.")
+@click.option("--backend", "tables", multiple=True, metavar="TABLE", help="A name or an inline table; repeatable.")
 @address_option
 @experiment_options
 def compare(
     file: Optional[Path],
-    backends: str,
+    backends: Optional[str],
+    tables: Tuple[str, ...],
     address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
@@ -213,9 +215,15 @@ def compare(
     from fl_simu.cli.compare import compare_backends
     from fl_simu.cli.defaults import MNIST
     from fl_simu.cli.run import read_experiment
+    from fl_simu.kernel.config import part_table
+    from fl_simu.kernel.errors import UserError
 
+    texts = [*(backends.split(",") if backends is not None else ()), *tables]
+    if not texts:
+        raise UserError("--backends is missing: names, or --backend with a name or an inline table of TOML")
+    given = [part_table(text.strip(), "--backend") for text in texts]
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, targets, assignments))
-    compare_backends(experiment, backends.split(","), data_dir, out, _say, address)
+    compare_backends(experiment, given, data_dir, out, _say, address)
 
 
 @cli.command()
