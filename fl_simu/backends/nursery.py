@@ -19,6 +19,8 @@ from typing import Any, Callable, Dict, Optional
 
 from fl_simu.kernel.errors import one_line
 
+OOM_ADDEND = 500
+
 
 class Nursery:
     """Forks workers, and ends them.
@@ -148,7 +150,20 @@ def _rear(line: Connection, prepare: Callable[[], None], serve: Callable[[Any, i
 
 
 def _serve(serve: Callable[[Any, int], None], handle: int, number: int) -> None:
+    _die_first()
     serve(Connection(handle), number)
+
+
+def _die_first() -> None:
+    """Let the kernel end this process before the one that asks for work, which may be larger, can have another
+    worker, and can tell what has happened.
+
+    Reference: Linux, proc_pid_oom_score_adj(5): an addend in thousandths of the memory that there is.
+    """
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
+        before = int(file.read())
+        file.seek(0)
+        file.write(str(min(1000, before + OOM_ADDEND)))
 
 
 def _end(workers: Dict[int, int], number: int) -> Optional[int]:

@@ -69,10 +69,19 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
         # What click says is short, unless it repeats what it was given.
         _tell(brief(one_line(error.format_message()), 300))
         return 2
-    except MemoryError as error:
-        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
+    except (MemoryError, RuntimeError) as error:
+        if not _of_memory(error):
+            raise
+        _tell(f"out of memory: {brief(one_line(str(error)), 300) or 'this machine holds less'}")
         return 2
     return 0
+
+
+def _of_memory(error: Exception) -> bool:
+    # torch, whose errors of memory have no class of their own, is here where it has failed.
+    from fl_simu.backends.devices import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _tell(text: str) -> None:

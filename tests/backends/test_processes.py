@@ -9,6 +9,7 @@ import resource
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -348,3 +349,28 @@ def test_a_run_in_trouble_ends_in_a_line_leaves_nothing_and_goes_on(
     assert main(arguments) == 0
     hashes = [json.loads((one / "summary.json").read_text())["model_sha256"] for one in (whole, folder)]
     assert hashes[0] == hashes[1]
+
+
+def in_range(address, written):
+    start, end = (int(number, 16) for number in written.split("-"))
+    return start <= address < end
+
+
+def test_the_kernel_ends_a_worker_before_the_run_and_no_mount_limits_what_they_share():
+    spec = Processes(workers=1)
+    local = local_training(spec)
+    backend = placed(spec, local)
+    backend.train([Task(Key(SEED, 0, 0), initial_params(local.make_module, SEED), {})])
+    backend.get(0)
+    nursery, (worker,) = workers_of(backend, 1)
+    own, of_nursery, of_worker = (
+        int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (os.getpid(), nursery, worker)
+    )
+    box = backend._hands[0]._boxes.inward[0]._memory.ctypes.data
+    maps = [line.split() for line in Path(f"/proc/{worker}/maps").read_text().splitlines()]
+    (device,) = [one[3] for one in maps if in_range(box, one[0])]
+    backend.close()
+    assert (of_nursery, of_worker) == (own, min(1000, own + 500))
+    # Memory without a name is on no mounted file system, of whose size it could take any.
+    mounted = {line.split()[2] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    assert ":".join(str(int(part, 16)) for part in device.split(":")) not in mounted
