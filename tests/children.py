@@ -43,3 +43,9 @@ def command(arguments, folder, environment, *outputs):
     # A shell that starts the tests in the background has them ignore SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(arguments))
+
+
+def command_of_a_group(*arguments):
+    """`command` in a process group of its own, as a shell starts one."""
+    os.setpgid(0, 0)
+    command(*arguments)

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.children import ChildFailed
 from benchmarks.peers import bare, data, ours, page
-from benchmarks.peers.__main__ import backend_table, main
+from benchmarks.peers.__main__ import main
 from benchmarks.peers.extras import Extras
 from benchmarks.peers.jobs import JOBS, Job, read, write
 from benchmarks.peers.machine import gbytes_of_round, gflop_of_round
@@ -285,11 +285,6 @@ def test_operations_are_those_that_torch_counts(name):
     with FlopCounterMode(display=False) as counter:
         job.loss(module(torch.rand(2, *job.shape)), torch.zeros(2, dtype=torch.int64)).backward()
     assert gflop_of_round(job) == pytest.approx(1e-9 * counter.get_total_flops(), rel=1e-9)
-
-
-def test_a_backend_is_a_name_or_a_table():
-    assert backend_table("torch") == {"name": "torch"}
-    assert backend_table('{name = "torch", exact = true}') == {"name": "torch", "exact": True}
 
 
 def test_the_page_is_made_anew_from_its_figures(tmp_path):

@@ -242,3 +242,16 @@ def test_the_default_poisoning_is_the_papers():
     assert experiment.data == FashionMnist(scale="unit")
     assert experiment.attack == Boosting(boost=10.0)
     planned.backend.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError])
+def test_a_run_out_of_memory_ends_in_a_line(error, small, tmp_path, monkeypatch, capsys):
+    # What torch 1.4 and 2 say in a RuntimeError, numpy in a MemoryError.
+    said = "[enforce fail at CPUAllocator.cpp:64] . DefaultCPUAllocator: can't allocate memory: ..."
+
+    def start(*arguments):
+        raise error(said)
+
+    monkeypatch.setattr("fl_simu.cli.run.start", start)
+    assert main(["run", str(small), "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == f"fl_simu: out of memory: {said}\n"

@@ -462,8 +462,10 @@ COMMANDS = [
     command("unknown command", "rum", "rum", "No such command"),
     command("unknown option", "run {file} --round 3", "--round"),
     command("unknown kind", "list codec", "KIND = 'codec'", "did you mean 'codecs'?"),
-    command("same backend twice", "compare {file} --backends torch,torch", "--backends torch,torch", "twice"),
+    command("same backend twice", "compare {file} --backends torch,torch", "backend torch", "twice"),
     command("compare with no backend", "compare {file}", "--backends"),
+    command("compare with no table", "compare {file} --backend {{name=torch", "--backend '{{name=torch'"),
+    command("compare with a nameless one", "compare {file} --backend {{workers=2}}", "a table with a name"),
     command(
         "compare with an unknown one", "compare {file} --backends torch,jax", "backend.name = 'jax'", "known are"
     ),

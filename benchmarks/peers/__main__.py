@@ -13,7 +13,7 @@ from benchmarks.peers.extras import EXTRAS, Extras
 from benchmarks.peers.jobs import JOBS, QUICK
 from benchmarks.peers.side_by_side import SideBySide
 from fl_simu.backends import BACKENDS
-from fl_simu.kernel.config import tomllib
+from fl_simu.kernel.config import part_table
 from fl_simu.results.files import write_text
 
 Figures = Dict[str, Any]
@@ -65,7 +65,8 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     )
     parser.add_argument("--render", type=Path, metavar="JSON", help="only make the page anew from these figures")
     given = parser.parse_args(arguments)
-    given.backends = [backend_table(text) for text in given.backend or sorted(set(BACKENDS) - {"auto"})]
+    backends = given.backend or sorted(set(BACKENDS) - {"auto"})
+    given.backends = [part_table(text, "--backend") for text in backends]
     return given
 
 
@@ -124,15 +125,6 @@ def command(given: argparse.Namespace) -> str:
     words += ["--into", str(given.into)] if given.into else []
     words += [word for table in given.backend or () for word in ("--backend", f"'{table}'")]
     return "make benchmark" + (f' ARGS="{" ".join(words)}"' if words else "")
-
-
-def backend_table(text: str) -> Dict[str, Any]:
-    """A backend as the config has it.
-
-    >>> backend_table("torch"), backend_table('{name = "torch", exact = true}')
-    ({'name': 'torch'}, {'name': 'torch', 'exact': True})
-    """
-    return tomllib.loads(f"table = {text}")["table"] if text.startswith("{") else {"name": text}
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from fl_simu.kernel.errors import one_line
+
+OOM_ADDEND = 500
 
 
 class Nursery:
@@ -42,29 +44,36 @@ class Nursery:
         """A new worker's pipe.
 
         Raises:
-            RuntimeError: it cannot be forked.
+            OSError: the system has no room for another process.
+            RuntimeError: it cannot be forked for another reason.
         """
         here, there = Pipe()
+        error: Optional[Exception]
         with self._asked:
             try:
                 self._line.send(("fork", number))
                 send_handle(self._line, there.fileno(), self.process)
                 error, self.workers[number] = self._line.recv()
             except (EOFError, OSError):
-                error = "the process that forks them has ended"
+                error = RuntimeError("the process that forks them has ended")
             finally:
                 there.close()
         if error:
             here.close()
-            raise RuntimeError(error)
+            raise error
         return here
 
-    def end(self, number: int) -> None:
-        """End a worker, whatever it is doing, if there is one of this number."""
+    def end(self, number: int) -> Optional[int]:
+        """End a worker, whatever it is doing, if there is one of this number.
+
+        Returns:
+            Its exit status, or minus the number of the signal that ended it; None where there was none.
+        """
         # Where the nursery is gone, its workers end when nobody asks them any more.
         with self._asked, contextlib.suppress(EOFError, OSError):
             self._line.send(("end", number))
-            self._line.recv()
+            return self._line.recv()
+        return None
 
     def close(self) -> None:
         """End the nursery and all workers."""
@@ -88,10 +97,10 @@ def fork(work: Callable[[], None], keep: int) -> int:
         return process
     status = 1
     try:
-        # Ctrl-C goes to the whole group; whoever asks for work ends this process, or dies.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        # Ctrl-C, batch systems and a closed terminal signal the whole group; whoever asks for work ends this
+        # process, or dies, and with it this one.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         _close_files(keep)
         # What stood there may belong to a notebook, and write to a file that is closed now.
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
@@ -115,34 +124,54 @@ def _close_files(keep: int) -> None:
 def _rear(line: Connection, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
     """Fork and end workers as they are asked for, until nobody can ask any more."""
     workers: Dict[int, int] = {}
-    error = ""
+    unprepared: Optional[Exception] = None
     try:
         prepare()
     except Exception as failed:
-        error = one_line(f"{type(failed).__name__}: {failed}")
+        # Not every error travels through a pipe.
+        kind = MemoryError if isinstance(failed, MemoryError) else RuntimeError
+        unprepared = kind(one_line(f"{type(failed).__name__}: {failed}"))
     with contextlib.suppress(EOFError, OSError):
         while True:
             wish, number = line.recv()
             if wish == "fork":
-                handle = recv_handle(line)
+                handle, error = recv_handle(line), unprepared
                 if not error:
-                    workers[number] = fork(partial(_serve, serve, handle, number), keep=handle)
+                    try:
+                        workers[number] = fork(partial(_serve, serve, handle, number), keep=handle)
+                    except OSError as failed:
+                        error = failed
                 os.close(handle)
                 line.send((error, workers.get(number, 0)))
             else:
-                _end(workers, number)
-                line.send("")
+                line.send(_end(workers, number))
     for number in list(workers):
         _end(workers, number)
 
 
 def _serve(serve: Callable[[Any, int], None], handle: int, number: int) -> None:
+    _die_first()
     serve(Connection(handle), number)
 
 
-def _end(workers: Dict[int, int], number: int) -> None:
+def _die_first() -> None:
+    """Let the kernel end this process before the one that asks for work, which may be larger, can have another
+    worker, and can tell what has happened.
+
+    Reference: Linux, proc_pid_oom_score_adj(5): an addend in thousandths of the memory that there is.
+    """
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
+        before = int(file.read())
+        file.seek(0)
+        file.write(str(min(1000, before + OOM_ADDEND)))
+
+
+def _end(workers: Dict[int, int], number: int) -> Optional[int]:
     process = workers.pop(number, None)
-    if process is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+    if process is None:
+        return None
+    # One that has begun to end by itself keeps the status that it ends with.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import pickle
 import queue
+import signal
 import sys
 import threading
 import time
@@ -24,7 +25,7 @@ from fl_simu.backends.side_by_side import Broadcast, Errand, Hand, Lost, SideByS
 from fl_simu.backends.syft_workers import Syft, import_syft
 from fl_simu.backends.trainer import Trainer
 from fl_simu.backends.work_queue import Job, WorkQueue
-from fl_simu.kernel.errors import require
+from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.machine import cores, prepare
 from fl_simu.kernel.parameters import Params
@@ -96,10 +97,22 @@ class ProcessPool(SideBySide):
         self._broadcasts = 0
 
     def open(self) -> None:
-        workers, model = self._spec.workers or cores(), self.model_bytes()
-        boxes = [Boxes(max(BOX_MODELS * model, BOX_BYTES)) for _ in range(workers)]
+        workers, size = self._spec.workers or cores(), max(BOX_MODELS * self.model_bytes(), BOX_BYTES)
+        try:
+            boxes = [Boxes(size) for _ in range(workers)]
+        except OSError as error:
+            shared = f"{4 * size / 1e6:,.0f} MB of memory with each of {workers} workers"
+            raise UserError(
+                f"backend processes: this process cannot share {shared}: {error.strerror}: fewer workers "
+                "(backend.workers), a smaller model, or backend torch need less"
+            ) from None
         worker = Worker(self.training, self._spec.inner, self._shards, self.measuring, boxes)
-        self._nursery = nursery = Nursery(worker.prepare, worker.serve)
+        try:
+            self._nursery = nursery = Nursery(worker.prepare, worker.serve)
+        except OSError as error:
+            raise UserError(
+                f"backend processes: no process can be forked: {error.strerror}: backend torch needs none"
+            ) from None
         numbers = iter(range(workers))
         self.employ(workers, lambda queue: _Hand(queue, nursery, next(numbers), boxes))
 
@@ -211,10 +224,14 @@ class Worker:
 
     def serve(self, pipe: Any, number: int) -> None:
         """Answer calls until nobody asks any more."""
-        if number:
-            # What is told once is told by the first worker.
-            sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        boxes, train, calls = self._boxes[number], self._train(), _received(pipe)
+        try:
+            if number:
+                # What is told once is told by the first worker.
+                sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+            boxes, train, calls = self._boxes[number], self._train(), _received(pipe)
+        except Exception as error:
+            pipe.send(_sendable(error))
+            return
         sent: Optional[Broadcast] = None
         pipe.send(None)
         while True:
@@ -288,7 +305,8 @@ def _sendable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        kind = MemoryError if isinstance(error, MemoryError) else RuntimeError
+        return kind(f"{type(error).__name__}: {error}")
     return error
 
 
@@ -308,6 +326,7 @@ class _Hand(Hand):
         self._number = number
         self._boxes = boxes[number]
         self._pipe: Any = None
+        self._status: Optional[int] = None
         self._calls = 0
         self._known = 0
 
@@ -315,8 +334,10 @@ class _Hand(Hand):
         self._nursery.end(self._number)
 
     def start_worker(self) -> None:
-        self._pipe, self._known = self._nursery.fork(self._number), 0
-        self._received()
+        self._pipe, self._known, self._status = self._nursery.fork(self._number), 0, None
+        error = self._received()
+        if error:
+            raise error
 
     def send(self, call: Sequence[Job]) -> Tuple[int, Sequence[Job]]:
         box, (number, sent) = self._calls % 2, call[0].shared
@@ -333,7 +354,7 @@ class _Hand(Hand):
         try:
             self._pipe.send_bytes(message)
         except OSError as error:
-            raise Lost(GONE) from error
+            raise self._gone() from error
         self._calls, self._known = self._calls + 1, number
         return box, call
 
@@ -352,9 +373,22 @@ class _Hand(Hand):
         try:
             return self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise Lost(GONE) from error
+            raise self._gone() from error
+
+    def _gone(self) -> Lost:
+        """How the worker has ended."""
+        # Of two calls under way both may find that out, and the nursery tells it once.
+        if self._status is None:
+            self._status = self._nursery.end(self._number)
+        if self._status is None:
+            return Lost("its process has ended")
+        if self._status >= 0:
+            return Lost(f"its process has ended with status {self._status}", memory=False)
+        number, names = -self._status, {one.value: one.name for one in signal.Signals}
+        return Lost(f"killed by {names.get(number, f'signal {number}')}", memory=number in OF_MEMORY)
 
 
 # Stands for what travels in a box.
 EMPTY = Flat((), {})
-GONE = "its process has ended"
+# What the kernel ends a process with that needs a page of memory where there is none.
+OF_MEMORY = (signal.SIGKILL, signal.SIGBUS)

@@ -26,7 +26,7 @@ from fl_simu.backends.ray_leftovers import PREFIX, remove_dead
 from fl_simu.backends.side_by_side import Broadcast, Hand, Lost, SideBySide, bytes_of, errand, last_line, unpacked
 from fl_simu.backends.work_queue import Job, WorkQueue
 from fl_simu.kernel.ending import handlers_kept
-from fl_simu.kernel.errors import BadField, UserError, require
+from fl_simu.kernel.errors import BadField, UserError, one_line, require
 from fl_simu.kernel.limits import MOST
 from fl_simu.kernel.packages import install_command, installed
 from fl_simu.results.files import alone_in
@@ -218,7 +218,15 @@ class Cluster:
         )
 
     def put(self, value: Any) -> Any:
-        return self.ray.put(value)
+        errors = self.ray.exceptions
+        try:
+            return self.ray.put(value)
+        except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+            why = one_line(str(error).strip().splitlines()[0])
+            raise UserError(
+                f"backend ray: its object store has no room: {why}: backend processes needs none, fewer "
+                "training samples or a smaller model need less"
+            ) from error
 
     def close(self) -> None:
         if self._leave:
@@ -278,10 +286,13 @@ class _Hand(Hand):
 
     def answer(self, sent: List[Any]) -> Tuple[List[Any], float]:
         errors = self._ray.exceptions
+        no_room = errors.ObjectStoreFullError, errors.OutOfDiskError
         try:
             trained, seconds = self._ray.get(sent)[-1]
             return [unpacked(*one) for one in trained], seconds
         except errors.RayTaskError as error:
-            raise getattr(error, "cause", None) or error from None
+            cause = getattr(error, "cause", None) or error
+            # As where the object store has no room for what an actor has trained.
+            raise Lost(last_line(cause)) if isinstance(cause, no_room) else cause from None
         except errors.RayError as error:
             raise Lost(last_line(error)) from error

@@ -1,6 +1,7 @@
 """Flat models in memory that a process shares with those forked from it.
 
-The memory has no name and lies in no folder: it is gone with the last process that has it, however that ends.
+The memory has no name and lies in no folder: it is gone with the last process that has it, however that ends. It
+counts as memory of these processes; the size of /dev/shm, which containers limit, does not matter.
 """
 
 import mmap

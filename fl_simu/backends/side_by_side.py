@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from fl_simu.backends.base import Backend
+from fl_simu.backends.devices import is_out_of_memory
 from fl_simu.backends.flat import Flat, pack, unpack
 from fl_simu.backends.work_queue import Job, WorkQueue
-from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.algorithms.base import Groups, flat, grouped
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, Trained
@@ -71,7 +72,16 @@ def carry_out(
 
 
 class Lost(Exception):
-    """A worker is gone, and what it was at with it."""
+    """A worker is gone, and what it was at with it.
+
+    Args:
+        why: as far as it is known.
+        memory: whether it may have been out of memory.
+    """
+
+    def __init__(self, why: str, memory: bool = True) -> None:
+        super().__init__(why)
+        self.memory = memory
 
 
 class SideBySide(Backend):
@@ -144,9 +154,13 @@ class SideBySide(Backend):
     def employ(self, workers: int, hand: "Callable[[WorkQueue], Hand]") -> None:
         """Begin to work with so many workers, each at a hand."""
         self._queue = WorkQueue(workers, room=max(2 * workers, KEPT_BYTES // max(1, self.model_bytes())))
-        self._hands = [hand(self._queue) for _ in range(workers)]
-        for one in self._hands:
-            one.start()
+        for _ in range(workers):
+            one = hand(self._queue)
+            try:
+                one.start()
+            except RuntimeError as error:  # of threading: the system has no room for another thread
+                raise one.refused(error) from None
+            self._hands.append(one)
 
     def model_bytes(self) -> int:
         """Size of a model."""
@@ -221,13 +235,25 @@ class Hand(threading.Thread):
             except Exception as error:
                 failed += 1
                 if failed == TRIES:
-                    why = f"backend {self._backend}: no {self._kind} can be started: {last_line(error)}"
-                    self._queue.leave(UserError(why))
+                    if self._queue.leave(self.refused(error)):
+                        logging.getLogger(__name__).warning(
+                            "backend %s: one %s fewer, which cannot be started: %s", *self._of(error)
+                        )
                     break
             else:
                 failed = 0
                 self._serve()
         self.let_go()
+
+    def refused(self, error: Exception) -> UserError:
+        """Tells that a worker cannot be started, and what helps where the system has no room for it."""
+        why = "backend {}: no {} can be started: {}".format(*self._of(error))
+        if isinstance(error, OSError) or is_out_of_memory(error) or "can't start new thread" in str(error):
+            why += f": fewer {self._kind}s (backend.{self._kind}s) may have room"
+        return UserError(why)
+
+    def _of(self, error: Exception) -> Tuple[str, str, str]:
+        return self._backend, self._kind, getattr(error, "strerror", None) or last_line(error)
 
     def _serve(self) -> None:
         """Let the worker work until it is lost, or until there is no more to do.
@@ -248,7 +274,7 @@ class Hand(threading.Thread):
                 self._lost(call, error)
                 return
             except Exception as error:
-                self._queue.failed(call, error)
+                self._failed(call, error)
             else:
                 self._queue.done(call, outcomes, seconds)
             begun = following or self._begin()
@@ -265,26 +291,43 @@ class Hand(threading.Thread):
                 # Told where the answer is waited for: a call before this one may have been answered.
                 return call, error
             except Exception as error:
-                self._queue.failed(call, error)
+                self._failed(call, error)
 
-    def _lost(self, call: List[Job], error: Exception) -> None:
+    def _failed(self, call: List[Job], error: Exception) -> None:
+        if is_out_of_memory(error):
+            why = f"out of memory over {_whom(call)}: {brief(one_line(last_line(error)), 200)}: {self._thriftier}"
+            told = UserError(f"backend {self._backend}: {why}")
+            told.__cause__ = error
+            error = told
+        self._queue.failed(call, error)
+
+    def _lost(self, call: List[Job], error: Lost) -> None:
         if self._queue.closed:
             return
         for job in call:
             job.tries += 1
-        whom, why = ", ".join(str(job.content) for job in call), last_line(error)
+        whom, why = _whom(call), last_line(error)
         if call[0].tries < TRIES:
             logging.getLogger(__name__).warning(
                 "backend %s: %s was lost (%s); done again: %s", self._backend, self._worker, why, whom
             )
             self._queue.again(call)
         else:
-            lost = f"{TRIES} {self._kind}s were lost over {whom} (out of memory?)"
-            self._queue.failed(call, UserError(f"backend {self._backend}: {lost}: {why}"))
+            lost = f"backend {self._backend}: {TRIES} {self._kind}s were lost over {whom}: {why}"
+            lost += f" (out of memory?): {self._thriftier}" if error.memory else ""
+            self._queue.failed(call, UserError(lost))
+
+    @property
+    def _thriftier(self) -> str:
+        return f"fewer {self._kind}s (backend.{self._kind}s) or a smaller training.batch_size take less"
 
     @property
     def _kind(self) -> str:
         return self._worker.split()[-1]
+
+
+def _whom(call: Sequence[Job]) -> str:
+    return brief(", ".join(str(job.content) for job in call))
 
 
 def last_line(error: Exception) -> str:

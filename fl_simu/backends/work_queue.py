@@ -150,13 +150,18 @@ class WorkQueue:
                 self._wait_in_line(job, first=True)
             self._changed.notify_all()
 
-    def leave(self, error: Exception) -> None:
-        """A hand gives up; with the last one everything fails."""
+    def leave(self, error: Exception) -> int:
+        """A hand gives up; with the last one everything fails.
+
+        Returns:
+            How many there are still.
+        """
         with self._changed:
             self._hands -= 1
             if not self._hands:
                 self._broken = error
                 self._changed.notify_all()
+            return self._hands
 
     def close(self) -> None:
         """Let all hands go, and everything else."""

@@ -69,10 +69,19 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
         # What click says is short, unless it repeats what it was given.
         _tell(brief(one_line(error.format_message()), 300))
         return 2
-    except MemoryError as error:
-        _tell(f"out of memory: {one_line(str(error)) or 'this machine holds less'}")
+    except (MemoryError, RuntimeError) as error:
+        if not _of_memory(error):
+            raise
+        _tell(f"out of memory: {brief(one_line(str(error)), 300) or 'this machine holds less'}")
         return 2
     return 0
+
+
+def _of_memory(error: Exception) -> bool:
+    # torch, whose errors of memory have no class of their own, is here where it has failed.
+    from fl_simu.backends.devices import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _tell(text: str) -> None:
@@ -195,12 +204,14 @@ def list_parts(kind: Optional[str]) -> None:
 
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
-@click.option("--backends", required=True, help="Names, separated by commas.")
+@click.option("--backends", help="Names, separated by commas.")
+@click.option("--backend", "tables", multiple=True, metavar="TABLE", help="A name or an inline table; repeatable.")
 @address_option
 @experiment_options
 def compare(
     file: Optional[Path],
-    backends: str,
+    backends: Optional[str],
+    tables: Tuple[str, ...],
     address: Optional[str],
     rounds: Optional[int],
     seed: Optional[int],
@@ -213,9 +224,15 @@ def compare(
     from fl_simu.cli.compare import compare_backends
     from fl_simu.cli.defaults import MNIST
     from fl_simu.cli.run import read_experiment
+    from fl_simu.kernel.config import part_table
+    from fl_simu.kernel.errors import UserError
 
+    texts = [*(backends.split(",") if backends is not None else ()), *tables]
+    if not texts:
+        raise UserError("--backends is missing: names, or --backend with a name or an inline table of TOML")
+    given = [part_table(text.strip(), "--backend") for text in texts]
     experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, targets, assignments))
-    compare_backends(experiment, backends.split(","), data_dir, out, _say, address)
+    compare_backends(experiment, given, data_dir, out, _say, address)
 
 
 @cli.command()

@@ -1,6 +1,8 @@
 """One experiment on several backends, each in a fresh process: a hooked torch must not slow another backend."""
 
 import dataclasses
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import psutil
 
@@ -35,7 +37,7 @@ PERIOD_S = 0.05
 
 def compare_backends(
     experiment: Experiment,
-    backends: Sequence[str],
+    backends: Sequence[Mapping[str, Any]],
     data_dir: Optional[Path],
     out: Optional[Path],
     say: Say,
@@ -45,7 +47,8 @@ def compare_backends(
 
     Args:
         experiment: of its own backend only the options are used, for the backend of that name.
-        backends: names; differences are taken from the first.
+        backends: the table of each, by a name alone with the experiment's own options; differences are taken from
+            the first.
         data_dir, out: as for a run; the folder holds one run a backend, compare.json and compare.png.
         say: prints a line.
         address: of a cluster, for the backends that join one.
@@ -58,23 +61,25 @@ def compare_backends(
             address, or one of the runs failed.
     """
     require_matplotlib()
-    names = [name.strip() for name in backends]
-    if address is not None and not any(_joins(name) for name in names):
-        raise UserError(f"--address {address} is not allowed: none of {', '.join(names)} joins a cluster")
-    checked = [plan(_on(experiment, name, address)).experiment for name in names]
-    names = [_name(one) for one in checked]
-    if len(set(names)) != len(names):
-        raise UserError("--backends {} is not allowed: the same one twice".format(",".join(backends)))
+    tables = [KINDS["backend"].table_of(dict(backend)) for backend in backends]
+    if address is not None and not any(_joins(table["name"]) for table in tables):
+        names = ", ".join(table["name"] for table in tables)
+        raise UserError(f"--address {address} is not allowed: none of {names} joins a cluster")
+    checked = [plan(_on(experiment, table, address)).experiment for table in tables]
+    labels = [_label(one) for one in checked]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"backend {label} is not allowed: the same one twice")
     folder = make_folder(out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S"))
     rows: List[Row] = []
     first: Optional[Params] = None
-    for name, one in zip(names, checked):
-        say(f"running on backend {name}")
-        run = RunFolder(folder / name)
+    for label, one in zip(labels, checked):
+        say(f"running on backend {label}")
+        run = RunFolder(folder / _file_name(label))
         peak_mb = _run(one, run, data_dir)
         model = from_arrays(read_tensors(run.model))
         first = model if first is None else first
-        rows.append(_row(run, peak_mb, largest_difference(model, first)))
+        rows.append(_row(run, label, peak_mb, largest_difference(model, first)))
     write_json(folder / "compare.json", rows)
     write_figures(folder, {"compare.png": backends_figure(rows, experiment.name)})
     say(_table(rows))
@@ -84,8 +89,23 @@ def compare_backends(
     return rows
 
 
-def _name(experiment: Experiment) -> str:
-    return KINDS["backend"].name_of(experiment.backend)
+def _label(experiment: Experiment) -> str:
+    """A backend's name, and its options that are not what they are by default, save the address."""
+    part = experiment.backend
+    given = {
+        field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.name != "address"
+    }
+    usual = {field.name: field.default for field in dataclasses.fields(part)}
+    options = [f"{key}={_shown(value)}" for key, value in given.items() if value != usual[key]]
+    return " ".join([KINDS["backend"].name_of(part), *options])
+
+
+def _shown(option: Any) -> str:
+    return option if isinstance(option, str) else json.dumps(option, default=str)
+
+
+def _file_name(label: str) -> str:
+    return re.sub(r"[^\w.=+-]+", "-", label).strip("-")
 
 
 def _joins(backend: str) -> bool:
@@ -93,18 +113,18 @@ def _joins(backend: str) -> bool:
     return backend in rows and "address" in {field.name for field in dataclasses.fields(rows[backend])}
 
 
-def _on(experiment: Experiment, backend: str, address: Optional[str]) -> Experiment:
-    """The experiment on a backend, with its options where they are given."""
-    part = KINDS["backend"].describe(experiment.backend)
-    part = part if part["name"] == backend else {"name": backend}
-    if address is not None and _joins(backend):
-        part = dict(part, address=address)
+def _on(experiment: Experiment, table: Mapping[str, Any], address: Optional[str]) -> Experiment:
+    """The experiment on a backend, by its name alone with the experiment's options where it has them."""
+    own = KINDS["backend"].describe(experiment.backend)
+    part = own if table == {"name": own["name"]} else dict(table)
+    if address is not None and _joins(table["name"]):
+        part["address"] = address
     return experiment.with_(backend=part)
 
 
 def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
     """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
-    file = folder.path.with_suffix(".toml")
+    file = folder.path.with_name(folder.path.name + ".toml")
     backend = KINDS["backend"].describe(experiment.backend)
     address = backend.pop("address", "")
     write_text(file, experiment.with_(backend=backend).to_toml())
@@ -122,11 +142,11 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
             raise
         memory.join()
     if process.returncode:
-        name, said = _name(experiment), ((errors or out).strip().splitlines() or ["no word"])[-1]
+        name, said = _label(experiment), ((errors or out).strip().splitlines() or ["no word"])[-1]
         if process.returncode == -signal.SIGKILL:
             raise UserError(f"the run on backend {name} was killed (out of memory?)")
         if not said.startswith("fl_simu: "):
-            trace = folder.path.with_suffix(".txt")
+            trace = folder.path.with_name(folder.path.name + ".txt")
             write_text(trace, errors)
             said = f"{brief(one_line(said), 200)}; {trace} tells where"
         raise UserError("the run on backend {} failed: {}".format(name, said.replace("fl_simu: ", "", 1)))
@@ -165,10 +185,11 @@ def _resident_mb(process: psutil.Process) -> float:
         return 0.0
 
 
-def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
+def _row(run: RunFolder, label: str, peak_mb: float, difference: float) -> Row:
     summary = Summary.read(run.summary)
     return {
         "backend": summary.backend,
+        "label": label,
         "final_accuracy": summary.final_accuracy,
         "rounds_wall_s": [record.wall_time_s for record in run.log.read()],
         "wall_time_s": summary.wall_time_s,
@@ -180,9 +201,10 @@ def _row(run: RunFolder, peak_mb: float, difference: float) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> str:
+    width = max(12, *(len(row["label"]) for row in rows))
     lines = [
-        "\n{:<12} {:>9} {:>9} {:>17} {:>8} {:>9}  {:<16}  {}".format(
-            *("backend", "accuracy", "s/round", "fastest..slowest", "wall s", "peak MB", "model_sha256"),
+        "\n{:<{}} {:>9} {:>9} {:>17} {:>8} {:>9}  {:<16}  {}".format(
+            *("backend", width, "accuracy", "s/round", "fastest..slowest", "wall s", "peak MB", "model_sha256"),
             "largest weight difference",
         )
     ]
@@ -190,8 +212,8 @@ def _table(rows: Sequence[Row]) -> str:
         accuracy = row["final_accuracy"]
         walls = row["rounds_wall_s"]
         lines.append(
-            "{:<12} {:>9.2%} {:>9.2f} {:>17} {:>8.1f} {:>9.0f}  {:<16}  {:g}".format(
-                *(row["backend"], accuracy, median(walls), f"{min(walls):.2f}..{max(walls):.2f}"),
+            "{:<{}} {:>9.2%} {:>9.2f} {:>17} {:>8.1f} {:>9.0f}  {:<16}  {:g}".format(
+                *(row["label"], width, accuracy, median(walls), f"{min(walls):.2f}..{max(walls):.2f}"),
                 *(row["wall_time_s"], row["peak_memory_mb"], row["model_sha256"][:16]),
                 row["largest_difference"],
             )
@@ -201,7 +223,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _targets_table(rows: Sequence[Row], columns: Columns) -> str:
     """What it took each backend to reach the targets."""
-    head, table = ["backend"], [[row["backend"]] for row in rows]
+    head, table = ["backend"], [[row["label"]] for row in rows]
     for at, target in enumerate(rows[0]["targets"]):
         head += headings(target["accuracy"], columns)
         for row, line in zip(rows, table):

@@ -94,6 +94,27 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
     return result
 
 
+def part_table(text: str, option: str) -> Dict[str, Any]:
+    """A part's table from an option of a command line: a name, or an inline table of TOML.
+
+    Args:
+        text: what is given.
+        option: for what, as the user writes it.
+
+    Raises:
+        UserError: a table that is no TOML.
+
+    >>> part_table("torch", "--backend"), part_table('{name = "torch", exact = true}', "--backend")
+    ({'name': 'torch'}, {'name': 'torch', 'exact': True})
+    """
+    if not text.startswith("{"):
+        return {"name": text}
+    try:
+        return _loads("value = " + text)["value"]
+    except ValueError as error:
+        raise UserError(f"{option} {shown(text)} is not allowed: {brief(str(error), 120)}") from None
+
+
 def _toml_value(text: str) -> Any:
     try:
         return _loads("value = " + text)["value"]

@@ -25,5 +25,5 @@ def backends_figure(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     for axes in (times, memory):
         axes.set_ylim(bottom=0)
         axes.set_xticks(list(places))
-        axes.set_xticklabels([plain_text(row["backend"]) for row in rows])
+        axes.set_xticklabels([plain_text(row["label"].replace(" ", "\n")) for row in rows])
     return figure

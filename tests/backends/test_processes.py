@@ -1,18 +1,27 @@
 """What is special about worker processes: their number, order and end do not matter; nothing is left."""
 
+import errno
+import json
 import logging
+import mmap
 import os
+import resource
 import signal
+import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from children import command_of_a_group
 
 from fl_simu.backends import processes, side_by_side
 from fl_simu.backends.processes import Processes
 from fl_simu.backends.syft_workers import Syft
 from fl_simu.backends.torch_loop import Torch
+from fl_simu.cli.app import main
 from fl_simu.kernel.errors import UserError
 from fl_simu.models import Mlp
 from fl_simu.ue.optimizers import Sgd
@@ -78,13 +87,20 @@ def test_a_killed_process_changes_nothing(who, caplog):
     told = [record.getMessage() for record in caplog.records if record.name == side_by_side.__name__]
     assert len(told) == (who == "worker")
     assert all(
-        "a worker was lost (its process has ended); done again: UE " in line and len(line.splitlines()) == 1
+        "a worker was lost (killed by SIGKILL); done again: UE " in line and len(line.splitlines()) == 1
         for line in told
     )
 
 
+TEBIBYTE = {
+    "python": lambda: bytearray(2**40),
+    "numpy": lambda: np.zeros(2**40, np.uint8),
+    "torch": lambda: torch.zeros(2**40, dtype=torch.uint8),
+}
+
+
 def trained(what):
-    """One UE's model, with a loss that ends its process ("leave"), or fails with an error."""
+    """One UE's model, with a loss that ends its process ("leave", a signal), asks for 1 TiB, or fails."""
 
     class Odd(Exception):
         def __init__(self, one, other):
@@ -93,6 +109,11 @@ def trained(what):
     def loss(output, labels):
         if what == "leave":
             os._exit(1)
+        if isinstance(what, int):
+            os.kill(os.getpid(), what)
+        if what in TEBIBYTE:
+            resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40))
+            TEBIBYTE[what]()
         raise Odd("no pipe carries it", 1) if what == "odd" else ZeroDivisionError("of this loss")
 
     spec = Processes(workers=1)
@@ -106,9 +127,8 @@ def trained(what):
 
 
 def test_an_end_after_three_workers():
-    with pytest.raises(UserError, match="3 workers were lost over UE 0 ") as refusal:
+    with pytest.raises(UserError, match=r"3 workers were lost over UE 0: its process has ended with status 1$"):
         trained("leave")
-    assert len(str(refusal.value).splitlines()) == 1
 
 
 def test_an_error_of_the_training_is_raised_here_with_where_it_was():
@@ -181,3 +201,176 @@ def test_with_a_killed_run_all_of_its_processes_end(forked):
     child.kill()
     child.join()
     assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+@pytest.mark.parametrize(
+    "what, told",
+    [
+        ("python", r"out of memory over UE 0: MemoryError"),
+        ("numpy", r"out of memory over UE 0: .*Unable to allocate 1\.00 TiB .*"),
+        ("torch", r"out of memory over UE 0: .*can't allocate memory: .* 1099511627776 bytes.*"),
+        (signal.SIGKILL, r"3 workers were lost over UE 0: killed by SIGKILL \(out of memory\?\)"),
+        (signal.SIGBUS, r"3 workers were lost over UE 0: killed by SIGBUS \(out of memory\?\)"),
+    ],
+)
+def test_a_worker_without_memory_is_told_with_what_helps(what, told):
+    helps = r": fewer workers \(backend\.workers\) or a smaller training\.batch_size take less"
+    with pytest.raises(UserError, match=f"^backend processes: {told}{helps}$"):
+        trained(what)
+
+
+def refused(*broken, workers=2):
+    """What is said where the system refuses something."""
+    spec = Processes(workers=workers)
+    local = local_training(spec)
+    backend = placed(spec, local)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as refusal:
+        patch.setattr(*broken)
+        try:
+            backend.train([Task(Key(SEED, 0, 0), initial_params(local.make_module, SEED), {})])
+            backend.get(0)
+        finally:
+            backend.close()
+    return str(refusal.value)
+
+
+def no_room(error, left=0):
+    """A function of os that fails, as the kernel has it fail, after so many calls."""
+    real, calls = os.fork, []
+
+    def fails(*_):
+        calls.append(None)
+        if len(calls) > left:
+            raise OSError(error, os.strerror(error))
+        return real()
+
+    return fails
+
+
+def test_a_process_or_a_thread_that_the_system_refuses_is_told_and_nothing_is_left(caplog):
+    said = refused(os, "fork", no_room(errno.EAGAIN))
+    assert said == (
+        "backend processes: no process can be forked: Resource temporarily unavailable: backend torch needs none"
+    )
+    # The nursery has a copy of the count: it is the second fork that fails, of a worker.
+    assert refused(os, "fork", no_room(errno.ENOMEM, left=1), workers=1) == (
+        "backend processes: no worker can be started: Cannot allocate memory: "
+        "fewer workers (backend.workers) may have room"
+    )
+    assert not caplog.records
+
+    def thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    assert refused(threading.Thread, "start", thread) == (
+        "backend processes: no worker can be started: can't start new thread: "
+        "fewer workers (backend.workers) may have room"
+    )
+
+
+def test_shared_memory_that_the_system_refuses_is_told():
+    # Four boxes of eight models of 1,199,882 numbers.
+    assert refused(mmap, "mmap", no_room(errno.ENOMEM)) == (
+        "backend processes: this process cannot share 154 MB of memory with each of 2 workers: Cannot allocate "
+        "memory: fewer workers (backend.workers), a smaller model, or backend torch need less"
+    )
+
+
+def test_one_worker_that_cannot_be_started_leaves_the_others_at_work(monkeypatch, caplog):
+    wanted = two_rounds(Torch())
+    monkeypatch.setattr(os, "fork", no_room(errno.EAGAIN, left=2))
+    assert two_rounds(Processes(workers=2)) == wanted
+    (told,) = [record.getMessage() for record in caplog.records if record.name == side_by_side.__name__]
+    assert told == (
+        "backend processes: one worker fewer, which cannot be started: Resource temporarily unavailable"
+    )
+
+
+# In a worker it asks for more memory than there is, or waits, while a file is there that says so.
+TROUBLED = """
+import os, resource, time
+import torch
+from torch import nn
+
+class Troubled(nn.Linear):
+    def __init__(self, shape, classes):
+        super().__init__(shape[1] * shape[2], classes)
+
+    def forward(self, images):
+        if os.path.exists("memory"):
+            resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40))
+            torch.zeros(2**40, dtype=torch.uint8)
+        while os.path.exists("wait"):
+            open("waiting", "w").close()
+            time.sleep(0.01)
+        return super().forward(images.flatten(1))
+"""
+
+
+@pytest.mark.parametrize(
+    "inner, troubles", [("torch", ["memory", signal.SIGINT]), ("syft", [signal.SIGTERM, signal.SIGINT])]
+)
+def test_a_run_in_trouble_ends_in_a_line_leaves_nothing_and_goes_on(
+    inner, troubles, small, tmp_path, environment, forked
+):
+    (tmp_path / "own.py").write_text(TROUBLED)
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    own = ["--set", "model.name=own.py:Troubled"]
+    assert main(["run", str(small), *own, "--out", str(whole)]) == 0
+
+    backend = f"backend={{ name = 'processes', workers = 2, inner = '{inner}', exact = true }}"
+    arguments = ["run", str(small), *own, "--set", backend.replace("'", '"'), "--out", str(folder)]
+    for trouble in troubles:
+        wait, waiting = tmp_path / "wait", tmp_path / "waiting"
+        (tmp_path / "memory" if trouble == "memory" else wait).touch()
+        said, complained = tmp_path / "said", tmp_path / "complained"
+        given = arguments, str(tmp_path), environment, str(said), str(complained)
+        child = forked.Process(target=command_of_a_group, args=given)
+        child.start()
+        if trouble != "memory":
+            while not waiting.exists():
+                assert child.is_alive(), complained.read_text()
+                time.sleep(0.005)
+            # As a terminal and a batch system do: to the command and to all that it has started.
+            os.killpg(child.pid, trouble)
+        child.join(60)
+        (line,) = complained.read_text().strip().splitlines()
+        if trouble == "memory":
+            assert line.startswith("fl_simu: backend processes: out of memory over ")
+        else:
+            assert line == "fl_simu: stopped"
+            assert f"run --resume {folder}" in said.read_text()
+        assert child.exitcode == (2 if trouble == "memory" else 128 + trouble)
+        assert not [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(tmp_path)]
+        for file in (tmp_path / "memory", wait, waiting):
+            if file.exists():
+                file.unlink()
+        arguments = ["run", "--resume", str(folder)]
+    assert main(arguments) == 0
+    hashes = [json.loads((one / "summary.json").read_text())["model_sha256"] for one in (whole, folder)]
+    assert hashes[0] == hashes[1]
+
+
+def in_range(address, written):
+    start, end = (int(number, 16) for number in written.split("-"))
+    return start <= address < end
+
+
+def test_the_kernel_ends_a_worker_before_the_run_and_no_mount_limits_what_they_share():
+    spec = Processes(workers=1)
+    local = local_training(spec)
+    backend = placed(spec, local)
+    backend.train([Task(Key(SEED, 0, 0), initial_params(local.make_module, SEED), {})])
+    backend.get(0)
+    nursery, (worker,) = workers_of(backend, 1)
+    own, of_nursery, of_worker = (
+        int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (os.getpid(), nursery, worker)
+    )
+    box = backend._hands[0]._boxes.inward[0]._memory.ctypes.data
+    maps = [line.split() for line in Path(f"/proc/{worker}/maps").read_text().splitlines()]
+    (device,) = [one[3] for one in maps if in_range(box, one[0])]
+    backend.close()
+    assert (of_nursery, of_worker) == (own, min(1000, own + 500))
+    # Memory without a name is on no mounted file system, of whose size it could take any.
+    mounted = {line.split()[2] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    assert ":".join(str(int(part, 16)) for part in device.split(":")) not in mounted

@@ -77,7 +77,7 @@ def trained(what):
 
 def test_an_end_after_some_tries(running_ray, monkeypatch):
     monkeypatch.setattr(side_by_side, "TRIES", 2)
-    with pytest.raises(UserError, match="2 actors were lost over UE 0 ") as refusal:
+    with pytest.raises(UserError, match="2 actors were lost over UE 0: ") as refusal:
         trained("leave")
     assert len(str(refusal.value).splitlines()) == 1
 
@@ -208,6 +208,15 @@ def test_what_a_killed_ray_left_is_removed_and_what_runs_is_not(tmp_path):
             agent.kill()
             agent.wait()
             agent.stdout.close()
+
+
+def test_an_object_store_without_room_is_told(running_ray, monkeypatch):
+    def put(value):
+        raise running_ray.exceptions.ObjectStoreFullError("The object store is full.")
+
+    monkeypatch.setattr(running_ray, "put", put)
+    with pytest.raises(UserError, match=r"^backend ray: its object store has no room: .* is full.*: backend pro"):
+        placed(Ray(actors=1), local_training(Ray()))
 
 
 def test_an_unused_backend_starts_nothing(monkeypatch):

@@ -128,6 +128,7 @@ def command_lines(rng: random.Random) -> Input:
         (("run", path()), run),
         (("run", "--resume", path()), run),
         (("compare", "x.toml", "--backends", text()), {"--rounds": integer, "--address": text}),
+        (("compare", "x.toml", "--backend", text()), {"--rounds": integer, "--backend": text}),
         (("compare", path(), "--backends", "torch,torch"), run),
         (("channel", "x.toml", "--draws", "50"), channel),
         (("channel", path(), "--draws", "50"), channel),

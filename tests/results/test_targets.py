@@ -66,8 +66,8 @@ def test_the_table_that_ends_a_run_and_its_summary(tmp_path):
 
 def test_backends_side_by_side():
     table = [
-        {"backend": "torch", "targets": told(RUN, [0.7], ENERGY)},
-        {"backend": "ray", "targets": told(RUN[:2], [0.7], ENERGY)},
+        {"label": "torch", "targets": told(RUN, [0.7], ENERGY)},
+        {"label": "ray", "targets": told(RUN[:2], [0.7], ENERGY)},
     ]
     head, *lines = _targets_table(table, ENERGY).strip().splitlines()
     assert head.split("  ") == ["backend", "time to 70 %", "sent to 70 %", "energy of the UEs to 70 % [J]"]
