@@ -3,7 +3,7 @@
 import sys
 from typing import TextIO
 
-from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output_watched
+from fl_simu.kernel.ending import OutputLost, end_at_once, flush, open_closed_streams, output_watched
 
 
 def main() -> int:
@@ -41,4 +41,4 @@ def _print(text: str, stream: TextIO, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_once(main())

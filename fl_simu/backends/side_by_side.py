@@ -110,7 +110,7 @@ class SideBySide(Backend):
         for task in tasks:
             sent = self._put(task.start, task.shared)
             cost = self._cost(len(self._shards[task.key.ue].indices), task.steps)
-            self._jobs[task.key.ue] = Job(self.content(task), sent, cost)
+            self._jobs[task.key.ue] = Job(self.content(task), sent, cost, due=task.due_s)
         self._queue.add([self._jobs[task.key.ue] for task in tasks])
 
     def get(self, ue: int) -> Trained:

@@ -22,6 +22,7 @@ class Job:
         shared: what all jobs of one call must have in common; the same object in each.
         cost: samples to train on; only ratios matter.
         large: whether there is room for a certain number of such outcomes only.
+        due: whoever is due first is begun first.
         tries: how often a hand was lost over it.
         outcome: what came of it; None before that.
         error: why nothing will.
@@ -31,6 +32,7 @@ class Job:
     shared: Any
     cost: float
     large: bool = True
+    due: float = 0.0
     tries: int = 0
     outcome: Any = None
     error: Optional[Exception] = None
@@ -39,7 +41,8 @@ class Job:
 class WorkQueue:
     """Jobs that wait, that hands have taken, and that are done and not yet fetched.
 
-    Whoever is waited for comes first, then the oldest round, in it the largest. When `room` large outcomes are
+    Whoever is waited for comes first, then the oldest round, in it what is due first, of that the largest: so what
+    comes too late for its round may be given up before anybody has begun with it. When `room` large outcomes are
     taken or kept, no hand begins another large job unless somebody waits for it, and what was not fetched in
     earlier rounds is let go of: it is done anew if it is asked for after all.
 
@@ -73,7 +76,7 @@ class WorkQueue:
             for job in done[: max(excess, 0)]:
                 job.outcome = None
                 self._let_go(job)
-            for job in reversed(jobs) if first else sorted(jobs, key=lambda job: -job.cost):
+            for job in reversed(jobs) if first else sorted(jobs, key=lambda job: (job.due, -job.cost)):
                 self._wait_in_line(job, first)
             self._changed.notify_all()
 
@@ -107,10 +110,10 @@ class WorkQueue:
 
         Args:
             ahead: for a hand that is busy, and does not wait: empty as well where too little is left to be taken
-                from those who are not.
+                from those who are not, and where a job takes long, which then may be given up before it is begun.
         """
         with self._changed:
-            if ahead and (len(self._waiting) <= self._hands or not self._may_begin()):
+            if ahead and (len(self._waiting) <= self._hands or not self._may_begin() or self._long()):
                 return []
             self._changed.wait_for(lambda: self.closed or self._may_begin())
             if self.closed:
@@ -171,6 +174,10 @@ class WorkQueue:
             self._taken.clear()
             self._large = 0
             self._changed.notify_all()
+
+    def _long(self) -> bool:
+        """Whether the next job alone is a call."""
+        return self._waiting[0].cost * self._cost_s >= CALL_S
 
     def _may_begin(self) -> bool:
         if not self._waiting:

@@ -1,5 +1,6 @@
 """The UEs as the BS deals with them: handed a model together, each fetched when its upload arrives."""
 
+import math
 from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from fl_simu.attacks.poisoning.malicious import Malicious
@@ -187,13 +188,22 @@ class Cohorts:
         for ue, before in memories.items():
             handed = {**start, **before.own} if self.local else start
             key = Key(self._seed, ue, version)
-            tasks[ue] = Task(key, handed, before.training, before.algorithm, shared, before.steps)
+            known, due_s = before.training, self._due_s(ue)
+            tasks[ue] = Task(key, handed, known, before.algorithm, shared, before.steps, due_s)
         if self._algorithm.personal:
             beside = {GLOBAL: start}
             for ue, before in memories.items():
                 key = Key(self._seed, self._twin(ue), version)
-                tasks[key.ue] = Task(key, before.own, {}, {}, beside, before.steps)
+                tasks[key.ue] = Task(key, before.own, {}, {}, beside, before.steps, self._due_s(ue))
         return tasks
+
+    def _due_s(self, ue: int) -> float:
+        """When the upload of a UE begins to arrive; to be sent, where nobody can foresee that."""
+        flight = self.state.flights.get(ue)
+        if flight is None:
+            return math.inf
+        arrival_s = flight.upload.arrivals_s[0]
+        return arrival_s if arrival_s < math.inf else flight.upload.start_s
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
         return [ue for ue in ues if ue in self._malicious.ues] if self._malicious else []

@@ -56,6 +56,8 @@ class Task(NamedTuple):
         own: what the algorithm lets it remember.
         shared: what the BS sent beside the model.
         steps: number of its steps; None for those of all epochs.
+        due_s: when the BS will want what comes of it, in virtual time, as far as that is known. Whoever has to
+            choose begins with what is due first; it decides nothing else.
     """
 
     key: Key
@@ -64,6 +66,7 @@ class Task(NamedTuple):
     own: Groups = NOTHING
     shared: Groups = NOTHING
     steps: Optional[int] = None
+    due_s: float = 0.0
 
 
 class Given(NamedTuple):

@@ -1,5 +1,6 @@
 """Jobs shared out to hands: calls of one length, nobody idle, what is waited for first, little kept."""
 
+import math
 import threading
 
 import pytest
@@ -9,8 +10,8 @@ from fl_simu.backends.work_queue import CALL_S, Job, WorkQueue
 MODEL = object()
 
 
-def jobs(*costs, shared=MODEL):
-    return [Job(number, shared, cost) for number, cost in enumerate(costs)]
+def jobs(*costs, shared=MODEL, due=None):
+    return [Job(number, shared, cost, due=due[number] if due else 0.0) for number, cost in enumerate(costs)]
 
 
 def names(call):
@@ -41,6 +42,24 @@ def test_the_largest_jobs_come_first_and_long_ones_alone():
     assert names(call) == [2]
     carry_out(queue, call)
     assert names(queue.take()) == [0]
+
+
+def test_what_is_due_first_comes_first():
+    queue = WorkQueue(hands=1, room=10)
+    queue.add(jobs(10, 30, 20, 20, due=[3.0, 2.0, math.inf, 2.0]))
+    assert [names(queue.take()) for _ in range(4)] == [[1], [3], [0], [2]]
+
+
+def test_a_long_job_is_not_taken_ahead():
+    """It may be given up before it is begun."""
+    queue = WorkQueue(hands=1, room=10)
+    round = jobs(1, 1, 1, 1)
+    queue.add(round)
+    carry_out(queue, queue.take(), CALL_S)
+    assert names(queue.take()) == [1]
+    assert queue.take(ahead=True) == []
+    queue.drop(round[2])
+    assert names(queue.take()) == [3]
 
 
 @pytest.mark.parametrize("hands", [1, 2, 4])
