@@ -202,7 +202,7 @@ class Cohorts:
         flight = self.state.flights.get(ue)
         if flight is None:
             return math.inf
-        arrival_s = flight.upload.arrivals_s[0]
+        arrival_s = min(flight.upload.arrivals_s, default=math.inf)
         return arrival_s if arrival_s < math.inf else flight.upload.start_s
 
     def _hostile(self, ues: Sequence[int]) -> List[int]:
