@@ -1,0 +1,333 @@
+"""torchvision's transforms of images that federated-learning scripts use, as torchvision 0.5 computes them.
+
+Images are PIL images until ToTensor; random ones draw from Python's `random`, in torchvision 0.5's order.
+"""
+
+import random
+from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+
+try:
+    from PIL import Image
+except ImportError:  # told by whatever needs it
+    Image = None  # type: ignore[assignment]
+
+Size = Union[int, Sequence[int]]
+Fill = Union[int, Tuple[int, ...]]
+BILINEAR = 2  # as PIL numbers it
+
+
+def picture(pixels: np.ndarray) -> Any:
+    """A PIL image of uint8 (H, W) or (H, W, 3)."""
+    if Image is None:
+        raise ModuleNotFoundError("images of torchvision are PIL images: `pip install pillow`")
+    return Image.fromarray(pixels)
+
+
+def _pixels(image: Any, transform: str) -> np.ndarray:
+    if Image is None or not isinstance(image, Image.Image):
+        kind = f"{type(image).__module__}.{type(image).__qualname__}"
+        raise TypeError(f"{transform} takes a PIL image, not a {kind}; it belongs before ToTensor")
+    return np.array(image)
+
+
+def _pair(size: Size) -> Tuple[int, int]:
+    height, width = (size, size) if isinstance(size, (int, float)) else size
+    return int(height), int(width)
+
+
+def to_tensor(image: Any) -> torch.Tensor:
+    """An image, PIL or array of (H, W) or (H, W, C), as (C, H, W); bytes become float32 and are divided by 255."""
+    if isinstance(image, torch.Tensor):
+        raise TypeError("ToTensor takes a PIL image or a numpy array, not a tensor")
+    pixels = np.array(image)
+    if pixels.ndim not in (2, 3):
+        raise ValueError(f"ToTensor takes 2 or 3 dimensions, not {pixels.ndim}")
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return tensor.float().div(255) if tensor.dtype == torch.uint8 else tensor
+
+
+def to_pil_image(image: Any, mode: Optional[str] = None) -> Any:
+    """A tensor of (C, H, W) or (H, W), or an array of (H, W, C) or (H, W), as a grey or RGB image."""
+    if isinstance(image, torch.Tensor):
+        image = image.mul(255).byte() if image.is_floating_point() else image
+        image = (image if image.dim() == 3 else image.unsqueeze(0)).permute(1, 2, 0).cpu().numpy()
+    pixels = image if image.ndim == 3 else image[:, :, None]
+    made = {1: "L", 3: "RGB"}.get(pixels.shape[-1])
+    if made is None or mode not in (None, made) or pixels.dtype != np.uint8:
+        raise NotImplementedError("ToPILImage makes grey and RGB images of 8 bits here; others need torchvision")
+    return picture(np.ascontiguousarray(pixels[:, :, 0] if made == "L" else pixels))
+
+
+def normalize(tensor: torch.Tensor, mean: Any, std: Any, inplace: bool = False) -> torch.Tensor:
+    """(x - mean) / std, a mean and a deviation for each channel."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError("Normalize takes a tensor; it belongs after ToTensor")
+    middle, scale = (torch.as_tensor(one, dtype=tensor.dtype).view(-1, 1, 1) for one in (mean, std))
+    return (tensor if inplace else tensor.clone()).sub_(middle).div_(scale)
+
+
+def resize(image: Any, size: Size, interpolation: int = BILINEAR) -> Any:
+    """To (height, width); a single number is the shorter side's, and the ratio stays."""
+    _pixels(image, "Resize")
+    if isinstance(size, int):
+        width, height = image.size
+        shorter = min(width, height)
+        if shorter == size:
+            return image
+        size = (
+            size if height == shorter else int(size * height / width),
+            (size if width == shorter else int(size * width / height)),
+        )
+    height, width = size
+    return image.resize((width, height), interpolation)
+
+
+def pad(image: Any, padding: Size, fill: Fill = 0, padding_mode: str = "constant") -> Any:
+    """Wider by so many pixels at all sides; of two numbers at left and right, top and bottom; of four at each."""
+    pixels = _pixels(image, "Pad")
+    sides: List[int] = [padding] if isinstance(padding, int) else list(padding)
+    if len(sides) not in (1, 2, 4):
+        raise ValueError(f"padding is 1, 2 or 4 numbers, not {len(sides)}")
+    left, top, right, bottom = sides * (4 // len(sides))
+    widths = [(top, bottom), (left, right)]
+    if padding_mode != "constant":
+        mode: Any = padding_mode
+        return picture(np.pad(pixels, widths + [(0, 0)] * (pixels.ndim - 2), mode))
+    height, width = pixels.shape[:2]
+    padded = np.empty((height + top + bottom, width + left + right, *pixels.shape[2:]), np.uint8)
+    padded[...] = fill
+    padded[top : top + height, left : left + width] = pixels
+    return picture(padded)
+
+
+def crop(image: Any, top: int, left: int, height: int, width: int) -> Any:
+    """A part; what lies outside the image is black."""
+    return image.crop((left, top, left + width, top + height))
+
+
+def center_crop(image: Any, size: Size) -> Any:
+    """The middle."""
+    height, width = _pair(size)
+    _pixels(image, "CenterCrop")
+    return crop(image, round((image.size[1] - height) / 2), round((image.size[0] - width) / 2), height, width)
+
+
+def hflip(image: Any) -> Any:
+    """Left and right changed over."""
+    return picture(np.ascontiguousarray(_pixels(image, "RandomHorizontalFlip")[:, ::-1]))
+
+
+def vflip(image: Any) -> Any:
+    """Top and bottom changed over."""
+    return picture(np.ascontiguousarray(_pixels(image, "RandomVerticalFlip")[::-1]))
+
+
+def to_grayscale(image: Any, num_output_channels: int = 1) -> Any:
+    """The luma of ITU-R 601-2, in 16 bits and rounded down as in Pillow 6; today's Pillow rounds to nearest."""
+    pixels = _pixels(image, "Grayscale")
+    if pixels.ndim == 3:
+        pixels = ((pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)) >> 16).astype(np.uint8)
+    if num_output_channels not in (1, 3):
+        raise ValueError("num_output_channels should be either 1 or 3")
+    return picture(pixels if num_output_channels == 1 else np.stack([pixels] * 3, -1))
+
+
+class _Transform:
+    """One that prints as torchvision's does: its name and the arguments that `shown` names."""
+
+    shown: ClassVar[Tuple[str, ...]] = ()
+
+    def __call__(self, image: Any) -> Any:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return "{}({})".format(
+            type(self).__name__, ", ".join(f"{name}={getattr(self, name)}" for name in self.shown)
+        )
+
+
+class Compose:
+    """Several transforms, one after the other."""
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        self.transforms = transforms
+
+    def __call__(self, image: Any) -> Any:
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+    def __repr__(self) -> str:
+        return "\n".join([type(self).__name__ + "(", *(f"    {one}" for one in self.transforms), ")"])
+
+
+class ToTensor(_Transform):
+    """See `to_tensor`."""
+
+    def __call__(self, image: Any) -> torch.Tensor:
+        return to_tensor(image)
+
+
+class ToPILImage(_Transform):
+    """See `to_pil_image`."""
+
+    def __init__(self, mode: Optional[str] = None) -> None:
+        self.mode = mode
+        self.shown = () if mode is None else ("mode",)  # type: ignore[misc]
+
+    def __call__(self, image: Any) -> Any:
+        return to_pil_image(image, self.mode)
+
+
+class Normalize(_Transform):
+    """See `normalize`."""
+
+    shown = ("mean", "std")
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
+        self.mean, self.std, self.inplace = mean, std, inplace
+
+    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
+        return normalize(tensor, self.mean, self.std, self.inplace)
+
+
+class Resize(_Transform):
+    """See `resize`."""
+
+    NAMES: ClassVar[Tuple[str, ...]] = ("NEAREST", "LANCZOS", "BILINEAR", "BICUBIC", "BOX", "HAMMING")
+
+    def __init__(self, size: Size, interpolation: int = BILINEAR) -> None:
+        self.size, self.interpolation = size, interpolation
+
+    def __call__(self, image: Any) -> Any:
+        return resize(image, self.size, self.interpolation)
+
+    def __repr__(self) -> str:
+        return f"Resize(size={self.size}, interpolation=PIL.Image.{self.NAMES[self.interpolation]})"
+
+
+class CenterCrop(_Transform):
+    """See `center_crop`."""
+
+    shown = ("size",)
+
+    def __init__(self, size: Size) -> None:
+        self.size = _pair(size)
+
+    def __call__(self, image: Any) -> Any:
+        return center_crop(image, self.size)
+
+
+class Pad(_Transform):
+    """See `pad`."""
+
+    shown = ("padding", "fill", "padding_mode")
+
+    def __init__(self, padding: Size, fill: Fill = 0, padding_mode: str = "constant") -> None:
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
+
+    def __call__(self, image: Any) -> Any:
+        return pad(image, self.padding, self.fill, self.padding_mode)
+
+
+class Lambda(_Transform):
+    """A function of one's own."""
+
+    def __init__(self, lambd: Callable) -> None:
+        self.lambd = lambd
+
+    def __call__(self, image: Any) -> Any:
+        return self.lambd(image)
+
+
+class RandomCrop(_Transform):
+    """A part of a size at a random place, of the image padded first.
+
+    Args:
+        size: (height, width), or both.
+        padding, fill, padding_mode: as of `pad`.
+        pad_if_needed: an image that is smaller is padded at both sides, by all that it lacks.
+    """
+
+    shown = ("size", "padding")
+
+    def __init__(
+        self,
+        size: Size,
+        padding: Optional[Size] = None,
+        pad_if_needed: bool = False,
+        fill: Fill = 0,
+        padding_mode: str = "constant",
+    ) -> None:
+        self.size, self.padding, self.pad_if_needed = _pair(size), padding, pad_if_needed
+        self.fill, self.padding_mode = fill, padding_mode
+
+    def __call__(self, image: Any) -> Any:
+        _pixels(image, "RandomCrop")
+        height, width = self.size
+        if self.padding is not None:
+            image = pad(image, self.padding, self.fill, self.padding_mode)
+        if self.pad_if_needed:
+            for side, lacks in ((0, (width - image.size[0], 0)), (1, (0, height - image.size[1]))):
+                if lacks[side] > 0:
+                    image = pad(image, lacks, self.fill, self.padding_mode)
+        if (width, height) == image.size:
+            return image
+        if width > image.size[0] or height > image.size[1]:
+            raise ValueError(f"RandomCrop of {height} x {width} from {image.size[1]} x {image.size[0]} pixels")
+        top = random.randint(0, image.size[1] - height)
+        left = random.randint(0, image.size[0] - width)
+        return crop(image, top, left, height, width)
+
+
+class RandomHorizontalFlip(_Transform):
+    """Left and right changed over, with probability p."""
+
+    shown = ("p",)
+    flip = staticmethod(hflip)
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = p
+
+    def __call__(self, image: Any) -> Any:
+        return self.flip(image) if random.random() < self.p else image
+
+
+class RandomVerticalFlip(RandomHorizontalFlip):
+    """Top and bottom changed over, with probability p."""
+
+    flip = staticmethod(vflip)
+
+
+class Grayscale(_Transform):
+    """See `to_grayscale`."""
+
+    shown = ("num_output_channels",)
+
+    def __init__(self, num_output_channels: int = 1) -> None:
+        self.num_output_channels = num_output_channels
+
+    def __call__(self, image: Any) -> Any:
+        return to_grayscale(image, self.num_output_channels)
+
+
+TRANSFORMS: Dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        Compose, ToTensor, ToPILImage, Normalize, Resize, CenterCrop, Pad, Lambda, RandomCrop,
+        RandomHorizontalFlip, RandomVerticalFlip, Grayscale,
+    )
+}  # fmt: skip
+FUNCTIONS: Dict[str, Any] = {
+    function.__name__: function
+    for function in (
+        to_tensor, to_pil_image, normalize, resize, pad, crop, center_crop, hflip, vflip, to_grayscale,
+    )
+}  # fmt: skip
