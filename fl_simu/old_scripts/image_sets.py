@@ -192,7 +192,7 @@ def classes(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> Dict[
         ("MNIST", _Grey, "mnist", DIGITS), ("FashionMNIST", _Grey, "fashion_mnist", CLOTHES),
         ("CIFAR10", _Coloured, "cifar10", TEN), ("CIFAR100", _Coloured, "cifar100", HUNDRED),
     )  # fmt: skip
-    made: Dict[str, type] = {"VisionDataset": VisionDataset}
+    made: Dict[str, type] = {}
     for title, kind, source, names in rows:
         fields = {**settings, "source": DATASETS[source], "names": names, "__module__": "torchvision.datasets"}
         made[title] = type(title, (kind,), fields)

@@ -16,7 +16,8 @@ except ImportError:  # told by whatever needs it
 
 Size = Union[int, Sequence[int]]
 Fill = Union[int, Tuple[int, ...]]
-BILINEAR = 2  # as PIL numbers it
+# As PIL numbers them, in every release.
+BILINEAR, LEFT_RIGHT, TOP_BOTTOM = 2, 0, 1
 
 
 def picture(pixels: np.ndarray) -> Any:
@@ -26,11 +27,10 @@ def picture(pixels: np.ndarray) -> Any:
     return Image.fromarray(pixels)
 
 
-def _pixels(image: Any, transform: str) -> np.ndarray:
+def _require_picture(image: Any, transform: str) -> None:
     if Image is None or not isinstance(image, Image.Image):
         kind = f"{type(image).__module__}.{type(image).__qualname__}"
         raise TypeError(f"{transform} takes a PIL image, not a {kind}; it belongs before ToTensor")
-    return np.array(image)
 
 
 def _pair(size: Size) -> Tuple[int, int]:
@@ -75,7 +75,7 @@ def normalize(tensor: torch.Tensor, mean: Any, std: Any, inplace: bool = False) 
 
 def resize(image: Any, size: Size, interpolation: int = BILINEAR) -> Any:
     """To (height, width); a single number is the shorter side's, and the ratio stays."""
-    _pixels(image, "Resize")
+    _require_picture(image, "Resize")
     if isinstance(size, int):
         width, height = image.size
         shorter = min(width, height)
@@ -91,7 +91,7 @@ def resize(image: Any, size: Size, interpolation: int = BILINEAR) -> Any:
 
 def pad(image: Any, padding: Size, fill: Fill = 0, padding_mode: str = "constant") -> Any:
     """Wider by so many pixels at all sides; of two numbers at left and right, top and bottom; of four at each."""
-    pixels = _pixels(image, "Pad")
+    _require_picture(image, "Pad")
     sides: List[int] = [padding] if isinstance(padding, int) else list(padding)
     if len(sides) not in (1, 2, 4):
         raise ValueError(f"padding is 1, 2 or 4 numbers, not {len(sides)}")
@@ -99,12 +99,12 @@ def pad(image: Any, padding: Size, fill: Fill = 0, padding_mode: str = "constant
     widths = [(top, bottom), (left, right)]
     if padding_mode != "constant":
         mode: Any = padding_mode
+        pixels = np.array(image)
         return picture(np.pad(pixels, widths + [(0, 0)] * (pixels.ndim - 2), mode))
-    height, width = pixels.shape[:2]
-    padded = np.empty((height + top + bottom, width + left + right, *pixels.shape[2:]), np.uint8)
-    padded[...] = fill
-    padded[top : top + height, left : left + width] = pixels
-    return picture(padded)
+    width, height = image.size
+    padded = Image.new(image.mode, (left + width + right, top + height + bottom), fill)
+    padded.paste(image, (left, top))
+    return padded
 
 
 def crop(image: Any, top: int, left: int, height: int, width: int) -> Any:
@@ -115,23 +115,26 @@ def crop(image: Any, top: int, left: int, height: int, width: int) -> Any:
 def center_crop(image: Any, size: Size) -> Any:
     """The middle."""
     height, width = _pair(size)
-    _pixels(image, "CenterCrop")
+    _require_picture(image, "CenterCrop")
     return crop(image, round((image.size[1] - height) / 2), round((image.size[0] - width) / 2), height, width)
 
 
 def hflip(image: Any) -> Any:
     """Left and right changed over."""
-    return picture(np.ascontiguousarray(_pixels(image, "RandomHorizontalFlip")[:, ::-1]))
+    _require_picture(image, "RandomHorizontalFlip")
+    return image.transpose(LEFT_RIGHT)
 
 
 def vflip(image: Any) -> Any:
     """Top and bottom changed over."""
-    return picture(np.ascontiguousarray(_pixels(image, "RandomVerticalFlip")[::-1]))
+    _require_picture(image, "RandomVerticalFlip")
+    return image.transpose(TOP_BOTTOM)
 
 
 def to_grayscale(image: Any, num_output_channels: int = 1) -> Any:
     """The luma of ITU-R 601-2, in 16 bits and rounded down as in Pillow 6; today's Pillow rounds to nearest."""
-    pixels = _pixels(image, "Grayscale")
+    _require_picture(image, "Grayscale")
+    pixels = np.array(image)
     if pixels.ndim == 3:
         pixels = ((pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)) >> 16).astype(np.uint8)
     if num_output_channels not in (1, 3):
@@ -270,7 +273,7 @@ class RandomCrop(_Transform):
         self.fill, self.padding_mode = fill, padding_mode
 
     def __call__(self, image: Any) -> Any:
-        _pixels(image, "RandomCrop")
+        _require_picture(image, "RandomCrop")
         height, width = self.size
         if self.padding is not None:
             image = pad(image, self.padding, self.fill, self.padding_mode)

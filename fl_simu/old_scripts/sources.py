@@ -19,7 +19,7 @@ SPACES = str.maketrans({"\u00a0": " ", "\u3000": " "})
 AROUND = ("time", "timeit", "capture", "prun")
 BEFORE = ("time", "prun")
 # A line of a notebook that is no Python: a magic, a shell line, a question, or a value out of one.
-ODD = re.compile(r"\s*([%!?]|[\w\s,.\[\]'\"]+=\s*[%!]\s*\w)|.*\w\?\??\s*$")
+ODD = re.compile(r"\s*([%!?]|[\w\s,.\[\]'\"]+=\s*[%!]\s*\w|[\w.]+\?\??\s*$)")
 MAGIC = re.compile(r"\s*%(\w+)\s+(\S.*)")
 
 

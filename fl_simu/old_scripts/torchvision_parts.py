@@ -4,7 +4,6 @@ Where torchvision loads, its own transforms and models are used, and only its da
 """
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +11,10 @@ from typing import Any, Dict, Optional
 
 import torch
 
+from fl_simu.kernel.packages import installed
 from fl_simu.kernel.shell import python_command
 from fl_simu.old_scripts import image_sets
-from fl_simu.old_scripts.image_sets import Tell
+from fl_simu.old_scripts.image_sets import Tell, VisionDataset
 from fl_simu.old_scripts.image_transforms import FUNCTIONS, TRANSFORMS
 
 # Modules that stand in for torchvision's, without "torchvision."; what is not listed refuses.
@@ -27,13 +27,15 @@ MODULES = (
 def give(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> None:
     """Let `import torchvision` give data sets that can be read, and the rest of it where it is installed."""
     sets = image_sets.classes(data_dir, limit, tell)
-    if importlib.util.find_spec("torchvision") is not None:
+    if installed("torchvision"):
         try:
-            vars(importlib.import_module("torchvision.datasets")).update(sets)
+            own = importlib.import_module("torchvision.datasets")
+            for module in (own, *(sys.modules[f"torchvision.datasets.{name}"] for name in ("mnist", "cifar"))):
+                vars(module).update({name: kind for name, kind in sets.items() if name in vars(module)})
             return
         except Exception as error:  # a library of another torch may fail in any way
             reason = " ".join(str(error).split()).split(". ")[0]
-            tell(f"the torchvision that is installed does not load ({reason}); its main parts are replaced")
+            tell(f"the torchvision that is installed does not load ({reason}); exec has its main parts")
             for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
                 del sys.modules[name]
     for name, module in _modules(sets).items():
@@ -52,7 +54,7 @@ def install_command() -> str:
 def _modules(sets: Dict[str, type]) -> Dict[str, ModuleType]:
     contents: Dict[str, Dict[str, Any]] = {name: {} for name in MODULES}
     for name in ("datasets", "datasets.mnist", "datasets.cifar", "datasets.vision"):
-        contents[name].update(sets)
+        contents[name].update(sets, VisionDataset=VisionDataset)
     contents["transforms"].update(TRANSFORMS)
     contents["transforms.transforms"].update(TRANSFORMS)
     contents["transforms.functional"].update(FUNCTIONS)
