@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from fl_simu.data.datasets import DATASETS, ImageSet
 from fl_simu.data.downloads import find
-from fl_simu.old_scripts.image_transforms import picture
+from fl_simu.old_scripts.image_functions import picture
 
 Tell = Callable[[str], None]
 
