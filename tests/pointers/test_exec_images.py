@@ -28,17 +28,26 @@ TRANSFORMS = {
     "Pad(3)": (1565125972, 1218517209),
     "Pad((1, 2, 3, 4), 7)": (3651217306, 3994585762),
     "Pad(2, padding_mode='symmetric')": (2537483589, 2028419717),
-    "RandomCrop(28, padding=4)": (1763508304, 2302491206),
-    "RandomCrop((30, 20), padding=(1, 2), padding_mode='reflect')": (2422076000, 1622598937),
-    "RandomCrop(64, pad_if_needed=True)": (1406756699, 2405105256),
-    "RandomHorizontalFlip()": (2790401800, 4246889698),
-    "RandomVerticalFlip(0.3)": (2153511427, 4271998572),
+    "RandomCrop(28, padding=4)": (3751090782, 3103380458),
+    "RandomCrop((30, 20), padding=(1, 2), padding_mode='reflect')": (3962645532, 2717105441),
+    "RandomCrop(64, pad_if_needed=True)": (3701439767, 3534793779),
+    "RandomHorizontalFlip()": (2476453921, 4116910298),
+    "RandomVerticalFlip(0.3)": (2475017352, 1098204809),
     "Grayscale()": (4090113641, 4154024102),
     "Grayscale(3)": (3487955174, 2037241896),
     "ToTensor()": (140365521, 3890184895),
-    "Compose([RandomCrop(20), ToTensor(), Normalize((0.5,), (0.3,))])": (4291592750, 3442161895),
+    "Compose([RandomCrop(20), ToTensor(), Normalize((0.5,), (0.3,))])": (1168958250, 3149728551),
     "Compose([ToTensor(), Lambda(lambda x: x * x), ToPILImage()])": (2298223948, 3789394369),
 }
+
+
+def checksum_of(transform, image):
+    found = 0
+    for seed in range(3, 6):
+        # Anew for each: where syft 0.2.4 hooks this process, it takes ids from here.
+        random.seed(seed)
+        found = zlib.crc32(np.ascontiguousarray(transform(image)).tobytes(), found)
+    return found
 
 
 @pytest.mark.parametrize("expression", TRANSFORMS)
@@ -50,9 +59,7 @@ def test_transforms(expression):
     transforms = [eval(expression, dict(names)) for names in named]
     for image, checksum in zip(images, TRANSFORMS[expression]):
         for transform in transforms:
-            random.seed(3)
-            results = [np.ascontiguousarray(transform(image)) for _ in range(3)]
-            assert zlib.crc32(b"".join(result.tobytes() for result in results)) == checksum
+            assert checksum_of(transform, image) == checksum
     assert len({repr(transform) for transform in transforms}) == 1
 
 
