@@ -184,13 +184,18 @@ def run(
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--strict", is_flag=True, help="Where PySyft 0.2.4 is wrong, be wrong too.")
 @data_dir_option
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Of each data set of torchvision the first N images only."
+)
+@click.option("--todays-draws", is_flag=True, help="For a seed draw as this torch does, not as torch 1.4.")
+@click.option("--traceback", is_flag=True, help="Tracebacks show the lines of installed packages too.")
 @click.argument("script", type=_Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
-def exec_command(strict: bool, data_dir: Optional[Path], script: Path, arguments: Tuple[str, ...]) -> None:
-    """Run a SCRIPT written against PySyft 0.2, as it is."""
-    from fl_simu.old_scripts.execution import exec_script
+def exec_command(script: Path, arguments: Tuple[str, ...], **options: Any) -> None:
+    """Run a SCRIPT or notebook written against PySyft 0.2, as it is."""
+    from fl_simu.old_scripts.execution import Options, exec_script
 
-    raise SystemExit(exec_script(script, arguments, strict, data_dir))
+    raise SystemExit(exec_script(script, arguments, Options(**options)))
 
 
 @cli.command("list")

@@ -172,6 +172,22 @@ class ImageSet(DataSource):
         test_part = self._samples("test_samples", test, source)
         return Dataset(self.name, self._samples("train_samples", train, source), test_part, self.classes, source)
 
+    def read(self, data_dir: Optional[Path] = None) -> Raw:
+        """The pixels as the files have them, not yet scaled.
+
+        Args:
+            data_dir: as of `load`.
+
+        Returns:
+            Chunks of the training part and of the test part, each of pixels in rows and int64 or uint8 labels;
+            and where they came from.
+
+        Raises:
+            DataUnavailable: a file is neither here nor downloadable.
+            UserError: a file is damaged.
+        """
+        return self._read(data_dir)
+
     @abstractmethod
     def _read(self, data_dir: Optional[Path]) -> Raw: ...
 

@@ -1,33 +1,57 @@
-"""`exec`: a script written against PySyft 0.2, run as it is.
+"""`exec`: a script or notebook written against PySyft 0.2, run as it is.
 
 On the legacy stack it has real syft; elsewhere `import syft` means fl_simu.pointers. For the rest it runs as with
-`python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status and tracebacks.
+`python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status. The cells of a
+notebook run in order, in one namespace, and show the values that a notebook shows.
 """
 
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 from fl_simu.kernel.installation import syft_installed
-from fl_simu.results.files import told_in_one_line
+from fl_simu.kernel.notices import tell_once
+from fl_simu.old_scripts import notebook, sources, tracebacks
 
 
-def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: Optional[Path]) -> int:
+class Options(NamedTuple):
+    """How a script is run.
+
+    Args:
+        strict: where 0.2.4 is wrong, be wrong too.
+        data_dir: folder to search for data sets before $FL_SIMU_DATA and the user's cache.
+        limit: of each data set of torchvision only the first so many training and test images.
+        todays_draws: leave random numbers to this torch.
+        traceback: show the frames of installed packages too.
+    """
+
+    strict: bool = False
+    data_dir: Optional[Path] = None
+    limit: Optional[int] = None
+    todays_draws: bool = False
+    traceback: bool = False
+
+
+def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int:
     """Run a script in this process; return its exit status.
 
     Args:
-        script: a Python file.
+        script: a Python file or a notebook.
         arguments: what it finds in sys.argv after its own name.
-        strict: where 0.2.4 is wrong, be wrong too.
-        data_dir: folder to search for MNIST before $FL_SIMU_DATA and the user's cache.
+        options: how.
 
     Raises:
-        UserError: the script cannot be read.
+        UserError: the script cannot be read, or is neither Python nor a notebook.
         SystemExit: the script raised it.
     """
-    with told_in_one_line(script, "read"):
-        source = script.read_bytes()
+    try:
+        pieces, is_notebook = sources.read(script, _tell)
+    except SyntaxError as error:
+        # It says all; how it was read is of no use.
+        error.__cause__ = error.__context__ = None
+        tracebacks.show(type(error), error, None)
+        return 1
     # Only now, so that a mistyped name is told at once.
     from fl_simu.old_scripts import habits
 
@@ -35,21 +59,34 @@ def exec_script(script: Path, arguments: Sequence[str], strict: bool, data_dir: 
         from fl_simu.pointers import install, quirks
 
         install()
-        quirks.strict(strict)
-    habits.meet(data_dir)
+        quirks.strict(options.strict)
+    habits.meet(options.data_dir, options.limit, options.todays_draws)
     main = sys.modules["__main__"] = ModuleType("__main__")
-    vars(main).update(__file__=str(script), __builtins__=__builtins__)
+    vars(main).update(__builtins__=__builtins__)
+    if not is_notebook:
+        vars(main).update(__file__=str(script))
+    if is_notebook or notebook.CONVERTED.search(script.read_bytes()):
+        vars(main).update(notebook.names(vars(main), _tell))
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     try:
-        exec(habits.compiled(source, str(script)), vars(main))
+        _run(pieces, main)
     except SystemExit:
         raise
     except BaseException as error:
-        # Without the frames that lie in this package; a syntax error has no other.
-        trace = error.__traceback__
-        while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent == Path(__file__).parent:
-            trace = trace.tb_next
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        tracebacks.show(type(error), error, error.__traceback__, options.traceback)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _run(pieces: List[sources.Piece], main: ModuleType) -> None:
+    for piece in pieces:
+        exec(piece.code, vars(main))
+        if piece.last is not None:
+            value = eval(piece.last, vars(main))
+            if value is not None:
+                print(repr(value))
+
+
+def _tell(line: str) -> None:
+    tell_once("fl_simu: " + line)

@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import dataloader
 
 from fl_simu.kernel.notices import tell_once
-from fl_simu.old_scripts import torchvision_parts
+from fl_simu.old_scripts import compiler, draws, torchvision_parts
 
 
 def tell(line: str) -> None:
@@ -47,31 +47,23 @@ GONE: Dict[ModuleType, Dict[str, Any]] = {
 }  # fmt: skip
 
 
-def meet(data_dir: Optional[Path] = None) -> None:
-    """Meet them all in this process; `data_dir` is searched for data sets first."""
+def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_draws: bool = False) -> None:
+    """Meet them all in this process.
+
+    Args:
+        data_dir: folder to search for data sets first.
+        limit: of each data set of torchvision only the first so many images.
+        todays_draws: leave random numbers to this torch.
+    """
     for module, gone in GONE.items():
         _give_back(module, gone)
     _give_back_next()
     _give_back_six()
     _trust_own_files()
-    _give_torchvision(data_dir)
-
-
-def compiled(source: bytes, name: str) -> Any:
-    """The code of a script; where that is no Python for spaces that a web page made, with plain ones.
-
-    Raises:
-        SyntaxError: it is no Python.
-    """
-    try:
-        return compile(source, name, "exec")
-    except SyntaxError:
-        plain = source.replace("\u00a0".encode(), b" ").replace("\u3000".encode(), b" ")
-        if plain == source:
-            raise
-        code = compile(plain, name, "exec")
-        tell(f"{name} has spaces that Python does not take, as web pages make them; they stand for plain ones")
-        return code
+    torchvision_parts.give(data_dir, limit, tell)
+    compiler.keep_out()
+    if not todays_draws:
+        draws.as_in_1_4(tell)
 
 
 def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
@@ -139,12 +131,3 @@ def _trust_own_files() -> None:
             return load(f, *args, **dict(kwargs, weights_only=False))
 
     torch.save, torch.load = saving, loading
-
-
-def _give_torchvision(data_dir: Optional[Path]) -> None:
-    sets = torchvision_parts.datasets(data_dir, tell)
-    if importlib.util.find_spec("torchvision") is not None:
-        vars(importlib.import_module("torchvision.datasets")).update(sets)
-        return
-    for name, module in torchvision_parts.modules(sets, tell).items():
-        sys.modules[name] = module

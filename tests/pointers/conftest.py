@@ -2,8 +2,10 @@
 
 import gc
 import logging
+import struct
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,3 +64,40 @@ def no_memory_of_other_calls(sy):
             getattr(hook_args, f"hook_{name}_functions", {}).clear()
         hook_args.get_tensor_type_functions.clear()
         hook_args.register_response_functions.clear()
+
+
+def runner(folder, process):
+    """Runs a script by `exec` in a folder of its own, and waits for its end."""
+
+    def start(text, *arguments, options=(), name="script.py"):
+        (folder / name).write_text(text, encoding="utf-8")
+        return process("exec", *options, name, *arguments)
+
+    return start
+
+
+@pytest.fixture
+def run(tmp_path, fl_simu_forked):
+    return runner(tmp_path, fl_simu_forked)
+
+
+@pytest.fixture
+def run_anew(tmp_path, fl_simu_process):
+    """The same in a new interpreter."""
+    return runner(tmp_path, fl_simu_process)
+
+
+@pytest.fixture(scope="session")
+def mnist(tmp_path_factory):
+    """A folder of made-up images in MNIST's files."""
+    folder = tmp_path_factory.mktemp("data") / "mnist"
+    folder.mkdir()
+    generator = np.random.RandomState(0)
+    for name, size in (("train", 60000), ("t10k", 10000)):
+        images = np.zeros((size, 28, 28), np.uint8)
+        images[:100] = generator.randint(0, 256, (100, 28, 28))
+        labels = generator.randint(0, 10, size).astype(np.uint8)
+        header = struct.pack(">4I", 0x803, size, 28, 28)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, size) + labels.tobytes())
+    return folder.parent

@@ -1,0 +1,154 @@
+"""torchvision as `exec` gives it: torchvision 0.5 itself is the oracle, on the legacy stack."""
+
+import pickle
+import random
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from fl_simu.kernel.installation import MODERN
+from fl_simu.old_scripts import image_sets, image_transforms
+
+if not MODERN:
+    import torchvision.transforms
+    from torchvision.datasets import cifar
+
+Image = pytest.importorskip("PIL.Image")
+
+# Of each transform the checksums of three grey images and of three coloured ones, torchvision 0.5's.
+TRANSFORMS = {
+    "Resize(32)": (92301232, 1798816236),
+    "Resize((14, 20))": (2672563374, 3519309538),
+    "Resize(10, 3)": (1548498909, 2945355731),
+    "Resize(28)": (4090113641, 483637322),
+    "CenterCrop(20)": (667449816, 2910535413),
+    "CenterCrop((11, 40))": (2066434299, 524868021),
+    "Pad(3)": (1565125972, 1218517209),
+    "Pad((1, 2, 3, 4), 7)": (3651217306, 3994585762),
+    "Pad(2, padding_mode='symmetric')": (2537483589, 2028419717),
+    "RandomCrop(28, padding=4)": (3751090782, 3103380458),
+    "RandomCrop((30, 20), padding=(1, 2), padding_mode='reflect')": (3962645532, 2717105441),
+    "RandomCrop(64, pad_if_needed=True)": (3701439767, 3534793779),
+    "RandomHorizontalFlip()": (2476453921, 4116910298),
+    "RandomVerticalFlip(0.3)": (2475017352, 1098204809),
+    "Grayscale()": (4090113641, 4154024102),
+    "Grayscale(3)": (3487955174, 2037241896),
+    "ToTensor()": (140365521, 3890184895),
+    "Compose([RandomCrop(20), ToTensor(), Normalize((0.5,), (0.3,))])": (1168958250, 3149728551),
+    "Compose([ToTensor(), Lambda(lambda x: x * x), ToPILImage()])": (2298223948, 3789394369),
+}
+
+
+def checksum_of(transform, image):
+    found = 0
+    for seed in range(3, 6):
+        # Anew for each: where syft 0.2.4 hooks this process, it takes ids from here.
+        random.seed(seed)
+        found = zlib.crc32(np.ascontiguousarray(transform(image)).tobytes(), found)
+    return found
+
+
+@pytest.mark.parametrize("expression", TRANSFORMS)
+def test_transforms(expression):
+    draws = np.random.RandomState(0)
+    images = [Image.fromarray(draws.randint(0, 256, size).astype(np.uint8)) for size in ((28, 28), (32, 48, 3))]
+    kinds = image_transforms.TRANSFORMS
+    named = [kinds] if MODERN else [kinds, {name: getattr(torchvision.transforms, name) for name in kinds}]
+    transforms = [eval(expression, dict(names)) for names in named]
+    for image, checksum in zip(images, TRANSFORMS[expression]):
+        for transform in transforms:
+            assert checksum_of(transform, image) == checksum
+    assert len({repr(transform) for transform in transforms}) == 1
+
+
+def test_what_belongs_elsewhere():
+    with pytest.raises(TypeError, match="Resize takes a PIL image, not a torch"):
+        image_transforms.Resize(3)(torch.zeros(1, 4, 4))
+    with pytest.raises(TypeError, match="Normalize takes a tensor; it belongs after ToTensor"):
+        image_transforms.Normalize((0,), (1,))(Image.new("L", (4, 4)))
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory):
+    """A folder as torchvision leaves one, of seven images a batch."""
+    root = tmp_path_factory.mktemp("root")
+    folder, draws = root / "cifar-10-batches-py", np.random.RandomState(0)
+    folder.mkdir()
+    for name in [f"data_batch_{at}" for at in range(1, 6)] + ["test_batch"]:
+        pixels, labels = draws.randint(0, 256, (7, 3072)).astype(np.uint8), draws.randint(0, 10, 7).tolist()
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels}, 2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": image_sets.TEN.split("|")}, 2))
+    return root
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_cifar10(train, cifar10, monkeypatch):
+    said = []
+    ours = image_sets.classes(None, 20, said.append)["CIFAR10"](str(cifar10), train, download=True)
+    assert said[0].startswith(f"torchvision.datasets.CIFAR10: folder {cifar10} (a part of cifar10: 35 + 7 images)")
+    assert said[1:] == ["torchvision.datasets.CIFAR10: the first 20 of 35 training images, by --limit"] * train
+    pixels = np.random.RandomState(0).randint(0, 256, (7, 3072)).astype(np.uint8)  # of the first batch
+    if train:
+        assert (np.array(ours[1][0]) == pixels[1].reshape(3, 32, 32).transpose(1, 2, 0)).all()
+    assert len(ours) == (20 if train else 7) and ours.class_to_idx["truck"] == 9
+    if not MODERN:
+        monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)
+        theirs = cifar.CIFAR10(str(cifar10), train)
+        assert (ours.data == theirs.data[:20]).all() and ours.targets == theirs.targets[:20]
+        assert ours.classes == theirs.classes and type(ours[3][0]) is type(theirs[3][0])
+        assert repr(ours).splitlines()[2:] == repr(theirs).splitlines()[2:]
+
+
+def test_the_scripts_folder_comes_first(run, mnist, tmp_path):
+    """Then that of the command line, also where the script's is there and empty."""
+    script = (
+        "from torchvision.datasets import MNIST\nprint(MNIST(%r, train=False, download=True).targets[:8].tolist())"
+    )
+    (tmp_path / "data").mkdir()
+    there = run(script % "data", options=("--data-dir", mnist))
+    assert there.returncode == 0, there.stderr
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (mnist / "mnist").iterdir():
+        (raw / file.name).symlink_to(file)
+    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(labels[:8] + bytes([9] * 8) + labels[16:])
+    here = run(script % "data", options=("--data-dir", mnist))
+    assert here.stdout == "[9, 9, 9, 9, 9, 9, 9, 9]\n" != there.stdout
+    assert here.stderr == f"fl_simu: torchvision.datasets.MNIST: folder {'data/MNIST/raw'}\n"
+
+
+@pytest.mark.skipif(not MODERN, reason="torchvision itself is here")
+def test_what_needs_torchvision_itself(run):
+    done = run("from torchvision.models import resnet18\nprint(1)\nresnet18(pretrained=True)")
+    assert done.stdout == "1\n"
+    minor = int(torch.__version__.split(".")[1])
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        "NotImplementedError: torchvision.models.resnet18 needs torchvision itself, in the build"
+    )
+    assert f"torchvision==0.{minor + 15}.*" in last and "https://download.pytorch.org/whl/" in last
+
+
+BROKEN = """
+import sys
+from fl_simu.old_scripts import torchvision_parts
+for name in [name for name in sys.modules if name.startswith("torchvision")]:
+    del sys.modules[name]
+torchvision_parts.give(None, None, print)
+import torchvision.transforms
+print(torchvision.transforms.ToTensor())
+"""
+
+
+@pytest.mark.skipif(not MODERN, reason="torchvision itself is here")
+def test_a_torchvision_that_does_not_load(run, tmp_path):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator nms does not exist')")
+    assert run(BROKEN).stdout.splitlines() == [
+        "the torchvision that is installed does not load (operator nms does not exist); exec has its main parts",
+        "ToTensor()",
+    ]
