@@ -63,6 +63,10 @@ class FixedPrecisionTensor(Operators):
         return self.child.shape
 
     @property
+    def device(self) -> Any:
+        return self.child.device
+
+    @property
     def is_shared(self) -> bool:
         return isinstance(self.child, AdditiveSharingTensor)
 

@@ -23,7 +23,6 @@ class Secret(torch.Tensor):
     is_leaf = True  # type: ignore[assignment]
     grad = None
     dtype = torch.int64  # type: ignore[assignment]
-    device = torch.device("cpu")  # type: ignore[assignment]
 
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -38,6 +37,7 @@ class Secret(torch.Tensor):
 
     id = property(lambda self: self.child.id)
     shape = property(lambda self: self.child.shape)  # type: ignore[assignment]
+    device = property(lambda self: self.child.device)  # type: ignore[assignment]
     ndim = property(lambda self: self.child.dim())  # type: ignore[assignment]
 
     def _no_data(self, *_: Any) -> Any:
@@ -70,7 +70,7 @@ class Secret(torch.Tensor):
         raise TypeError("a secret has no deep copy: call .copy() for new shares of it, or .get() first")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a secret cannot be saved: call .get() first")
+        raise TypeError("a secret can neither be saved nor copied by the module copy: call .get() first")
 
     def item(self) -> Any:
         raise RuntimeError("a secret has no item(): call .get() first")

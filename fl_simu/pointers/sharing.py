@@ -86,7 +86,7 @@ class AdditiveSharingTensor(Operators):
         left = secret.long() % field
         for _ in range(n_workers - 1):
             ring.advance_torch(secret.shape, field)
-            shares.append(ring.uniform(secret.shape, field))
+            shares.append(ring.uniform(secret.shape, field).to(secret.device))
             left = (left - shares[-1]) % field
         return [*shares, left]
 
@@ -106,6 +106,10 @@ class AdditiveSharingTensor(Operators):
     @property
     def shape(self) -> torch.Size:
         return next(iter(self.child.values())).shape
+
+    @property
+    def device(self) -> Any:
+        return next(iter(self.child.values())).target().device
 
     def get(self) -> torch.Tensor:
         """The secret, an int64 tensor; the shares leave their workers."""
@@ -145,7 +149,7 @@ class AdditiveSharingTensor(Operators):
         """The other one, shared among the same workers."""
         if isinstance(other, Integral):
             # 0.2.4 shares a row of one number.
-            return self._like(torch.tensor([int(other)]))
+            return self._like(torch.tensor([int(other)], device=self.device))
         if isinstance(other, torch.Tensor) and not other.is_floating_point():
             return self._like(other)
         if not isinstance(other, AdditiveSharingTensor):
@@ -213,7 +217,8 @@ class AdditiveSharingTensor(Operators):
 
     def zero(self, shape: Any = None) -> "AdditiveSharingTensor":
         """Shares of nothing."""
-        return self._like(torch.zeros(tuple(self.shape if shape is None else shape), dtype=torch.int64))
+        size = tuple(self.shape if shape is None else shape)
+        return self._like(torch.zeros(size, dtype=torch.int64, device=self.device))
 
     def refresh(self) -> "AdditiveSharingTensor":
         """New shares of the same secret."""
