@@ -7,6 +7,7 @@ import torch
 
 from fl_simu.pointers import quirks
 from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.secret import Secret, become_secret
 
 
 class ModuleMethods:
@@ -22,7 +23,10 @@ class ModuleMethods:
     def get(self: Any) -> Any:
         """Bring every parameter back."""
         for parameter in self.parameters():
-            parameter.get_()
+            if isinstance(parameter, Wrapper) and isinstance(parameter.child.target(), Secret):
+                become_secret(parameter, parameter.get().child).is_wrapper = False
+            else:
+                parameter.get_()
         for buffer in self.buffers():
             if isinstance(buffer, Wrapper):
                 buffer.get_()
@@ -35,6 +39,22 @@ class ModuleMethods:
         for tensor in list(_travellers(self)):
             tensor.move(destination)
 
+    def fix_precision(self: Any, **options: Any) -> Any:
+        """Fix the precision of every parameter in place; see `SecretMethods`."""
+        _fill_gradients(self)
+        return _done_to_each(self, "fix_precision_", **options)
+
+    def share(self: Any, *owners: Any, **options: Any) -> Any:
+        """Share every parameter, whose precision is fixed, among workers; `get` brings them back."""
+        return _done_to_each(self, "share_", *owners, **options)
+
+    def float_precision(self: Any) -> Any:
+        """Make every parameter of fixed precision one of floats again."""
+        return _done_to_each(self, "float_precision_")
+
+    fix_prec, fix_precision_, share_ = fix_precision, fix_precision, share
+    float_prec, float_precision_ = float_precision, float_precision
+
     def copy(self: Any) -> Any:
         return copy.deepcopy(self)
 
@@ -45,6 +65,12 @@ class ModuleMethods:
     @property
     def location(self: Any) -> Any:
         return next((tensor.location for tensor in self.parameters()), None)
+
+
+def _done_to_each(module: Any, name: str, *args: Any, **options: Any) -> Any:
+    for parameter in module.parameters():
+        getattr(parameter, name)(*args, **options)
+    return module
 
 
 def _travellers(module: Any) -> Iterator[Any]:

@@ -19,7 +19,9 @@ from fl_simu.pointers import (
     worker,
 )
 from fl_simu.pointers.data import BaseDataset, FederatedDataset, PointerDataset, dataset_federate
+from fl_simu.pointers.fixed_precision import FixedPrecisionTensor
 from fl_simu.pointers.loader import FederatedDataLoader, default_collate
+from fl_simu.pointers.sharing import AdditiveSharingTensor
 
 VERSION = "0.2.4"
 
@@ -45,6 +47,8 @@ MODULES: Dict[str, Dict[str, Any]] = {
         "FederatedDataset": FederatedDataset,
         "BaseDataset": BaseDataset,
         "ID_PROVIDER": ids.ID_PROVIDER,
+        "FixedPrecisionTensor": FixedPrecisionTensor,
+        "AdditiveSharingTensor": AdditiveSharingTensor,
         "strict": quirks.strict,
         **_POINTERS,
     },
@@ -62,6 +66,8 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "syft.frameworks.torch.functions": {"combine_pointers": multi.combine_pointers},
     "syft.frameworks.torch.hook": {},
     "syft.frameworks.torch.hook.hook": {"TorchHook": torch_hook.TorchHook},
+    "syft.frameworks.torch.tensors.interpreters.additive_shared": {"AdditiveSharingTensor": AdditiveSharingTensor},
+    "syft.frameworks.torch.tensors.interpreters.precision": {"FixedPrecisionTensor": FixedPrecisionTensor},
     "syft.federated.floptimizer": {"Optims": optims.Optims},
     "syft.generic.id_provider": {"IdProvider": ids.IdProvider},
     "syft.generic.object_storage": {"ObjectStorage": worker.ObjectStorage},

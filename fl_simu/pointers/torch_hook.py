@@ -13,8 +13,9 @@ from fl_simu.pointers import quirks
 from fl_simu.pointers.data import dataset_federate
 from fl_simu.pointers.models import ModuleMethods
 from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.secret_methods import SecretMethods
 from fl_simu.pointers.tensors import TensorMethods
-from fl_simu.pointers.uncovered import MODULE_METHODS, TENSOR_METHODS, refusing_method
+from fl_simu.pointers.uncovered import OPTIMIZER_METHODS, TENSOR_METHODS, refusing_method
 from fl_simu.pointers.worker import VirtualWorker, set_local_worker
 
 
@@ -64,13 +65,18 @@ def first_hook() -> Optional[TorchHook]:
 
 
 def _add_methods() -> None:
-    for owner, methods in ((torch.Tensor, TensorMethods), (nn.Module, ModuleMethods)):
+    for owner, methods in (
+        (torch.Tensor, TensorMethods),
+        (torch.Tensor, SecretMethods),
+        (nn.Module, ModuleMethods),
+    ):
         for name, member in vars(methods).items():
             if not name.startswith("__"):
                 setattr(owner, name, member)
-    for owner, names in ((torch.Tensor, TENSOR_METHODS), (nn.Module, MODULE_METHODS)):
-        for name in names:
-            setattr(owner, name, refusing_method(f"{owner.__name__}.{name}"))
+    for name in TENSOR_METHODS:
+        setattr(torch.Tensor, name, refusing_method(f"Tensor.{name}"))
+    for name in OPTIMIZER_METHODS:
+        setattr(optim.Optimizer, name, refusing_method(f"Optimizer.{name}"))
     Dataset.federate = dataset_federate  # type: ignore[attr-defined]
     optimizers = sys.modules["torch.optim.optimizer"]
     optimizers.register_optimizer_step_pre_hook(_bring_adagrad_along)

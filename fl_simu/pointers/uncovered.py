@@ -3,17 +3,11 @@
 from typing import Any, Callable
 
 # fmt: off
-TENSOR_METHODS = (
-    "decrypt", "encrypt", "fix_prec", "fix_prec_", "fix_precision", "fix_precision_", "float_prec",
-    "float_prec_", "float_precision", "float_precision_", "numpy_tensor", "private_tensor", "share", "share_",
-)
-MODULE_METHODS = (
-    "fix_prec", "fix_precision", "fix_precision_", "float_prec", "float_precision", "float_precision_", "share",
-    "share_",
-)
+TENSOR_METHODS = ("decrypt", "encrypt", "numpy_tensor", "private_tensor")
+OPTIMIZER_METHODS = ("fix_precision", "float_precision")
 
 TOP = (
-    "AdditiveSharingTensor", "AutogradTensor", "CRTPrecisionTensor", "FixedPrecisionTensor", "KerasHook",
+    "AutogradTensor", "CRTPrecisionTensor", "KerasHook",
     "LargePrecisionTensor", "LoggingTensor", "NumpyTensor", "PaillierTensor", "Plan", "PlaceHolder",
     "PointerPlan", "PointerProtocol", "PrivateGridNetwork", "PrivateTensor", "Protocol", "PublicGridNetwork",
     "TFECluster", "TFEWorker", "TrainConfig", "WebsocketClientWorker", "WebsocketServerWorker",
@@ -30,8 +24,8 @@ PACKAGES = (
 
 def _refuse(name: str) -> NotImplementedError:
     return NotImplementedError(
-        f"{name} is not covered by fl_simu.pointers: encrypted computation, plans, protocols, websockets and "
-        "grids need real syft 0.2.4 (the legacy stack)"
+        f"{name} is not covered by fl_simu.pointers: encryption beyond the sums of shared secrets, plans, "
+        "protocols, websockets and grids need real syft 0.2.4 (the legacy stack)"
     )
 
 

@@ -280,11 +280,11 @@ for _ in range(2):
     [
         "sy.Plan()", "sy.func2plan()", "sy.Protocol()", "sy.WebsocketClientWorker()",
         "sy.PrivateGridNetwork(bob)",
-        "sy.create_sandbox(globals())", "sy.TrainConfig()", "sy.AdditiveSharingTensor()", "sy.keygen()",
+        "sy.create_sandbox(globals())", "sy.TrainConfig()", "sy.CRTPrecisionTensor()", "sy.keygen()",
         "sy.frameworks.torch.linalg.EncryptedLinearRegression()",
         "sy.grid.authentication.credential.Credential()",
-        "torch.ones(2).share(bob)", "torch.ones(2).fix_precision()", "torch.ones(2).send(bob).fix_prec()",
-        "nn.Linear(1, 1).fix_precision()", "sy.serde.serialize(1)", "sy.Plan.build",
+        "torch.ones(2).encrypt(1)", "torch.ones(2).send(bob).private_tensor()",
+        "torch.optim.SGD([torch.ones(1)], 0.1).fix_precision()", "sy.serde.serialize(1)", "sy.Plan.build",
     ],
 )  # fmt: skip
 def test_what_is_not_covered_says_so_when_used(use, sy, bob):

@@ -73,6 +73,62 @@ def test_manual_aggregation(run, mnist):
     assert "spaces that Python does not take" in done.stderr
 
 
+SECRET = (
+    "(Wrapper)>FixedPrecisionTensor>[AdditiveSharingTensor]",
+    "\t-> [PointerTensor | me:# -> north:#]",
+    "\t-> [PointerTensor | me:# -> south:#]",
+)
+
+
+def test_secret_averages(run):
+    """Every line is real syft 0.2.4's, the numbers of objects at the workers too."""
+    done = run(program("secret_averages"))
+    assert done.returncode == 0, done.stderr
+    assert printed(done.stdout).splitlines() == [
+        "[4, 4, 0]",
+        "round 0 losses 1.7266 7.6953 [6, 6, 0]",
+        "south torch.Size([1, 2]) " + SECRET[0], *SECRET[1:],
+        "\t*crypto provider: dealer* ['north', 'south'] [9, 10, 0]",
+        "south torch.Size([1]) " + SECRET[0], *SECRET[1:],
+        "\t*crypto provider: dealer* ['north', 'south'] [9, 10, 0]",
+        "tensor([[0.4025, 0.0750]]) tensor([-0.1495])",
+        "round 1 losses 13.1278 10.9710 [8, 9, 0]",
+        "tensor([[1.1140, 0.1995]]) tensor([0.1605])",
+        "round 2 losses 0.5656 4.6441 [8, 9, 0]",
+        "tensor([[1.2125, 0.0385]]) tensor([0.1000])",
+        "round 3 losses 4.5409 1.4913 [8, 9, 0]",
+        "tensor([[1.4875, 0.0020]]) tensor([0.2160])",
+        "round 4 losses 0.3014 2.6380 [8, 9, 0]",
+        "tensor([[ 1.5570, -0.1235]]) tensor([0.1625])",
+        "round 5 losses 2.2539 0.4522 [8, 9, 0]",
+        "tensor([[ 1.6825, -0.1935]]) tensor([0.2130])",
+        *SECRET, "\t*crypto provider: dealer*",
+        "[2, 2, 0]",
+        "Parameter>FixedPrecisionTensor>tensor([213])",
+        "Parameter containing:",
+        "tensor([[ 1.6820, -0.1930]], requires_grad=True) [0, 0, 0]",
+        "0.8843",
+        "(Wrapper)>[AdditiveSharingTensor]", *SECRET[1:], "\t-> [PointerTensor | me:# -> dealer:#]",
+        "\t*crypto provider: me*",
+        "tensor([287]) tensor([182]) [3, 3, 3]",
+    ]  # fmt: skip
+
+
+def test_trusted_aggregator(run):
+    """Every line is real syft 0.2.4's."""
+    done = run(program("trusted_aggregator"))
+    assert done.returncode == 0, done.stderr
+    moved = "(Wrapper)>[PointerTensor | me:# -> notary:#] notary 4 2"
+    assert printed(done.stdout).splitlines() == [
+        "(Wrapper)>[PointerTensor | me:# -> hill:#] 2 2",
+        moved, "hill 0.0003 valley 0.1971 tensor([[0.3717, 0.4229]]) tensor([0.4304])",
+        moved, "hill 0.0002 valley 0.0095 tensor([[0.3757, 0.4398]]) tensor([0.3776])",
+        moved, "hill 0.0000 valley 0.0095 tensor([[0.3966, 0.4592]]) tensor([0.3570])",
+        moved, "hill 0.0001 valley 0.0078 tensor([[0.4177, 0.4703]]) tensor([0.3389])",
+        "0.0248",
+    ]  # fmt: skip
+
+
 SURROUNDINGS = """
 from __future__ import print_function
 import argparse
