@@ -6,7 +6,7 @@ from typing import Any, Iterator
 import torch
 
 from fl_simu.pointers import quirks
-from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.wrappers import Wrapper
 
 
 class ModuleMethods:

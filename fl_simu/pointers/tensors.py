@@ -7,8 +7,10 @@ from torch import nn
 
 from fl_simu.pointers.ids import label_of
 from fl_simu.pointers.multi import MultiPointerTensor
-from fl_simu.pointers.pointers import ParameterWrapper, PointerTensor, become_pointer, copied, wrapped
+from fl_simu.pointers.pointers import PointerTensor
+from fl_simu.pointers.travel import copied
 from fl_simu.pointers.worker import local_worker
+from fl_simu.pointers.wrappers import ParameterWrapper, become_pointer, wrapped
 
 
 class TensorMethods:

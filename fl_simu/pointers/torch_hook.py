@@ -12,10 +12,10 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.pointers import quirks
 from fl_simu.pointers.data import dataset_federate
 from fl_simu.pointers.models import ModuleMethods
-from fl_simu.pointers.pointers import Wrapper
 from fl_simu.pointers.tensors import TensorMethods
 from fl_simu.pointers.uncovered import MODULE_METHODS, TENSOR_METHODS, refusing_method
 from fl_simu.pointers.worker import VirtualWorker, set_local_worker
+from fl_simu.pointers.wrappers import Wrapper
 
 
 class TorchHook:
