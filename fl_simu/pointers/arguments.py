@@ -37,6 +37,15 @@ def there_or_taken_along(value: Any, pointer: Any) -> Any:
     return there(value, pointer)
 
 
+def there_or_sent_along(value: Any, pointer: Any) -> Any:
+    """The same for arguments by keyword, of which 0.2.4 sends along a copy of what is here: weights of classes."""
+    if isinstance(value, torch.Tensor) and not isinstance(value, Wrapper):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if type(value) in (tuple, list):
+        return type(value)([there_or_sent_along(one, pointer) for one in value])
+    return there(value, pointer)
+
+
 def _skipped_batch_norm(pointer: Any, args: Any, kwargs: Dict[str, Any]) -> Any:
     return args[0] if quirks.is_strict("batch_norm") else None
 

@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, Iterable, List
 
 from fl_simu.pointers.ids import ID_PROVIDER
-from fl_simu.pointers.worker import local_worker
+from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.wrappers import Wrapper, wrapped
 
 

@@ -10,10 +10,11 @@ from typing import Any, Callable, Dict, Optional
 
 import torch
 
-from fl_simu.pointers.arguments import SPECIAL, there, there_or_taken_along
+from fl_simu.pointers.arguments import SPECIAL, there, there_or_sent_along, there_or_taken_along
 from fl_simu.pointers.exceptions import CannotRequestObjectAttribute, ObjectNotFoundError
 from fl_simu.pointers.ids import ID_PROVIDER
 from fl_simu.pointers.kinds import IN_PLACE, PLAIN, RECURRENT, SETTER, kind_of
+from fl_simu.pointers.objects import ObjectPointer, labels
 from fl_simu.pointers.travel import brought
 from fl_simu.pointers.wrappers import Wrapper, wrapped
 
@@ -22,7 +23,7 @@ NO_GET_OF_ATTRIBUTE = (
 )
 
 
-class PointerTensor:
+class PointerTensor(ObjectPointer):
     """Where a tensor is, and under which id.
 
     Args:
@@ -37,6 +38,8 @@ class PointerTensor:
     """
 
     is_wrapper = False
+    # Whether torch.save may take the tensor's values; so it is with what an optimiser remembers.
+    saved_by_value = False
 
     def __init__(
         self,
@@ -64,12 +67,7 @@ class PointerTensor:
         text = f"[PointerTensor | {self.owner.id}:{self.id} -> {self.location.id}:{self.id_at_location}]"
         if self.point_to_attr is not None:
             text += "::" + self.point_to_attr.replace(".", "::")
-        if self.tags:
-            text += "\n\tTags: " + "".join(f"{tag} " for tag in self.tags) + f"\n\tShape: {self.shape}"
-        if self.description is not None:
-            first = str(self.description).split("\n")[0]
-            text += f"\n\tDescription: {first}..."
-        return text
+        return text + labels(self)
 
     __repr__ = __str__
 
@@ -151,7 +149,8 @@ class PointerTensor:
                 return answer
         brings = there if kind is not RECURRENT else there_or_taken_along
         real = [brings(value, self) for value in args]
-        result = func(*real, **{key: brings(value, self) for key, value in kwargs.items()} if kwargs else {})
+        named = {key: there_or_sent_along(value, self) for key, value in kwargs.items()} if kwargs else {}
+        result = func(*real, **named)
         if kind is IN_PLACE and isinstance(result, torch.Tensor):
             return args[0]
         if result is None:

@@ -21,6 +21,11 @@ def strict(on: bool = True) -> None:
     _strict = on
 
 
+def strictly() -> bool:
+    """Whether `strict()` holds."""
+    return _strict
+
+
 def is_strict(quirk: str) -> bool:
     """Whether 0.2.4's way shall be gone; if not, what is done instead is told the first time."""
     if not _strict:

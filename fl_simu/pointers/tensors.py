@@ -6,10 +6,10 @@ from typing import Any, Optional
 from torch import nn
 
 from fl_simu.pointers.ids import label_of
+from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.multi import MultiPointerTensor
 from fl_simu.pointers.pointers import PointerTensor
 from fl_simu.pointers.travel import copied
-from fl_simu.pointers.worker import local_worker
 from fl_simu.pointers.wrappers import ParameterWrapper, become_pointer, wrapped
 
 

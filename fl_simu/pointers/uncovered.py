@@ -15,8 +15,8 @@ MODULE_METHODS = (
 TOP = (
     "AdditiveSharingTensor", "AutogradTensor", "CRTPrecisionTensor", "FixedPrecisionTensor", "KerasHook",
     "LargePrecisionTensor", "LoggingTensor", "NumpyTensor", "PaillierTensor", "Plan", "PlaceHolder",
-    "PointerPlan", "PointerProtocol", "PrivateGridNetwork", "PrivateTensor", "Protocol", "PublicGridNetwork",
-    "TFECluster", "TFEWorker", "TrainConfig", "WebsocketClientWorker", "WebsocketServerWorker",
+    "PointerPlan", "PointerProtocol", "PrivateTensor", "Protocol", "PublicGridNetwork",
+    "TFECluster", "TFEWorker", "WebsocketClientWorker", "WebsocketServerWorker",
     "create_sandbox", "func2plan", "keygen", "make_plan", "method2plan", "pool",
 )
 

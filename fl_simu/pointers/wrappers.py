@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterable, Optional
 import torch
 from torch import nn
 
+from fl_simu.kernel.notices import tell_once
 from fl_simu.pointers import quirks
 from fl_simu.pointers.exceptions import InvalidTensorForRemoteGet
 
@@ -88,6 +89,12 @@ class Wrapper(torch.Tensor):
         raise TypeError("a pointer has no deep copy: call .copy() for a copy at the worker, or .get() first")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        if getattr(self.child, "saved_by_value", False):
+            tell_once(
+                "fl_simu.pointers: an optimiser's state that is at a worker is saved with the values that it has "
+                "there; 0.2.4 saves empty tensors"
+            )
+            return self.child.target().__reduce_ex__(protocol)
         raise TypeError("a pointer cannot be saved: the values are at the worker; call .get() first")
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -189,6 +196,12 @@ class ParameterWrapper(Wrapper, nn.Parameter):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Parameter containing:\n{self}"
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError(
+            "a model that is at a worker has no copy: call model.get() first; the copy, and the model again, can "
+            "then be sent"
+        )
 
     def detach(self) -> Any:
         """Its data; `state_dict` asks for it, and a second object at the worker would share its memory."""
