@@ -95,8 +95,8 @@ _PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1
 _STATE = {
     "local_worker": local.local_worker,
     "hook": torch_hook.first_hook,
-    "torch": lambda: getattr(torch_hook.first_hook(), "torch", None),
-    "framework": lambda: getattr(torch_hook.first_hook(), "torch", None),
+    "torch": torch_hook.attributes,
+    "framework": torch_hook.attributes,
 }
 
 

@@ -11,19 +11,20 @@ from typing import Any, Callable, Dict, Optional
 import torch
 
 from fl_simu.pointers.arguments import SPECIAL, there, there_or_sent_along, there_or_taken_along
+from fl_simu.pointers.bare import Bare
 from fl_simu.pointers.exceptions import CannotRequestObjectAttribute, ObjectNotFoundError
 from fl_simu.pointers.ids import ID_PROVIDER
 from fl_simu.pointers.kinds import IN_PLACE, PLAIN, RECURRENT, SETTER, kind_of
 from fl_simu.pointers.objects import ObjectPointer, labels
 from fl_simu.pointers.travel import brought
-from fl_simu.pointers.wrappers import Wrapper, wrapped
+from fl_simu.pointers.wrappers import Wrapper, held, wrapped
 
 NO_GET_OF_ATTRIBUTE = (
     "You called .get() on a pointer to a tensor attribute. This is not yet supported. Call .clone().get() instead."
 )
 
 
-class PointerTensor(ObjectPointer):
+class PointerTensor(Bare, ObjectPointer):
     """Where a tensor is, and under which id.
 
     Args:
@@ -96,8 +97,8 @@ class PointerTensor(ObjectPointer):
     def grad(self) -> Optional["Wrapper"]:
         return None if self.target().grad is None else wrapped(self.attr("grad"))
 
-    def wrap(self, **_: Any) -> "Wrapper":
-        return wrapped(self)
+    def wrap(self, register: bool = True, **_: Any) -> "Wrapper":
+        return held(wrapped(self)) if register else wrapped(self)
 
     def attr(self, name: str) -> "PointerTensor":
         path = name if self.point_to_attr is None else f"{self.point_to_attr}.{name}"
@@ -127,6 +128,8 @@ class PointerTensor(ObjectPointer):
             raise CannotRequestObjectAttribute(NO_GET_OF_ATTRIBUTE)
         found = self.owner.request_obj(self.id_at_location, self.location, user, reason)
         self.garbage_collect_data = False
+        if deregister_ptr:
+            self.owner.de_register_obj(self)
         if self.owner is self.location:
             return found
         return brought(found, self.owner)

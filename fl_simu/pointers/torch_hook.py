@@ -12,6 +12,7 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.pointers.data import dataset_federate
 from fl_simu.pointers.local import set_local_worker
 from fl_simu.pointers.models import ModuleMethods
+from fl_simu.pointers.native import leave_names
 from fl_simu.pointers.optimizers import follow_models
 from fl_simu.pointers.tensors import TensorMethods
 from fl_simu.pointers.uncovered import MODULE_METHODS, TENSOR_METHODS, refusing_method
@@ -63,7 +64,23 @@ def first_hook() -> Optional[TorchHook]:
     return _hooks[0] if _hooks else None
 
 
+class TorchAttributes:
+    """`sy.torch`: torch's own names, and the hook."""
+
+    def __init__(self, hook: TorchHook) -> None:
+        self.hook = hook
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.hook.torch, name)
+
+
+def attributes() -> Optional[TorchAttributes]:
+    """None before the first TorchHook."""
+    return TorchAttributes(_hooks[0]) if _hooks else None
+
+
 def _add_methods() -> None:
+    leave_names()
     for owner, methods in ((torch.Tensor, TensorMethods), (nn.Module, ModuleMethods)):
         for name, member in vars(methods).items():
             if not name.startswith("__"):

@@ -15,10 +15,12 @@ def brought(found: Any, owner: Any) -> Any:
     A parameter is handed over as it is: nothing else at the worker shares its memory.
     """
     if isinstance(found, nn.Parameter) and not isinstance(found, Wrapper):
-        label_of(found).owner = None
+        label_of(found).owner = owner
         return found
     if not isinstance(found, Wrapper):
-        return copied(found)
+        arrived = copied(found)
+        label_of(arrived).owner = owner
+        return arrived
     pointer = found.child
     collect, pointer.garbage_collect_data = pointer.garbage_collect_data, False
     if pointer.location is owner:

@@ -28,10 +28,24 @@ PACKAGES = (
 # fmt: on
 
 
+# Part of a name -> what it is about, where that is not the rest.
+ABOUT = {
+    "LoggingTensor": "tensors that print each operation",
+    "callable_pointer": "pointers to functions at a worker",
+    "CallablePointer": "pointers to functions at a worker",
+    "String": "strings at a worker",
+    ".string": "strings at a worker",
+    "Keras": "Keras models",
+    "keras": "Keras models",
+    "TFE": "TensorFlow workers",
+}
+THE_REST = "encrypted computation, plans, protocols, websockets and grids"
+
+
 def _refuse(name: str) -> NotImplementedError:
+    about = next((about for part, about in ABOUT.items() if part in name), THE_REST)
     return NotImplementedError(
-        f"{name} is not covered by fl_simu.pointers: encrypted computation, plans, protocols, websockets and "
-        "grids need real syft 0.2.4 (the legacy stack)"
+        f"{name} is not covered by fl_simu.pointers: {about} need real syft 0.2.4 (the legacy stack)"
     )
 
 

@@ -235,7 +235,7 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name not in self.METHODS:
             raise AttributeError(name)
-        make = getattr(self._worker.torch, name)
+        make = getattr(self._worker.torch, f"native_{name}")
         return lambda *args, **kwargs: make(*args, **kwargs).send(self._worker)
 
 

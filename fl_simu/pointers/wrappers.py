@@ -9,7 +9,6 @@ from typing import Any, Callable, Iterable, Optional
 import torch
 from torch import nn
 
-from fl_simu.kernel.notices import tell_once
 from fl_simu.pointers import quirks
 from fl_simu.pointers.exceptions import InvalidTensorForRemoteGet
 
@@ -90,11 +89,8 @@ class Wrapper(torch.Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if getattr(self.child, "saved_by_value", False):
-            tell_once(
-                "fl_simu.pointers: an optimiser's state that is at a worker is saved with the values that it has "
-                "there; 0.2.4 saves empty tensors"
-            )
-            return self.child.target().__reduce_ex__(protocol)
+            values = torch.empty(0) if quirks.is_strict("saved_memory") else self.child.target()
+            return values.__reduce_ex__(protocol)
         raise TypeError("a pointer cannot be saved: the values are at the worker; call .get() first")
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -149,7 +145,7 @@ class Wrapper(torch.Tensor):
         if inplace:
             self.child = pointer
             return self
-        return pointer if no_wrap else like(self, pointer)
+        return pointer if no_wrap else held(like(self, pointer))
 
     def send_(self, *location: Any, **options: Any) -> "Wrapper":
         return self.send(*location, inplace=True, **options)
@@ -185,7 +181,8 @@ class Wrapper(torch.Tensor):
 
     def remote_send(self, location: Any) -> "Wrapper":
         """Let the worker send the tensor on; it keeps a pointer."""
-        self.location._objects[self.id_at_location] = self.child.target().send(location)
+        pointer = self.child.target().send(location, no_wrap=True)
+        self.location._objects[self.id_at_location] = wrapped(pointer)
         return self
 
 
@@ -225,6 +222,12 @@ def like(wrapper: Wrapper, pointer: Any) -> Wrapper:
     new = wrapped(pointer)
     new.__class__ = type(wrapper)
     return new
+
+
+def held(wrapper: Wrapper) -> Wrapper:
+    """A pointer that a script gets, which its owner holds too, unless that is a client."""
+    wrapper.child.owner.register_obj(wrapper)
+    return wrapper
 
 
 def become_pointer(tensor: Any, pointer: Any) -> None:

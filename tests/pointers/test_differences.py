@@ -103,6 +103,18 @@ class TestAsIn024:
         with pytest.raises(RuntimeError):
             optimizer.step()
 
+    def test_what_an_optimizer_remembers_is_saved_without_values(self, bob):
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        model.send(bob)
+        model(tensor().send(bob)).sum().backward()
+        optimizer.step()
+        model.get()
+        file = io.BytesIO()
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        assert [value["momentum_buffer"].numel() for value in torch.load(file)["state"].values()] == [0, 0]
+
     def test_set_does_nothing_there(self, bob):
         pointer = tensor().send(bob)
         pointer.set_(torch.zeros(2).send(bob))
@@ -364,6 +376,32 @@ for _ in range(2):
 def test_what_is_not_covered_says_so_when_used(use, sy, bob):
     with pytest.raises(NotImplementedError, match=r"is not covered by fl_simu\.pointers"):
         eval(use, {"sy": sy, "bob": bob, "torch": torch, "nn": nn})
+
+
+@ours_only
+@pytest.mark.parametrize(
+    ("use", "about"),
+    [
+        ("sy.LoggingTensor()", "tensors that print each operation"),
+        ("sy.generic.pointers.callable_pointer.create_callable_pointer()", "pointers to functions at a worker"),
+        ("sy.generic.string.String('a')", "strings at a worker"),
+        ("sy.KerasHook()", "Keras models"),
+        ("sy.keygen()", "encrypted computation"),
+    ],
+)
+def test_what_is_not_covered_says_what_it_is_about(use, about, sy):
+    with pytest.raises(NotImplementedError, match=rf"is not covered by fl_simu\.pointers: {about}"):
+        eval(use, {"sy": sy})
+
+
+def added(x):
+    return torch.relu(torch.add(x, torch.tensor([1.0])))
+
+
+@ours_only
+def test_torchscript_finds_functions_of_torch_after_a_hook(hook):
+    assert torch.native_add and torch.native_tensor
+    assert torch.jit.script(added)(torch.ones(1)).tolist() == [2]
 
 
 @ours_only
