@@ -30,6 +30,9 @@ PACKAGES = (
 
 # Part of a name -> what it is about, where that is not the rest.
 ABOUT = {
+    "torch.dp": "PATE's votes and its analysis",
+    "syft.serde": "messages between workers",
+    "syft.messaging": "messages between workers",
     "LoggingTensor": "tensors that print each operation",
     "callable_pointer": "pointers to functions at a worker",
     "CallablePointer": "pointers to functions at a worker",

@@ -386,6 +386,8 @@ def test_what_is_not_covered_says_so_when_used(use, sy, bob):
         ("sy.generic.pointers.callable_pointer.create_callable_pointer()", "pointers to functions at a worker"),
         ("sy.generic.string.String('a')", "strings at a worker"),
         ("sy.KerasHook()", "Keras models"),
+        ("sy.serde.serialize(1)", "messages between workers"),
+        ("sy.frameworks.torch.dp.pate.perform_analysis()", "PATE"),
         ("sy.keygen()", "encrypted computation"),
     ],
 )
