@@ -6,9 +6,11 @@
 import collections
 import collections.abc
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import io
 import math
 import os
 import pickle
@@ -116,18 +118,27 @@ def _trust_own_files() -> None:
     @functools.wraps(save)
     def saving(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         save(obj, f, *args, **kwargs)
-        if isinstance(f, (str, os.PathLike)):
-            written.add(os.path.realpath(f))
+        written.update(_known_by(f))
 
     @functools.wraps(load)
     def loading(f: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(f, *args, **kwargs)
         except pickle.UnpicklingError:
-            own = isinstance(f, (str, os.PathLike)) and os.path.realpath(f) in written
-            if not own or "weights_only" in kwargs:
+            if "weights_only" in kwargs or written.isdisjoint(_known_by(f)):
                 raise
-            tell(f"torch.load takes more than weights out of {f}, which this script saved itself")
+            name = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "a buffer")
+            tell(f"torch.load takes more than weights out of {name}, which this script saved itself")
+            if hasattr(f, "seek"):
+                f.seek(0)
             return load(f, *args, **dict(kwargs, weights_only=False))
 
     torch.save, torch.load = saving, loading
+
+
+def _known_by(file: Any) -> Set[str]:
+    """What a file is known by: its path, or what a buffer holds."""
+    if isinstance(file, io.BytesIO):
+        return {hashlib.sha256(file.getbuffer()).hexdigest()}
+    path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+    return {os.path.realpath(path)} if isinstance(path, (str, os.PathLike)) else set()

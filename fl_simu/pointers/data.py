@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from fl_simu.pointers.ids import ID_PROVIDER
-from fl_simu.pointers.worker import local_worker
+from fl_simu.pointers.local import local_worker
+from fl_simu.pointers.objects import ObjectPointer, labels
 
 
 class BaseDataset:
@@ -68,7 +69,26 @@ class BaseDataset:
             self.data.clone(), self.targets.clone(), None, worker, self.id, self.tags, self.description
         )
         worker.set_obj(there)
-        return PointerDataset(worker, self.id, self.owner, tags=self.tags, description=self.description)
+        return self.create_pointer(self.owner, location=worker)
+
+    def create_pointer(
+        self,
+        owner: Any = None,
+        garbage_collect_data: bool = False,
+        location: Any = None,
+        id_at_location: Any = None,
+        **_: Any,
+    ) -> "PointerDataset":
+        """A pointer to this data set where it is."""
+        return PointerDataset(
+            self.owner.get_worker(location or self.owner),
+            id_at_location or self.id,
+            self.owner.get_worker(owner or self.owner),
+            None,
+            garbage_collect_data,
+            self.tags,
+            self.description,
+        )
 
     def get(self) -> "BaseDataset":
         """Bring inputs and targets back."""
@@ -95,55 +115,38 @@ class BaseDataset:
         return text
 
 
-class PointerDataset:
-    """A BaseDataset at a worker; its inputs and targets are pointers to what they are there."""
+class PointerDataset(ObjectPointer):
+    """A BaseDataset at a worker, which keeps it when the pointer goes, as in 0.2.4.
 
-    def __init__(
-        self, location: Any, id_at_location: Any, owner: Any, tags: Any = None, description: Optional[str] = None
-    ) -> None:
-        self.location, self.id_at_location, self.owner = location, id_at_location, owner
-        self.id = ID_PROVIDER.pop()
-        self.tags, self.description = tags, description
-        self.garbage_collect_data = True
-
-    def __del__(self) -> None:
-        if self.garbage_collect_data:
-            self.location._objects.pop(self.id_at_location, None)
-
-    def _there(self) -> BaseDataset:
-        return self.location.get_obj(self.id_at_location)
+    Its inputs and targets are pointers to what they are there.
+    """
 
     def _pointer(self, tensor: Any) -> Any:
-        self.location.keep(tensor, tensor.id)
+        self.location.keep(tensor, ID_PROVIDER.pop())
         return tensor.create_pointer(self.location, owner=self.owner).wrap()
 
     @property
     def data(self) -> Any:
-        return self._pointer(self._there().data)
+        return self._pointer(self.target().data)
 
     @property
     def targets(self) -> Any:
-        return self._pointer(self._there().targets)
+        return self._pointer(self.target().targets)
 
     def __len__(self) -> int:
-        return len(self._there())
+        return len(self.target())
 
     def __getitem__(self, index: Any) -> Any:
-        data, target = self._there()[index]
+        data, target = self.target()[index]
         return self._pointer(data), self._pointer(target)
 
-    def get(self, *_: Any, **__: Any) -> BaseDataset:
-        found = self._there()
-        self.location.rm_obj(self.id_at_location)
-        self.garbage_collect_data = False
+    def get(self, user: Any = None, reason: str = "", deregister_ptr: bool = True) -> BaseDataset:
+        found = super().get(user, reason)
         found.owner = self.owner
         return found
 
-    def wrap(self) -> "PointerDataset":
-        return self
-
     def __repr__(self) -> str:
-        return f"[PointerDataset | owner: {self.owner.id}, id:{self.id}"
+        return f"[PointerDataset | owner: {self.owner.id}, id:{self.id}{labels(self)}"
 
 
 def dataset_federate(dataset: Any, workers: Any) -> "FederatedDataset":

@@ -1,10 +1,30 @@
 """The errors of syft 0.2.4 that scripts catch, with its texts."""
 
-from typing import Any
+from typing import Any, Dict, Optional
 
 
 class DependencyError(Exception):
-    """A package that is not installed."""
+    """A package that is not installed.
+
+    Args:
+        package: the name that is imported.
+        pypi_alias: the name that pip knows, where it is another one.
+    """
+
+    def __init__(self, package: str, pypi_alias: Optional[str] = None) -> None:
+        super().__init__(f"{package} is not installed; `pip install {pypi_alias or package}` installs it.")
+
+
+class PureFrameworkTensorFoundError(BaseException):
+    """Among the arguments there are plain tensors; never raised here. No Exception, as in 0.2.4."""
+
+
+class RemoteObjectFoundError(BaseException):
+    """Among the arguments there is a pointer; never raised here. No Exception, as in 0.2.4."""
+
+    def __init__(self, pointer: Any) -> None:
+        super().__init__(pointer)
+        self.pointer = pointer
 
 
 class InvalidTensorForRemoteGet(Exception):
@@ -19,6 +39,10 @@ class InvalidTensorForRemoteGet(Exception):
 
 class WorkerNotFoundException(Exception):
     """A worker that nobody knows."""
+
+
+class CompressionNotFoundException(Exception):
+    """A compression of messages that does not exist; never raised here: there are no messages."""
 
 
 class CannotRequestObjectAttribute(Exception):
@@ -50,6 +74,13 @@ class TensorsNotCollocatedException(Exception):
 class ResponseSignatureError(Exception):
     """The return of a hooked function was not foreseen; never raised here."""
 
+    def __init__(self, ids_generated: Any = None) -> None:
+        super().__init__(*([] if ids_generated is None else [ids_generated]))
+        self.ids_generated = ids_generated
+
+    def get_attributes(self) -> Dict[str, Any]:
+        return {"ids_generated": self.ids_generated}
+
 
 class SendNotPermittedError(Exception):
     """`send` of a private tensor; never raised here."""
@@ -75,3 +106,32 @@ class ObjectNotFoundError(Exception):
             "the object's pointer without realizing it (which deletes the remote object and sends it to the "
             "pointer). Check your code to make sure you haven't already called .get() on this pointer!!!"
         )
+
+
+class PlanCommandUnknownError(Exception):
+    """A command for plans that does not exist; never raised here."""
+
+    def __init__(self, command_name: object) -> None:
+        super().__init__(f"There is no command {command_name}.")
+
+
+class InvalidProtocolFileError(Exception):
+    """A file of protocols that cannot be read; never raised here."""
+
+
+class UndefinedProtocolTypeError(Exception):
+    """A type that the file of protocols lacks; never raised here."""
+
+
+class UndefinedProtocolTypePropertyError(Exception):
+    """A property that a type in the file of protocols lacks; never raised here."""
+
+
+def route_method_exception(exception: BaseException, self: Any, args: Any, kwargs: Any) -> BaseException:
+    """What to raise for an error of `self.method(*args)`; where the two lie apart, what says so."""
+    other = args[0] if args else None
+    places = [getattr(one, "location", None) for one in (self, other)]
+    apart = getattr(places[0], "id", None) != getattr(places[1], "id", None)
+    if all(hasattr(one, "is_wrapper") for one in (self, other)) and apart:
+        return TensorsNotCollocatedException(self, other)
+    return exception

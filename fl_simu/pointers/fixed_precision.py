@@ -8,9 +8,9 @@ import torch
 
 from fl_simu.pointers import ring
 from fl_simu.pointers.ids import ID_PROVIDER
+from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.refusals import Operators, named, refusal
 from fl_simu.pointers.sharing import AdditiveSharingTensor
-from fl_simu.pointers.worker import local_worker
 
 
 class FixedPrecisionTensor(Operators):

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data.dataloader import default_collate
 
 from fl_simu.pointers.data import BaseDataset
-from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.wrappers import Wrapper
 
 
 class FederatedDataLoader:

@@ -4,10 +4,11 @@ import copy
 from typing import Any, Iterator
 
 import torch
+from torch import nn
 
 from fl_simu.pointers import quirks
-from fl_simu.pointers.pointers import Wrapper
 from fl_simu.pointers.secret import Secret, become_secret
+from fl_simu.pointers.wrappers import Wrapper
 
 
 class ModuleMethods:
@@ -58,11 +59,16 @@ class ModuleMethods:
     def copy(self: Any) -> Any:
         return copy.deepcopy(self)
 
+    named_tensors = nn.Module.named_parameters
+
+    # TorchScript compiles the properties of every module that it scripts or traces, but for such as are marked.
     @property
+    @torch.jit.unused
     def owner(self: Any) -> Any:
         return next((tensor.owner for tensor in self.parameters()), None)
 
     @property
+    @torch.jit.unused
     def location(self: Any) -> Any:
         return next((tensor.location for tensor in self.parameters()), None)
 
@@ -75,9 +81,10 @@ def _done_to_each(module: Any, name: str, *args: Any, **options: Any) -> Any:
 
 def _travellers(module: Any) -> Iterator[Any]:
     yield from module.parameters()
-    buffers = list(module.buffers())
-    if buffers and not quirks.is_strict("batch_norm"):
-        yield from buffers
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+        quirks.is_strict("batch_norm")
+    if not quirks.strictly():
+        yield from module.buffers()
 
 
 def _fill_gradients(module: Any) -> None:

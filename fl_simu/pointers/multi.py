@@ -3,8 +3,8 @@
 from typing import Any, Callable, Dict, Iterable, List
 
 from fl_simu.pointers.ids import ID_PROVIDER
-from fl_simu.pointers.pointers import Wrapper, wrapped
-from fl_simu.pointers.worker import local_worker
+from fl_simu.pointers.local import local_worker
+from fl_simu.pointers.wrappers import Wrapper, wrapped
 
 
 class MultiPointerTensor:

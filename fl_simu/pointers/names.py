@@ -8,11 +8,16 @@ from typing import Any, Dict, Optional
 
 from fl_simu.pointers import (
     averaging,
+    client,
     exceptions,
     ids,
+    local,
     multi,
+    objects,
+    old_paths,
     optims,
     pointers,
+    private_grid,
     quirks,
     torch_hook,
     uncovered,
@@ -32,7 +37,7 @@ _UTILS = {
 }
 _POINTERS = {
     "PointerTensor": pointers.PointerTensor,
-    "ObjectPointer": pointers.PointerTensor,
+    "ObjectPointer": objects.ObjectPointer,
     "MultiPointerTensor": multi.MultiPointerTensor,
     "combine_pointers": multi.combine_pointers,
 }
@@ -46,6 +51,8 @@ MODULES: Dict[str, Dict[str, Any]] = {
         "FederatedDataLoader": FederatedDataLoader,
         "FederatedDataset": FederatedDataset,
         "BaseDataset": BaseDataset,
+        "TrainConfig": client.TrainConfig,
+        "PrivateGridNetwork": private_grid.PrivateGridNetwork,
         "ID_PROVIDER": ids.ID_PROVIDER,
         "FixedPrecisionTensor": FixedPrecisionTensor,
         "AdditiveSharingTensor": AdditiveSharingTensor,
@@ -53,7 +60,11 @@ MODULES: Dict[str, Dict[str, Any]] = {
         **_POINTERS,
     },
     "syft.version": {"__version__": VERSION},
-    "syft.exceptions": {name: value for name, value in vars(exceptions).items() if isinstance(value, type)},
+    "syft.exceptions": {
+        name: value
+        for name, value in vars(exceptions).items()
+        if getattr(value, "__module__", None) == exceptions.__name__
+    },
     "syft.utils": _UTILS,
     "syft.frameworks.torch": {},
     "syft.frameworks.torch.fl": {**_DATA, "FederatedDataLoader": FederatedDataLoader},
@@ -68,13 +79,18 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "syft.frameworks.torch.hook.hook": {"TorchHook": torch_hook.TorchHook},
     "syft.frameworks.torch.tensors.interpreters.additive_shared": {"AdditiveSharingTensor": AdditiveSharingTensor},
     "syft.frameworks.torch.tensors.interpreters.precision": {"FixedPrecisionTensor": FixedPrecisionTensor},
+    "syft.federated.federated_client": {"FederatedClient": client.FederatedClient},
+    "syft.federated.train_config": {"TrainConfig": client.TrainConfig},
     "syft.federated.floptimizer": {"Optims": optims.Optims},
     "syft.generic.id_provider": {"IdProvider": ids.IdProvider},
     "syft.generic.object_storage": {"ObjectStorage": worker.ObjectStorage},
     "syft.generic.pointers.pointer_tensor": {"PointerTensor": pointers.PointerTensor},
-    "syft.generic.pointers.object_pointer": {"ObjectPointer": pointers.PointerTensor},
+    "syft.generic.pointers.object_pointer": {"ObjectPointer": objects.ObjectPointer},
+    "syft.generic.pointers.callable_pointer": {"CallablePointer": client.CallablePointer},
+    "syft.generic.pointers.object_wrapper": {"ObjectWrapper": objects.ObjectWrapper},
     "syft.generic.pointers.multi_pointer": {"MultiPointerTensor": multi.MultiPointerTensor},
     "syft.generic.pointers.pointer_dataset": {"PointerDataset": PointerDataset},
+    "syft.grid.private_grid": {"PrivateGridNetwork": private_grid.PrivateGridNetwork},
     "syft.workers.abstract": {"AbstractWorker": worker.VirtualWorker},
     "syft.workers.base": {"BaseWorker": worker.VirtualWorker},
     "syft.workers.virtual": {"VirtualWorker": worker.VirtualWorker},
@@ -83,10 +99,10 @@ _PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1
 
 # What a TorchHook sets, looked up each time.
 _STATE = {
-    "local_worker": worker.local_worker,
+    "local_worker": local.local_worker,
     "hook": torch_hook.first_hook,
-    "torch": lambda: getattr(torch_hook.first_hook(), "torch", None),
-    "framework": lambda: getattr(torch_hook.first_hook(), "torch", None),
+    "torch": torch_hook.attributes,
+    "framework": torch_hook.attributes,
 }
 
 
@@ -96,8 +112,9 @@ _made: Dict[str, ModuleType] = {}
 def module_of(name: str) -> ModuleType:
     """A module of syft, "syft.workers.virtual", whether or not anybody can import it by that name."""
     if name not in _made:
+        new = old_paths.module(name) or name
         module = _made[name] = ModuleType(name)
-        vars(module).update(MODULES.get(name, {}), __getattr__=lambda attribute: lookup(name, attribute))
+        vars(module).update(MODULES.get(new, {}), __getattr__=lambda attribute: lookup(new, attribute))
     return _made[name]
 
 
@@ -109,9 +126,15 @@ def lookup(module: str, name: str) -> Any:
     """
     if name in MODULES.get(module, ()):
         return MODULES[module][name]
+    if (module, name) in old_paths.NAMES:
+        new = old_paths.NAMES[module, name]
+        old_paths.told(f"{module}.{name}", ".".join(new))
+        return lookup(*new)
     if module == "syft" and name in _STATE:
         return _STATE[name]()
     below = f"{module}.{name}"
+    if below in old_paths.MODULES:
+        return module_of(below)
     if below in MODULES or below in _PACKAGES or (module == "syft" and name in uncovered.PACKAGES):
         return module_of(below)
     known = name in uncovered.TOP if module == "syft" else module not in ("syft.version", "syft.exceptions")

@@ -5,10 +5,11 @@ from typing import Any, Optional
 from torch import nn
 
 from fl_simu.pointers.fixed_precision import FixedPrecisionTensor
-from fl_simu.pointers.pointers import PointerTensor, Wrapper, wrapped
+from fl_simu.pointers.pointers import PointerTensor
 from fl_simu.pointers.refusals import refusal
 from fl_simu.pointers.secret import Secret, become_plain, become_secret, secret_of
 from fl_simu.pointers.sharing import AdditiveSharingTensor, placed
+from fl_simu.pointers.wrappers import Wrapper, wrapped
 
 
 def _beside(pointer: Any, tensor: Any) -> PointerTensor:

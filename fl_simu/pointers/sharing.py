@@ -9,9 +9,9 @@ import torch
 
 from fl_simu.pointers import ring
 from fl_simu.pointers.ids import ID_PROVIDER
+from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.pointers import PointerTensor
 from fl_simu.pointers.refusals import TWO_SECRETS, Operators, named, refusal
-from fl_simu.pointers.worker import local_worker
 
 
 def placed(tensor: Any, worker: Any, owner: Any) -> PointerTensor:

@@ -6,9 +6,11 @@ from typing import Any, Optional
 from torch import nn
 
 from fl_simu.pointers.ids import label_of
-from fl_simu.pointers.multi import MultiPointerTensor
-from fl_simu.pointers.pointers import ParameterWrapper, PointerTensor, become_pointer, copied, wrapped
-from fl_simu.pointers.worker import local_worker
+from fl_simu.pointers.local import local_worker
+from fl_simu.pointers.multi import MultiPointerTensor, combine_pointers
+from fl_simu.pointers.pointers import PointerTensor
+from fl_simu.pointers.travel import copied
+from fl_simu.pointers.wrappers import ParameterWrapper, Wrapper, become_pointer, held, wrapped
 
 
 class TensorMethods:
@@ -96,7 +98,7 @@ class TensorMethods:
         wrapper = wrapped(pointer)
         if isinstance(self, nn.Parameter):
             wrapper.__class__ = ParameterWrapper
-        return wrapper
+        return held(wrapper)
 
     def send_(self, *location: Any, **options: Any) -> Any:
         if len(location) > 1:
@@ -107,6 +109,12 @@ class TensorMethods:
         raise AttributeError(f"'{type(self).__name__}' object has no attribute 'child'")
 
     get_ = move = remote_get = remote_send = get
+
+    def combine(self, *pointers: Any) -> Any:
+        """One multi-pointer of these pointers and this one, which comes last."""
+        if not isinstance(self, Wrapper):
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute 'child'")
+        return combine_pointers(*pointers, self)
 
     def copy(self) -> Any:
         return self + 0  # type: ignore[operator]

@@ -5,18 +5,19 @@ import sys
 from typing import Any, Optional
 
 import torch
-from torch import nn, optim
+from torch import nn
 from torch.utils.data import Dataset
 
 from fl_simu.kernel.errors import UserError
-from fl_simu.pointers import quirks
 from fl_simu.pointers.data import dataset_federate
+from fl_simu.pointers.local import set_local_worker
 from fl_simu.pointers.models import ModuleMethods
-from fl_simu.pointers.pointers import Wrapper
+from fl_simu.pointers.native import leave_names
+from fl_simu.pointers.optimizers import follow_models
 from fl_simu.pointers.secret_methods import SecretMethods
 from fl_simu.pointers.tensors import TensorMethods
 from fl_simu.pointers.uncovered import OPTIMIZER_METHODS, TENSOR_METHODS, refusing_method
-from fl_simu.pointers.worker import VirtualWorker, set_local_worker
+from fl_simu.pointers.worker import VirtualWorker
 
 
 class TorchHook:
@@ -64,7 +65,23 @@ def first_hook() -> Optional[TorchHook]:
     return _hooks[0] if _hooks else None
 
 
+class TorchAttributes:
+    """`sy.torch`: torch's own names, and the hook."""
+
+    def __init__(self, hook: TorchHook) -> None:
+        self.hook = hook
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.hook.torch, name)
+
+
+def attributes() -> Optional[TorchAttributes]:
+    """None before the first TorchHook."""
+    return TorchAttributes(_hooks[0]) if _hooks else None
+
+
 def _add_methods() -> None:
+    leave_names()
     for owner, methods in (
         (torch.Tensor, TensorMethods),
         (torch.Tensor, SecretMethods),
@@ -76,36 +93,6 @@ def _add_methods() -> None:
     for name in TENSOR_METHODS:
         setattr(torch.Tensor, name, refusing_method(f"Tensor.{name}"))
     for name in OPTIMIZER_METHODS:
-        setattr(optim.Optimizer, name, refusing_method(f"Optimizer.{name}"))
+        setattr(torch.optim.Optimizer, name, refusing_method(f"Optimizer.{name}"))
     Dataset.federate = dataset_federate  # type: ignore[attr-defined]
-    optimizers = sys.modules["torch.optim.optimizer"]
-    optimizers.register_optimizer_step_pre_hook(_bring_adagrad_along)
-    optimizers.register_optimizer_step_post_hook(_part_momentum_from_gradient)
-
-
-def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
-    """Adagrad makes its sums when it is built, where the model is then; they have to be where the model is now."""
-    if not isinstance(optimizer, optim.Adagrad):
-        return
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            state = optimizer.state[parameter]
-            there, total = parameter.location, state["sum"]
-            if total.location is there or (total.location is None and quirks.is_strict("adagrad")):
-                continue
-            if isinstance(total, Wrapper):
-                total = total.get()
-            state["sum"] = total if there is None else total.send(there)
-
-
-def _part_momentum_from_gradient(optimizer: Any, args: Any, kwargs: Any) -> None:
-    """SGD's momentum begins as a clone, which for a pointer is the same tensor again, and belongs to neither."""
-    if not isinstance(optimizer, optim.SGD):
-        return
-    for group in optimizer.param_groups:
-        for parameter in group["params"] if group["momentum"] else ():
-            state = optimizer.state[parameter]
-            momentum = state.get("momentum_buffer")
-            if isinstance(momentum, Wrapper) and not momentum.child.garbage_collect_data:
-                state["momentum_buffer"] = momentum.copy()
-                momentum.child.garbage_collect_data = True
+    follow_models()

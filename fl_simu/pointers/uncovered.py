@@ -9,8 +9,8 @@ OPTIMIZER_METHODS = ("fix_precision", "float_precision")
 TOP = (
     "AutogradTensor", "CRTPrecisionTensor", "KerasHook",
     "LargePrecisionTensor", "LoggingTensor", "NumpyTensor", "PaillierTensor", "Plan", "PlaceHolder",
-    "PointerPlan", "PointerProtocol", "PrivateGridNetwork", "PrivateTensor", "Protocol", "PublicGridNetwork",
-    "TFECluster", "TFEWorker", "TrainConfig", "WebsocketClientWorker", "WebsocketServerWorker",
+    "PointerPlan", "PointerProtocol", "PrivateTensor", "Protocol", "PublicGridNetwork",
+    "TFECluster", "TFEWorker", "WebsocketClientWorker", "WebsocketServerWorker",
     "create_sandbox", "func2plan", "keygen", "make_plan", "method2plan", "pool",
 )
 
@@ -22,10 +22,27 @@ PACKAGES = (
 # fmt: on
 
 
+# Part of a name -> what it is about, where that is not the rest.
+ABOUT = {
+    "torch.dp": "PATE's votes and its analysis",
+    "syft.serde": "messages between workers",
+    "syft.messaging": "messages between workers",
+    "LoggingTensor": "tensors that print each operation",
+    "callable_pointer": "pointers to functions at a worker",
+    "CallablePointer": "pointers to functions at a worker",
+    "String": "strings at a worker",
+    ".string": "strings at a worker",
+    "Keras": "Keras models",
+    "keras": "Keras models",
+    "TFE": "TensorFlow workers",
+}
+THE_REST = "encryption beyond the sums of shared secrets, plans, protocols, websockets and grids"
+
+
 def _refuse(name: str) -> NotImplementedError:
+    about = next((about for part, about in ABOUT.items() if part in name), THE_REST)
     return NotImplementedError(
-        f"{name} is not covered by fl_simu.pointers: encryption beyond the sums of shared secrets, plans, "
-        "protocols, websockets and grids need real syft 0.2.4 (the legacy stack)"
+        f"{name} is not covered by fl_simu.pointers: {about} need real syft 0.2.4 (the legacy stack)"
     )
 
 

@@ -1,11 +1,17 @@
 """Workers: each a store of objects by id, known to the others by its own id."""
 
+import copy
 import logging
 from collections import defaultdict
-from typing import Any, Dict, Iterable, List, Optional, Set, Union
+from contextlib import contextmanager
+from typing import Any, ClassVar, Dict, Iterable, Iterator, List, Optional, Set, Union
 
+import torch
+
+from fl_simu.pointers.client import FederatedClient
 from fl_simu.pointers.exceptions import ObjectNotFoundError, WorkerNotFoundException
 from fl_simu.pointers.ids import label_of
+from fl_simu.pointers.travel import copied
 
 logger = logging.getLogger(__name__)
 Id = Union[int, str]
@@ -50,7 +56,7 @@ class ObjectStorage:
         return [obj for obj in found if obj is not None]
 
 
-class VirtualWorker(ObjectStorage):
+class VirtualWorker(FederatedClient, ObjectStorage):
     """A worker that lives in this process.
 
     Args:
@@ -80,9 +86,7 @@ class VirtualWorker(ObjectStorage):
         self.message_pending_time = message_pending_time
         self.framework = self.torch = getattr(hook, "torch", None)
         self._known_workers: Dict[Id, VirtualWorker] = {}
-        for tensor in data or ():
-            self.register_obj(tensor)
-            tensor.owner = self
+        self.load_data(data)
         local: Any = getattr(hook, "local_worker", None)
         if auto_add and local is None:
             self.add_worker(self)
@@ -108,6 +112,21 @@ class VirtualWorker(ObjectStorage):
     def __deepcopy__(self, memo: Any) -> "VirtualWorker":
         return self
 
+    def load_data(self, data: Optional[Iterable[Any]]) -> None:
+        """Hold these tensors."""
+        for tensor in data or ():
+            self.register_obj(tensor)
+            tensor.owner = self
+
+    @contextmanager
+    def registration_enabled(self) -> Iterator["VirtualWorker"]:
+        """For a while be no client, which keeps objects."""
+        self.is_client_worker = False
+        try:
+            yield self
+        finally:
+            self.is_client_worker = True
+
     def register_obj(self, obj: Any, obj_id: Optional[Id] = None) -> None:
         if self.is_client_worker:
             return
@@ -131,6 +150,13 @@ class VirtualWorker(ObjectStorage):
         """Send an object to a worker; returns the bare pointer, as 0.2.4's workers do."""
         pointer = obj.send(self.get_worker(workers), **arguments)
         return getattr(pointer, "child", pointer)
+
+    def send_obj(self, obj: Any, location: "VirtualWorker") -> None:
+        """Give a worker a copy of an object under the same id, without a pointer to it."""
+        if isinstance(obj, torch.Tensor):
+            location.keep(copied(obj), label_of(obj).id)
+        else:
+            location.set_obj(copy.deepcopy(obj))
 
     def request_obj(self, obj_id: Id, location: "VirtualWorker", user: Any = None, reason: str = "") -> Any:
         obj = location.get_obj(obj_id)
@@ -199,6 +225,8 @@ class Remote:
     """`worker.remote.torch.zeros(2)` and the like: tensors made at the worker."""
 
     METHODS = ("tensor", "rand", "zeros", "randn", "randint")
+    # The class by the name of the framework; Torch's alone.
+    frameworks: ClassVar[Dict[str, Any]] = {}
 
     def __init__(self, worker: VirtualWorker) -> None:
         self._worker = worker
@@ -207,17 +235,8 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name not in self.METHODS:
             raise AttributeError(name)
-        make = getattr(self._worker.torch, name)
+        make = getattr(self._worker.torch, f"native_{name}")
         return lambda *args, **kwargs: make(*args, **kwargs).send(self._worker)
 
 
-_local: List[VirtualWorker] = []
-
-
-def local_worker() -> Optional[VirtualWorker]:
-    """The worker of this side, "me"; None before the first TorchHook."""
-    return _local[0] if _local else None
-
-
-def set_local_worker(worker: VirtualWorker) -> None:
-    _local[:] = [worker]
+Remote.frameworks["torch"] = Remote

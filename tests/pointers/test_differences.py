@@ -1,5 +1,6 @@
 """Where 0.2.4 is wrong: what it does, which `strict()` does too; and what fl_simu.pointers does instead."""
 
+import io
 import subprocess
 import sys
 
@@ -62,13 +63,57 @@ class TestAsIn024:
             layer(torch.ones(4, 2).send(bob))
         layer.get()
 
-    def test_adagrad_built_before(self, sy, bob):
+    def test_adagrad_built_before(self, bob):
         model = nn.Linear(2, 1)
         optimizer = torch.optim.Adagrad(model.parameters())
         model.send(bob)
         model(tensor().send(bob)).sum().backward()
-        with pytest.raises((RuntimeError, sy.exceptions.TensorsNotCollocatedException)):
+        with pytest.raises(RuntimeError):
             optimizer.step()
+
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("Adam", {}),
+            ("Adam", {"amsgrad": True}),
+            ("AdamW", {}),
+            ("SGD", {"momentum": 0.9}),
+            ("RMSprop", {}),
+            ("Adadelta", {}),
+        ],
+    )
+    def test_an_optimizer_shared_by_two_workers(self, name, options, bob, alice):
+        model = nn.Linear(2, 1)
+        optimizer = getattr(torch.optim, name)(model.parameters(), lr=0.1, **options)
+        with pytest.raises(TypeError):
+            for worker in (bob, alice):
+                model.send(worker)
+                model(tensor().send(worker)).sum().backward()
+                optimizer.step()
+                model.get()
+        assert model.location is alice
+
+    @pytest.mark.parametrize(("name", "options"), [("Adam", {}), ("SGD", {"momentum": 0.9})])
+    def test_an_optimizer_that_began_here(self, name, options, bob):
+        model = nn.Linear(2, 1)
+        optimizer = getattr(torch.optim, name)(model.parameters(), lr=0.1, **options)
+        model(tensor()).sum().backward()
+        optimizer.step()
+        model.send(bob)
+        with pytest.raises(RuntimeError):
+            optimizer.step()
+
+    def test_what_an_optimizer_remembers_is_saved_without_values(self, bob):
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        model.send(bob)
+        model(tensor().send(bob)).sum().backward()
+        optimizer.step()
+        model.get()
+        file = io.BytesIO()
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        assert [value["momentum_buffer"].numel() for value in torch.load(file)["state"].values()] == [0, 0]
 
     def test_set_does_nothing_there(self, bob):
         pointer = tensor().send(bob)
@@ -252,6 +297,47 @@ class TestInstead:
         assert model.get().location is bob
         assert model.get().weight.tolist() == before
 
+    @pytest.mark.parametrize("name", ["SGD", "Adam"])
+    def test_an_optimizers_memory_is_saved_with_its_values(self, name, bob):
+        results = []
+        for there in (False, True):
+            torch.manual_seed(0)
+            model = nn.Linear(2, 1)
+            options = {"momentum": 0.9} if name == "SGD" else {}
+            optimizer = getattr(torch.optim, name)(model.parameters(), lr=0.1, **options)
+            x = tensor()
+            if there:
+                model.send(bob)
+                x = x.send(bob)
+            for _ in range(2):
+                optimizer.zero_grad()
+                model(x).sum().backward()
+                optimizer.step()
+            if there:
+                model.get()
+            file = io.BytesIO()
+            torch.save(optimizer.state_dict(), file)
+            file.seek(0)
+            results.append(torch.load(file)["state"])
+        for index, remembered in results[0].items():
+            for key, value in remembered.items():
+                assert torch.allclose(results[1][index][key], value)
+
+    @pytest.mark.parametrize(
+        "model", [nn.Linear(2, 1), nn.BatchNorm1d(2), nn.Sequential(nn.Linear(2, 3), nn.ReLU())]
+    )
+    def test_torchscript_beside_a_hook(self, model):
+        model.eval()
+        assert torch.equal(torch.jit.script(model)(tensor()), model(tensor()))
+
+    def test_buffers_that_are_no_batch_norms_need_no_word(self, bob, capsys):
+        weight = torch.tensor([1.0, 3.0])
+        criterion = nn.CrossEntropyLoss(weight=weight).send(bob)
+        labels = torch.tensor([0, 1])
+        expected = F.cross_entropy(tensor(), labels, torch.tensor([1.0, 3.0]))
+        assert criterion(tensor().send(bob), labels.send(bob)).get() == expected
+        assert "batch norm" not in capsys.readouterr().err
+
     def test_nothing_remote_is_saved_by_mistake(self, bob, tmp_path):
         with pytest.raises(TypeError, match=r"call \.get\(\) first"):
             torch.save(nn.Linear(2, 1).send(bob).state_dict(), str(tmp_path / "model.pt"))
@@ -279,8 +365,8 @@ for _ in range(2):
     "use",
     [
         "sy.Plan()", "sy.func2plan()", "sy.Protocol()", "sy.WebsocketClientWorker()",
-        "sy.PrivateGridNetwork(bob)",
-        "sy.create_sandbox(globals())", "sy.TrainConfig()", "sy.CRTPrecisionTensor()", "sy.keygen()",
+        "sy.PublicGridNetwork(bob)",
+        "sy.create_sandbox(globals())", "sy.CRTPrecisionTensor()", "sy.keygen()",
         "sy.frameworks.torch.linalg.EncryptedLinearRegression()",
         "sy.grid.authentication.credential.Credential()",
         "torch.ones(2).encrypt(1)", "torch.ones(2).send(bob).private_tensor()",
@@ -290,6 +376,34 @@ for _ in range(2):
 def test_what_is_not_covered_says_so_when_used(use, sy, bob):
     with pytest.raises(NotImplementedError, match=r"is not covered by fl_simu\.pointers"):
         eval(use, {"sy": sy, "bob": bob, "torch": torch, "nn": nn})
+
+
+@ours_only
+@pytest.mark.parametrize(
+    ("use", "about"),
+    [
+        ("sy.LoggingTensor()", "tensors that print each operation"),
+        ("sy.generic.pointers.callable_pointer.create_callable_pointer()", "pointers to functions at a worker"),
+        ("sy.generic.string.String('a')", "strings at a worker"),
+        ("sy.KerasHook()", "Keras models"),
+        ("sy.serde.serialize(1)", "messages between workers"),
+        ("sy.frameworks.torch.dp.pate.perform_analysis()", "PATE"),
+        ("sy.keygen()", "encryption beyond the sums of shared secrets"),
+    ],
+)
+def test_what_is_not_covered_says_what_it_is_about(use, about, sy):
+    with pytest.raises(NotImplementedError, match=rf"is not covered by fl_simu\.pointers: {about}"):
+        eval(use, {"sy": sy})
+
+
+def added(x):
+    return torch.relu(torch.add(x, torch.tensor([1.0])))
+
+
+@ours_only
+def test_torchscript_finds_functions_of_torch_after_a_hook(hook):
+    assert torch.native_add and torch.native_tensor
+    assert torch.jit.script(added)(torch.ones(1)).tolist() == [2]
 
 
 @ours_only

@@ -213,6 +213,14 @@ assert np.float is float and np.int is int and np.Inf > 1 and np.float_(1) == 1
 assert isinstance([], Iterable) and isinstance("", string_classes) and time.clock() >= 0
 assert iter(DataLoader([1])).next().item() == 1
 model = torch.nn.Linear(1, 1)
+import io
+buffer = io.BytesIO()
+torch.save(model, buffer)
+assert torch.equal(torch.load(io.BytesIO(buffer.getvalue())).weight, model.weight)
+with open("by_handle.pt", "wb") as file:
+    torch.save(model, file)
+with open("by_handle.pt", "rb") as file:
+    assert torch.equal(torch.load(file).weight, model.weight)
 torch.save(model, "own.pt")
 assert torch.equal(torch.load("own.pt").weight, model.weight)
 torch.load("other.pt")
@@ -224,11 +232,14 @@ def test_old_habits(run, tmp_path):
     torch.save(torch.nn.Linear(1, 1), str(tmp_path / "other.pt"))
     done = run(HABITS)
     told = [line for line in done.stderr.splitlines() if line.startswith("fl_simu: ")]
-    assert [line.split(" is gone")[0] for line in told[:-2]] == [
+    assert [line.split(" is gone")[0] for line in told[:-4]] == [
         "fl_simu: collections.Iterable", "fl_simu: numpy.float", "fl_simu: numpy.int", "fl_simu: numpy.Inf",
         "fl_simu: numpy.float_", "fl_simu: time.clock", "fl_simu: iterator.next() of a DataLoader",
     ]  # fmt: skip
-    assert told[-2] == "fl_simu: torch.load takes more than weights out of own.pt, which this script saved itself"
+    assert told[-4:-1] == [
+        f"fl_simu: torch.load takes more than weights out of {source}, which this script saved itself"
+        for source in ("a buffer", "by_handle.pt", "own.pt")
+    ]
     assert "UnpicklingError" in done.stderr, "a file from elsewhere is not trusted"
 
 

@@ -160,6 +160,79 @@ def test_a_dataset_sent_as_one(sy, hook, bob):
     assert back.data.tolist() == [[1, 2], [3, 4]]
 
 
+def labelled(sy):
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    return sy.BaseDataset(rows, torch.tensor([1, 2, 3])).tag("#rows", "#all").describe("three rows\nand more")
+
+
+def test_a_dataset_sent_as_one_stays(sy, bob):
+    pointer = labelled(sy).send(bob)
+    assert printed(pointer) == "[PointerDataset | me:# -> bob:#]\n\tTags: " + printed(pointer).split("Tags: ")[1]
+    assert printed(pointer).endswith("\n\tDescription: three rows...") and pointer.tags == {"#rows", "#all"}
+    del pointer
+    (found,) = bob.search(["#rows", "#all"])
+    assert type(found).__name__ == "BaseDataset" and len(found) == 3 and count(bob) == 1
+    labelled(sy).tag("#other").send(bob)
+    assert len(bob.search("#other")) == 1 and len(bob.search("#rows")) == 2
+
+
+def test_a_dataset_is_found_from_afar(sy, bob):
+    labelled(sy).send(bob)
+    (found,) = sy.local_worker.request_search(["#rows"], location=bob)
+    assert found.location.id == "bob" and not found.garbage_collect_data
+    del found
+    assert count(bob) == 1
+    (found,) = sy.local_worker.request_search("#all", location=bob)
+    back = found.get()
+    assert type(back).__name__ == "BaseDataset" and back.targets.tolist() == [1, 2, 3] and count(bob) == 0
+    assert back.owner is sy.local_worker and back.tags == {"#rows", "#all"}
+
+
+def test_parts_of_a_sent_dataset_are_pointers_of_their_own(sy, bob):
+    dataset = labelled(sy)
+    pointer = dataset.send(bob)
+    one, other = pointer.data, pointer.data
+    del one
+    assert other.sum().get().item() == 21 and other.get().tolist() == dataset.data.tolist()
+    data, target = pointer[1:]
+    assert data.get().tolist() == [[3, 4], [5, 6]] and target.get().tolist() == [2, 3]
+    del other, data, target
+    assert count(bob) == 1 and fetch(pointer.targets).tolist() == [1, 2, 3]
+
+
+def test_a_loader_over_sent_datasets(sy, bob, alice):
+    federated = sy.FederatedDataset([labelled(sy).send(bob), labelled(sy).send(alice)])
+    assert (federated.workers, len(federated)) == (["bob", "alice"], 6)
+    expected = [("bob", [1, 2]), ("bob", [3]), ("alice", [1, 2]), ("alice", [3])]
+    assert labels(sy.FederatedDataLoader(federated, batch_size=2)) == expected
+
+
+def steps(loader):
+    """The labels of each step, by worker."""
+    return [{worker.id: fetch(batch[1]).tolist() for worker, batch in step.items()} for step in loader]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [{"bob": [0, 1], "alice": [4, 5]}, {"bob": [2, 3], "alice": [6]}]),
+        ({"drop_last": True}, [{"bob": [0, 1], "alice": [4, 5]}]),
+        ({"drop_last": True, "num_iterators": 5}, [{"bob": [0, 1], "alice": [4, 5]}]),
+    ],
+)
+def test_an_iterator_a_worker_with_other_options(options, expected, sy, hook):
+    loader = sy.FederatedDataLoader(
+        Rows(7).federate(workers(sy, hook, 2)), batch_size=2, iter_per_worker=True, num_workers=0, **options
+    )
+    assert loader.num_iterators == 2
+    assert steps(loader) == steps(loader) == expected
+
+
+def test_an_iterator_a_worker_of_one(sy, hook):
+    loader = sy.FederatedDataLoader(Rows(3).federate(workers(sy, hook, 1)), batch_size=2, iter_per_worker=True)
+    assert labels(loader) == [("bob", [0, 1]), ("bob", [2])]
+
+
 def test_training_over_a_loader(sy, hook):
     torch.manual_seed(0)
     x = torch.randn(40, 3)

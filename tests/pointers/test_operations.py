@@ -3,7 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from pointer_suite import fetch, printed, same
+from pointer_suite import count, fetch, printed, same
+from torch import nn
 
 
 def inputs():
@@ -201,3 +202,59 @@ def test_loss_of_classes(loss, bob):
     criterion = eval(loss, {"nn": torch.nn})
     x, k = inputs()["x"], inputs()["k"]
     assert same(criterion(x.send(bob), k.send(bob)).get(), criterion(x, k))
+
+
+# What is at the worker stands in capitals.
+ALONG = """
+F.cross_entropy(X, K, weight=v) | F.nll_loss(X.log_softmax(1), K, weight=v)
+F.binary_cross_entropy(U, B.float(), weight=y) | F.binary_cross_entropy_with_logits(Z, B.float(), pos_weight=v)
+F.linear(X, WEIGHT, bias=bias) | X.add(other=y) | torch.add(X, other=y) | X.gather(1, index=i * 0)
+X.index_select(0, index=k * 0) | X.expand_as(other=y) | X.lerp(end=y, weight=0.5)
+"""
+
+
+@pytest.mark.parametrize("case", cases(ALONG))
+def test_keyword_tensors_that_are_here_go_along(case, bob):
+    tensors = inputs()
+    capitals = {name.upper(): tensor for name, tensor in tensors.items()}
+    expected = evaluate(case, {**tensors, **capitals})
+    there = {name: tensor.send(bob) for name, tensor in capitals.items()}
+    assert same(fetch(evaluate(case, {**tensors, **there})), expected)
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0])), nn.NLLLoss(torch.tensor([1.0, 2.0, 3.0])),
+        nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0, 1.0, 2.0])),
+        nn.BCELoss(weight=torch.tensor([3.0, 1.0, 2.0])),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_criterion_whose_weights_are_here(criterion, bob):
+    x, u, k = inputs()["x"], inputs()["u"], inputs()["k"]
+    pair = (u, inputs()["b"].float()) if "BCE" in repr(criterion) else (x, k)
+    expected = criterion(*pair)
+    assert same(criterion(*[one.send(bob) for one in pair]).get(), expected)
+
+
+def test_what_goes_along_is_a_copy(bob):
+    bias = torch.zeros(4, requires_grad=True)
+    pointers = [inputs()[name].send(bob) for name in ("x", "weight")]
+    F.linear(*pointers, bias=bias).sum().backward()
+    assert bias.grad is None and count(bob) == 2
+
+
+def test_a_keyword_pointer_does_not_take_what_is_before_along(sy, bob):
+    with pytest.raises(sy.exceptions.TensorsNotCollocatedException):
+        F.linear(inputs()["x"], weight=inputs()["weight"].send(bob))
+
+
+@pytest.mark.parametrize("shift", [1, -2, torch.tensor([1]), torch.tensor(-1)])
+def test_rolled_by_a_number_or_a_tensor(shift, bob):
+    x = torch.tensor([1.0, 2.0, 3.0])
+    expected = torch.roll(x, int(shift))
+    assert torch.equal(torch.roll(x, shift), expected)
+    there = shift.send(bob) if isinstance(shift, torch.Tensor) else shift
+    assert torch.equal(torch.roll(x.send(bob), there).get(), expected)
+    assert torch.equal(torch.roll(x.send(bob), there, dims=0).get(), expected)

@@ -119,6 +119,32 @@ def test_state_dict_of_a_remote_model(sy, bob):
         state["weight"].get()
 
 
+def test_an_optimizer_is_saved_after_get(bob, tmp_path):
+    model = linear()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model.send(bob)
+    model(torch.ones(3, 2).send(bob)).sum().backward()
+    optimizer.step()
+    model.get()
+    path = str(tmp_path / "checkpoint.pt")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, path)
+    read = torch.load(path)
+    other = linear()
+    other.load_state_dict(read["model"])
+    resumed = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    resumed.load_state_dict(read["optimizer"])
+    assert read["epoch"] == 3 and values(other) == values(model)
+    assert len(resumed.state_dict()["state"]) == 2
+
+
+def test_traced_beside_a_hook(bob):
+    model = linear()
+    traced = torch.jit.trace(model, torch.ones(1, 2))
+    found = traced(torch.ones(3, 2))
+    assert torch.equal(found, model(torch.ones(3, 2)))
+    assert torch.equal(model.send(bob)(torch.ones(3, 2).send(bob)).get(), found)
+
+
 def test_saving_after_get(bob):
     model = linear()
     model.send(bob).get()

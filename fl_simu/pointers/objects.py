@@ -1,0 +1,99 @@
+"""What lies at workers beside tensors, and pointers to it."""
+
+from typing import Any, Optional
+
+from fl_simu.pointers.ids import ID_PROVIDER
+
+
+class ObjectWrapper:
+    """Any object with an id, so that a worker can hold it: `obj` is the object; a call calls it."""
+
+    def __init__(self, obj: Any, id: Any = None, tags: Any = None, description: Optional[str] = None) -> None:
+        self.obj, self.id = obj, ID_PROVIDER.pop() if id is None else id
+        self.tags, self.description = tags, description
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.obj(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} id:{self.id} obj:{self.obj}>"
+
+    __repr__ = __str__
+
+
+class ObjectPointer:
+    """A pointer to what is no tensor.
+
+    Args:
+        location: the worker that has it.
+        id_at_location: its id there.
+        owner: the worker that has the pointer.
+        id: the pointer's own id.
+        garbage_collect_data: whether the object leaves its worker when the pointer goes.
+        tags, description: what the object is found by.
+    """
+
+    is_wrapper = False
+    point_to_attr: Optional[str] = None
+
+    def __init__(
+        self,
+        location: Any = None,
+        id_at_location: Any = None,
+        owner: Any = None,
+        id: Any = None,
+        garbage_collect_data: bool = True,
+        tags: Any = None,
+        description: Optional[str] = None,
+    ) -> None:
+        self.location, self.id_at_location, self.owner = location, id_at_location, owner
+        self.id = ID_PROVIDER.pop() if id is None else id
+        self.garbage_collect_data = garbage_collect_data
+        self.tags, self.description = tags, description
+
+    def __del__(self) -> None:
+        if self.garbage_collect_data:
+            self.location._objects.pop(self.id_at_location, None)
+
+    def __str__(self) -> str:
+        place = f"{self.owner.id}:{self.id} -> {self.location.id}:{self.id_at_location}"
+        return f"[{type(self).__name__} | {place}]{labels(self)}"
+
+    __repr__ = __str__
+
+    def target(self) -> Any:
+        """The object, where it is.
+
+        Raises:
+            ObjectNotFoundError: it is not there any more.
+        """
+        return self.location.get_obj(self.id_at_location)
+
+    def get(self, user: Any = None, reason: str = "", deregister_ptr: bool = True) -> Any:
+        """Take the object away from its worker."""
+        found = self.owner.request_obj(self.id_at_location, self.location, user, reason)
+        self.garbage_collect_data = False
+        return found
+
+    def tag(self, *tags: str) -> Any:
+        self.tags = {*(self.tags or ()), *tags}
+        return self
+
+    def describe(self, description: str) -> Any:
+        self.description = description
+        return self
+
+    def wrap(self, **_: Any) -> Any:
+        return self
+
+
+def labels(thing: Any) -> str:
+    """Tags, shape and description as they are printed behind a pointer."""
+    text = ""
+    if thing.tags:
+        text += "\n\tTags: " + "".join(f"{tag} " for tag in thing.tags)
+        text += f"\n\tShape: {thing.shape}" if hasattr(thing, "shape") else ""
+    if thing.description is not None:
+        first = str(thing.description).split("\n")[0]
+        text += f"\n\tDescription: {first}..."
+    return text
