@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from fl_simu.pointers import quirks
-from fl_simu.pointers.secret import Secret, become_secret
 from fl_simu.pointers.wrappers import Wrapper
 
 
@@ -24,10 +23,7 @@ class ModuleMethods:
     def get(self: Any) -> Any:
         """Bring every parameter back."""
         for parameter in self.parameters():
-            if isinstance(parameter, Wrapper) and isinstance(parameter.child.target(), Secret):
-                become_secret(parameter, parameter.get().child).is_wrapper = False
-            else:
-                parameter.get_()
+            parameter.get_()
         for buffer in self.buffers():
             if isinstance(buffer, Wrapper):
                 buffer.get_()

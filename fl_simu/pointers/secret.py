@@ -132,6 +132,13 @@ class Secret(torch.Tensor):
     def get_(self) -> Any:
         return self.get(inplace=True)
 
+    def take_place_of(self, tensor: Any) -> None:
+        """Make the tensor that has pointed to this secret one itself."""
+        become_secret(tensor, self.child)
+        if isinstance(tensor, nn.Parameter):
+            # 0.2.4 prints it so.
+            tensor.is_wrapper = False  # type: ignore[attr-defined]
+
 
 class ParameterSecret(Secret, nn.Parameter):
     """A parameter that became a secret in place."""

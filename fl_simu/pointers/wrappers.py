@@ -241,6 +241,10 @@ def come_home(wrapper: Any, tensor: torch.Tensor) -> None:
     """Make a wrapper the plain tensor again that it was before `become_pointer`."""
     del wrapper.child
     wrapper.__class__ = wrapper.HOME
+    if hasattr(tensor, "take_place_of"):
+        # A secret, which has no numbers to be taken over.
+        tensor.take_place_of(wrapper)
+        return
     wrapper.data = tensor.data
     wrapper.requires_grad_(tensor.requires_grad)
     wrapper.grad = tensor.grad

@@ -1,5 +1,6 @@
 """`exec`: whole programs of the notes as they stand there, and a script's surroundings as Python gives them."""
 
+import math
 import re
 from pathlib import Path
 
@@ -268,3 +269,13 @@ def test_install(run):
         "assert PointerTensor is pointers.PointerTensor and syft.local_worker is None"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_loop_of_the_page_trains(run, mnist):
+    """And stands beside the config that `test_readme.py` plans."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "pointers.md").read_text(encoding="utf-8")
+    done = run(page.split("```python\n")[1].split("```")[0], options=("--data-dir", mnist, "--limit", "320"))
+    assert done.returncode == 0, done.stderr
+    # Images and labels that have nothing to do with one another: about the entropy of ten classes, and no less.
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert losses == pytest.approx([math.log(10)] * 3, abs=0.1)

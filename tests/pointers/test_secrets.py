@@ -431,3 +431,11 @@ def test_modules(sy):
     for module, name in names.items():
         place = getattr(sy.frameworks.torch.tensors.interpreters, module)
         assert getattr(place, name) is getattr(sy, name)
+
+
+def test_a_pointer_to_a_secret_becomes_it_in_place(share, sy, hook):
+    carol = sy.VirtualWorker(hook, id="carol")
+    pointer = share(numbers().send(carol).fix_precision())
+    pointer.get_()
+    assert printed(pointer) == FIXED
+    assert torch.equal(pointer.get().float_precision(), numbers())
