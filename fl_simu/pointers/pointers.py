@@ -54,11 +54,8 @@ class PointerTensor(Bare, ObjectPointer):
         tags: Any = None,
         description: Optional[str] = None,
     ) -> None:
-        self.location, self.id_at_location, self.owner = location, id_at_location, owner
-        self.id = ID_PROVIDER.pop() if id is None else id
-        self.garbage_collect_data = garbage_collect_data
-        self._shape = shape
-        self.point_to_attr, self.tags, self.description = point_to_attr, tags, description
+        super().__init__(location, id_at_location, owner, id, garbage_collect_data, tags, description)
+        self._shape, self.point_to_attr = shape, point_to_attr
 
     def __del__(self) -> None:
         if self.garbage_collect_data and self.point_to_attr is None:
