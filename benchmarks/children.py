@@ -47,7 +47,23 @@ def answer_of(
     Raises:
         ChildFailed: there is none.
     """
-    env = environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), **changes)
+    changes = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), **changes}
+    lines = [line for line in output_of(command, timeout_s, **changes).splitlines() if line.startswith("{")]
+    if not lines:
+        raise ChildFailed("ended with status 0")
+    return json.loads(lines[-1])
+
+
+def output_of(command: Sequence[str], timeout_s: float = 600, **changes: Optional[str]) -> str:
+    """What a child says; what it started ends with it.
+
+    Args:
+        changes: of its environment.
+
+    Raises:
+        ChildFailed: it failed, with its last line on stderr; or it took too long.
+    """
+    env = environment(**changes)
     pipes: Dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, cwd=str(ROOT), env=env, text=True, start_new_session=True, **pipes)
     try:
@@ -58,11 +74,10 @@ def answer_of(
         if isinstance(error, subprocess.TimeoutExpired):
             raise ChildFailed(f"did not end within {timeout_s:.0f} s") from None
         raise
-    lines = [line for line in said.splitlines() if line.startswith("{")]
-    if process.returncode or not lines:
+    if process.returncode:
         last = [line for line in complained.splitlines() if line.strip() and not line.startswith(" ")]
         raise ChildFailed(last[-1].strip() if last else f"ended with status {process.returncode}")
-    return json.loads(lines[-1])
+    return said
 
 
 def answer_of_script(script: str, *arguments: str, **changes: Optional[str]) -> Dict[str, Any]:

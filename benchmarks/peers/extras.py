@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from benchmarks.children import (
     answer_of,
     answer_of_module,
     answer_of_script,
-    environment,
+    output_of,
     say,
 )
 from benchmarks.peers import data
@@ -72,17 +71,9 @@ class Extras:
         with TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             began = time.perf_counter()
-            done = subprocess.run(
-                [str(python), "-m", "fl_simu", *words, "--out", str(out)],
-                cwd=str(ROOT),
-                env=environment(FL_SIMU_CORES=cores),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+            command = [str(python), "-m", "fl_simu", *words, "--out", str(out)]
+            output_of(command, self.given.timeout, FL_SIMU_CORES=cores)
             seconds = time.perf_counter() - began
-            if done.returncode:
-                raise ChildFailed(done.stdout.strip().splitlines()[-1])
             model = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
         return {"seconds": seconds, "sha256": model}
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from statistics import median
 from string import Template
-from typing import List, Optional, Sequence
+from typing import List, Optional
 
 from benchmarks.peers.goals import (
     NOTHING,
@@ -129,9 +129,9 @@ def _row(job: Figures, row: Figures, machine: Figures, mine: Optional[float]) ->
     ]
 
 
-def _where_time_goes(rows: Sequence[Figures]) -> str:
+def _where_time_goes(figures: Figures) -> str:
     cells = [["job", "operators of torch, percent of the rounds", "the rest"]]
-    for row in rows:
+    for row in figures["where_time_goes"]:
         shares = {name: 100 * taken / row["rounds_s"] for name, taken in row["operators_s"].items()}
         # The other names are ranges around operators, which torch's own Python marks.
         operators = {name: share for name, share in shares.items() if name.startswith("aten::")}
@@ -147,83 +147,87 @@ def _where_time_goes(rows: Sequence[Figures]) -> str:
 
 
 def _beside(figures: Figures) -> str:
-    parts = []
-    if figures.get("where_time_goes"):
-        parts.append(_where_time_goes(figures["where_time_goes"]))
-    alone = figures.get("overhead")
-    if alone:
-        record, checkpoint = (median(alone[key][1:]) for key in ("seconds", "checkpoint_seconds"))
-        rows = [["round of `notes` on", "share of it, %"]]
-        rows += [[label, f"{share:.1f}"] for label, share in overhead_shares(figures)]
-        parts.append(
-            "## What the simulation costs beside training\n\n"
-            f"A round of `notes` in which nobody trains, with a 4-bit affine codec: {1e3 * record:.0f} ms for "
-            "coordinator, protocol, encoding, decoding, mean and record; with the checkpoint that a run writes "
-            f"after each round {1e3 * checkpoint:.0f} ms. The share is that of the former in a round with "
-            'training. `make benchmark ARGS="--jobs notes overhead"`\n\n' + markdown_table(rows)
-        )
-    if figures.get("default_run"):
-        parts.append(_default_run(figures["default_run"]))
-    if figures.get("uploads"):
-        rates = figures["uploads"]["uploads_a_second"]
-        rows = [["channel", "uploads a second, median", "least to most"]]
-        rows += [
-            [channel, f"{median(one):,.0f}", f"{min(one):,.0f} to {max(one):,.0f}"]
-            for channel, one in rates.items()
-        ]
-        parts.append(
-            "## The coordinator alone\n\n"
-            f"Uploads of {figures['uploads']['ues']} clients a round under `wait_for_all` over `orthogonal` "
-            "through clock, protocol, link and channel, with nothing trained, encoded or evaluated; CPU "
-            "time of one core. "
-            '`make benchmark ARGS="--jobs uploads"`\n\n' + markdown_table(rows)
-        )
-    if figures.get("long_run"):
-        run = figures["long_run"]
-        driver, workers = (", ".join(f"{one:.1f}" for one in told) for told in memories(run))
-        parts.append(
-            "## Memory of a long run\n\n"
-            f"Resident memory after each third of {run['rounds']} rounds of 8 clients on backend `processes` with "
-            f"two workers, in MB: the driver {driver}; its workers together {workers}. "
-            '`make benchmark ARGS="--jobs long_run"`\n'
-        )
-    if figures.get("startup"):
-        rows = [["stack", "backend", "s, median", "least to most"]]
-        for row in figures["startup"]:
-            taken = () if "failed" in row else row["seconds"]
-            told = (
-                [f"{median(taken):.1f}", f"{min(taken):.1f} to {max(taken):.1f}"]
-                if taken
-                else ["not run", row["failed"]]
-            )
-            rows.append([row["stack"], row["backend"], *told])
-        parts.append(
-            "## Start-up\n\n"
-            "From the command until the first model is fetched that has been trained on a batch: imports, config, "
-            "reading MNIST, the backend's own start. 16 clients, `mnist_cnn`, batch 64. "
-            '`make benchmark ARGS="--jobs startup"`\n\n' + markdown_table(rows)
-        )
-    many = figures.get("many_ues")
-    if many:
-        parts.append(
-            "## Many clients known\n\n"
-            f"{many['ues']:,} clients known, {many['drawn']} drawn a round, {many['samples']} images each, "
-            f"`mnist_cnn`, 4-bit uploads, backend torch, a whole run with evaluation and checkpoints of "
-            f"{many['rounds']} rounds: {many['wall_s']:.1f} s in all, peak memory {many['peak_mb']:.0f} MB; the "
-            f"images are {many['data_mb']:.0f} MB. "
-            '`make benchmark ARGS="--jobs many_ues"`\n'
-        )
-    if figures.get("pointers"):
-        parts.append(_pointers(figures))
+    """What was measured beside the jobs, as far as it was."""
+    parts = [part(figures) for name, part in _PARTS.items() if figures.get(name)]
     failed = figures.get("failed", {})
     if failed:
         parts.append("## Not run\n\n" + "".join(f"- {name}: {why}\n" for name, why in failed.items()))
     return "\n".join(parts)
 
 
-def _default_run(rows: Sequence[Figures]) -> str:
+def _overhead(figures: Figures) -> str:
+    alone = figures["overhead"]
+    record, checkpoint = (median(alone[key][1:]) for key in ("seconds", "checkpoint_seconds"))
+    rows = [["round of `notes` on", "share of it, %"]]
+    rows += [[label, f"{share:.1f}"] for label, share in overhead_shares(figures)]
+    return (
+        "## What the simulation costs beside training\n\n"
+        f"A round of `notes` in which nobody trains, with a 4-bit affine codec: {1e3 * record:.0f} ms for "
+        "coordinator, protocol, encoding, decoding, mean and record; with the checkpoint that a run writes "
+        f"after each round {1e3 * checkpoint:.0f} ms. The share is that of the former in a round with "
+        'training. `make benchmark ARGS="--jobs notes overhead"`\n\n' + markdown_table(rows)
+    )
+
+
+def _uploads(figures: Figures) -> str:
+    rates = figures["uploads"]["uploads_a_second"]
+    rows = [["channel", "uploads a second, median", "least to most"]]
+    rows += [
+        [channel, f"{median(one):,.0f}", f"{min(one):,.0f} to {max(one):,.0f}"] for channel, one in rates.items()
+    ]
+    return (
+        "## The coordinator alone\n\n"
+        f"Uploads of {figures['uploads']['ues']} clients a round under `wait_for_all` over `orthogonal` "
+        "through clock, protocol, link and channel, with nothing trained, encoded or evaluated; CPU "
+        "time of one core. "
+        '`make benchmark ARGS="--jobs uploads"`\n\n' + markdown_table(rows)
+    )
+
+
+def _long_run(figures: Figures) -> str:
+    run = figures["long_run"]
+    driver, workers = (", ".join(f"{one:.1f}" for one in told) for told in memories(run))
+    return (
+        "## Memory of a long run\n\n"
+        f"Resident memory after each third of {run['rounds']} rounds of 8 clients on backend `processes` with "
+        f"two workers, in MB: the driver {driver}; its workers together {workers}. "
+        '`make benchmark ARGS="--jobs long_run"`\n'
+    )
+
+
+def _startup(figures: Figures) -> str:
+    rows = [["stack", "backend", "s, median", "least to most"]]
+    for row in figures["startup"]:
+        taken = () if "failed" in row else row["seconds"]
+        told = (
+            [f"{median(taken):.1f}", f"{min(taken):.1f} to {max(taken):.1f}"]
+            if taken
+            else ["not run", row["failed"]]
+        )
+        rows.append([row["stack"], row["backend"], *told])
+    return (
+        "## Start-up\n\n"
+        "From the command until the first model is fetched that has been trained on a batch: imports, config, "
+        "reading MNIST, the backend's own start. 16 clients, `mnist_cnn`, batch 64. "
+        '`make benchmark ARGS="--jobs startup"`\n\n' + markdown_table(rows)
+    )
+
+
+def _many_ues(figures: Figures) -> str:
+    many = figures["many_ues"]
+    return (
+        "## Many clients known\n\n"
+        f"{many['ues']:,} clients known, {many['drawn']} drawn a round, {many['samples']} images each, "
+        f"`mnist_cnn`, 4-bit uploads, backend torch, a whole run with evaluation and checkpoints of "
+        f"{many['rounds']} rounds: {many['wall_s']:.1f} s in all, peak memory {many['peak_mb']:.0f} MB; the "
+        f"images are {many['data_mb']:.0f} MB. "
+        '`make benchmark ARGS="--jobs many_ues"`\n'
+    )
+
+
+def _default_run(figures: Figures) -> str:
     cells = [["stack", "one core, s", "all cores, s", "ratio", "final model"]]
-    for row in rows:
+    for row in figures["default_run"]:
         one, several = row["one"], row["all"]
         same = "the same" if one["sha256"] == several["sha256"] else "another one"
         times = [one["seconds"], several["seconds"]]
@@ -260,3 +264,16 @@ def _pointers(figures: Figures) -> str:
         "median of the turns' differences. "
         '`make benchmark ARGS="--jobs pointers"`\n\n' + markdown_table(rows)
     )
+
+
+# In the order of the page.
+_PARTS = {
+    "where_time_goes": _where_time_goes,
+    "overhead": _overhead,
+    "default_run": _default_run,
+    "uploads": _uploads,
+    "long_run": _long_run,
+    "startup": _startup,
+    "many_ues": _many_ues,
+    "pointers": _pointers,
+}

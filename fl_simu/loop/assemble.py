@@ -38,13 +38,7 @@ def assemble(
     torch.set_num_threads(experiment.threads)
     train, shards = _dealt(experiment, dataset.train)
     samples = {ue: len(indices) for ue, indices in enumerate(shards)}
-    with told_of("training.", planned.training):
-        planned.training.check(samples)
-        for ue, indices in enumerate(shards):
-            shard = Shard(train.images, train.labels, torch.from_numpy(indices))
-            planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
-            if experiment.algorithm.personal:
-                planned.backend.place(len(shards) + ue, shard)
+    _place(planned, train, shards, malicious)
     device, loss = planned.device, planned.training.loss
     module = planned.training.make_module().to(device)
     test = _tested(experiment, dataset)
@@ -109,6 +103,17 @@ def _dealt(experiment: Experiment, train: Samples) -> Tuple[Samples, List[np.nda
     with told_of("partition.", partition):
         parts = partition.deal(train.labels.numpy(), owners, experiment.ues, stream(experiment.seed, "partition"))
         return partition.as_held(train, parts, experiment.seed), parts
+
+
+def _place(planned: Plan, train: Samples, shards: Sequence[np.ndarray], malicious: Optional[Malicious]) -> None:
+    """Give each UE its data, and where it has a model of its own also to that one."""
+    with told_of("training.", planned.training):
+        planned.training.check({ue: len(indices) for ue, indices in enumerate(shards)})
+        for ue, indices in enumerate(shards):
+            shard = Shard(train.images, train.labels, torch.from_numpy(indices))
+            planned.backend.place(ue, malicious.own_data(ue, shard) if malicious else shard)
+            if planned.experiment.algorithm.personal:
+                planned.backend.place(len(shards) + ue, shard)
 
 
 def _tested(experiment: Experiment, dataset: Dataset) -> Samples:

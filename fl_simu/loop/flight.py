@@ -25,7 +25,7 @@ from fl_simu.parts import KINDS
 from fl_simu.privacy.secure import Sums
 from fl_simu.radio.bits import Memory, Outlook
 from fl_simu.radio.codecs.base import raw_length
-from fl_simu.radio.link import Layer, Training, Upload
+from fl_simu.radio.link import Training, Upload
 from fl_simu.radio.media.base import Air, Arrival, SharedMedium
 from fl_simu.ue.algorithms.base import Groups, Message, flat, grouped
 from fl_simu.ue.training import NOTHING, Key
@@ -54,8 +54,8 @@ class Flights:
         # What was taken beside the models for this aggregation, and of which UEs anything.
         self.messages: List[Message] = []
         self.taken: List[int] = []
-        # What whole uploads tell that were decoded when they arrived, and the layers that it is of.
-        self._early: Dict[int, Tuple[Tuple[Layer, ...], Params]] = {}
+        # What whole uploads tell that were decoded when they arrived.
+        self._early: Dict[int, Params] = {}
         # What the medium tells of it.
         self.heard: Dict[str, float] = {}
 
@@ -339,13 +339,12 @@ class Flights:
         size = raw_length(structure)
         if self.sums or self.setting.link.exact or (len(self._early) + 1) * size > EARLY_BYTES:
             return
-        self._early[ue] = flight.layers, self.setting.link.told(flight.upload, flight.layers, structure)
+        self._early[ue] = self.setting.link.told(flight.upload, flight.layers, structure)
 
     def _told(self, flight: Flight, layers: int, structure: Structure) -> Params:
         """What the first layers of an upload tell of its content."""
-        early = self._early.get(flight.upload.ue)
-        if early and early[0] is flight.layers and layers == len(flight.layers):
-            return early[1]
+        if layers == len(flight.layers) and flight.upload.ue in self._early:
+            return self._early[flight.upload.ue]
         return self.setting.link.told(flight.upload, flight.layers[:layers], structure)
 
     def take(self, choice: Taken) -> Optional[Update]:

@@ -13,11 +13,12 @@ import torch
 from torch.utils.data import RandomSampler
 
 from fl_simu.kernel.installation import MODERN
+from fl_simu.old_scripts.notices import Tell
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def as_in_1_4(tell: Callable[[str], None]) -> None:
+def as_in_1_4(tell: Tell) -> None:
     """Let this process draw as torch 1.4 does."""
     if not MODERN:
         return

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import List, NamedTuple, Optional, Sequence
 
 from fl_simu.kernel.installation import syft_installed
-from fl_simu.kernel.notices import tell_once
 from fl_simu.old_scripts import notebook, sources, tracebacks
+from fl_simu.old_scripts.notices import tell
 
 
 class Options(NamedTuple):
@@ -46,7 +46,7 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
         SystemExit: the script raised it.
     """
     try:
-        pieces, is_notebook = sources.read(script, _tell)
+        pieces, is_notebook = sources.read(script, tell)
     except SyntaxError as error:
         # It says all; how it was read is of no use.
         error.__cause__ = error.__context__ = None
@@ -66,7 +66,7 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
     if not is_notebook:
         vars(main).update(__file__=str(script))
     if is_notebook or notebook.CONVERTED.search(script.read_bytes()):
-        vars(main).update(notebook.names(vars(main), _tell))
+        vars(main).update(notebook.names(vars(main), tell))
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     try:
@@ -86,7 +86,3 @@ def _run(pieces: List[sources.Piece], main: ModuleType) -> None:
             value = eval(piece.last, vars(main))
             if value is not None:
                 print(repr(value))
-
-
-def _tell(line: str) -> None:
-    tell_once("fl_simu: " + line)

@@ -24,14 +24,8 @@ import numpy as np
 import torch
 from torch.utils.data import dataloader
 
-from fl_simu.kernel.notices import tell_once
 from fl_simu.old_scripts import compiler, draws, torchvision_parts
-
-
-def tell(line: str) -> None:
-    """Say what a habit was met with."""
-    tell_once("fl_simu: " + line)
-
+from fl_simu.old_scripts.notices import tell
 
 # Module -> name that is gone -> what it was.
 GONE: Dict[ModuleType, Dict[str, Any]] = {

@@ -16,8 +16,7 @@ from torch.utils.data import Dataset
 from fl_simu.data.datasets import DATASETS, ImageSet
 from fl_simu.data.downloads import find
 from fl_simu.old_scripts.image_functions import picture
-
-Tell = Callable[[str], None]
+from fl_simu.old_scripts.notices import Tell
 
 DIGITS = "0 - zero|1 - one|2 - two|3 - three|4 - four|5 - five|6 - six|7 - seven|8 - eight|9 - nine"
 CLOTHES = "T-shirt/top|Trouser|Pullover|Dress|Coat|Sandal|Shirt|Sneaker|Bag|Ankle boot"

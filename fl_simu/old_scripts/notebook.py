@@ -1,13 +1,13 @@
 """What a notebook finds in its namespace beside Python: get_ipython() and display()."""
 
 import re
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
-Tell = Callable[[str], None]
+from fl_simu.old_scripts.notices import Tell
+from fl_simu.old_scripts.sources import AROUND
 
 # As nbconvert writes magics and shell lines into a script.
 CONVERTED = re.compile(rb"get_ipython\(\)\.(system|getoutput|run_line_magic|run_cell_magic|magic)\(")
-RUNS = ("time", "timeit", "capture", "prun")
 
 
 class Shell:
@@ -33,7 +33,7 @@ class Shell:
 
     def run_line_magic(self, name: str, line: str, *_: Any) -> None:
         """A magic of a line; %time runs its statement."""
-        if name in RUNS[:1] and line:
+        if name == "time" and line:
             exec(compile(line, f"%{name}", "exec"), self.user_ns)
         else:
             self._tell(f"left out: %{name} {line}".rstrip())
@@ -46,7 +46,7 @@ class Shell:
     def run_cell_magic(self, name: str, line: str, cell: str) -> None:
         """A magic of a cell; %%time and its like run the cell."""
         self._tell(f"left out: %%{name} {line}".rstrip())
-        if name in RUNS:
+        if name in AROUND:
             exec(compile(cell, f"%%{name}", "exec"), self.user_ns)
 
 

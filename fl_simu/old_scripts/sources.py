@@ -6,12 +6,11 @@ import linecache
 import re
 from pathlib import Path
 from types import CodeType
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from fl_simu.kernel.errors import UserError, brief
+from fl_simu.old_scripts.notices import Tell
 from fl_simu.results.files import told_in_one_line
-
-Tell = Callable[[str], None]
 
 # Spaces that a web page makes of plain ones, and Python does not take.
 SPACES = str.maketrans({"\u00a0": " ", "\u3000": " "})

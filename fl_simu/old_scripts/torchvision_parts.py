@@ -15,8 +15,9 @@ from fl_simu.kernel.packages import installed
 from fl_simu.kernel.shell import python_command
 from fl_simu.old_scripts import image_sets
 from fl_simu.old_scripts.image_functions import FUNCTIONS
-from fl_simu.old_scripts.image_sets import Tell, VisionDataset
+from fl_simu.old_scripts.image_sets import VisionDataset
 from fl_simu.old_scripts.image_transforms import TRANSFORMS
+from fl_simu.old_scripts.notices import Tell
 
 # Modules that stand in for torchvision's, without "torchvision."; what is not listed refuses.
 MODULES = (
