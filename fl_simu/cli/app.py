@@ -33,8 +33,11 @@ class _Path(click.ParamType):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run a command; return its exit status: 0, 2 for a user's mistake or an output that is full, 130 for Ctrl-C,
-    128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer."""
+    """Run a command; return its exit status.
+
+    0; 1 where a claim has another verdict than was written down; 2 for a user's mistake or an output that is full;
+    130 for Ctrl-C, 128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer.
+    """
     open_closed_streams()
     with stopped_by_signals() as came:
         try:
@@ -59,7 +62,7 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
     from fl_simu.kernel.errors import UserError, brief, one_line
 
     try:
-        cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False)
+        return cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False) or 0
     except UserError as error:
         # A path may be as long as the system takes one.
         words = one_line(str(error)).split(" ")
@@ -74,7 +77,6 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
             raise
         _tell(f"out of memory: {brief(one_line(str(error)), 300) or 'this machine holds less'}")
         return 2
-    return 0
 
 
 def _of_memory(error: Exception) -> bool:
@@ -249,10 +251,17 @@ def compare(
 def reproduce(
     names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
 ) -> None:
-    """Experiments below experiments/, by NAME or all: theirs beside ours, figures, one page on everything."""
+    """Experiments below experiments/, by NAME, papers or all: theirs beside ours, figures, one page on everything.
+
+    Ends with status 1 where a claim has another verdict than the one that was written down with it.
+    """
     from fl_simu.cli.reproduce import reproduce as reproduce_studies
 
-    reproduce_studies(names, quick, jobs, data_dir, out, _say)
+    changed = reproduce_studies(names, quick, jobs, data_dir, out, _say)
+    for line in changed:
+        _tell(line)
+    if changed:
+        click.get_current_context().exit(1)
 
 
 @cli.command()

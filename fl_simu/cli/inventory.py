@@ -7,7 +7,7 @@ from fl_simu.data.datasets import presence
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.parts import KINDS
 from fl_simu.results.files import told_in_one_line
-from fl_simu.studies import grid, script
+from fl_simu.studies import catalogue, script
 
 # What `list` calls a kind, and its table.
 PLURALS = {kind.plural: table for table, kind in KINDS.items() if kind.listed}
@@ -48,9 +48,11 @@ def _first_line(cls: Type[Any]) -> str:
 
 def _experiments() -> List[Tuple[str, str]]:
     """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
-    found = {name: _leading_comment(grid.FOLDER / name / grid.FILE) for name in grid.names()}
-    for name in script.names():
+    found = {name: _leading_comment(catalogue.folders()[name] / catalogue.STUDY) for name in catalogue.studies()}
+    for name in catalogue.scripts():
         found[name] = script.title(name) + _lack(script.missing(name))
+    for group, names in catalogue.groups().items():
+        found[group] = "all of " + ", ".join(names)
     return sorted(found.items())
 
 

@@ -11,11 +11,12 @@ from fl_simu.results.columns import Column
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
+from fl_simu.results.findings import changes, finding_table
 from fl_simu.results.pages import Reproduced, counts, markdown_page, reproduced_page
 from fl_simu.results.study_plots import OVER, Line, accuracy_figure, attack_figure, shares_figure
 from fl_simu.results.study_table import cells, rows, with_column
 from fl_simu.results.tables import markdown_table
-from fl_simu.studies import grid, script
+from fl_simu.studies import catalogue, grid, script
 from fl_simu.studies.grid import Study
 from fl_simu.studies.pool import MOST_JOBS, run_all
 from fl_simu.studies.running import Job, Runs, folders_of
@@ -26,35 +27,41 @@ Say = Callable[[str], None]
 
 def reproduce(
     names: Sequence[str], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path], say: Say
-) -> None:
-    """Run experiments by name, or "all", each below `out`/<name>; write reproduced.md and reproduced.html there.
+) -> List[str]:
+    """Run experiments by name, a group of them, or "all", each below `out`/<name>; write reproduced.md and
+    reproduced.html there.
 
     What of a study has ended already is not run again, and what was broken off goes on; a script runs anew.
 
     Args:
-        names: of folders below experiments/.
+        names: of experiments and groups.
         quick: the quick size of each.
         jobs: processes at a time.
         data_dir: as for a run.
         out: a folder; runs/reproduce where not given.
         say: prints a line.
 
+    Returns:
+        A line for each claim whose verdict is another than the one that was written down.
+
     Raises:
         UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
     """
     require_matplotlib()
-    known = sorted([*grid.names(), *script.names()])
+    known = list(catalogue.folders())
     if not known:
-        raise UserError(f"nothing to reproduce in {grid.FOLDER}: experiments come with the source, not a wheel")
+        raise UserError(
+            f"nothing to reproduce in {catalogue.FOLDER}: experiments come with the source, not a wheel"
+        )
     if not names:
-        raise UserError("NAME is missing: {} or all".format(", ".join(known)))
+        raise UserError("NAME is missing: {} or all".format(", ".join([*known, *catalogue.groups()])))
     if not 1 <= jobs <= MOST_JOBS:
         raise UserError(f"--jobs {shown(jobs)} is not allowed: at least 1, at most {MOST_JOBS}")
     parent, done = out or Path("runs") / "reproduce", []
     for name in _wanted(names, known, say):
         folder = parent / (name + ("-quick" if quick else ""))
-        if name in grid.names():
-            study = grid.read_study(grid.FOLDER / name, quick)
+        if name in catalogue.studies():
+            study = grid.read_study(catalogue.folders()[name], quick)
             done.append(reproduce_study(study, folder, jobs, data_dir, say))
         else:
             done.append(reproduce_script(name, Setup(quick, folder, data_dir, say, jobs)))
@@ -62,18 +69,20 @@ def reproduce(
         write_text(parent / "reproduced.html", reproduced_page(done))
     if done:
         say(f"{counts(done)}\n  {parent / 'reproduced.md'}\n  {parent / 'reproduced.html'}")
+    return [f"{one.name}: {line}" for one in done for line in changes(one.findings)]
 
 
 def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
-    """The names to reproduce; "all" leaves out, with a line, what needs syft where nothing can stand in for it."""
-    wanted = list(known) if list(names) == ["all"] else list(names)
-    for name in wanted:
-        if name not in known:
-            raise UserError(f"NAME = {shown(name)} is not known: {nearest(name, [*known, 'all'])}")
-    lacks = {name: script.missing(name) for name in wanted if name in script.names()}
+    """The names to reproduce; a group leaves out, with a line, what needs syft where nothing stands in for it."""
+    groups = {"all": list(known), **catalogue.groups()}
+    for name in names:
+        if name not in [*known, *groups]:
+            raise UserError(f"NAME = {shown(name)} is not known: {nearest(name, [*known, *groups])}")
+    wanted = list(dict.fromkeys(one for name in names for one in groups.get(name, [name])))
+    lacks = {name: script.missing(name) for name in wanted if name in catalogue.scripts()}
     for name in filter(lacks.get, lacks):
         told = f"{lacks[name]}; see `{command_line('doctor')}`"
-        if list(names) != ["all"]:
+        if name in names:
             raise UserError(f"{name} {told}")
         say(f"{name} is skipped: it {told}")
         wanted.remove(name)
@@ -84,13 +93,13 @@ def reproduce_script(name: str, setup: Setup) -> Reproduced:
     """Run a script; print what it found."""
     began, title = time.perf_counter(), script.title(name)
     setup.say(f"{name}: {title}\nin {setup.out}")
-    comparisons = script.run_script(name, setup)
-    setup.say("\n" + comparison_table(comparisons))
+    comparisons, findings = script.run_script(name, setup)
+    setup.say("\n" + script.tables(comparisons, findings))
     figures = _figures(setup.out)
     for path in [setup.out / "table.md", setup.out / "comparisons.json", *figures]:
         setup.say(f"  {path}")
     setup.say(f"{time.perf_counter() - began:.0f} s")
-    return Reproduced(name, title, tuple(comparisons), [], figures)
+    return Reproduced(name, title, tuple(comparisons), [], figures, tuple(findings))
 
 
 def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> Reproduced:
@@ -116,9 +125,13 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     columns = _columns(study)
     table = rows(study.axes, list(lines.values()), study.target_accuracy, columns)
     comparisons = tuple(note.beside(table) for note in study.notes)
+    target = study.target_accuracy
+    findings = tuple(claim.tested(study.axes, lines, target, columns, study.quick) for claim in study.claims)
     tables = [markdown_table(cells(table, columns)), *([comparison_table(comparisons)] if comparisons else [])]
+    tables += [finding_table(findings)] if findings else []
     write_json(folder / "results.json", table)
     write_json(folder / "comparisons.json", [one.as_dict() for one in comparisons])
+    write_json(folder / "findings.json", [one.as_dict() for one in findings])
     write_text(folder / "table.md", "\n".join(tables))
     shown = list(lines.values())
     drawn = {
@@ -138,7 +151,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
     for path in [folder / "table.md", folder / "results.json", *figures]:
         say(f"  {path}")
     say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
-    return Reproduced(study.name, study.title, comparisons, cells(table, columns), figures)
+    return Reproduced(study.name, study.title, comparisons, cells(table, columns), figures, findings)
 
 
 def _columns(study: Study) -> Dict[str, Column]:

@@ -11,6 +11,7 @@ from typing import List, Mapping, Sequence, Tuple
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.comparisons import Comparison, comparison_cells
 from fl_simu.results.files import read_bytes
+from fl_simu.results.findings import VERDICTS, Finding, finding_cells
 from fl_simu.results.tables import Cells, markdown_table
 
 # What every PNG file begins with.
@@ -32,6 +33,7 @@ th, td { border: 1px solid #bbb; padding: 0.25em 0.6em; text-align: left; vertic
 th { background: #eee; }
 tr.agrees td { background: #eef7ee; }
 tr.differs td { background: #fbeaea; }
+tr.cannot td { background: #fff7e0; }
 img { max-width: 100%; }
 pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 0.85em; }
 </style>
@@ -138,6 +140,7 @@ class Reproduced:
         comparisons: what the notes give beside ours; may be empty.
         results: the table of a study, its head first; empty for a script.
         figures: paths of PNG files.
+        findings: claims and what came of them.
     """
 
     name: str
@@ -145,6 +148,7 @@ class Reproduced:
     comparisons: Tuple[Comparison, ...]
     results: Cells
     figures: Tuple[Path, ...]
+    findings: Tuple[Finding, ...] = ()
 
 
 def kind(comparison: Comparison) -> str:
@@ -152,32 +156,61 @@ def kind(comparison: Comparison) -> str:
     return next(one for one in KINDS if comparison.verdict.startswith(one))
 
 
+def _class(finding: Finding) -> str:
+    """Of its row on a page."""
+    return finding.kind.split()[0]
+
+
 def counts(done: Sequence[Reproduced]) -> str:
-    """How many comparisons agree, differ, and are not given in the notes."""
+    """How many comparisons agree, differ, and are not given in the notes, and how many claims of papers agree."""
     found = Counter(kind(comparison) for one in done for comparison in one.comparisons)
     agree, differ, not_given = (found[one] for one in KINDS)
-    return f"{agree} agree with the notes, {differ} differ, {not_given} not given in the notes"
+    told = f"{agree} agree with the notes, {differ} differ, {not_given} not given in the notes"
+    claims = Counter(finding.kind for one in done for finding in one.findings)
+    if not claims:
+        return told
+    agree, differ, untold = (claims[one] for one in VERDICTS)
+    of_claims = f"of {sum(claims.values())} claims {agree} agree, {differ} differ, {untold} cannot be told"
+    return f"{told}; {of_claims}" if found else of_claims
 
 
 def markdown_page(done: Sequence[Reproduced]) -> str:
-    """All comparisons in one table, with the experiment's name before each."""
-    head = ["experiment", *comparison_cells([])[0]]
-    rows = [[one.name, *row] for one in done for row in comparison_cells(one.comparisons)[1:]]
-    return f"# Reproduced\n\n{counts(done)}.\n\n{markdown_table([head, *rows])}"
+    """All comparisons in one table, and all claims in another, with the experiment's name before each."""
+    tables = [markdown_table(cells) for cells in _everything(done)]
+    return f"# Reproduced\n\n{counts(done)}.\n\n" + "\n".join(tables)
+
+
+def _everything(done: Sequence[Reproduced]) -> List[Cells]:
+    """The tables that have rows; that of the comparisons where neither has."""
+    found = [
+        (
+            comparison_cells([])[0],
+            [[one.name, *row] for one in done for row in comparison_cells(one.comparisons)[1:]],
+        ),
+        (finding_cells([])[0], [[one.name, *row] for one in done for row in finding_cells(one.findings)[1:]]),
+    ]
+    some = [(head, rows) for head, rows in found if rows] or found[:1]
+    return [[["experiment", *head], *rows] for head, rows in some]
 
 
 def reproduced_page(done: Sequence[Reproduced]) -> str:
-    """One HTML page with a section for each experiment: title, tables, figures.
+    """One HTML page: all claims in one table, then a section for each experiment with title, tables, figures.
 
     Raises:
         UserError: a figure cannot be read.
     """
     sections = []
+    if any(one.findings for one in done):
+        classes = [_class(finding) for one in done for finding in one.findings]
+        lead = "What papers, and we, said before the runs, and what came out."
+        sections.append(Section("claims", lead, [Table(_everything(done)[-1], classes)]))
     for one in done:
         tables = []
         if one.comparisons:
             classes = [kind(row).split()[0] for row in one.comparisons]
             tables.append(Table(comparison_cells(one.comparisons), classes))
+        if one.findings:
+            tables.append(Table(finding_cells(one.findings), [_class(finding) for finding in one.findings]))
         if one.results:
             tables.append(Table(one.results))
         sections.append(Section(one.name, one.title, tables, figures_of(one.figures)))

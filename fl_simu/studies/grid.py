@@ -1,6 +1,6 @@
 """Studies: many experiments that differ along named axes, each with several seeds, described by one TOML file.
 
-A folder below experiments/ holds `study.toml`: what all runs share (`experiment`), the `axes` with their levels,
+A folder of an experiment holds `study.toml`: what all runs share (`experiment`), the `axes` with their levels,
 and the `seeds`. A level is a part of an experiment that is laid over what the axes before it gave. A text that
 begins with "= " is the value of another key, as "= protocol.receive_s".
 """
@@ -19,11 +19,11 @@ from fl_simu.kernel.checked import explain
 from fl_simu.kernel.errors import UserError, brief, nearest, require, shown
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.study_table import VALUES, Row
-
-FOLDER = Path(__file__).resolve().parents[2] / "experiments"
-FILE = "study.toml"
+from fl_simu.studies import catalogue
+from fl_simu.studies.claims import Claim
 
 Table = Mapping[str, Any]
+Axes = Mapping[str, Tuple[str, ...]]
 
 
 class _Strict(BaseModel):
@@ -58,9 +58,11 @@ class Note(_Strict):
 
 
 class _Quick(_Strict):
-    """What a quick size changes; the values of the notes are those of the full size."""
+    """What a quick size changes, and of which axes it has only some levels; the values of the notes are those of
+    the full size."""
 
     experiment: Dict[str, Any] = {}
+    levels: Dict[str, List[str]] = {}
     seeds: List[int] = []
     target_accuracy: Optional[float] = Field(None, gt=0, le=1)
     notes: List[Note] = []
@@ -75,6 +77,7 @@ class _File(_Strict):
     experiment: Dict[str, Any]
     axes: Dict[str, Dict[str, Dict[str, Any]]] = Field(min_length=1)
     notes: List[Note] = []
+    claims: List[Claim] = []
     quick: _Quick = _Quick()
 
 
@@ -90,24 +93,23 @@ class Study:
         target_accuracy: 0 to 1; how long and how many bits it takes to get there is reported.
         experiments: one for each combination of levels and seed.
         notes: what the notes give of it.
+        claims: of a paper, or of our own, those of which this size has the rows.
+        quick: whether this is the quick size.
     """
 
     name: str
     title: str
-    axes: Mapping[str, Tuple[str, ...]]
+    axes: Axes
     seeds: Tuple[int, ...]
     target_accuracy: float
     experiments: Mapping[Tuple[Tuple[str, ...], int], Experiment]
     notes: Tuple[Note, ...] = ()
+    claims: Tuple[Claim, ...] = ()
+    quick: bool = False
 
     def combinations(self) -> Iterator[Tuple[str, ...]]:
         """Every choice of one level from each axis, in the order of the file."""
         return itertools.product(*self.axes.values())
-
-
-def names() -> List[str]:
-    """The studies that are there; none where the package was installed without its source."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/" + FILE))
 
 
 def read_study(folder: Path, quick: bool = False) -> Study:
@@ -116,27 +118,52 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     Raises:
         UserError: the file is missing or wrong; one line that names the key.
     """
-    values = config.read(folder / FILE)
+    path = folder / catalogue.STUDY
+    values = config.read(path)
     try:
         file = _File.model_validate(values)
     except pydantic.ValidationError as error:
-        raise UserError(explain(error, f"{folder / FILE}: ", _File.model_fields)) from None
+        raise UserError(explain(error, f"{path}: ", _File.model_fields)) from None
     for note in file.notes + file.quick.notes:
         _check(note, file.axes)
+    every = {axis: tuple(levels) for axis, levels in file.axes.items()}
+    for claim in file.claims:
+        claim.check(every)
+    fewer = _quick_axes(every, file.quick.levels)
+    axes = fewer if quick else every
     base = merge(file.experiment, file.quick.experiment) if quick else file.experiment
     seeds, target = file.seeds, file.target_accuracy
     if quick:
         seeds, target = file.quick.seeds or seeds, file.quick.target_accuracy or target
     experiments = {}
     # Seed by seed, so that a study which was stopped has every combination with its first seeds.
-    for seed, names in itertools.product(seeds, itertools.product(*file.axes.values())):
+    for seed, names in itertools.product(seeds, itertools.product(*axes.values())):
         merged = base
         for levels, name in zip(file.axes.values(), names):
             merged = merge(merged, levels[name])
         experiments[names, seed] = Experiment.parse({**resolve(merged), "name": folder.name, "seed": seed}, folder)
-    axes = {axis: tuple(levels) for axis, levels in file.axes.items()}
+    claims = tuple(claim for claim in file.claims if claim.is_of(axes))
+    for claim in claims:
+        for row in claim.rows(axes):
+            claim.check_value(experiments[row, seeds[0]].columns())
     notes = file.quick.notes if quick else file.notes
-    return Study(folder.name, file.title, axes, tuple(seeds), target, experiments, tuple(notes))
+    return Study(folder.name, file.title, axes, tuple(seeds), target, experiments, tuple(notes), claims, quick)
+
+
+def _quick_axes(
+    axes: Mapping[str, Tuple[str, ...]], some: Mapping[str, Sequence[str]]
+) -> Dict[str, Tuple[str, ...]]:
+    """The axes with the levels of the quick size, in the order of the full one."""
+    for axis, levels in some.items():
+        require(axis in axes, "quick.levels", axis, "an axis: " + ", ".join(axes))
+        unknown = [level for level in levels if level not in axes[axis]]
+        require(
+            bool(levels) and not unknown,
+            f"quick.levels.{axis}",
+            unknown or levels,
+            "some of " + ", ".join(axes[axis]),
+        )
+    return {axis: tuple(one for one in levels if one in some.get(axis, levels)) for axis, levels in axes.items()}
 
 
 def _check(note: Note, axes: Mapping[str, Table]) -> None:

@@ -1,8 +1,8 @@
-"""Experiments that a config cannot describe: a script of their own, in experiments/<name>/experiment.py.
+"""Experiments that a config cannot describe: a script of their own, experiment.py in their folder.
 
-The script has one function, `reproduce(setup)`, which returns what it found beside what the notes say, and the
-line NEEDS_SYFT = True where it imports syft, which is fl_simu.pointers where real syft is not installed. It runs
-in a process of its own, so that what it hooks or seeds touches nothing else.
+The script has one function, `reproduce(setup)`, which returns what it found beside what the notes or a paper say.
+The line NEEDS_SYFT = True tells that it imports syft, which is fl_simu.pointers where real syft is not installed.
+It runs in a process of its own, so that what it hooks or seeds touches nothing else.
 """
 
 import ast
@@ -13,17 +13,17 @@ import signal
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from fl_simu.kernel.ending import end_with
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.installation import lacks_syft, syft_installed
 from fl_simu.results.comparisons import Comparison, comparison_table, read_comparisons
 from fl_simu.results.files import make_folder, told_in_one_line, write_json, write_text
-from fl_simu.studies import grid
+from fl_simu.results.findings import Finding, finding_table
+from fl_simu.studies import catalogue
 from fl_simu.studies.pool import ended_how
 
-FILE = "experiment.py"
 TRACEBACK = "traceback.txt"
 Say = Callable[[str], None]
 
@@ -47,11 +47,6 @@ class Setup:
     jobs: int = 1
 
 
-def names() -> List[str]:
-    """The scripts that are there; none where the package was installed without its source."""
-    return sorted(path.parent.name for path in grid.FOLDER.glob("*/" + FILE))
-
-
 def title(name: str) -> str:
     """The first line of a script's docstring, which is read without running it."""
     return (ast.get_docstring(_tree(_file(name))) or "").partition("\n")[0]
@@ -69,7 +64,7 @@ def _needs_syft(file: Path) -> bool:
 
 
 def _file(name: str) -> Path:
-    return grid.FOLDER / name / FILE
+    return catalogue.folders()[name] / catalogue.SCRIPT
 
 
 def _tree(file: Path) -> ast.Module:
@@ -81,8 +76,9 @@ def _tree(file: Path) -> ast.Module:
         raise UserError(f"{file} is no valid Python: {error}") from None
 
 
-def run_script(name: str, setup: Setup) -> List[Comparison]:
-    """Run the script of an experiment in a process of its own; write and return what it found.
+def run_script(name: str, setup: Setup) -> Tuple[List[Comparison], List[Finding]]:
+    """Run the script of an experiment in a process of its own; write and return what it found: values beside those
+    of the notes, and claims with their verdicts.
 
     Raises:
         UserError: it failed, or was killed.
@@ -110,10 +106,19 @@ def run_script(name: str, setup: Setup) -> List[Comparison]:
             end.close()
     if kind == "failed":
         raise UserError(f"{name} failed: {told}")
-    write_json(setup.out / "comparisons.json", told)
-    comparisons = read_comparisons(told)
-    write_text(setup.out / "table.md", comparison_table(comparisons))
-    return comparisons
+    comparisons = read_comparisons(told["comparisons"])
+    findings = [Finding(**one) for one in told["findings"]]
+    write_json(setup.out / "comparisons.json", told["comparisons"])
+    write_json(setup.out / "findings.json", told["findings"])
+    write_text(setup.out / "table.md", tables(comparisons, findings))
+    return comparisons, findings
+
+
+def tables(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> str:
+    """What was found, as tables in Markdown."""
+    found = [comparison_table(comparisons)] if comparisons else []
+    found += [finding_table(findings)] if findings else []
+    return "\n".join(found)
 
 
 def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
@@ -137,12 +142,16 @@ def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _run(file: Path, setup: Setup) -> List[Any]:
+def _run(file: Path, setup: Setup) -> Dict[str, List[Any]]:
     if _needs_syft(file) and not syft_installed():
         from fl_simu.pointers import install
 
         install()
-    return [one.as_dict() for one in _module(file).reproduce(setup)]
+    found = list(_module(file).reproduce(setup))
+    return {
+        "comparisons": [one.as_dict() for one in found if not isinstance(one, Finding)],
+        "findings": [one.as_dict() for one in found if isinstance(one, Finding)],
+    }
 
 
 def load(name: str) -> Any:

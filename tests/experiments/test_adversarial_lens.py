@@ -10,7 +10,7 @@ from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Observer
 from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.attack_measures import confidence, hit, ratio
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 # What is run once serves several tests.
 pytestmark = pytest.mark.xdist_group("adversarial_lens")
@@ -29,7 +29,7 @@ class Kept(Observer):
 
 def run(level, **changes):
     """The records of the study's quick size on digits, at a level of its axis attack."""
-    study = grid.read_study(grid.FOLDER / "adversarial_lens", quick=True)
+    study = grid.read_study(catalogue.folders()["adversarial_lens"], quick=True)
     experiment = study.experiments[(level, "mean"), 1].to_plain()
     planned = plan(Experiment.parse({**experiment, **DIGITS, **changes}))
     kept = Kept()
@@ -79,7 +79,7 @@ def test_a_boosted_update_survives_two_bits():
 
 def test_the_uplinks_deadline_drops_about_three_uploads_of_ten():
     """By the closed form: float32 of 89,610 parameters within 70 ms at |N(50, 16.67)| Mbit/s."""
-    study = grid.read_study(grid.FOLDER / "poisoned_uplink", quick=True)
+    study = grid.read_study(catalogue.folders()["poisoned_uplink"], quick=True)
     planned = plan(study.experiments[("boosting", "float32, deadline"), 1])
     needed_mbps = 89_610 * 32 / 1e6 / (planned.experiment.protocol.deadline_s - planned.experiment.compute.seconds)
     rates = scipy.stats.norm(50, 16.67)

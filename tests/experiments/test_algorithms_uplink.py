@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 
 import fl_simu as fl
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 # What is run once serves several tests.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("algorithms")]
@@ -25,7 +25,7 @@ PARAMETERS, LAST = 784 * 64 + 64 + 64 * 10 + 10, 64 * 10 + 10
 
 @lru_cache(maxsize=None)
 def run(data, algorithm):
-    study = grid.read_study(grid.FOLDER / "algorithms", quick=True)
+    study = grid.read_study(catalogue.folders()["algorithms"], quick=True)
     experiment = study.experiments[(data, algorithm), 1].to_plain()
     return fl.run(fl.Experiment.parse({**experiment, **DIGITS}))
 

@@ -8,7 +8,7 @@ import pytest
 from fl_simu.loop.assemble import assemble
 from fl_simu.loop.coordinator import Observer
 from fl_simu.loop.plan import load_data, plan
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 pytestmark = [
     pytest.mark.experiments,
@@ -23,7 +23,7 @@ class Records(list, Observer):
 
 def runs(name, *levels):
     """The records of the quick size for each combination of levels, with the first seed."""
-    study = grid.read_study(grid.FOLDER / name, quick=True)
+    study = grid.read_study(catalogue.folders()[name], quick=True)
     found, data = [], None
     for one in levels:
         planned = plan(study.experiments[one, study.seeds[0]])

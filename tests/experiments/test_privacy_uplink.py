@@ -8,7 +8,7 @@ import scipy.optimize
 import scipy.stats
 
 import fl_simu as fl
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 # What is run once serves several tests.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("privacy_uplink")]
@@ -19,7 +19,7 @@ PARAMETERS, UES, ROUNDS = 784 * 10 + 10, 100, 10
 
 @lru_cache(maxsize=None)
 def run(protection, bits):
-    study = grid.read_study(grid.FOLDER / "privacy_uplink", quick=True)
+    study = grid.read_study(catalogue.folders()["privacy_uplink"], quick=True)
     experiment = study.experiments[(protection, bits), 1].to_plain()
     return fl.run(fl.Experiment.parse({**experiment, **DIGITS}))
 

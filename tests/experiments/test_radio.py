@@ -5,7 +5,7 @@ from functools import lru_cache
 import pytest
 
 import fl_simu as fl
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 # What is run once serves several tests.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("radio")]
@@ -15,7 +15,7 @@ DIGITS = {"data": {"name": "digits"}, "evaluation": {"every": 2}, "training": {"
 
 @lru_cache(maxsize=None)
 def records(upload, allocation, selection):
-    study = grid.read_study(grid.FOLDER / "radio", quick=True)
+    study = grid.read_study(catalogue.folders()["radio"], quick=True)
     experiment = study.experiments[(upload, allocation, selection), 1].to_plain()
     return fl.run(fl.Experiment.parse({**experiment, **DIGITS})).records
 

@@ -21,7 +21,7 @@ from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.station.aggregation.means import PlainMean
 from fl_simu.station.protocols import Deadline
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 
 TINY = """
 title = "Bits against averaging"
@@ -66,7 +66,7 @@ def folder(tmp_path, monkeypatch):
     """The only study that there is."""
     (tmp_path / "experiments" / "tiny").mkdir(parents=True)
     (tmp_path / "experiments" / "tiny" / "study.toml").write_text(TINY)
-    monkeypatch.setattr(grid, "FOLDER", tmp_path / "experiments")
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "experiments")
     return tmp_path / "experiments" / "tiny"
 
 
@@ -171,10 +171,10 @@ PATCHED = """
 import sys
 from pathlib import Path
 from fl_simu.kernel import config
-from fl_simu.studies import grid
+from fl_simu.studies import catalogue, grid
 from fl_simu.cli.app import main
 if __name__ == "__main__":
-    grid.FOLDER = Path(sys.argv[1])
+    catalogue.FOLDER = Path(sys.argv[1])
     sys.exit(main(sys.argv[2:]))
 """
 
@@ -228,7 +228,7 @@ def test_ctrl_c_leaves_no_process_and_nothing_lost(folder, environment, tmp_path
 
 
 def test_graded_upload_holds_the_scenes_of_the_notes():
-    study = grid.read_study(grid.FOLDER / "graded_upload")
+    study = grid.read_study(catalogue.folders()["graded_upload"])
     assert len(study.seeds) >= 3
     # Notes, graded upload: receive and wait thresholds in s.
     notes = {"good": (2.82, 2.611), "mid": (1.8, 1.88), "bad": (1.41, 1.468)}
@@ -240,7 +240,7 @@ def test_graded_upload_holds_the_scenes_of_the_notes():
 
 
 def test_the_single_run_of_graded_upload_is_one_of_its_quick_size():
-    folder = grid.FOLDER / "graded_upload"
+    folder = catalogue.folders()["graded_upload"]
     study = grid.read_study(folder, quick=True)
     single = plan(Experiment.read(folder / "quick.toml")).experiment
     assert single == plan(study.experiments[("iid", "mid", "2 + 2 bits"), 1]).experiment
@@ -249,7 +249,7 @@ def test_the_single_run_of_graded_upload_is_one_of_its_quick_size():
 @pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
 def test_graded_upload_has_the_delays_of_the_notes(quick):
     """At the mean rate each layer takes as long as the notes' CNN does at their 50 Mbit/s."""
-    study = grid.read_study(grid.FOLDER / "graded_upload", quick)
+    study = grid.read_study(catalogue.folders()["graded_upload"], quick)
     planned = plan(study.experiments[("iid", "good", "2 + 2 bits"), 1])
     structure = structure_of(params_of(planned.training.make_module()))
     loads = [10 * bits / 2**20 for bits in planned.link.size.layer_bits(planned.link.codec, structure)]
@@ -261,6 +261,97 @@ def test_graded_upload_has_the_delays_of_the_notes(quick):
 
 
 def test_without_the_source_there_is_nothing_to_reproduce(tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "FOLDER", tmp_path)
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="experiments come with the source"):
         reproduce(["all"], True, 1, None, None, print)
+
+
+CLAIMS = """
+[quick.levels]
+average = ["weighted"]
+bits = ["eight", "exact"]
+
+[[claims]]
+says = "Ten bits a parameter are less than 32"
+source = "arithmetic"
+value = "bits"
+at = { average = "weighted" }
+less = { bits = "eight" }
+than = { bits = "exact" }
+times = 3.1
+verdict = "agrees"
+
+[[claims]]
+says = "bits of three rounds, three UEs, 7,850 parameters of 32 bits"
+source = "arithmetic"
+value = "bits"
+at = { average = "plain", bits = "exact" }
+printed = "2260800"
+verdict = "agrees"
+
+[[claims]]
+says = "What takes fewer bits arrives sooner"
+source = "we"
+value = "time_s"
+at = { average = "weighted" }
+less = { bits = "exact" }
+than = { bits = "eight" }
+quick_verdict = "agrees"
+"""
+
+
+def test_claims_are_tested_over_the_seeds(folder, tmp_path, capsys):
+    (folder / "study.toml").write_text(TINY + CLAIMS)
+    out = tmp_path / "out"
+    assert main(["reproduce", "tiny", "--out", str(out)]) == 0
+    findings = json.loads((out / "tiny" / "findings.json").read_text())
+    assert [one["verdict"] for one in findings] == ["agrees", "agrees", "differs"]
+    assert findings[1]["here"] == "2260800"
+    assert "of 3 claims 2 agree, 1 differ, 0 cannot be told" in capsys.readouterr().out
+    page = (out / "reproduced.html").read_text()
+    assert page.index("Ten bits a parameter") < page.index('<section id="tiny">')
+
+    # One seed, two of six levels, and a verdict that is another than what was written down.
+    assert main(["reproduce", "tiny", "--quick", "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "2 runs, 2 of them to do" in said.out
+    (line,) = said.err.splitlines()
+    assert "tiny: What takes fewer bits arrives sooner: cannot be told, because one seed has no spread" in line
+    assert [one["says"][:5] for one in json.loads((out / "tiny-quick" / "findings.json").read_text())] == [
+        "Ten b",
+        "What ",
+    ]
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (
+            'less = { bits = "eight" }',
+            'less = { bits = "ate" }',
+            "claims.bits = 'ate' is not allowed",
+        ),
+        ('less = { bits = "eight" }', "", "claims.less"),
+        ('value = "bits"', 'value = "bitz"', "claims.value = 'bitz'"),
+        ('value = "bits"', 'value = "energy_j"', "claims.value = 'energy_j'"),
+        ('verdict = "agrees"', 'verdict = "yes"', "claims.verdict = 'yes'"),
+        ('bits = ["eight", "exact"]', 'bits = ["nine"]', "quick.levels.bits = ['nine']"),
+        ("times = 3.1", "times = 0.0", "times"),
+    ],
+)
+def test_a_mistake_in_a_claim_is_one_line(folder, old, new, words, tmp_path, capsys):
+    (folder / "study.toml").write_text(TINY + CLAIMS.replace(old, new, 1))
+    assert main(["reproduce", "tiny", "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_a_group_is_a_folder_of_experiments(folder, tmp_path, capsys):
+    for name in ("one", "two"):
+        (folder.parent / "papers" / name).mkdir(parents=True)
+        (folder.parent / "papers" / name / "study.toml").write_text(TINY)
+    assert main(["list", "experiments"]) == 0
+    assert "all of one, two" in capsys.readouterr().out
+    assert main(["reproduce", "papers", "--quick", "--out", str(tmp_path / "out")]) == 0
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["one-quick", "reproduced.html", "reproduced.md", "two-quick"]

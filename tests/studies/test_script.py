@@ -13,7 +13,7 @@ import pytest
 
 from fl_simu.cli.app import main
 from fl_simu.kernel import installation
-from fl_simu.studies import grid, script
+from fl_simu.studies import catalogue, script
 
 GOOD = '''"""Two numbers & a word.
 
@@ -79,12 +79,12 @@ value = "bits"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Where the experiments are: a script `good`."""
-    monkeypatch.setattr(grid, "FOLDER", tmp_path / "experiments")
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "experiments")
     put(tmp_path / "experiments", "good", GOOD)
     return tmp_path / "experiments"
 
 
-def put(folder, name, text, file=script.FILE):
+def put(folder, name, text, file=catalogue.SCRIPT):
     (folder / name).mkdir(parents=True)
     (folder / name / file).write_text(text)
 
@@ -149,7 +149,7 @@ def test_quick_goes_beside(folder, tmp_path):
 
 
 def test_all_is_scripts_and_studies_on_one_page(folder, tmp_path, capsys):
-    put(folder, "tiny", STUDY, grid.FILE)
+    put(folder, "tiny", STUDY, catalogue.STUDY)
     out = tmp_path / "out"
     assert main(["reproduce", "all", "--jobs", "1", "--out", str(out)]) == 0
     assert "2 agree with the notes, 3 differ, 1 not given in the notes" in capsys.readouterr().out
@@ -185,7 +185,7 @@ def test_all_is_scripts_and_studies_on_one_page(folder, tmp_path, capsys):
 )
 def test_a_mistake_in_the_notes_of_a_study_is_one_line(folder, tmp_path, capsys, old, new, words):
     assert STUDY.count(old) == 1
-    put(folder, "tiny", STUDY.replace(old, new), grid.FILE)
+    put(folder, "tiny", STUDY.replace(old, new), catalogue.STUDY)
     assert main(["reproduce", "tiny", "--out", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
@@ -220,7 +220,7 @@ def test_a_script_that_fails_is_one_line(folder, tmp_path, capfd, body, words):
 def test_a_later_success_takes_the_traceback_away(folder, tmp_path):
     put(folder, "bad", "def reproduce(setup):\n    1 / 0\n")
     assert main(["reproduce", "bad", "--out", str(tmp_path / "out")]) == 2
-    (folder / "bad" / script.FILE).write_text("def reproduce(setup):\n    return []\n")
+    (folder / "bad" / catalogue.SCRIPT).write_text("def reproduce(setup):\n    return []\n")
     assert main(["reproduce", "bad", "--out", str(tmp_path / "out")]) == 0
     assert not (tmp_path / "out" / "bad" / "traceback.txt").exists()
 
@@ -235,8 +235,8 @@ def test_ctrl_c_ends_the_script_without_a_traceback(folder, environment, tmp_pat
     main_file, out = tmp_path / "main.py", tmp_path / "out"
     main_file.write_text(
         "import sys\nfrom pathlib import Path\nfrom fl_simu.cli.app import main\n"
-        "from fl_simu.studies import grid\n"
-        "if __name__ == '__main__':\n    grid.FOLDER = Path(sys.argv[1])\n    sys.exit(main(sys.argv[2:]))\n"
+        "from fl_simu.studies import catalogue\n"
+        "if __name__ == '__main__':\n    catalogue.FOLDER = Path(sys.argv[1])\n    sys.exit(main(sys.argv[2:]))\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(main_file), str(folder), "reproduce", "slow", "--out", str(out)],
@@ -276,7 +276,7 @@ def test_what_needs_syft_is_skipped_or_refused_without_it(folder, tmp_path, caps
 
 
 def test_each_experiment_is_a_study_or_a_script_with_a_readme():
-    assert not set(grid.names()) & set(script.names())
-    for name in script.names():
+    assert not set(catalogue.studies()) & set(catalogue.scripts())
+    for name in catalogue.scripts():
         assert script.title(name).endswith("."), "the list shows the first line"
-        assert (grid.FOLDER / name / "README.md").exists()
+        assert (catalogue.folders()[name] / "README.md").exists()

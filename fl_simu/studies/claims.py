@@ -1,0 +1,115 @@
+"""Claims in a study.toml: which rows they compare, and what the runs say of them."""
+
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fl_simu.kernel.errors import UserError, require, shown
+from fl_simu.results.columns import Columns
+from fl_simu.results.findings import VERDICTS, Finding, Reading, inequality, printed
+from fl_simu.results.study_plots import Line
+from fl_simu.results.study_table import VALUES, rows
+
+# What a run has come to at its end, of what a target is counted in.
+AT_END = {"target_time_s": "time_s", "target_bits": "bits"}
+TARGET = "target_"
+
+Axes = Mapping[str, Sequence[str]]
+Levels = Tuple[str, ...]
+
+
+class Claim(BaseModel):
+    """What a paper, or we before the run, say of a study: of two rows, or of one and a printed number.
+
+    Fields:
+        says: one sentence.
+        source: who says it, and where.
+        value: which value of a row: a key of results.json, also a column of a meter.
+        at: levels that both rows share, by axis.
+        less, than: levels of the row whose value is less, and of the one that it is less than.
+        times, within: as of `inequality`.
+        printed: of one row: the number that the source prints; `tolerance` and `why` are as of a `Comparison`.
+        scale: a row's value times this is what is compared; with `unit`.
+        verdict, quick_verdict: what came out when the study was described, at either size.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    says: str
+    source: str
+    value: str
+    at: Dict[str, str] = {}
+    less: Dict[str, str] = {}
+    than: Dict[str, str] = {}
+    times: float = Field(1.0, gt=0)
+    within: Optional[float] = Field(None, ge=0)
+    printed: Optional[str] = None
+    tolerance: float = 0.0
+    why: str = ""
+    scale: float = 1.0
+    unit: str = ""
+    verdict: str = ""
+    quick_verdict: str = ""
+
+    def check(self, axes: Axes) -> None:
+        """Raise UserError where the claim does not name one or two rows of these axes, or is not well formed."""
+        for field, verdict in (("verdict", self.verdict), ("quick_verdict", self.quick_verdict)):
+            require(verdict in ("", *VERDICTS), f"claims.{field}", verdict, " or ".join(VERDICTS))
+        for changes in (self.at, self.less, self.than):
+            for axis, level in changes.items():
+                require(axis in axes, "claims", axis, "an axis: " + ", ".join(axes))
+                require(level in axes[axis], f"claims.{axis}", level, "a level: " + ", ".join(axes[axis]))
+        pair = bool(self.less and self.than)
+        require(pair != (self.printed is not None), "claims.less", self.less, "with `than`, or `printed` instead")
+        for levels in ({**self.at, **self.less}, {**self.at, **self.than}):
+            require(set(levels) == set(axes), "claims.at", levels, "with less or than a level of each axis")
+
+    def check_value(self, columns: Columns) -> None:
+        """Raise UserError where a row whose runs have these columns of meters will not have the value."""
+        axes = [TARGET + name for name, column in columns.items() if column.axis]
+        known = [*VALUES, *columns, *axes]
+        require(self.value in known, "claims.value", self.value, "known of these rows: " + ", ".join(known))
+
+    def rows(self, axes: Axes) -> Tuple[Levels, Levels]:
+        """The levels of both rows, which are the same of a printed number."""
+        first, second = ({**self.at, **one} for one in (self.less, self.than))
+        return tuple(first[axis] for axis in axes), tuple(second[axis] for axis in axes)
+
+    def is_of(self, axes: Axes) -> bool:
+        """Whether a size with these levels has the rows."""
+        return all(level in levels for row in self.rows(axes) for level, levels in zip(row, axes.values()))
+
+    def tested(
+        self, axes: Axes, lines: Mapping[Levels, Line], target: float, columns: Columns, quick: bool
+    ) -> Finding:
+        """What the runs say.
+
+        Args:
+            axes: levels of each axis.
+            lines: the runs of each row.
+            target: accuracy of the study, 0 to 1.
+            columns: of meters.
+            quick: which verdict was written down.
+
+        Raises:
+            UserError: a row does not have the value.
+        """
+        expected = self.quick_verdict if quick else self.verdict
+        less, than = (self._readings(axes, lines[row], target, columns) for row in self.rows(axes))
+        if self.printed is None:
+            return inequality(self.says, self.source, less, than, self.unit, self.times, self.within, expected)
+        ours = sum(one.value for one in less) / len(less) if all(one.reached for one in less) else "never"
+        return printed(self.says, self.source, self.printed, ours, self.tolerance, self.why, expected)
+
+    def _readings(self, axes: Axes, line: Line, target: float, columns: Columns) -> List[Reading]:
+        """One a run."""
+        found = []
+        for run in line.runs:
+            (row,) = rows(axes, [Line(line.levels, (run,))], target, columns)
+            value, at_end = row.get(self.value), AT_END.get(self.value, self.value[len(TARGET) :])
+            never = value is None and self.value.startswith(TARGET)
+            value = row.get(at_end) if never else value
+            if not isinstance(value, (int, float)):
+                raise UserError(f"claims.value = {shown(self.value)}: {', '.join(line.levels)} does not have it")
+            found.append(Reading(self.scale * value, not never))
+        return found
