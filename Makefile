@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial benchmark benchmark-suite agreement lock clean
+.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial docs docs-serve picture benchmark benchmark-suite agreement lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -49,6 +49,16 @@ format:  ## lay the code out as lint wants it, and mend what ruff can
 
 reference:  ## make docs/config.md anew from docs/config.md.in and the docstrings of the classes
 	@$(STACK) with modern python -m fl_simu.cli.reference
+
+# The line is a note of mkdocs-material on a later mkdocs.
+docs:  ## build the documentation site into site/, warnings are errors; sets up .venv/docs first
+	@$(STACK) docs env NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
+docs-serve:  ## show the documentation site on http://127.0.0.1:8000 and follow changes
+	@$(STACK) docs env NO_MKDOCS_2_WARNING=1 mkdocs serve --strict --dev-addr 127.0.0.1:8000
+
+picture:  ## draw the picture of the README anew, in some minutes
+	@$(STACK) with legacy $(ONE_THREAD) python -m scripts.front_picture
 
 benchmark:  ## fl_simu beside other frameworks, into docs/benchmarks.md; sets up .venv/peers first
 	@$(STACK) peers || true

@@ -135,10 +135,11 @@ def run(
         UserError: a value that is not allowed, parts that do not fit each other, data that are not here, or a
             folder that cannot be written to; one line.
 
-    >>> import fl_simu as fl
-    >>> mine = fl.Experiment(rounds=2, ues=3, data="digits", model="logistic_regression", backend="torch")
-    >>> [record.round for record in fl.run(mine).records]
-    [1, 2]
+    Examples:
+        >>> import fl_simu as fl
+        >>> mine = fl.Experiment(rounds=2, ues=3, data="digits", model="logistic_regression", backend="torch")
+        >>> [record.round for record in fl.run(mine).records]
+        [1, 2]
     """
     with process_kept():
         planned = plan(experiment)

@@ -5,6 +5,7 @@
 #   stack.sh with STACK CMD...   set STACK (legacy, modern, or any: the first to be had) up, run CMD in it
 #   stack.sh each CMD...         set both up likewise, run CMD in each; fails if it fails in one
 #   stack.sh peers               set .venv/peers up: the other frameworks that `make benchmark` runs
+#   stack.sh docs CMD...         set .venv/docs up: what builds the documentation site; run CMD in it
 #   stack.sh lock                resolve the locked requirements anew
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -182,6 +183,21 @@ peers() {
     [ $whole = 0 ] || printf '%s\n' "$stamp" >"$venv/complete"
 }
 
+# Makes .venv/docs from its lock, unless it is there, and runs a command in it.
+docs() {
+    local venv=.venv/docs log=.venv/docs.log python
+    if ! ready docs; then
+        python=$(find_python modern) || { missing modern; return 3; }
+        say "setting up what builds the site in $venv with $python"
+        mkdir -p .venv
+        rm -rf "$venv" "$log"
+        quietly "$log" "$python" -m venv "$venv"
+        quietly "$log" "$venv/bin/python" -m pip install --disable-pip-version-check -r requirements/docs.txt
+        stamp_of docs >"$venv/complete"
+    fi
+    PATH=$root/$venv/bin:$PATH "$@"
+}
+
 # Resolves each lock for its stack's lowest Python; the modern one holds for later Pythons and other systems too.
 lock() {
     local python tools=.venv/lock log=.venv/lock.log stack options
@@ -204,6 +220,9 @@ lock() {
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"
         mv "$tools/lock.txt" "requirements/$stack.txt"
     done
+    say "resolving requirements/docs.txt"
+    quietly "$log" "$tools/bin/uv" pip compile requirements/docs.in --python-version 3.10 --universal \
+        --upgrade --custom-compile-command "make lock" --output-file requirements/docs.txt
     rm -rf "$tools" "$log"
 }
 
@@ -214,6 +233,7 @@ case $command in
     with) with_stack "$@" ;;
     each) each_stack "$@" ;;
     peers) peers ;;
+    docs) docs "$@" ;;
     lock) lock ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' scripts/stack.sh >&2; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' scripts/stack.sh >&2; exit 2 ;;
 esac

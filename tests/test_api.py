@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,28 +205,6 @@ def test_a_model_of_a_file_is_named_kept_and_known_again(tmp_path, capsys):
     assert "its checkpoint was made with the file nets.py of model" in capsys.readouterr().err
     file.write_text("raise SystemError('imported')")
     assert main(["report", str(tmp_path / "run")]) == 0
-
-
-def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    names = {"__name__": "examples"}
-    for language, block in blocks:
-        if language == "python":
-            exec(block, names)
-    assert names["run"].summary.rounds == 5 and (tmp_path / "accuracy.png").exists()
-    assert len(fl.load("runs/mine").records) == 5
-
-    (tmp_path / "nets.py").write_text(
-        next(block for _, block in blocks if "def net(" in block).split("\nfl.run(")[0]
-    )
-    (tmp_path / "mine.toml").write_text(next(block for language, block in blocks if language == "toml"))
-    shapes = [
-        tuple(one.shape)
-        for one in fl.Experiment.read(tmp_path / "mine.toml").model.build((1, 28, 28), 10).parameters()
-    ]
-    assert shapes == [(64, 784), (64,), (10, 64), (10,)]
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ class Npz(_Own):
     Images of shape (N, C, H, W) or (N, H, W), or rows of a table (N, features), which count as images of
     1 x 1 x features; they become float32, and are not scaled. Labels are whole numbers from 0 on, shape (N,).
     `numpy.savez` writes such a file. In a TOML file a function of a file or module may stand here too; see
-    docs/python.md#data-of-your-own.
+    docs/how-to/data.md.
     An optional `ue_train` is the UE of each training sample, counted from 0, shape (N,); for the partition
     `by_ue`.
 

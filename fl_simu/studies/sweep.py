@@ -85,11 +85,12 @@ def sweep(
         UserError: no such field or argument, a value that is not allowed, or what `run` raises; nothing was run
             unless every combination is allowed.
 
-    >>> import fl_simu as fl
-    >>> base = fl.Experiment(rounds=1, ues=2, data="digits", model="mlp", backend="torch", codec="affine")
-    >>> found = fl.sweep(base, {"codec.base_bits": [2, 8]}, seeds=[1, 2])
-    >>> list(found.runs)
-    [(2, 1), (2, 2), (8, 1), (8, 2)]
+    Examples:
+        >>> import fl_simu as fl
+        >>> base = fl.Experiment(rounds=1, ues=2, data="digits", model="mlp", backend="torch", codec="affine")
+        >>> found = fl.sweep(base, {"codec.base_bits": [2, 8]}, seeds=[1, 2])
+        >>> list(found.runs)
+        [(2, 1), (2, 2), (8, 1), (8, 2)]
     """
     labels = {key: _labels(key, values) for key, values in axes.items()}
     jobs: Dict[Tuple[Any, ...], Experiment] = {}
