@@ -55,6 +55,7 @@ def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_dr
         _give_back(module, gone)
     _give_back_next()
     _give_back_six()
+    _print_numbers_as_numpy_1()
     _trust_own_files()
     torchvision_parts.give(data_dir, limit, tell)
     compiler.keep_out()
@@ -100,6 +101,12 @@ def _give_back_six() -> None:
         vars(six).update(
             string_classes=(str, bytes), int_classes=int, container_abcs=collections.abc, inf=math.inf
         )
+
+
+def _print_numbers_as_numpy_1() -> None:
+    """numpy 2 prints np.float64(0.5) in a list or a dict where it was 0.5."""
+    if int(np.__version__.split(".")[0]) >= 2:
+        np.set_printoptions(legacy="1.25")  # type: ignore[arg-type]
 
 
 def _trust_own_files() -> None:

@@ -64,10 +64,15 @@ _LABELS: Dict[int, Tuple[Any, Label]] = {}
 
 def label_of(tensor: Any) -> Label:
     """The label of a plain tensor, made when it is first asked for; it goes when the tensor does."""
-    key = id(tensor)
-    held = _LABELS.get(key)
-    if held is not None and held[0]() is tensor:
-        return held[1]
-    label = Label()
+    label = known_label(tensor)
+    if label is not None:
+        return label
+    label, key = Label(), id(tensor)
     _LABELS[key] = (weakref.ref(tensor, lambda _: _LABELS.pop(key, None)), label)
     return label
+
+
+def known_label(tensor: Any) -> Optional[Label]:
+    """The label of a plain tensor, if anybody asked for it before."""
+    held = _LABELS.get(id(tensor))
+    return held[1] if held is not None and held[0]() is tensor else None

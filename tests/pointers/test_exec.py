@@ -212,6 +212,7 @@ from torch._six import string_classes
 from torch.utils.data import DataLoader
 assert np.float is float and np.int is int and np.Inf > 1 and np.float_(1) == 1
 assert isinstance([], Iterable) and isinstance("", string_classes) and time.clock() >= 0
+assert repr([np.mean([0, 1]), {"hit": np.int64(3) == 3}]) == "[0.5, {'hit': True}]"
 assert iter(DataLoader([1])).next().item() == 1
 model = torch.nn.Linear(1, 1)
 import io
