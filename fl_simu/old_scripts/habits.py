@@ -5,6 +5,7 @@
 
 import collections
 import collections.abc
+import enum
 import functools
 import hashlib
 import importlib
@@ -24,6 +25,11 @@ import numpy as np
 import torch
 from torch.utils.data import dataloader
 
+try:
+    from PIL import Image
+except ImportError:  # then there are no names of it either
+    Image = None  # type: ignore[assignment]
+
 from fl_simu.old_scripts import compiler, draws, torchvision_parts
 from fl_simu.old_scripts.notices import tell
 
@@ -41,6 +47,9 @@ GONE: Dict[ModuleType, Dict[str, Any]] = {
     },
     time: {"clock": time.perf_counter},
 }  # fmt: skip
+if Image is not None:
+    _filters: Any = getattr(Image, "Resampling", Image)
+    GONE[Image] = {"ANTIALIAS": _filters.LANCZOS, "LINEAR": _filters.BILINEAR, "CUBIC": _filters.BICUBIC}
 
 
 def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_draws: bool = False) -> None:
@@ -78,6 +87,8 @@ def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, enum.Enum):
+        return f"{value.__module__}.{value.name}"
     name = getattr(value, "__name__", repr(value))
     module = getattr(value, "__module__", None)
     return name if module in (None, "builtins", __name__) else f"{module}.{name}"

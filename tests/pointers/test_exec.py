@@ -225,6 +225,8 @@ with open("by_handle.pt", "rb") as file:
     assert torch.equal(torch.load(file).weight, model.weight)
 torch.save(model, "own.pt")
 assert torch.equal(torch.load("own.pt").weight, model.weight)
+from PIL import Image
+assert Image.new("L", (4, 4)).resize((2, 2), Image.ANTIALIAS).size == (2, 2)
 torch.load("other.pt")
 """
 
@@ -234,6 +236,8 @@ def test_old_habits(run, tmp_path):
     torch.save(torch.nn.Linear(1, 1), str(tmp_path / "other.pt"))
     done = run(HABITS)
     told = [line for line in done.stderr.splitlines() if line.startswith("fl_simu: ")]
+    assert told[-2] == "fl_simu: PIL.Image.ANTIALIAS is gone; it stands for PIL.Image.LANCZOS"
+    del told[-2]
     assert [line.split(" is gone")[0] for line in told[:-4]] == [
         "fl_simu: collections.Iterable", "fl_simu: numpy.float", "fl_simu: numpy.int", "fl_simu: numpy.Inf",
         "fl_simu: numpy.float_", "fl_simu: time.clock", "fl_simu: iterator.next() of a DataLoader",
