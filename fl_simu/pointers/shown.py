@@ -14,7 +14,7 @@ def print_labels() -> None:
     def __repr__(self: Any, **options: Any) -> str:
         return native(self, **options) + _labels(self)
 
-    torch.Tensor.__repr__ = __repr__  # type: ignore[method-assign]
+    torch.Tensor.__repr__ = __repr__  # type: ignore[assignment]
 
 
 def _labels(tensor: Any) -> str:
