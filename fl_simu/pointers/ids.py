@@ -64,10 +64,11 @@ _LABELS: Dict[int, Tuple[Any, Label]] = {}
 
 def label_of(tensor: Any) -> Label:
     """The label of a plain tensor, made when it is first asked for; it goes when the tensor does."""
-    label = known_label(tensor)
-    if label is not None:
-        return label
-    label, key = Label(), id(tensor)
+    key = id(tensor)
+    held = _LABELS.get(key)
+    if held is not None and held[0]() is tensor:
+        return held[1]
+    label = Label()
     _LABELS[key] = (weakref.ref(tensor, lambda _: _LABELS.pop(key, None)), label)
     return label
 
