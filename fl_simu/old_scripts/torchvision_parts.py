@@ -15,6 +15,7 @@ from fl_simu.kernel.packages import installed
 from fl_simu.kernel.shell import python_command
 from fl_simu.old_scripts import image_sets
 from fl_simu.old_scripts.image_augmentation import AUGMENTATIONS
+from fl_simu.old_scripts.image_folders import ImageFolder, pil_loader
 from fl_simu.old_scripts.image_functions import FUNCTIONS
 from fl_simu.old_scripts.image_grids import UTILS
 from fl_simu.old_scripts.image_sets import VisionDataset
@@ -23,8 +24,9 @@ from fl_simu.old_scripts.notices import Tell
 
 # Modules that stand in for torchvision's, without "torchvision."; what is not listed refuses.
 MODULES = (
-    "datasets", "datasets.mnist", "datasets.cifar", "datasets.vision", "transforms", "transforms.transforms",
-    "transforms.functional", "models", "models.resnet", "models.vgg", "models.detection", "utils", "ops", "io",
+    "datasets", "datasets.folder", "datasets.mnist", "datasets.cifar", "datasets.vision", "transforms",
+    "transforms.transforms", "transforms.functional", "models", "models.resnet", "models.vgg",
+    "models.detection", "utils", "ops", "io",
 )  # fmt: skip
 
 
@@ -61,6 +63,9 @@ def _modules(sets: Dict[str, type]) -> Dict[str, ModuleType]:
         contents[name].update(sets, VisionDataset=VisionDataset)
     for name in ("transforms", "transforms.transforms"):
         contents[name].update(TRANSFORMS, **AUGMENTATIONS)
+    for name in ("datasets", "datasets.folder"):
+        contents[name]["ImageFolder"] = ImageFolder
+    contents["datasets.folder"].update(pil_loader=pil_loader, default_loader=pil_loader)
     contents["transforms.functional"].update(FUNCTIONS)
     contents["utils"].update(UTILS)
     made = {f"torchvision.{name}": _module(f"torchvision.{name}", contents[name]) for name in MODULES}

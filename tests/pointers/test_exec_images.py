@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from fl_simu.kernel.installation import MODERN
-from fl_simu.old_scripts import image_augmentation, image_grids, image_sets, image_transforms
+from fl_simu.old_scripts import image_augmentation, image_folders, image_grids, image_sets, image_transforms
 
 if not MODERN:
+    import torchvision.datasets
     import torchvision.transforms
     import torchvision.utils
     from torchvision.datasets import cifar
@@ -175,6 +176,33 @@ def test_cifar10(train, cifar10, monkeypatch):
         assert (ours.data == theirs.data[:20]).all() and ours.targets == theirs.targets[:20]
         assert ours.classes == theirs.classes and type(ours[3][0]) is type(theirs[3][0])
         assert repr(ours).splitlines()[2:] == repr(theirs).splitlines()[2:]
+
+
+def test_a_folder_of_images(tmp_path):
+    draws = np.random.RandomState(0)
+    for name in ("b/2.png", "b/10.PNG", "b/deep/1.jpg", "a/x.bmp", "a/x.txt", "c/none.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".txt":
+            path.write_text("no image")
+        else:
+            size = (4, 5) if name.startswith("a") else (4, 5, 3)
+            Image.fromarray(draws.randint(0, 256, size).astype(np.uint8)).save(str(path))
+    steps = image_transforms.TRANSFORMS["ToTensor"]()
+    ours = image_folders.ImageFolder(str(tmp_path), steps, target_transform=abs)
+    assert ours.classes == ["a", "b", "c"] and ours.class_to_idx == {"a": 0, "b": 1, "c": 2}
+    names = [path[len(str(tmp_path)) + 1 :].replace("\\", "/") for path, _ in ours.samples]
+    assert names == ["a/x.bmp", "b/10.PNG", "b/2.png", "b/deep/1.jpg"] and ours.targets == [0, 1, 1, 1]
+    image, target = ours[0]
+    grey = np.array(Image.open(str(tmp_path / "a" / "x.bmp")), np.float32) / 255
+    assert target == 0.0 and np.allclose(image.numpy(), np.stack([grey] * 3))
+    if not MODERN:
+        theirs = torchvision.datasets.ImageFolder(str(tmp_path), steps, target_transform=abs)
+        assert ours.samples == theirs.imgs == ours.imgs and ours.classes == theirs.classes
+        assert repr(ours) == repr(theirs)
+        assert all(torch.equal(one[0], other[0]) and one[1] == other[1] for one, other in zip(ours, theirs))
+    with pytest.raises(RuntimeError, match="no images in the folders"):
+        image_folders.ImageFolder(str(tmp_path / "a"))
 
 
 def test_the_scripts_folder_comes_first(run, mnist, tmp_path):
