@@ -269,7 +269,6 @@ class RandomErasing:
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         if random.uniform(0, 1) >= self.p:
             return image
-        image = image if self.inplace else image.clone()
         channels, height, width = image.shape
         for _ in range(10):
             area = random.uniform(*self.scale) * (height * width)
@@ -277,8 +276,9 @@ class RandomErasing:
             down, across = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if down < height and across < width:
                 top, left = random.randint(0, height - down), random.randint(0, width - across)
+                image = image if self.inplace else image.clone()
                 image[:, top : top + down, left : left + across] = self._written(channels, down, across)
-                break
+                return image
         return image
 
     def _written(self, channels: int, height: int, width: int) -> Any:

@@ -104,9 +104,11 @@ def test_erasing(arguments, checksum):
     for kind in kinds:
         found = 0
         for seed in range(3, 6):
+            image = torch.arange(216.0).view(3, 9, 8)
+            # Last of all: where syft 0.2.4 hooks this process, a new tensor takes an id from here.
             random.seed(seed)
             torch.manual_seed(seed)
-            erased = kind.RandomErasing(**arguments)(torch.arange(216.0).view(3, 9, 8))
+            erased = kind.RandomErasing(**arguments)(image)
             found = zlib.crc32(erased.numpy().tobytes(), found)
         assert found == checksum
 
