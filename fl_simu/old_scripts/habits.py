@@ -5,6 +5,7 @@
 
 import collections
 import collections.abc
+import enum
 import functools
 import hashlib
 import importlib
@@ -24,6 +25,11 @@ import numpy as np
 import torch
 from torch.utils.data import dataloader
 
+try:
+    from PIL import Image
+except ImportError:  # then there are no names of it either
+    Image = None  # type: ignore[assignment]
+
 from fl_simu.old_scripts import compiler, draws, torchvision_parts
 from fl_simu.old_scripts.notices import tell
 
@@ -41,6 +47,9 @@ GONE: Dict[ModuleType, Dict[str, Any]] = {
     },
     time: {"clock": time.perf_counter},
 }  # fmt: skip
+if Image is not None:
+    _filters: Any = getattr(Image, "Resampling", Image)
+    GONE[Image] = {"ANTIALIAS": _filters.LANCZOS, "LINEAR": _filters.BILINEAR, "CUBIC": _filters.BICUBIC}
 
 
 def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_draws: bool = False) -> None:
@@ -55,6 +64,7 @@ def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_dr
         _give_back(module, gone)
     _give_back_next()
     _give_back_six()
+    _print_numbers_as_numpy_1()
     _trust_own_files()
     torchvision_parts.give(data_dir, limit, tell)
     compiler.keep_out()
@@ -77,6 +87,8 @@ def _give_back(module: ModuleType, gone: Dict[str, Any]) -> None:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, enum.Enum):
+        return f"{value.__module__}.{value.name}"
     name = getattr(value, "__name__", repr(value))
     module = getattr(value, "__module__", None)
     return name if module in (None, "builtins", __name__) else f"{module}.{name}"
@@ -100,6 +112,12 @@ def _give_back_six() -> None:
         vars(six).update(
             string_classes=(str, bytes), int_classes=int, container_abcs=collections.abc, inf=math.inf
         )
+
+
+def _print_numbers_as_numpy_1() -> None:
+    """numpy 2 prints np.float64(0.5) in a list or a dict where it was 0.5."""
+    if int(np.__version__.split(".")[0]) >= 2:
+        np.set_printoptions(legacy="1.25")  # type: ignore[arg-type]
 
 
 def _trust_own_files() -> None:

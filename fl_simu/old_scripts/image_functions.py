@@ -3,6 +3,7 @@
 Images are PIL images until `to_tensor`.
 """
 
+import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -16,7 +17,7 @@ except ImportError:  # told by whatever needs it
 Size = Union[int, Sequence[int]]
 Fill = Union[int, Tuple[int, ...]]
 # As PIL numbers them, in every release.
-BILINEAR, LEFT_RIGHT, TOP_BOTTOM = 2, 0, 1
+NEAREST, BILINEAR, LEFT_RIGHT, TOP_BOTTOM, AFFINE = 0, 2, 0, 1, 0
 
 
 def picture(pixels: np.ndarray) -> Any:
@@ -141,9 +142,94 @@ def to_grayscale(image: Any, num_output_channels: int = 1) -> Any:
     return picture(pixels if num_output_channels == 1 else np.stack([pixels] * 3, -1))
 
 
+def resized_crop(
+    image: Any, top: int, left: int, height: int, width: int, size: Size, interpolation: int = BILINEAR
+) -> Any:
+    """A part, resized."""
+    require_picture(image, "RandomResizedCrop")
+    return resize(crop(image, top, left, height, width), size, interpolation)
+
+
+def rotate(
+    image: Any, angle: float, resample: int = NEAREST, expand: bool = False, center: Any = None, fill: Fill = 0
+) -> Any:
+    """By so many degrees, counter-clockwise; what comes in from outside has the colour `fill`."""
+    require_picture(image, "RandomRotation")
+    bands = len(image.getbands())
+    colour = (fill,) * bands if isinstance(fill, int) and bands > 1 else fill
+    return image.rotate(angle, resample, expand, center, fillcolor=colour)
+
+
+def affine(
+    image: Any,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: Union[float, Sequence[float]],
+    resample: int = NEAREST,
+    fillcolor: Optional[Fill] = None,
+) -> Any:
+    """Rotated and sheared (degrees), scaled about the middle, and moved (pixels)."""
+    require_picture(image, "RandomAffine")
+    turn = math.radians(angle)
+    x_shear, y_shear = (math.radians(one) for one in ((shear, 0) if isinstance(shear, (int, float)) else shear))
+    a, c = math.cos(turn - y_shear) / math.cos(y_shear), math.sin(turn - y_shear) / math.cos(y_shear)
+    b, d = -a * math.tan(x_shear) - math.sin(turn), -c * math.tan(x_shear) + math.cos(turn)
+    # PIL asks for each new pixel where it was: the inverse of ((a, b), (c, d)), whose determinant is 1.
+    rows = [[d / scale, -b / scale], [-c / scale, a / scale]]
+    middle = [side * 0.5 + 0.5 for side in image.size]
+    matrix: List[float] = []
+    for row, own in zip(rows, middle):
+        shift = sum(factor * (-half - moved) for factor, half, moved in zip(row, middle, translate))
+        matrix += [*row, shift + own]
+    return image.transform(image.size, AFFINE, matrix, resample, fillcolor=fillcolor)
+
+
+def adjust_brightness(image: Any, brightness_factor: float) -> Any:
+    """0 is black, 1 the image."""
+    require_picture(image, "ColorJitter")
+    return Image.blend(Image.new(image.mode, image.size, 0), image, brightness_factor)
+
+
+def adjust_contrast(image: Any, contrast_factor: float) -> Any:
+    """0 is the mean grey, 1 the image."""
+    require_picture(image, "ColorJitter")
+    mean = int(np.asarray(to_grayscale(image)).mean() + 0.5)
+    return Image.blend(Image.new("L", image.size, mean).convert(image.mode), image, contrast_factor)
+
+
+def adjust_saturation(image: Any, saturation_factor: float) -> Any:
+    """0 is grey, 1 the image."""
+    require_picture(image, "ColorJitter")
+    return Image.blend(to_grayscale(image).convert(image.mode), image, saturation_factor)
+
+
+def adjust_hue(image: Any, hue_factor: float) -> Any:
+    """Turned by so many rounds of the colour circle, half a one at most in either direction."""
+    require_picture(image, "ColorJitter")
+    if not -0.5 <= hue_factor <= 0.5:
+        raise ValueError(f"hue_factor is between -0.5 and 0.5, not {hue_factor}")
+    if image.mode in ("L", "1", "I", "F"):
+        return image
+    hue, *rest = image.convert("HSV").split()
+    turned = (np.asarray(hue).astype(int) + int(hue_factor * 255)) % 256
+    return Image.merge("HSV", (picture(turned.astype(np.uint8)), *rest)).convert(image.mode)
+
+
+def adjust_gamma(image: Any, gamma: float, gain: float = 1) -> Any:
+    """255 * gain * (x / 255) ** gamma, rounded down as in Pillow 6."""
+    require_picture(image, "adjust_gamma")
+    if gamma < 0:
+        raise ValueError(f"gamma is 0 or more, not {gamma}")
+    levels = [int(255 * gain * (level / 255) ** gamma) for level in range(256)]
+    return image.point(levels * len(image.getbands()))
+
+
 FUNCTIONS: Dict[str, Any] = {
     function.__name__: function
     for function in (
         to_tensor, to_pil_image, normalize, resize, pad, crop, center_crop, hflip, vflip, to_grayscale,
+        resized_crop, rotate, affine, adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue,
+        adjust_gamma,
     )
 }  # fmt: skip

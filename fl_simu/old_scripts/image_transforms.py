@@ -11,7 +11,7 @@ import torch
 from fl_simu.old_scripts import image_functions as functions
 
 
-class _Transform:
+class Transform:
     """One that prints as torchvision's does: its name and the arguments that `shown` names."""
 
     shown: ClassVar[Tuple[str, ...]] = ()
@@ -39,14 +39,14 @@ class Compose:
         return "\n".join([type(self).__name__ + "(", *(f"    {one}" for one in self.transforms), ")"])
 
 
-class ToTensor(_Transform):
+class ToTensor(Transform):
     """See `functions.to_tensor`."""
 
     def __call__(self, image: Any) -> torch.Tensor:
         return functions.to_tensor(image)
 
 
-class ToPILImage(_Transform):
+class ToPILImage(Transform):
     """See `functions.to_pil_image`."""
 
     def __init__(self, mode: Optional[str] = None) -> None:
@@ -57,7 +57,7 @@ class ToPILImage(_Transform):
         return functions.to_pil_image(image, self.mode)
 
 
-class Normalize(_Transform):
+class Normalize(Transform):
     """See `functions.normalize`."""
 
     shown = ("mean", "std")
@@ -69,7 +69,7 @@ class Normalize(_Transform):
         return functions.normalize(tensor, self.mean, self.std, self.inplace)
 
 
-class Resize(_Transform):
+class Resize(Transform):
     """See `functions.resize`."""
 
     NAMES: ClassVar[Tuple[str, ...]] = ("NEAREST", "LANCZOS", "BILINEAR", "BICUBIC", "BOX", "HAMMING")
@@ -84,7 +84,7 @@ class Resize(_Transform):
         return f"Resize(size={self.size}, interpolation=PIL.Image.{self.NAMES[self.interpolation]})"
 
 
-class CenterCrop(_Transform):
+class CenterCrop(Transform):
     """See `functions.center_crop`."""
 
     shown = ("size",)
@@ -96,7 +96,7 @@ class CenterCrop(_Transform):
         return functions.center_crop(image, self.size)
 
 
-class Pad(_Transform):
+class Pad(Transform):
     """See `functions.pad`."""
 
     shown = ("padding", "fill", "padding_mode")
@@ -108,7 +108,7 @@ class Pad(_Transform):
         return functions.pad(image, self.padding, self.fill, self.padding_mode)
 
 
-class Lambda(_Transform):
+class Lambda(Transform):
     """A function of one's own."""
 
     def __init__(self, lambd: Callable) -> None:
@@ -118,7 +118,7 @@ class Lambda(_Transform):
         return self.lambd(image)
 
 
-class RandomCrop(_Transform):
+class RandomCrop(Transform):
     """A part of a size at a random place, of the image padded first.
 
     Args:
@@ -158,7 +158,7 @@ class RandomCrop(_Transform):
         return functions.crop(image, top, left, height, width)
 
 
-class RandomHorizontalFlip(_Transform):
+class RandomHorizontalFlip(Transform):
     """Left and right changed over, with probability p."""
 
     shown = ("p",)
@@ -177,7 +177,7 @@ class RandomVerticalFlip(RandomHorizontalFlip):
     flip = staticmethod(functions.vflip)
 
 
-class Grayscale(_Transform):
+class Grayscale(Transform):
     """See `functions.to_grayscale`."""
 
     shown = ("num_output_channels",)

@@ -14,15 +14,19 @@ import torch
 from fl_simu.kernel.packages import installed
 from fl_simu.kernel.shell import python_command
 from fl_simu.old_scripts import image_sets
+from fl_simu.old_scripts.image_augmentation import AUGMENTATIONS
+from fl_simu.old_scripts.image_folders import ImageFolder, pil_loader
 from fl_simu.old_scripts.image_functions import FUNCTIONS
+from fl_simu.old_scripts.image_grids import UTILS
 from fl_simu.old_scripts.image_sets import VisionDataset
 from fl_simu.old_scripts.image_transforms import TRANSFORMS
 from fl_simu.old_scripts.notices import Tell
 
 # Modules that stand in for torchvision's, without "torchvision."; what is not listed refuses.
 MODULES = (
-    "datasets", "datasets.mnist", "datasets.cifar", "datasets.vision", "transforms", "transforms.transforms",
-    "transforms.functional", "models", "models.resnet", "models.vgg", "models.detection", "utils", "ops", "io",
+    "datasets", "datasets.folder", "datasets.mnist", "datasets.cifar", "datasets.vision", "transforms",
+    "transforms.transforms", "transforms.functional", "models", "models.resnet", "models.vgg",
+    "models.detection", "utils", "ops", "io",
 )  # fmt: skip
 
 
@@ -57,9 +61,13 @@ def _modules(sets: Dict[str, type]) -> Dict[str, ModuleType]:
     contents: Dict[str, Dict[str, Any]] = {name: {} for name in MODULES}
     for name in ("datasets", "datasets.mnist", "datasets.cifar", "datasets.vision"):
         contents[name].update(sets, VisionDataset=VisionDataset)
-    contents["transforms"].update(TRANSFORMS)
-    contents["transforms.transforms"].update(TRANSFORMS)
+    for name in ("transforms", "transforms.transforms"):
+        contents[name].update(TRANSFORMS, **AUGMENTATIONS)
+    for name in ("datasets", "datasets.folder"):
+        contents[name]["ImageFolder"] = ImageFolder
+    contents["datasets.folder"].update(pil_loader=pil_loader, default_loader=pil_loader)
     contents["transforms.functional"].update(FUNCTIONS)
+    contents["utils"].update(UTILS)
     made = {f"torchvision.{name}": _module(f"torchvision.{name}", contents[name]) for name in MODULES}
     made["torchvision"] = _module("torchvision", {"__version__": "0.5.0"})
     for name, module in made.items():

@@ -105,6 +105,10 @@ class BaseDataset:
     def federate(self, workers: Any) -> "FederatedDataset":
         return dataset_federate(self, workers)
 
+    def __str__(self) -> str:
+        """No more than that in 0.2.4; `repr` says what it is."""
+        return "BaseDataset>None"
+
     def __repr__(self) -> str:
         text = f"BaseDataset\n\tData: {self.data}\n\ttargets: {self.targets}"
         if self.tags:

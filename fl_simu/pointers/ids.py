@@ -71,3 +71,9 @@ def label_of(tensor: Any) -> Label:
     label = Label()
     _LABELS[key] = (weakref.ref(tensor, lambda _: _LABELS.pop(key, None)), label)
     return label
+
+
+def known_label(tensor: Any) -> Optional[Label]:
+    """The label of a plain tensor, if anybody asked for it before."""
+    held = _LABELS.get(id(tensor))
+    return held[1] if held is not None and held[0]() is tensor else None

@@ -1,5 +1,6 @@
 """`import syft` in this process: the modules of syft 0.2.4 by name, made of what fl_simu.pointers has."""
 
+import logging
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -54,6 +55,9 @@ MODULES: Dict[str, Dict[str, Any]] = {
         "TrainConfig": client.TrainConfig,
         "PrivateGridNetwork": private_grid.PrivateGridNetwork,
         "ID_PROVIDER": ids.ID_PROVIDER,
+        "IdProvider": ids.IdProvider,
+        "logging": logging,
+        "logger": logging.getLogger("syft"),
         "FixedPrecisionTensor": FixedPrecisionTensor,
         "AdditiveSharingTensor": AdditiveSharingTensor,
         "strict": quirks.strict,
@@ -97,8 +101,9 @@ MODULES: Dict[str, Dict[str, Any]] = {
 }
 _PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1, name.count(".") + 1)}
 
-# What a TorchHook sets, looked up each time.
+# What a TorchHook sets, looked up each time; and the module itself, which 0.2.4 has in its own name.
 _STATE = {
+    "syft": lambda: module_of("syft"),
     "local_worker": local.local_worker,
     "hook": torch_hook.first_hook,
     "torch": torch_hook.attributes,
@@ -114,7 +119,7 @@ def module_of(name: str) -> ModuleType:
     if name not in _made:
         new = old_paths.module(name) or name
         module = _made[name] = ModuleType(name)
-        vars(module).update(MODULES.get(new, {}), __getattr__=lambda attribute: lookup(new, attribute))
+        vars(module).update(MODULES.get(new, {}), __getattr__=lambda attribute: lookup(name, attribute))
     return _made[name]
 
 
@@ -124,12 +129,13 @@ def lookup(module: str, name: str) -> Any:
     Raises:
         AttributeError: 0.2.4 has nothing of that name either, as far as is known.
     """
-    if name in MODULES.get(module, ()):
-        return MODULES[module][name]
     if (module, name) in old_paths.NAMES:
         new = old_paths.NAMES[module, name]
         old_paths.told(f"{module}.{name}", ".".join(new))
         return lookup(*new)
+    module = old_paths.MODULES.get(module, module)
+    if name in MODULES.get(module, ()):
+        return MODULES[module][name]
     if module == "syft" and name in _STATE:
         return _STATE[name]()
     below = f"{module}.{name}"

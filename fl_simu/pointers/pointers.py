@@ -41,6 +41,8 @@ class PointerTensor(Bare, ObjectPointer):
     is_wrapper = False
     # Whether torch.save may take the tensor's values; so it is with what an optimiser remembers.
     saved_by_value = False
+    # The tensor's gradient, once asked for; optimisers ask for it several times a step.
+    _grad: Optional[Wrapper] = None
 
     def __init__(
         self,
@@ -92,7 +94,11 @@ class PointerTensor(Bare, ObjectPointer):
 
     @property
     def grad(self) -> Optional["Wrapper"]:
-        return None if self.target().grad is None else wrapped(self.attr("grad"))
+        if self.target().grad is None:
+            return None
+        if self._grad is None:
+            self._grad = wrapped(self.attr("grad"))
+        return self._grad
 
     def wrap(self, register: bool = True, **_: Any) -> "Wrapper":
         return held(wrapped(self)) if register else wrapped(self)
@@ -136,7 +142,7 @@ class PointerTensor(Bare, ObjectPointer):
         arrived = brought(found, destination)
         self.location.rm_obj(self.id_at_location)
         destination.keep(arrived, self.id_at_location)
-        self.location = destination
+        self.location, self._grad = destination, None
         return self
 
     def run(self, func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from fl_simu.pointers.models import ModuleMethods
 from fl_simu.pointers.native import leave_names
 from fl_simu.pointers.optimizers import follow_models
 from fl_simu.pointers.secret_methods import SecretMethods
+from fl_simu.pointers.shown import print_labels
 from fl_simu.pointers.tensors import TensorMethods
 from fl_simu.pointers.uncovered import OPTIMIZER_METHODS, TENSOR_METHODS, refusing_method
 from fl_simu.pointers.worker import VirtualWorker
@@ -82,6 +83,7 @@ def attributes() -> Optional[TorchAttributes]:
 
 def _add_methods() -> None:
     leave_names()
+    print_labels()
     for owner, methods in (
         (torch.Tensor, TensorMethods),
         (torch.Tensor, SecretMethods),

@@ -225,6 +225,29 @@ class TestInstead:
         (pointer * pointer).sum().backward()
         assert pointer.grad.clone().get().tolist() == [2, 4] and count(bob) == 1
 
+    def test_a_gradient_is_where_its_tensor_is(self, bob, alice):
+        """0.2.4's pointer knows of none after `move`, though it moved along."""
+        pointer = torch.tensor([1.0, 2.0], requires_grad=True).send(bob)
+        (pointer * 2).sum().backward()
+        assert pointer.grad.location is bob
+        pointer.move(alice)
+        (pointer * 3).sum().backward()
+        assert pointer.grad.location is alice and pointer.grad.copy().get().tolist() == [5, 5]
+        pointer.grad.zero_()
+        assert pointer.get().grad.tolist() == [0, 0] and (count(bob), count(alice)) == (0, 0)
+
+    def test_a_tensor_moves_to_where_it_is(self, bob):
+        pointer = torch.tensor([1.0, 2.0]).send(bob)
+        assert pointer.move(bob) is pointer and pointer.get().tolist() == [1, 2] and count(bob) == 0
+
+    @pytest.mark.parametrize(
+        "call", ["F.mse_loss(x, target=y)", "F.mse_loss(input=x, target=y)", "nn.L1Loss()(x, y)"]
+    )
+    def test_pointers_by_keyword(self, call, bob):
+        names = {"F": F, "nn": nn}
+        found = eval(call, dict(names, x=tensor().send(bob), y=(tensor() * 2).send(bob)))
+        assert found.get() == eval(call, dict(names, x=tensor(), y=tensor() * 2))
+
     @pytest.mark.parametrize(
         "case",
         [

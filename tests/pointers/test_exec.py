@@ -212,6 +212,7 @@ from torch._six import string_classes
 from torch.utils.data import DataLoader
 assert np.float is float and np.int is int and np.Inf > 1 and np.float_(1) == 1
 assert isinstance([], Iterable) and isinstance("", string_classes) and time.clock() >= 0
+assert repr([np.mean([0, 1]), {"hit": np.int64(3) == 3}]) == "[0.5, {'hit': True}]"
 assert iter(DataLoader([1])).next().item() == 1
 model = torch.nn.Linear(1, 1)
 import io
@@ -224,6 +225,8 @@ with open("by_handle.pt", "rb") as file:
     assert torch.equal(torch.load(file).weight, model.weight)
 torch.save(model, "own.pt")
 assert torch.equal(torch.load("own.pt").weight, model.weight)
+from PIL import Image
+assert Image.new("L", (4, 4)).resize((2, 2), Image.ANTIALIAS).size == (2, 2)
 torch.load("other.pt")
 """
 
@@ -233,6 +236,8 @@ def test_old_habits(run, tmp_path):
     torch.save(torch.nn.Linear(1, 1), str(tmp_path / "other.pt"))
     done = run(HABITS)
     told = [line for line in done.stderr.splitlines() if line.startswith("fl_simu: ")]
+    assert told[-2] == "fl_simu: PIL.Image.ANTIALIAS is gone; it stands for PIL.Image.LANCZOS"
+    del told[-2]
     assert [line.split(" is gone")[0] for line in told[:-4]] == [
         "fl_simu: collections.Iterable", "fl_simu: numpy.float", "fl_simu: numpy.int", "fl_simu: numpy.Inf",
         "fl_simu: numpy.float_", "fl_simu: time.clock", "fl_simu: iterator.next() of a DataLoader",

@@ -142,6 +142,7 @@ def test_datasets_made_by_hand(sy, hook, bob, alice):
 
 def test_base_dataset(sy, hook):
     dataset = sy.BaseDataset(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 2]))
+    assert str(dataset) == "BaseDataset>None"
     assert repr(dataset) == "BaseDataset\n\tData: tensor([[1., 2.],\n        [3., 4.]])\n\ttargets: tensor([1, 2])"
     assert len(dataset) == 2 and dataset[0][0].tolist() == [1, 2] and dataset[1][1].item() == 2
     assert dataset.location is None

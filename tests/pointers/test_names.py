@@ -1,5 +1,6 @@
 """Names that scripts use beside the common ones, old paths, and what is searched together."""
 
+import importlib
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from pointer_suite import count
 from torch import nn
 
 from fl_simu.kernel.installation import syft_installed
+from fl_simu.pointers import old_paths
 
 ours_only = pytest.mark.skipif(syft_installed(), reason="fl_simu.pointers runs on torch 2.5 or newer")
 POINTER = "(Wrapper)>[PointerTensor | me:# -> bob:#]"
@@ -80,6 +82,63 @@ def test_what_exceptions_hold(sy, bob):
         assert isinstance(routed, errors.TensorsNotCollocatedException)
 
 
+PUBLIC = {
+    "covered": [
+        "AdditiveSharingTensor", "BaseDataset", "FederatedDataLoader", "FederatedDataset", "FixedPrecisionTensor",
+        "ID_PROVIDER", "IdProvider", "MultiPointerTensor", "PointerTensor", "PrivateGridNetwork", "TorchHook",
+        "TrainConfig", "VirtualWorker", "combine_pointers", "framework", "hook", "local_worker", "logger",
+        "logging", "syft", "torch",
+    ],
+    "modules": [
+        "codes", "common", "dependency_check", "exceptions", "execution", "federated", "frameworks", "generic",
+        "grid", "messaging", "sandbox", "serde", "version", "workers",
+    ],
+    "refused": [
+        "AutogradTensor", "CRTPrecisionTensor", "LargePrecisionTensor", "LoggingTensor", "NumpyTensor",
+        "PlaceHolder", "Plan", "PointerPlan", "PointerProtocol", "PrivateTensor", "Protocol", "PublicGridNetwork",
+        "WebsocketClientWorker", "WebsocketServerWorker", "create_sandbox", "func2plan", "keygen", "method2plan",
+        "pool",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not syft_installed(), reason="the list is that of real syft")
+def test_the_public_names_are_all_there_are(sy):
+    """Of a fresh import; `make_plan` is in 0.2.4's `__all__`, and nowhere else."""
+    code = "import syft; print(*sorted(name for name in dir(syft) if not name.startswith('_')))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == sorted(name for names in PUBLIC.values() for name in names)
+    assert {name for name in sy.__all__ if not hasattr(sy, name)} == {"make_plan"}
+
+
+@pytest.mark.parametrize("name", PUBLIC["covered"] + PUBLIC["modules"])
+def test_public_names(sy, hook, name):
+    assert getattr(sy, name) is not None and (
+        name not in PUBLIC["modules"] or type(getattr(sy, name)) is type(sys)
+    )
+
+
+@ours_only
+@pytest.mark.parametrize("name", PUBLIC["refused"])
+def test_public_names_that_are_refused(sy, name):
+    with pytest.raises(NotImplementedError) as told:
+        getattr(sy, name)()
+    assert str(told.value).startswith(f"syft.{name} is not covered by fl_simu.pointers: ")
+    assert "\n" not in str(told.value) and ". " not in str(told.value)
+
+
+@pytest.mark.skipif(not syft_installed(), reason="real syft says what is where")
+def test_old_paths_lead_to_what_is_there():
+    """And each is a name that 0.2.4 has not; `syft.frameworks.torch.hook` alone is a package now."""
+    for old, new in old_paths.MODULES.items():
+        importlib.import_module(new)
+        with pytest.raises(ImportError):
+            importlib.import_module(old)
+    for (package, name), (module, known) in old_paths.NAMES.items():
+        assert hasattr(importlib.import_module(module), known)
+        assert package in old_paths.MODULES or not hasattr(importlib.import_module(package), name)
+
+
 OLD_PATHS = """
 import sys
 import torch
@@ -91,6 +150,10 @@ from syft.frameworks.torch.federated.dataset import BaseDataset
 from syft.frameworks.torch.federated.utils import federated_avg
 import syft.frameworks.torch.federated.dataloader
 from syft.workers import VirtualWorker
+from syft.frameworks.torch.pointers import PointerTensor
+from syft.frameworks.torch.pointers.object_wrapper import ObjectWrapper
+from syft.frameworks.torch.tensors.interpreters import AdditiveSharingTensor
+assert PointerTensor is sy.PointerTensor and AdditiveSharingTensor is sy.AdditiveSharingTensor
 assert utils.federated_avg is federated_avg and BaseDataset is sy.BaseDataset
 assert FederatedDataLoader is sy.FederatedDataLoader and VirtualWorker is sy.VirtualWorker
 assert sy.frameworks.torch.federated.utils.add_model is utils.add_model
@@ -117,4 +180,4 @@ def test_paths_of_0_1():
         "fl_simu.pointers: syft.frameworks.torch.federated is a name of PySyft 0.1; "
         "it stands for syft.frameworks.torch.fl of 0.2.4"
     )
-    assert len(told) == len(set(told)) == 5, "one line a name"
+    assert len(told) == len(set(told)) == 9, "one line a name"

@@ -192,6 +192,17 @@ def test_tags_and_descriptions(bob):
     assert printed(tensor().send(bob).tag("#late")) == POINTER + "\n\tTags: #late \n\tShape: torch.Size([2, 2])"
 
 
+def test_labels_are_printed_where_a_tensor_is(bob):
+    x = torch.tensor([1.0, 2.0])
+    assert str(x) == repr(x) == f"{x}" == "tensor([1., 2.])"
+    x.tag("#data")
+    tagged = "tensor([1., 2.])\n\tTags: #data \n\tShape: torch.Size([2])"
+    assert str(x) == repr(x) == f"{x}" == tagged
+    x.describe("two numbers\nand more")
+    described = tagged.replace("\n\tShape", "\n\tDescription: two numbers...\n\tShape")
+    assert [str(one) for one in (x, x.send(bob).get(), x * 1)] == [described, described, "tensor([1., 2.])"]
+
+
 def test_search(sy, bob):
     pointer = tensor().tag("#data", "#train").send(bob)
     other = (tensor() * 2).tag("#data").send(bob)

@@ -1,0 +1,28 @@
+"""How plain tensors are printed once a hook is there: with tags, description and shape, where they have any."""
+
+from typing import Any
+
+import torch
+
+from fl_simu.pointers.ids import known_label
+
+
+def print_labels() -> None:
+    """To be called once."""
+    native = torch.Tensor.__repr__
+
+    def __repr__(self: Any, **options: Any) -> str:
+        return native(self, **options) + _labels(self)
+
+    torch.Tensor.__repr__ = __repr__  # type: ignore[assignment]
+
+
+def _labels(tensor: Any) -> str:
+    label = known_label(tensor)
+    text = ""
+    if label is not None and label.tags:
+        text += "\n\tTags: " + "".join(f"{tag} " for tag in label.tags)
+    if label is not None and label.description is not None:
+        first = str(label.description).split("\n")[0]
+        text += f"\n\tDescription: {first}..."
+    return text and f"{text}\n\tShape: {tensor.shape}"
