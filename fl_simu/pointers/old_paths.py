@@ -22,6 +22,8 @@ NAMES = {
     ("syft", "VirtualGrid"): ("syft", "PrivateGridNetwork"),
     ("syft.workers", "VirtualWorker"): ("syft", "VirtualWorker"),
     ("syft.workers", "BaseWorker"): ("syft.workers.base", "BaseWorker"),
+    ("syft.workers", "WebsocketClientWorker"): ("syft", "WebsocketClientWorker"),
+    ("syft.workers", "WebsocketServerWorker"): ("syft", "WebsocketServerWorker"),
     ("syft.generic.pointers", "PointerTensor"): ("syft", "PointerTensor"),
     ("syft.generic.pointers", "ObjectPointer"): ("syft.generic.pointers.object_pointer", "ObjectPointer"),
 }
