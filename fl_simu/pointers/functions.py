@@ -8,7 +8,8 @@ import warnings
 from typing import Any, Callable, Dict
 
 import torch
-from torch.overrides import get_testing_overrides, resolve_name
+
+from fl_simu.pointers.native import PREFIX
 
 # Of the methods with underscores the operators alone.
 OPERATORS = frozenset(
@@ -26,28 +27,43 @@ OPERATORS = frozenset(
     )
 }  # fmt: skip
 # For packed weights and other libraries' kernels, which trust their arguments.
-KERNELS = ("fbgemm", "miopen", "cudnn", "quantize", "q_", "fused", "fake_quant", "as_strided")
+KERNELS = ("fbgemm", "miopen", "cudnn", "quantize", "q_", "fused", "fake_quant", "as_strided", "module_load")
 # Of what can be set; torch tells only of what can be asked for.
 SETTERS = ("data", "grad", "requires_grad")
+
+
+def _of_torch(name: str, func: Callable) -> str:
+    """torch's own name, where a hook has left another one, `native_add`, that comes first."""
+    plain = name.replace(f".{PREFIX}", ".", 1)
+    thing: Any = torch
+    for part in plain.split(".")[1:]:
+        thing = getattr(thing, part, None)
+    return plain if thing == func else name
 
 
 def _is_plain(name: str) -> bool:
     parts = name.split(".")
     if parts[-1] == "__get__":
         parts.pop()
+    if parts[:2] == ["torch", "Tensor"] and parts[-1].startswith(PREFIX):
+        return False
     return parts[-1] in OPERATORS or not parts[-1].startswith(("_", *KERNELS))
 
 
 @functools.lru_cache(None)
 def by_name() -> Dict[str, Callable]:
     """Name -> function: "torch.add", "torch.Tensor.add", "torch.nn.functional.linear"."""
+    # The torch of the legacy stack has no such module.
+    from torch.overrides import get_testing_overrides, resolve_name
+
     found: Dict[str, Callable] = {}
     with warnings.catch_warnings():
         # torch looks at each of its own names for it, and tells of those that are old.
         warnings.simplefilter("ignore")
         named = [(resolve_name(func), func) for func in get_testing_overrides()]
-    for name, func in named:
-        if name is not None and _is_plain(name):
+    for given, func in named:
+        name = _of_torch(given, func) if given else ""
+        if name and _is_plain(name):
             found.setdefault(name, func)
     for name in SETTERS:
         found[f"torch.Tensor.{name}.__set__"] = getattr(torch.Tensor, name).__set__

@@ -58,5 +58,7 @@ def need_websockets() -> None:
 
 # What both sides speak; they refuse each other otherwise.
 SUBPROTOCOL = "fl_simu.pointers.1"
+# Seconds to take leave of the other side, which may be training.
+CLOSE_S = 1
 # Neither side is asked whether it is still there: a worker that trains does not answer.
-OPTIONS = {"compression": None, "ping_interval": None, "subprotocols": [SUBPROTOCOL]}
+OPTIONS = {"compression": None, "ping_interval": None, "close_timeout": CLOSE_S, "subprotocols": [SUBPROTOCOL]}

@@ -11,7 +11,6 @@ from fl_simu.pointers.data import BaseDataset
 from fl_simu.pointers.ids import label_of
 from fl_simu.pointers.objects import ObjectWrapper
 from fl_simu.pointers.refusals import refusal
-from fl_simu.pointers.wrappers import Wrapper
 
 TRACE = "trace or script it first: torch.jit.trace(model, data), @torch.jit.script for a loss"
 CONFIG = ("id", "batch_size", "epochs", "optimizer", "optimizer_args", "max_nr_batches", "shuffle")
@@ -24,8 +23,8 @@ def parcel(obj: Any) -> Dict[str, Any]:
     Raises:
         NotImplementedError: it is none that can be sent.
     """
-    if isinstance(obj, Wrapper) or hasattr(obj, "child"):
-        raise refusal(f"{type(obj.child).__name__} at a worker of another process", "get() it first")
+    if hasattr(obj, "child"):
+        raise refusal(f"send() of a {type(obj.child).__name__} to a worker of another process", "get() it first")
     if isinstance(obj, torch.Tensor):
         return {"kind": "tensor", **_tensor(obj)}
     content = {name: getattr(obj, name) for name in LABEL if hasattr(obj, name)}

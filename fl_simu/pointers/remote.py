@@ -40,7 +40,14 @@ class RemoteWorker(VirtualWorker):
         Raises:
             Exception: of the kind that it met, with its words.
         """
-        return self._understood(self.carried(self.request(action, *args)))
+        request = self.request(action, *args)
+        try:
+            answer = self.carried(request)
+        except (NotImplementedError, ValueError):
+            # It was not sent.
+            self._gone.extend(request["gone"])
+            raise
+        return self._understood(answer)
 
     def request(self, action: str, *args: Any) -> Dict[str, Any]:
         gone = []
@@ -58,6 +65,8 @@ class RemoteWorker(VirtualWorker):
 
     # What pointers ask of their worker.
 
+    is_far = True
+
     def held(self, obj_id: Id, path: Iterable[str] = ()) -> Far:
         return Far(self, obj_id, tuple(path))
 
@@ -69,8 +78,10 @@ class RemoteWorker(VirtualWorker):
         return self.ask("call", name, args, kwargs, torch.is_grad_enabled())
 
     def put(self, obj_id: Id, obj: Any) -> None:
-        if obj is not None:
-            raise refusal("a pointer or a share at a worker of another process", "get() it first")
+        if isinstance(obj, torch.Tensor):
+            self.keep(obj, obj_id)
+        elif obj is not None:
+            raise refusal(f"a {type(obj).__name__} at a worker of another process", "get() it first")
 
     def keep(self, tensor: Any, obj_id: Id) -> None:
         self.ask("keep", {**parcel(tensor), "id": obj_id})

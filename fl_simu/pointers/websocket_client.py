@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from fl_simu.pointers import network
 from fl_simu.pointers.refusals import refusal
@@ -60,20 +60,31 @@ class WebsocketClientWorker(RemoteWorker):
         """Open the connection; whatever was open is closed."""
         network.check(self.host, self.port, "connecting to")
         network.need_websockets()
-        from websockets.exceptions import InvalidHandshake, InvalidMessage
         from websockets.sync.client import connect
 
         self.close()
-        try:
+        with self._plainly():
             self.ws = self._opened.enter_context(connect(self.url, **OPTIONS))
+        if self.ws.subprotocol != network.SUBPROTOCOL:
+            self.close()
+            raise self._stranger()
+        if self.hook is not None:
+            self.hook.local_worker._known_workers[self.id] = self
+
+    @contextlib.contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Errors of the connection in words that name the worker."""
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+        try:
+            yield
+        except ConnectionClosed:
+            raise self._closed() from None
         except ConnectionRefusedError as error:
             said = f"no server answers at {self.url}: start the worker {self.id} first"
             raise ConnectionRefusedError(error.errno, said) from None
         except (InvalidHandshake, InvalidMessage, EOFError, TimeoutError):
             raise self._stranger() from None
-        if self.ws.subprotocol != network.SUBPROTOCOL:
-            self.close()
-            raise self._stranger()
 
     def _stranger(self) -> ConnectionError:
         return ConnectionError(f"what answers at {self.url} is no WebsocketServerWorker of fl_simu.pointers")
@@ -91,42 +102,38 @@ class WebsocketClientWorker(RemoteWorker):
     def carried(self, request: Dict[str, Any]) -> Dict[str, Any]:
         if self.ws is None:
             raise self._closed()
-        from websockets.exceptions import ConnectionClosed
-
-        with self._turn:
+        with self._turn, self._plainly():
             self._requests += 1
-            message = packed({"number": self._requests, **request})
-            try:
-                self.ws.send(message)
-                # After an interrupted request its answer comes first.
-                while True:
-                    answer = unpacked(self.ws.recv())
-                    if answer["number"] == self._requests:
-                        return answer
-            except ConnectionClosed:
-                raise self._closed() from None
+            self.ws.send(packed({"number": self._requests, **request}))
+            # After an interrupted request its answer comes first. To what the server cannot read it has no number.
+            while True:
+                answer = self._read(self.ws.recv())
+                if answer["number"] in (self._requests, None):
+                    return answer
+
+    def _read(self, message: Any) -> Dict[str, Any]:
+        answer = unpacked(message)
+        if not isinstance(answer, dict) or "number" not in answer or not {"result", "error"} & set(answer):
+            raise self._stranger()
+        return answer
 
     async def async_fit(self, dataset_key: str, return_ids: Optional[List[Id]] = None) -> Any:
         """The same as `fit`, while this process does other things: over a connection of its own."""
         if self.ws is None:
             raise self._closed()
         from websockets.asyncio.client import connect
-        from websockets.exceptions import ConnectionClosed
 
         message = packed({"number": 0, **self.request("fit", dataset_key)})
-        async with connect(self.url, **OPTIONS) as connection:
-            try:
+        with self._plainly():
+            async with connect(self.url, **OPTIONS) as connection:
                 await connection.send(message)
-                answer = unpacked(await connection.recv())
-            except ConnectionClosed:
-                raise self._closed() from None
+                answer = self._read(await connection.recv())
         return self._loss(self._understood(answer))
 
     def __str__(self) -> str:
+        remote = "closed" if self.ws is None else self.objects_count_remote()
         return (
-            f"<{type(self).__name__} id:{self.id} #objects local:{len(self._objects)} "
-            f"#objects remote: {self.objects_count_remote()}>"
+            f"<{type(self).__name__} id:{self.id} #objects local:{len(self._objects)} #objects remote: {remote}>"
         )
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} id:{self.id} at {self.url}>"
+    __repr__ = __str__

@@ -1,14 +1,15 @@
 """WebsocketServerWorker: a worker that does what WebsocketClientWorkers of other processes ask of it."""
 
 import asyncio
+import contextlib
 import logging
-from typing import Any, Dict
+from typing import Any, Callable, Dict, Iterable, Tuple
 
 from fl_simu.kernel.errors import one_line
 from fl_simu.pointers import network
 from fl_simu.pointers.refusals import refusal
 from fl_simu.pointers.requests import ACTIONS
-from fl_simu.pointers.wire import LONGEST_BYTES, packed, unpacked
+from fl_simu.pointers.wire import LONGEST_BYTES, Malformed, packed, unpacked
 from fl_simu.pointers.worker import Id, VirtualWorker
 
 logger = logging.getLogger(__name__)
@@ -88,16 +89,18 @@ class WebsocketServerWorker(VirtualWorker):
                 await connection.send(self.answered(message))
         except ConnectionClosed:
             return
+        except KeyboardInterrupt:
+            logger.info("worker %s was stopped while it worked", self.id)
+            asyncio.get_running_loop().stop()
 
     def answered(self, message: Any) -> bytes:
         """The answer to a message, an error where it asks for what cannot be done."""
         number = None
         try:
-            request: Dict[str, Any] = unpacked(message)
-            number, args = request["number"], request["args"]
-            for obj_id in request["gone"]:
+            number, gone, action, args = _request(message)
+            for obj_id in gone:
                 self.rm_obj(obj_id)
-            return packed({"number": number, "result": ACTIONS[request["action"]](self, *args)})
+            return packed({"number": number, "result": action(self, *args)})
         except Exception as error:
             return packed({"number": number, "error": [type(error).__name__, one_line(str(error))]})
 
@@ -108,8 +111,23 @@ class WebsocketServerWorker(VirtualWorker):
         return len(self._objects)
 
 
+def _request(message: Any) -> Tuple[Any, Iterable[Any], Callable, Iterable[Any]]:
+    """Its number, the ids of objects that nobody points to any more, what shall be done, and with what.
+
+    Raises:
+        Malformed: it is no request.
+    """
+    request = unpacked(message)
+    try:
+        number, gone, args = request["number"], list(request["gone"]), list(request["args"])
+        return number, gone, ACTIONS[request["action"]], args
+    except (LookupError, TypeError):
+        raise Malformed("not a request of fl_simu.pointers") from None
+
+
 def _ended(loop: Any, server: Any) -> None:
     """Close the connections, and leave nothing behind in the loop."""
     if server is not None:
         server.close()
-        loop.run_until_complete(asyncio.wait_for(server.wait_closed(), 5))
+        with contextlib.suppress(asyncio.TimeoutError):
+            loop.run_until_complete(asyncio.wait_for(server.wait_closed(), 2 * network.CLOSE_S))

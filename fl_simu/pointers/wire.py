@@ -83,6 +83,10 @@ def _value(plain: Any, tensors: Dict[str, torch.Tensor]) -> Any:
 
 
 def _added(tensor: torch.Tensor, tensors: Dict[str, torch.Tensor]) -> str:
+    if hasattr(tensor, "child"):
+        raise NotImplementedError(
+            "a pointer or a secret cannot be sent to a worker of another process: get() it first"
+        )
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.dtype is torch.complex128:
         raise NotImplementedError(f"a tensor of {tensor.layout}, {tensor.dtype} cannot be sent to another process")
     name = str(len(tensors))
@@ -93,6 +97,11 @@ def _added(tensor: torch.Tensor, tensors: Dict[str, torch.Tensor]) -> str:
 
 def _numbers(value: bytes) -> torch.Tensor:
     return torch.from_numpy(np.frombuffer(bytearray(value), np.uint8))
+
+
+def _tensor(tensors: Dict[str, torch.Tensor], name: str, requires_grad: bool) -> torch.Tensor:
+    # What safetensors returns are views, which some operations in place refuse.
+    return tensors[name].clone().requires_grad_(requires_grad)
 
 
 def _bytes_in(content: Any, tensors: Dict[str, torch.Tensor]) -> bytes:
@@ -148,7 +157,7 @@ OUT: Tuple[Tuple[str, Any, Callable], ...] = (
     ("list", list, _each),
     ("dict", dict, lambda value, part, _: [[part(key), part(one)] for key, one in value.items()]),
     ("set", (set, frozenset), lambda value, part, _: [part(one) for one in sorted(value, key=repr)]),
-    ("tensor", torch.Tensor, lambda value, _, tensors: _added(value, tensors)),
+    ("tensor", torch.Tensor, lambda value, _, tensors: [_added(value, tensors), value.requires_grad]),
     ("array", np.ndarray, lambda value, _, tensors: _added(torch.from_numpy(np.array(value)), tensors)),
     ("bytes", bytes, lambda value, _, tensors: _added(_numbers(value), tensors)),
     ("slice", slice, lambda value, part, _: [part(value.start), part(value.stop), part(value.step)]),
@@ -169,7 +178,7 @@ IN: Dict[str, Callable] = {
     "list": lambda content, value, _: list(map(value, content)),
     "dict": lambda content, value, _: {value(key): value(one) for key, one in content},
     "set": lambda content, value, _: set(map(value, content)),
-    "tensor": lambda content, _, tensors: tensors[content],
+    "tensor": lambda content, _, tensors: _tensor(tensors, *content),
     "array": lambda content, _, tensors: tensors[content].numpy(),
     "bytes": lambda content, _, tensors: _bytes_in(content, tensors),
     "slice": lambda content, value, _: slice(*map(value, content)),

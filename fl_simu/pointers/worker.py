@@ -80,6 +80,9 @@ class VirtualWorker(FederatedClient, ObjectStorage):
     The other arguments are taken and do nothing: there are no messages.
     """
 
+    # Whether its objects are in another process.
+    is_far = False
+
     def __init__(
         self,
         hook: Any = None,

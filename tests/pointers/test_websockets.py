@@ -40,6 +40,10 @@ def squared(pred, target):
     return ((target - pred) ** 2).mean()
 
 
+def traced():
+    return torch.jit.trace(nn.Linear(2, 1), torch.ones(1, 2))
+
+
 class Servers:
     """Scripts that serve, each in a process of its own."""
 
@@ -124,6 +128,7 @@ round 1 1.0865 4.5363
 alice 0.1670 22 24 [9. 9. 6.] [8. 8. 8.]
 bob 0.1664 18 24 [12.  9.  3.] [8. 8. 8.]
 """.strip().splitlines()
+NAMES = ("alice", "bob")
 EMPTY = "0 {} <WebsocketClientWorker id:%s #objects local:0 #objects remote: 0>"
 
 
@@ -151,8 +156,6 @@ def test_federated_digits(run, servers):
         assert said.splitlines() == [f"{name} has 24 images", "Serving. Press CTRL-C to stop."]
         assert status == 0 or syft_installed()
 
-
-NAMES = ("alice", "bob")
 
 OPERATIONS = {
     "operators": lambda x, y: (-x + 2 * y - 1) / 4 @ y.t(),
@@ -241,3 +244,225 @@ def test_no_server(sy, hook):
     assert syft_installed() or str(told.value).endswith(
         f"no server answers at ws://localhost:{port}: start the worker nobody first"
     )
+
+
+# From here on what 0.2.4 does not do.
+@ours_only
+def test_datasets_sent_to_the_server(far, sy):
+    x, y = torch.arange(6.0).view(3, 2), torch.tensor([0, 1, 2])
+    pointer = sy.BaseDataset(x, y).tag("#rows").send(far)
+    assert pointer.data.get().tolist() == x.tolist() and (pointer.targets + 1).get().tolist() == [1, 2, 3]
+    (found,) = far.search("#rows")
+    data, target = found[1]
+    assert (len(found), data.get().tolist(), target.get().item()) == (3, [2, 3], 1)
+    assert found.get().data.tolist() == x.tolist()
+
+
+@ours_only
+def test_moves(far, bob):
+    x = torch.tensor([1.0, 2.0]).send(far)
+    before = far.objects_count_remote()
+    x.move(bob)
+    assert (x.location.id, (x + 1).get().tolist(), far.objects_count_remote()) == ("bob", [2, 3], before - 1)
+    x.move(far)
+    assert (far.objects_count_remote(), x.get().tolist()) == (before, [1, 2])
+    with pytest.raises(Exception, match="not on the same machine"):
+        torch.ones(1).send(far) + torch.ones(1).send(bob)
+
+
+REFUSED = {
+    "a pointer": lambda sy, far, bob: torch.ones(2).send(bob).send(far),
+    "a secret": lambda sy, far, bob: torch.ones(2).fix_precision().share(bob, far),
+    "fixed precision there": lambda sy, far, bob: torch.ones(2).send(far).fix_precision(),
+    "add_dataset": lambda sy, far, bob: far.add_dataset(sy.BaseDataset(torch.ones(2), torch.ones(2)), "more"),
+    "a model that is not traced": lambda sy, far, bob: sy.TrainConfig(nn.Linear(2, 1), squared).send(far),
+    "a loss that is not scripted": lambda sy, far, bob: sy.TrainConfig(traced(), nn.functional.mse_loss).send(far),
+    "secure": lambda sy, far, bob: sy.WebsocketClientWorker(None, "localhost", 1, secure=True),
+    "certificates": lambda sy, far, bob: sy.WebsocketServerWorker(
+        None, "localhost", 1, cert_path="a", key_path="b"
+    ),
+}
+
+
+@ours_only
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_in_one_sentence(what, sy, far, bob):
+    with pytest.raises(NotImplementedError, match=r"^[^\n]+ is not covered by fl_simu\.pointers: [^\n]+$"):
+        REFUSED[what](sy, far, bob)
+    assert far.objects_count_remote() >= 2
+
+
+@ours_only
+def test_errors_of_the_server_arrive(sy, far):
+    with pytest.raises(RuntimeError, match="must match the size"):
+        torch.ones(2).send(far) + torch.ones(3).send(far)
+    with pytest.raises(ValueError, match="Dataset nothing unknown"):
+        config = sy.TrainConfig(traced(), squared)
+        config.send(far)
+        far.fit("nothing")
+    pointer = torch.ones(2).send(far)
+    far.clear_objects_remote()
+    with pytest.raises(sy.exceptions.ObjectNotFoundError, match=str(pointer.id_at_location)):
+        pointer + 1
+    far.keep(torch.tensor([1.0, 2.0]).tag("#held"), 1)
+    far.keep(torch.tensor([3.0]), 2)
+
+
+BROKEN = {
+    "text": "hello",
+    "nothing": b"",
+    "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+    "too long a length": b"\xff\xff\xff\xff{}",
+    "no JSON": b"\x00\x00\x00\x03abc",
+    "deep": b"\x00\x01\x00\x00" + b"[" * 65536,
+    "no tensors": b"\x00\x00\x00\x04null" + b"junk",
+    "an object": b"\x00\x00\x00\x02{}",
+    "no request": b"\x00\x00\x00\x01" + b"1",
+    "an unknown kind": b'\x00\x00\x00\x0c["eval","1"]',
+    "no torch dtype": b'\x00\x00\x00\x0e["dtype","os"]',
+}
+
+
+@ours_only
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_message(what, far, port):
+    from websockets.sync.client import connect
+
+    from fl_simu.pointers import network
+    from fl_simu.pointers.wire import unpacked
+
+    with connect(f"ws://127.0.0.1:{port}", **network.OPTIONS) as stranger:
+        stranger.send(BROKEN[what])
+        answer = unpacked(stranger.recv(timeout=20))
+    assert answer["number"] is None and answer["error"][0] == "Malformed"
+    assert answer["error"][1].startswith("not a ")
+    assert far.objects_count_remote() >= 2, "the server goes on"
+
+
+@ours_only
+def test_who_is_not_let_in(port):
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake
+    from websockets.sync.client import connect
+
+    from fl_simu.pointers import network, wire
+
+    address = f"ws://127.0.0.1:{port}"
+    for options in ({}, {**network.OPTIONS, "origin": "http://example.org"}):
+        with pytest.raises(InvalidHandshake), connect(address, **options):
+            pass
+    assert wire.LONGEST_BYTES == 2**30
+    with pytest.raises(ConnectionClosed), connect(address, **network.OPTIONS) as stranger:
+        # A frame that says it is of 2 GiB.
+        stranger.socket.sendall(b"\x82\xff" + (2**31).to_bytes(8, "big") + bytes(4))
+        stranger.recv(timeout=20)
+
+
+FORBIDDEN = {"load", "save", "file", "compile", "jit", "hub", "pickle", "setstate", "deepcopy", "dlpack"}
+
+
+@ours_only
+def test_only_plain_functions_of_torch(hook):
+    from fl_simu.pointers.functions import by_name
+
+    names = by_name()
+    known = {"torch.add", "torch.Tensor.add_", "torch.Tensor.__add__", "torch.Tensor.grad.__get__"}
+    assert {*known, "torch.nn.functional.linear", "torch.native_dropout"} <= set(names)
+    assert names["torch.Tensor.add_"] is torch.Tensor.add_ and names["torch.dropout"] is torch.dropout
+    assert not [name for name in names if FORBIDDEN & set(name.rpartition("torch.Tensor.")[2].split("_"))]
+    assert not [name for name in names if "native___" in name]
+
+
+@ours_only
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_is_stopped(number, servers, sy, hook):
+    port = servers.start(SERVER)
+    far = sy.WebsocketClientWorker(hook, "localhost", port, id="stopped")
+    pointer = torch.ones(2).send(far)
+    ((status, said),) = servers.stop(number)
+    assert (status, said.splitlines()) == (0, ["Serving. Press CTRL-C to stop.", "stopped"])
+    with pytest.raises(ConnectionError, match=rf"worker stopped at ws://localhost:{port} is closed"):
+        pointer + 1
+    with pytest.raises(ConnectionRefusedError, match="no server answers"):
+        far.connect()
+
+
+SLOW = SERVER.replace(
+    "server.start()",
+    """
+class Slow:
+    def __len__(self):
+        return 10**6
+    def __getitem__(self, index):
+        import time
+        time.sleep(0.01)
+        return torch.ones(2), torch.ones(1)
+server.add_dataset(Slow(), "slow")
+server.start()""",
+)
+FITTING = """
+import asyncio, sys
+import syft as sy, torch
+hook = sy.TorchHook(torch)
+far = sy.WebsocketClientWorker(hook, "127.0.0.1", int(sys.argv[1]), id="far")
+
+@torch.jit.script
+def squared(pred, target):
+    return ((target - pred) ** 2).mean()
+
+config = sy.TrainConfig(torch.jit.trace(torch.nn.Linear(2, 1), torch.ones(1, 2)), squared)
+config.send(far)
+print("Serving.", flush=True)
+asyncio.run(far.async_fit("slow")) if sys.argv[2] == "async" else far.fit("slow")
+"""
+
+
+@ours_only
+@pytest.mark.parametrize("how", ["fit", "async"])
+def test_both_sides_can_be_stopped_while_training(how, servers):
+    port = servers.start(SLOW)
+    servers.start(FITTING.replace("int(sys.argv[1])", str(port)).replace("sys.argv[2]", repr(how)))
+    time.sleep(0.2)
+    (server, served), (client, said) = servers.processes
+    for process, status in ((client, 130), (server, 0)):
+        assert process.is_alive(), said.read_text()
+        os.kill(process.pid, signal.SIGINT)
+        process.join(20)
+        assert process.exitcode == status, said.read_text()
+    assert said.read_text().splitlines()[-1] == "KeyboardInterrupt" and "Traceback" not in served.read_text()
+
+
+CLIENT = """
+import sys
+import syft as sy, torch
+from syft.workers import websocket_client
+hook = sy.TorchHook(torch)
+far = websocket_client.WebsocketClientWorker(hook, sys.argv[1], int(sys.argv[2]), id="far")
+print(torch.ones(2).send(far).get())
+"""
+
+
+@ours_only
+def test_a_client_ends_by_itself(run, port):
+    done = run(CLIENT, "127.0.0.1", port)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tensor([1., 1.])\n", "")
+
+
+SERVER_AT = SERVER.replace('"127.0.0.1"', "sys.argv.pop(1)")
+
+
+# Nobody answers at the first, and no machine has the second, which is for documentation.
+@ours_only
+@pytest.mark.parametrize(
+    ("text", "host", "does"),
+    [(CLIENT, "0.0.0.0", "connecting to"), (SERVER_AT, "192.0.2.1", "listening at")],
+    ids=("client", "server"),
+)
+def test_other_machines_only_when_allowed(text, host, does, run):
+    done = run(text, host, 1)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"fl_simu: {does} {host}:1 is not allowed: only 127.0.0.1, ::1 and localhost are, unless `fl_simu exec "
+        "--allow-network` or fl_simu.pointers.allow_network() says otherwise"
+    ]
+    done = run(text, host, 1, options=["--allow-network"])
+    assert done.returncode == 1 and "is not allowed" not in done.stderr and "Error" in done.stderr
