@@ -15,7 +15,7 @@ from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.parcels import opened, parcel
 from fl_simu.pointers.pointers import PointerTensor
 from fl_simu.pointers.refusals import refusal
-from fl_simu.pointers.wire import At, is_named
+from fl_simu.pointers.wire import At, NotSent, is_named
 from fl_simu.pointers.worker import Id, ObjectStorage, VirtualWorker
 
 POINTERS = {"tensor": PointerTensor, "dataset": PointerDataset, "program": CallablePointer}
@@ -43,7 +43,7 @@ class RemoteWorker(VirtualWorker):
         request = self.request(action, *args)
         try:
             answer = self.carried(request)
-        except (NotImplementedError, ValueError):
+        except (NotSent, ValueError):
             # It was not sent.
             self._gone.extend(request["gone"])
             raise
@@ -75,7 +75,10 @@ class RemoteWorker(VirtualWorker):
         if not name:
             called = getattr(func, "__name__", func)
             raise refusal(f"{called} on a pointer to a worker of another process", "get() the tensor first")
-        return self.ask("call", name, args, kwargs, torch.is_grad_enabled())
+        try:
+            return self.ask("call", name, args, kwargs, torch.is_grad_enabled())
+        except NotSent as error:
+            raise refusal(f"{name} on a pointer to worker {self.id}", str(error)) from None
 
     def put(self, obj_id: Id, obj: Any) -> None:
         if isinstance(obj, torch.Tensor):
@@ -161,6 +164,8 @@ def _mapped(value: Any, of: type, change: Callable) -> Any:
 
 def _error(name: str, text: str) -> Exception:
     """The error that a server met."""
+    if name == NotSent.__name__:
+        return NotSent(text)
     known = getattr(exceptions, name, None) or getattr(builtins, name, None)
     if not (isinstance(known, type) and issubclass(known, Exception)):
         return RuntimeError(f"{name}: {text}")

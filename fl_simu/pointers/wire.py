@@ -18,11 +18,15 @@ from safetensors.torch import load, save
 LONGEST_BYTES = 2**30
 LENGTH = struct.Struct(">I")
 # What reading of bytes that are no message may end in.
-BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
 
 
 class Malformed(ValueError):
     """Bytes that are no message."""
+
+
+class NotSent(NotImplementedError):
+    """Something in a message that has no form there."""
 
 
 class At(NamedTuple):
@@ -37,7 +41,7 @@ def packed(value: Any) -> bytes:
     """A message.
 
     Raises:
-        NotImplementedError: something in it cannot be sent; it says what.
+        NotSent: something in it cannot be sent; it says what.
         ValueError: it is too long.
     """
     tensors: Dict[str, torch.Tensor] = {}
@@ -70,7 +74,7 @@ def _plain(value: Any, tensors: Dict[str, torch.Tensor]) -> Any:
     for kind, of, parts in OUT:
         if isinstance(value, of):
             return [kind, parts(value, lambda part: _plain(part, tensors), tensors)]
-    raise NotImplementedError(f"{type(value).__name__} cannot be sent to a worker of another process")
+    raise NotSent(f"{type(value).__name__} cannot be sent to a worker of another process")
 
 
 def _value(plain: Any, tensors: Dict[str, torch.Tensor]) -> Any:
@@ -84,11 +88,9 @@ def _value(plain: Any, tensors: Dict[str, torch.Tensor]) -> Any:
 
 def _added(tensor: torch.Tensor, tensors: Dict[str, torch.Tensor]) -> str:
     if hasattr(tensor, "child"):
-        raise NotImplementedError(
-            "a pointer or a secret cannot be sent to a worker of another process: get() it first"
-        )
+        raise NotSent("a pointer or a secret cannot be sent to a worker of another process: get() it first")
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.dtype is torch.complex128:
-        raise NotImplementedError(f"a tensor of {tensor.layout}, {tensor.dtype} cannot be sent to another process")
+        raise NotSent(f"a tensor of {tensor.layout}, {tensor.dtype} cannot be sent to another process")
     name = str(len(tensors))
     # Two names for the same memory are not allowed.
     tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -111,9 +113,10 @@ def _bytes_in(content: Any, tensors: Dict[str, torch.Tensor]) -> bytes:
 def _named_in(content: Any, value: Callable) -> Any:
     """Named results of torch, such as those of `max`."""
     name, parts = content
-    if name.startswith("_"):
+    made = vars(torch.return_types)[name]
+    if not (isinstance(made, type) and issubclass(made, tuple)):
         raise Malformed(name)
-    return vars(torch.return_types)[name](value(parts))
+    return made(value(parts))
 
 
 def _torch_name(thing: Any) -> str:

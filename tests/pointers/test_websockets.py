@@ -1,10 +1,14 @@
 """Workers in other processes: the same answers as from real syft 0.2.4's, and from workers of this process."""
 
+import contextlib
 import gc
 import importlib.util
+import math
 import os
+import random
 import signal
 import socket
+import struct
 import time
 
 import pytest
@@ -281,6 +285,8 @@ REFUSED = {
     "a pointer": lambda sy, far, bob: torch.ones(2).send(bob).send(far),
     "a secret": lambda sy, far, bob: torch.ones(2).fix_precision().share(bob, far),
     "fixed precision there": lambda sy, far, bob: torch.ones(2).send(far).fix_precision(),
+    "a hook": lambda sy, far, bob: torch.ones(2).send(far).register_hook(print),
+    "what is no tensor there": lambda sy, far, bob: torch.ones(2).send(far).untyped_storage(),
     "add_dataset": lambda sy, far, bob: far.add_dataset(sy.BaseDataset(torch.ones(2), torch.ones(2)), "more"),
     "a model that is not traced": lambda sy, far, bob: sy.TrainConfig(nn.Linear(2, 1), squared).send(far),
     "a loss that is not scripted": lambda sy, far, bob: sy.TrainConfig(traced(), nn.functional.mse_loss).send(far),
@@ -326,6 +332,7 @@ BROKEN = {
     "an object": b"\x00\x00\x00\x02{}",
     "no request": b"\x00\x00\x00\x01" + b"1",
     "an unknown kind": b'\x00\x00\x00\x0c["eval","1"]',
+    "a function among named results": struct.pack(">I", 32) + b'["named",["inspect",["list",[]]]]',
     "no torch dtype": b'\x00\x00\x00\x0e["dtype","os"]',
 }
 
@@ -344,6 +351,33 @@ def test_what_is_no_message(what, far, port):
     assert answer["number"] is None and answer["error"][0] == "Malformed"
     assert answer["error"][1].startswith("not a ")
     assert count_there(far) >= 2, "the server goes on"
+
+
+@ours_only
+def test_messages():
+    from fl_simu.pointers.wire import At, Malformed, packed, unpacked
+
+    plain = {
+        "scalars": [None, True, 1, 2.5, math.inf, 1 + 2j, "x", b"y", ...],
+        (1, 2): (slice(1, None), {3}, torch.Size([2, 0]), torch.float16, torch.device("cpu")),
+        "at": At(5, ("grad",), torch.Size([3])),
+        torch.contiguous_format: torch.strided,
+    }
+    assert unpacked(packed(plain)) == plain
+    dtypes = (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool, torch.complex64)
+    tensors = [torch.arange(6).view(2, 3).t().to(dtype) for dtype in dtypes]
+    tensors += [torch.empty(0, 2), torch.tensor(3), torch.ones(2, requires_grad=True)]
+    for sent, come in zip(tensors, unpacked(packed(tensors))):
+        assert torch.equal(come, sent) and (come.dtype, come.requires_grad) == (sent.dtype, sent.requires_grad)
+    greatest = unpacked(packed(torch.tensor([[3.0, 1.0]]).max(1)))
+    assert type(greatest) is torch.return_types.max and greatest.indices.item() == 0
+    message, generator = packed([plain, *tensors]), random.Random(0)
+    for _ in range(300):
+        broken = bytearray(message)
+        for _ in range(generator.randint(1, 8)):
+            broken[generator.randrange(len(broken))] = generator.randrange(256)
+        with contextlib.suppress(Malformed):
+            unpacked(bytes(broken[: generator.randint(len(broken) // 2, len(broken))]))
 
 
 @ours_only
