@@ -53,6 +53,8 @@ setup(
     extras_require={
         "pandas": ["pandas>=1.3"],
         "attacks": ["scikit-image>=0.19", "scipy"],
+        # PySyft 0.2.4 brings its own, 8.1.
+        "websockets": ["websockets>=15; " + MODERN],
         # What it has for Python 3.7 needs a newer scipy than syft 0.2.4 does.
         "privacy": ["dp-accounting>=0.6,<0.7; " + MODERN],
         # 2.7 is the last that runs on Python 3.7.

@@ -214,7 +214,7 @@ lock() {
         say "resolving requirements/$stack.txt"
         # shellcheck disable=SC2086
         quietly "$log" "$tools/bin/uv" pip compile setup.py "requirements/$stack.in" \
-            --extra attacks --extra pandas --extra privacy --extra ray $options \
+            --extra attacks --extra pandas --extra privacy --extra ray --extra websockets $options \
             --upgrade --custom-compile-command "make lock" --output-file "$tools/$stack.txt"
         # torch itself names the CUDA parts that its own release needs; a CPU build of the same release does without.
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"

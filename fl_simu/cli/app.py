@@ -191,6 +191,7 @@ def run(
 )
 @click.option("--todays-draws", is_flag=True, help="For a seed draw as this torch does, not as torch 1.4.")
 @click.option("--traceback", is_flag=True, help="Tracebacks show the lines of installed packages too.")
+@click.option("--allow-network", is_flag=True, help="Websocket workers may be on other machines.")
 @click.argument("script", type=_Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def exec_command(script: Path, arguments: Tuple[str, ...], **options: Any) -> None:

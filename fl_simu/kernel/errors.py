@@ -28,6 +28,10 @@ class BadField(UserError):
         self.allowed = allowed
 
 
+class NetworkNotAllowed(UserError):
+    """A script wants to reach other machines, or to be reached by them, and nobody has allowed it."""
+
+
 def require(condition: bool, field: str, value: Any, allowed: str) -> None:
     """Raise BadField unless the condition holds. Comparisons with NaN are false, so NaN never passes."""
     if not condition:

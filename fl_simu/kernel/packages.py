@@ -61,6 +61,7 @@ PACKAGES = (
     _both("scikit-image>=0.19", "skimage", "SSIM of attack leakage"),
     _both("pandas>=1.3", only_for="frames of runs in Python"),
     _both("scipy", only_for="attack leakage on batches of images"),
+    Package("websockets", (), ("websockets>=15",), "websocket workers of old PySyft scripts"),
     Package("dp_accounting", (), ("dp-accounting>=0.6,<0.7",), "epsilon of privacy where UEs are drawn"),
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import List, NamedTuple, Optional, Sequence
 
+from fl_simu.kernel.errors import NetworkNotAllowed
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.old_scripts import notebook, sources, tracebacks
 from fl_simu.old_scripts.notices import tell
@@ -24,6 +25,7 @@ class Options(NamedTuple):
         limit: of each data set of torchvision only the first so many training and test images.
         todays_draws: leave random numbers to this torch.
         traceback: show the frames of installed packages too.
+        allow_network: let workers listen at, and connect to, addresses of other machines.
     """
 
     strict: bool = False
@@ -31,6 +33,7 @@ class Options(NamedTuple):
     limit: Optional[int] = None
     todays_draws: bool = False
     traceback: bool = False
+    allow_network: bool = False
 
 
 def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int:
@@ -42,7 +45,7 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
         options: how.
 
     Raises:
-        UserError: the script cannot be read, or is neither Python nor a notebook.
+        UserError: the script cannot be read, is neither Python nor a notebook, or wants the network unasked.
         SystemExit: the script raised it.
     """
     try:
@@ -56,9 +59,10 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
     from fl_simu.old_scripts import habits
 
     if not syft_installed():
-        from fl_simu.pointers import install, quirks
+        from fl_simu.pointers import install, network, quirks
 
         install()
+        network.allow_network(options.allow_network)
         quirks.strict(options.strict)
     habits.meet(options.data_dir, options.limit, options.todays_draws)
     main = sys.modules["__main__"] = ModuleType("__main__")
@@ -71,7 +75,7 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
     sys.path.insert(0, str(script.resolve().parent))
     try:
         _run(pieces, main)
-    except SystemExit:
+    except (SystemExit, NetworkNotAllowed):
         raise
     except BaseException as error:
         tracebacks.show(type(error), error, error.__traceback__, options.traceback)

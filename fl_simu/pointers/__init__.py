@@ -14,9 +14,10 @@ is covered and what differs: docs/pointers.md.
 from typing import Any
 
 from fl_simu.pointers.names import install, lookup
+from fl_simu.pointers.network import allow_network
 from fl_simu.pointers.quirks import strict
 
-__all__ = ["install", "strict"]
+__all__ = ["allow_network", "install", "strict"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,11 @@ from typing import Any, Dict, Iterable, List, Optional
 import torch
 from torch.utils.data import DataLoader
 
+from fl_simu.pointers.far import Far
 from fl_simu.pointers.ids import ID_PROVIDER
 from fl_simu.pointers.local import local_worker
 from fl_simu.pointers.objects import ObjectPointer, labels
+from fl_simu.pointers.pointers import PointerTensor
 
 
 class BaseDataset:
@@ -126,22 +128,28 @@ class PointerDataset(ObjectPointer):
     """
 
     def _pointer(self, tensor: Any) -> Any:
+        if isinstance(tensor, Far):
+            return PointerTensor(self.location, tensor.id, self.owner, shape=tensor.known_shape).wrap()
         self.location.keep(tensor, ID_PROVIDER.pop())
         return tensor.create_pointer(self.location, owner=self.owner).wrap()
 
     @property
+    def _held(self) -> Any:
+        return self.location.held(self.id_at_location)
+
+    @property
     def data(self) -> Any:
-        return self._pointer(self.target().data)
+        return self._pointer(self._held.data)
 
     @property
     def targets(self) -> Any:
-        return self._pointer(self.target().targets)
+        return self._pointer(self._held.targets)
 
     def __len__(self) -> int:
-        return len(self.target())
+        return len(self._held)
 
     def __getitem__(self, index: Any) -> Any:
-        data, target = self.target()[index]
+        data, target = self._held[index]
         return self._pointer(data), self._pointer(target)
 
     def get(self, user: Any = None, reason: str = "", deregister_ptr: bool = True) -> BaseDataset:

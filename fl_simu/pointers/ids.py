@@ -1,5 +1,6 @@
 """Ids of objects, and what a plain tensor is known by among workers: its id, tags and description."""
 
+import os
 import random
 import weakref
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -19,6 +20,10 @@ class IdProvider:
         self.record_ids = False
         # 0.2.4 keeps every id that it ever gave here.
         self.generated: Set[int] = set()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Go on at another place of the walk."""
         # A generator of its own: the script's draws from `random` stay its own.
         self._last = random.Random().randrange(MODULUS)
 
@@ -45,6 +50,9 @@ class IdProvider:
 
 
 ID_PROVIDER = IdProvider()
+# A worker gets ids from its own process and from others: two of one fork must not give the same ones.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=ID_PROVIDER.begin_anew)
 
 
 class Label:

@@ -14,6 +14,7 @@ from fl_simu.pointers import (
     ids,
     local,
     multi,
+    network,
     objects,
     old_paths,
     optims,
@@ -22,6 +23,8 @@ from fl_simu.pointers import (
     quirks,
     torch_hook,
     uncovered,
+    websocket_client,
+    websocket_server,
     worker,
 )
 from fl_simu.pointers.data import BaseDataset, FederatedDataset, PointerDataset, dataset_federate
@@ -42,6 +45,10 @@ _POINTERS = {
     "MultiPointerTensor": multi.MultiPointerTensor,
     "combine_pointers": multi.combine_pointers,
 }
+_WEBSOCKETS = {
+    "WebsocketClientWorker": websocket_client.WebsocketClientWorker,
+    "WebsocketServerWorker": websocket_server.WebsocketServerWorker,
+}
 
 # Module -> what it holds. The packages that these lie in are there too.
 MODULES: Dict[str, Dict[str, Any]] = {
@@ -49,6 +56,7 @@ MODULES: Dict[str, Dict[str, Any]] = {
         "__version__": VERSION,
         "TorchHook": torch_hook.TorchHook,
         "VirtualWorker": worker.VirtualWorker,
+        **_WEBSOCKETS,
         "FederatedDataLoader": FederatedDataLoader,
         "FederatedDataset": FederatedDataset,
         "BaseDataset": BaseDataset,
@@ -61,6 +69,7 @@ MODULES: Dict[str, Dict[str, Any]] = {
         "FixedPrecisionTensor": FixedPrecisionTensor,
         "AdditiveSharingTensor": AdditiveSharingTensor,
         "strict": quirks.strict,
+        "allow_network": network.allow_network,
         **_POINTERS,
     },
     "syft.version": {"__version__": VERSION},
@@ -98,6 +107,8 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "syft.workers.abstract": {"AbstractWorker": worker.VirtualWorker},
     "syft.workers.base": {"BaseWorker": worker.VirtualWorker},
     "syft.workers.virtual": {"VirtualWorker": worker.VirtualWorker},
+    "syft.workers.websocket_client": {"WebsocketClientWorker": websocket_client.WebsocketClientWorker},
+    "syft.workers.websocket_server": {"WebsocketServerWorker": websocket_server.WebsocketServerWorker},
 }
 _PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1, name.count(".") + 1)}
 

@@ -53,7 +53,7 @@ class ObjectPointer:
 
     def __del__(self) -> None:
         if self.garbage_collect_data:
-            self.location._objects.pop(self.id_at_location, None)
+            self.location.rm_obj(self.id_at_location)
 
     def __str__(self) -> str:
         place = f"{self.owner.id}:{self.id} -> {self.location.id}:{self.id_at_location}"

@@ -3,7 +3,7 @@
 `PointerTensor` is the `child` of the tensor that a script sees, and takes the object away when it goes. What torch
 does with such a tensor ends in `run`: the pointers among the arguments are replaced by the real tensors of the
 worker's `_objects`, torch runs on those, the result is stored there, and a pointer to it comes back. Remote
-autograd is torch's own, on the real tensors.
+autograd is torch's own, on the real tensors. A worker in another process is asked to do the same, see `remote`.
 """
 
 from typing import Any, Callable, Dict, Optional
@@ -12,7 +12,8 @@ import torch
 
 from fl_simu.pointers.arguments import SPECIAL, there, there_or_sent_along, there_or_taken_along
 from fl_simu.pointers.bare import Bare
-from fl_simu.pointers.exceptions import CannotRequestObjectAttribute, ObjectNotFoundError
+from fl_simu.pointers.exceptions import CannotRequestObjectAttribute
+from fl_simu.pointers.far import Far
 from fl_simu.pointers.ids import ID_PROVIDER
 from fl_simu.pointers.kinds import IN_PLACE, PLAIN, RECURRENT, SETTER, kind_of
 from fl_simu.pointers.objects import ObjectPointer, labels
@@ -61,7 +62,7 @@ class PointerTensor(Bare, ObjectPointer):
 
     def __del__(self) -> None:
         if self.garbage_collect_data and self.point_to_attr is None:
-            self.location._objects.pop(self.id_at_location, None)
+            self.location.rm_obj(self.id_at_location)
 
     def __str__(self) -> str:
         text = f"[PointerTensor | {self.owner.id}:{self.id} -> {self.location.id}:{self.id_at_location}]"
@@ -72,19 +73,13 @@ class PointerTensor(Bare, ObjectPointer):
     __repr__ = __str__
 
     def target(self) -> Any:
-        """The real tensor, where it is.
+        """The real tensor, where it is; `Far` stands for one in another process.
 
         Raises:
             ObjectNotFoundError: it is not there any more.
         """
-        try:
-            found = self.location._objects[self.id_at_location]
-        except KeyError:
-            raise ObjectNotFoundError(self.id_at_location, self.location) from None
-        if self.point_to_attr is not None:
-            for name in self.point_to_attr.split("."):
-                found = getattr(found, name)
-        return found
+        path = () if self.point_to_attr is None else tuple(self.point_to_attr.split("."))
+        return self.location.held(self.id_at_location, path)
 
     @property
     def shape(self) -> Any:
@@ -118,7 +113,7 @@ class PointerTensor(Bare, ObjectPointer):
 
     def sent(self, wrapper: Wrapper, worker: Any) -> "PointerTensor":
         """Give this pointer, in its wrapper, to a worker; returns a pointer to it there."""
-        worker._objects[self.id] = brought(wrapper, worker)
+        worker.put(self.id, brought(wrapper, worker))
         return PointerTensor(worker, self.id, self.owner, shape=self._shape)
 
     def assign(self, name: str, value: Any) -> None:
@@ -156,8 +151,8 @@ class PointerTensor(Bare, ObjectPointer):
         brings = there if kind is not RECURRENT else there_or_taken_along
         real = [brings(value, self) for value in args]
         named = {key: there_or_sent_along(value, self) for key, value in kwargs.items()} if kwargs else {}
-        result = func(*real, **named)
-        if kind is IN_PLACE and isinstance(result, torch.Tensor):
+        result = self.location.done(func, real, named)
+        if kind is IN_PLACE and isinstance(result, (torch.Tensor, Far)):
             return args[0]
         if result is None:
             # 0.2.4 answers with a pointer also where there is nothing to point to.
@@ -167,6 +162,8 @@ class PointerTensor(Bare, ObjectPointer):
     def _answer(self, result: Any) -> Any:
         if isinstance(result, torch.Tensor):
             return wrapped(self._to(result))
+        if isinstance(result, Far):
+            return wrapped(PointerTensor(self.location, result.id, self.owner, shape=result.known_shape))
         if isinstance(result, (tuple, list)) and not isinstance(result, torch.Size):
             answers = [self._answer(one) for one in result]
             # The named results of `max`, `sort` and the like are made from one sequence.
@@ -177,5 +174,5 @@ class PointerTensor(Bare, ObjectPointer):
         """A pointer to a tensor that is new at this pointer's location; to nothing for None."""
         new = ID_PROVIDER.pop()
         if tensor is not None:
-            self.location._objects[new] = tensor
+            self.location.put(new, tensor)
         return PointerTensor(self.location, new, self.owner)

@@ -16,8 +16,10 @@ from fl_simu.pointers.refusals import TWO_SECRETS, Operators, named, refusal
 
 def placed(tensor: Any, worker: Any, owner: Any) -> PointerTensor:
     """Put a tensor at a worker, and point to it."""
+    if worker.is_far:
+        raise refusal(f"a secret at {worker.id}, which is in another process", "share among VirtualWorkers")
     pointer = PointerTensor(worker, ID_PROVIDER.pop(), owner, shape=tensor.shape)
-    worker._objects[pointer.id_at_location] = tensor
+    worker.put(pointer.id_at_location, tensor)
     return pointer
 
 

@@ -10,7 +10,7 @@ TOP = (
     "AutogradTensor", "CRTPrecisionTensor", "KerasHook",
     "LargePrecisionTensor", "LoggingTensor", "NumpyTensor", "PaillierTensor", "Plan", "PlaceHolder",
     "PointerPlan", "PointerProtocol", "PrivateTensor", "Protocol", "PublicGridNetwork",
-    "TFECluster", "TFEWorker", "WebsocketClientWorker", "WebsocketServerWorker",
+    "TFECluster", "TFEWorker",
     "create_sandbox", "func2plan", "keygen", "make_plan", "method2plan", "pool",
 )
 
@@ -36,7 +36,7 @@ ABOUT = {
     "keras": "Keras models",
     "TFE": "TensorFlow workers",
 }
-THE_REST = "encryption beyond the sums of shared secrets, plans, protocols, websockets and grids"
+THE_REST = "encryption beyond the sums of shared secrets, plans, protocols and grids"
 
 
 def _refuse(name: str) -> NotImplementedError:

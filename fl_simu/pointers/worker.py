@@ -4,7 +4,7 @@ import copy
 import logging
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import Any, ClassVar, Dict, Iterable, Iterator, List, Optional, Set, Union
+from typing import Any, Callable, ClassVar, Dict, Iterable, Iterator, List, Optional, Set, Union
 
 import torch
 
@@ -34,6 +34,17 @@ class ObjectStorage:
         self._objects[obj.id] = obj
         for tag in obj.tags or ():
             self._tag_to_object_ids[tag].add(obj.id)
+
+    def held(self, obj_id: Id, path: Iterable[str] = ()) -> Any:
+        """An object, or what attributes lead to from it."""
+        found = self.get_obj(obj_id)
+        for name in path:
+            found = getattr(found, name)
+        return found
+
+    def put(self, obj_id: Id, obj: Any) -> None:
+        """Store what was made here, without a look at what it is known by."""
+        self._objects[obj_id] = obj
 
     def rm_obj(self, obj_id: Id, force: bool = False) -> None:
         self._objects.pop(obj_id, None)
@@ -68,6 +79,9 @@ class VirtualWorker(FederatedClient, ObjectStorage):
 
     The other arguments are taken and do nothing: there are no messages.
     """
+
+    # Whether its objects are in another process.
+    is_far = False
 
     def __init__(
         self,
@@ -146,6 +160,10 @@ class VirtualWorker(FederatedClient, ObjectStorage):
         for tag in label.tags or ():
             self._tag_to_object_ids[tag].add(obj_id)
 
+    def done(self, func: Callable, args: List[Any], kwargs: Dict[str, Any]) -> Any:
+        """What torch makes of objects that are held here."""
+        return func(*args, **kwargs)
+
     def send(self, obj: Any, workers: Any, **arguments: Any) -> Any:
         """Send an object to a worker; returns the bare pointer, as 0.2.4's workers do."""
         pointer = obj.send(self.get_worker(workers), **arguments)
@@ -178,9 +196,13 @@ class VirtualWorker(FederatedClient, ObjectStorage):
 
     def request_search(self, query: Union[List[Id], Id], location: "VirtualWorker") -> List[Any]:
         """Pointers to what `location` finds; they leave it there when they go."""
+        return location.found(query, self)
+
+    def found(self, query: Union[List[Id], Id], owner: "VirtualWorker") -> List[Any]:
+        """Pointers in another worker's hands to what is found here."""
         return [
-            obj.create_pointer(location=location, owner=self, garbage_collect_data=False).wrap()
-            for obj in location.search(query)
+            obj.create_pointer(location=self, owner=owner, garbage_collect_data=False).wrap()
+            for obj in self.search(query)
         ]
 
     def find_or_request(self, tag: str, location: "VirtualWorker") -> List[Any]:

@@ -182,7 +182,7 @@ class Wrapper(torch.Tensor):
     def remote_send(self, location: Any) -> "Wrapper":
         """Let the worker send the tensor on; it keeps a pointer."""
         pointer = self.child.target().send(location, no_wrap=True)
-        self.location._objects[self.id_at_location] = wrapped(pointer)
+        self.location.put(self.id_at_location, wrapped(pointer))
         return self
 
 

@@ -2,12 +2,14 @@
 
 import gc
 import logging
+import signal
 import struct
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from serving import SERVER, Servers, environment_of
 
 from fl_simu.kernel.installation import syft_installed
 
@@ -101,3 +103,24 @@ def mnist(tmp_path_factory):
         (folder / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, size) + labels.tobytes())
     return folder.parent
+
+
+@pytest.fixture
+def servers(forked, tmp_path):
+    servers = Servers(forked, tmp_path, environment_of(tmp_path))
+    yield servers
+    servers.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def port(forked, tmp_path_factory):
+    """The port of a server that these tests share."""
+    folder = tmp_path_factory.mktemp("server")
+    servers = Servers(forked, folder, environment_of(folder))
+    yield servers.start(SERVER)
+    servers.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def far(sy, hook, port):
+    return sy.WebsocketClientWorker(hook, "127.0.0.1", port, id="far")

@@ -387,7 +387,7 @@ for _ in range(2):
 @pytest.mark.parametrize(
     "use",
     [
-        "sy.Plan()", "sy.func2plan()", "sy.Protocol()", "sy.WebsocketClientWorker()",
+        "sy.Plan()", "sy.func2plan()", "sy.Protocol()",
         "sy.PublicGridNetwork(bob)",
         "sy.create_sandbox(globals())", "sy.CRTPrecisionTensor()", "sy.keygen()",
         "sy.frameworks.torch.linalg.EncryptedLinearRegression()",

@@ -86,8 +86,8 @@ PUBLIC = {
     "covered": [
         "AdditiveSharingTensor", "BaseDataset", "FederatedDataLoader", "FederatedDataset", "FixedPrecisionTensor",
         "ID_PROVIDER", "IdProvider", "MultiPointerTensor", "PointerTensor", "PrivateGridNetwork", "TorchHook",
-        "TrainConfig", "VirtualWorker", "combine_pointers", "framework", "hook", "local_worker", "logger",
-        "logging", "syft", "torch",
+        "TrainConfig", "VirtualWorker", "WebsocketClientWorker", "WebsocketServerWorker", "combine_pointers",
+        "framework", "hook", "local_worker", "logger", "logging", "syft", "torch",
     ],
     "modules": [
         "codes", "common", "dependency_check", "exceptions", "execution", "federated", "frameworks", "generic",
@@ -96,8 +96,7 @@ PUBLIC = {
     "refused": [
         "AutogradTensor", "CRTPrecisionTensor", "LargePrecisionTensor", "LoggingTensor", "NumpyTensor",
         "PlaceHolder", "Plan", "PointerPlan", "PointerProtocol", "PrivateTensor", "Protocol", "PublicGridNetwork",
-        "WebsocketClientWorker", "WebsocketServerWorker", "create_sandbox", "func2plan", "keygen", "method2plan",
-        "pool",
+        "create_sandbox", "func2plan", "keygen", "method2plan", "pool",
     ],
 }  # fmt: skip
 
