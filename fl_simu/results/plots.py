@@ -384,7 +384,8 @@ def _delay_handles(layers: Sequence[Layer], together: bool) -> List[Any]:
 
 def _scale_delays(axes: "Axes", delays_s: Sequence[Any], thresholds_s: Mapping[str, float]) -> None:
     shown = np.concatenate([*delays_s, list(_drawable(thresholds_s).values())])
-    shown = shown[np.isfinite(shown) & (shown > 0)]
+    shown = shown[np.isfinite(shown)]
+    shown = shown[shown > 0]
     lowest, highest = (shown.min(), shown.max()) if len(shown) else (1.0, 1.0)
     if highest > LOG_FROM_RATIO * lowest:
         axes.set_yscale("log")

@@ -18,8 +18,9 @@ Row = Dict[str, Any]
 OF_TARGETS = ("confidence", "late_confidence", "hits", "surely_hit", "rounds_to_hit")
 # What a row holds beside its levels and its number of runs.
 VALUES = (
-    "accuracy_mean", "accuracy_deviation", "time_s", "bits", "target_accuracy", "reached", "target_time_s",
-    "target_bits", *ACCEPTED, "late_accuracy", *OF_TARGETS, "distance_ratio",
+    "accuracy_mean", "accuracy_deviation", "rounds", "time_s", "bits", "target_accuracy", "reached",
+    "target_rounds", "target_time_s", "target_bits", *ACCEPTED, "taken_per_round", "late_accuracy", *OF_TARGETS,
+    "distance_ratio",
 )  # fmt: skip
 
 # A target is surely hit once the confidence in its wrong class is above this.
@@ -39,11 +40,12 @@ def rows(
 
     Returns:
         Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
-        round, 0 to 1 (the deviation is None for one run); `time_s` and `bits`, means over the runs;
-        `target_accuracy`; `reached`, the runs that reached it; `target_time_s` and `target_bits`, means over those
-        runs (None where there are none); and the shares `full`, `base`, `none` of all uploads. Where any of them
-        is under an attack, also `late_accuracy`, over the second half of the rounds, since an attack may let it
-        swing; and, None without one: `confidence` in the targets' wrong classes after the last round, and
+        round, 0 to 1 (the deviation is None for one run); `rounds`, `time_s` and `bits`, means over the runs;
+        `target_accuracy`; `reached`, the runs that reached it; `target_rounds`, `target_time_s` and `target_bits`,
+        means over those runs (None where there are none); the shares `full`, `base`, `none` of all uploads; and
+        `taken_per_round`, the uploads of which the BS has taken something, a mean over the rounds. Where any of
+        them is under an attack, also `late_accuracy`, over the second half of the rounds, since an attack may let
+        it swing; and, None without one: `confidence` in the targets' wrong classes after the last round, and
         `late_confidence` over the second half; `hits`, the share of targets hit, over all rounds; `surely_hit`,
         the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first such round, a mean over those
         runs; `distance_ratio`, how far malicious updates were from the benign mean, over the benign spread, a mean
@@ -107,14 +109,21 @@ def _numbers(line: Line, target: float) -> Row:
         "runs": len(line.runs),
         "accuracy_mean": mean(accuracies),
         "accuracy_deviation": stdev(accuracies) if len(accuracies) > 1 else None,
+        "rounds": mean(record.round for record in last),
         "time_s": mean(record.time_s for record in last),
         "bits": mean(sum(record.uplink_bits for record in run) for run in line.runs),
         "target_accuracy": target,
         "reached": len(there),
+        "target_rounds": mean(found.round for found in there) if there else None,
         "target_time_s": mean(found.time_s for found in there) if there else None,
         "target_bits": mean(found.uplink_bits for found in there) if there else None,
         **{kind: mean(share(run, kind) for run in line.runs) for kind in ACCEPTED},
+        "taken_per_round": mean(_taken_per_round(run) for run in line.runs),
     }
+
+
+def _taken_per_round(run: Sequence[RoundRecord]) -> float:
+    return mean(sum(outcome.accepted != "none" for outcome in record.ues) for record in run)
 
 
 def _column_numbers(line: Line, target: float, columns: Columns) -> Row:

@@ -11,7 +11,7 @@ from fl_simu.results.study_plots import Line
 from fl_simu.results.study_table import VALUES, rows
 
 # What a run has come to at its end, of what a target is counted in.
-AT_END = {"target_time_s": "time_s", "target_bits": "bits"}
+AT_END = {"target_rounds": "rounds", "target_time_s": "time_s", "target_bits": "bits"}
 TARGET = "target_"
 
 Axes = Mapping[str, Sequence[str]]

@@ -69,6 +69,13 @@ def test_delays_hold_every_upload_in_the_colour_of_its_verdict():
     assert never > 0 and f"{never} of 160 uploads never arrived" in axes.get_xlabel()
 
 
+@pytest.mark.filterwarnings("error")
+def test_uploads_that_have_no_delay_are_left_out_without_a_warning():
+    outcomes = (UeOutcome(0, 1.0, (float("nan"),), 0, "none"), UeOutcome(1, 1.0, (2.0,), 10, "full"))
+    (axes,) = plots.delays_figure([RoundRecord(1, 3.0, 0.5, 0.3, 10, outcomes, 0.1)], {}, "title").axes
+    assert [delay_s for marks in _marks(axes).values() for delay_s in marks] == [2.0]
+
+
 @pytest.mark.parametrize("ues, rounds, bands", [(1000, 20, 20), (2, 1000, 50), (10000, 1, 1)])
 def test_many_uploads_are_sampled_and_the_figure_says_so(ues, rounds, bands):
     records = _run(ues, rounds)

@@ -64,6 +64,11 @@ def test_the_table_counts_from_the_records():
     np.testing.assert_allclose(first["accuracy_mean"], 0.7)
     np.testing.assert_allclose(first["accuracy_deviation"], 0.2 / np.sqrt(2))
     np.testing.assert_allclose((first["target_time_s"], first["target_bits"]), (3.5, 50))
+    # One run has three rounds and reaches the target in its third, the other in its second and last.
+    np.testing.assert_allclose(
+        [first[key] for key in ("rounds", "target_rounds", "taken_per_round")], (2.5, 2.5, 1)
+    )
+    assert (second["rounds"], second["target_rounds"], second["taken_per_round"]) == (2, None, 2)
     assert (second["accuracy_deviation"], second["reached"], second["target_time_s"]) == (None, 0, None)
     assert (second["full"], second["base"], second["none"]) == (0.5, 0.5, 0.0)
     lines = markdown_table(cells([first, second])).splitlines()

@@ -80,7 +80,7 @@ def test_backends_side_by_side():
 def test_a_study_tells_the_mean_over_the_runs_that_reached_it():
     other = [record(1, 0.75, 50, 3.0)]
     (row,) = rows({"axis": ("level",)}, [Line(("level",), (RUN, other, RUN[:1]))], 0.7, ENERGY)
-    wanted = {"reached": 2, "target_time_s": 5.0, "target_bits": 375, "target_energy_j": 5.0}
+    wanted = {"reached": 2, "target_rounds": 2, "target_time_s": 5.0, "target_bits": 375, "target_energy_j": 5.0}
     assert {key: row[key] for key in wanted} == wanted
 
 
