@@ -74,7 +74,8 @@ def accuracy_figure(lines: Sequence[Line], over: str, title: str, column: Option
         # All panels share this axis.
         axes = next(iter(panels.values()))
         axes.set_xscale("log")
-        plain_log_ticks(axes.xaxis)
+        low, high = axes.get_xlim()
+        plain_log_ticks(axes.xaxis, (1, 2, 5) if high < 1000 * low else (1,))
     _label(figure, panels, what, "test accuracy [%]")
     return figure
 

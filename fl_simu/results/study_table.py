@@ -194,6 +194,11 @@ def _number(value: Optional[float]) -> str:
     return "never" if value is None else f"{value:.4g}"
 
 
+def _seconds(time_s: float) -> str:
+    """To a tenth, or to three digits where that would say little."""
+    return f"{time_s:.1f}" if time_s >= 1 else f"{time_s:.3g}"
+
+
 def _attack_cells(row: Row) -> List[str]:
     far = "" if row["distance_ratio"] is None else f"{row['distance_ratio']:.2f}"
     late = f"{100 * row['late_accuracy']:.1f}"
@@ -214,6 +219,6 @@ def _cells(row: Row) -> List[str]:
     time_s, sent = "never", "never"
     if row["reached"]:
         some = "" if row["reached"] == row["runs"] else f" ({row['reached']} of {row['runs']})"
-        time_s, sent = f"{row['target_time_s']:.1f}{some}", readable_bits(row["target_bits"])
+        time_s, sent = f"{_seconds(row['target_time_s'])}{some}", readable_bits(row["target_bits"])
     shares = [f"{100 * row[kind]:.0f}" for kind in ACCEPTED]
-    return [accuracy, f"{row['time_s']:.1f}", readable_bits(row["bits"]), time_s, sent, *shares]
+    return [accuracy, _seconds(row["time_s"]), readable_bits(row["bits"]), time_s, sent, *shares]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from children import run_and_die
+from scipy.special import exp1
 
 import fl_simu as fl
 from fl_simu.experiment import Stopping
@@ -111,6 +112,61 @@ def test_what_a_wrong_gain_makes_of_the_sum_is_as_symbol_by_symbol(payload):
     wanted = mu + nu * numbers / (weights.sum() / 3) + (1.0 if payload == "update" else 0.0)
     assert found == pytest.approx(wanted, rel=1e-6)
     assert found != pytest.approx(np.average(models, axis=0, weights=weights), rel=1e-2)
+
+
+def test_a_limited_amplifier_sends_less_as_symbol_by_symbol():
+    limit_db, g, error = 4.0, 0.2, 0.1
+    medium = OverTheAir(snr_db=math.inf, least_gain=g, csi_error=error, most_power_db=limit_db, scale="median")
+    models = np.random.default_rng(3).normal(0.5, 1.0, (5, 8)).astype(np.float32)
+    models[4] *= -20.0
+    weights = np.array([1.0, 3.0, 2.0, 2.0, 3.0])
+    found, told, _ = heard(medium, models, (1, 3, 2, 2, 3), Mean(), "weights", version=2)
+    sent = models.astype(float)
+    mu = np.median(sent.mean(axis=1))
+    nu = math.sqrt(np.median(((sent - mu) ** 2).mean(axis=1)))
+    # P0 is 1: what each sends for two numbers has the power of both, which must be at most twice the limit.
+    rho = (1 + error) / exp1(g / (1 + error))
+    received, held_back = np.zeros(4, dtype=complex), 0
+    for ue in range(5):
+        known, true = medium.known_gain(SEED, ue, 2), gains(SEED, ue, 2, 1)[0]
+        scaled = weights[ue] / 3 * (sent[ue] - mu) / nu
+        transmitted = math.sqrt(rho) * (scaled[0::2] + 1j * scaled[1::2]) / known
+        power = np.mean(np.abs(transmitted) ** 2) / 2
+        if power > 10 ** (limit_db / 10):
+            transmitted *= math.sqrt(10 ** (limit_db / 10) / power)
+            held_back += 1
+        received += transmitted * true
+    numbers = np.stack([received.real, received.imag], axis=1).reshape(-1) / math.sqrt(rho)
+    assert found == pytest.approx(mu + nu * numbers / (weights.sum() / 3), rel=1e-6)
+    assert told["air_limited"] == held_back > 0
+    free, told, _ = heard(replace(medium, most_power_db=200.0), models, (1, 3, 2, 2, 3), Mean(), "weights", 2)
+    unlimited = replace(medium, most_power_db=math.inf, scale="pooled")
+    assert told["air_limited"] == 0
+    # Nobody is held back, and the channels are not known: mu, which is not sent, is another one.
+    assert free != pytest.approx(heard(unlimited, models, (1, 3, 2, 2, 3), Mean(), "weights", 2)[0], rel=1e-3)
+    known = replace(medium, most_power_db=200.0, csi_error=0.0)
+    mean = np.average(sent, axis=0, weights=weights)
+    assert heard(known, models, (1, 3, 2, 2, 3), Mean(), "weights", 2)[0] == pytest.approx(mean, rel=1e-5)
+
+
+def test_a_loud_ue_hides_in_the_pooled_scale_and_not_in_the_median_of_scales():
+    draws = np.random.default_rng(4)
+    models = draws.normal(0.0, 1.0, (9, 2000)).astype(np.float32)
+    models[8] *= 1000.0
+    # With this limit the weakest that may send is as loud as the scale: 1 / (g E1(g)).
+    medium = OverTheAir(snr_db=math.inf, least_gain=0.1, most_power_db=10 * math.log10(1 / (0.1 * exp1(0.1))))
+    amplitude = abs(gains(SEED, 8, 0, 1)[0]) / math.sqrt(0.1)
+    for scale, nu in (("pooled", math.sqrt(np.var(models.astype(float)))), ("median", 1.0)):
+        found, _, _ = heard(replace(medium, scale=scale), models, [1] * 9, PlainMean(), "weights")
+        others = models[:8].astype(float).sum(axis=0)
+        its_share = float((found * 9 - others) @ models[8]) / float(models[8].astype(float) @ models[8]) * 1000.0
+        assert its_share == pytest.approx(min(1000.0, amplitude * nu), rel=0.05)
+
+
+@pytest.mark.parametrize("wrong", [{"scale": "mean"}, {"most_power_db": math.nan}, {"most_power_db": 201.0}])
+def test_a_wrong_limit_is_one_line(wrong):
+    with pytest.raises(BadField, match=next(iter(wrong))):
+        OverTheAir(**wrong)
 
 
 def test_uniform_forcing_has_its_mean_square_error():

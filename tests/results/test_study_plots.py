@@ -46,6 +46,24 @@ def test_bits_add_up_over_the_rounds():
     np.testing.assert_allclose(first.get_xdata(), [20, 40])
 
 
+def test_an_axis_of_many_decades_has_a_number_a_decade():
+    apart = [
+        Line(("iid", "a"), (run((0.0011, 0.05), (0.1, 0.9)),)),
+        Line(("iid", "b"), (run((2, 4000), (0.1, 0.9)),)),
+    ]
+    axes = accuracy_figure(apart, "time", "title").axes[0]
+    inside = [tick for tick in axes.xaxis.get_majorticklocs() if 0.009 < tick < 11]
+    np.testing.assert_allclose(inside, [0.01, 0.1, 1, 10])
+    near = [Line(("iid", "a"), (run((1, 2), (0.1, 0.9)),)), Line(("iid", "b"), (run((1, 90), (0.1, 0.9)),))]
+    ticks = accuracy_figure(near, "time", "title").axes[0].xaxis.get_majorticklocs()
+    assert {2.0, 5.0, 20.0} <= set(np.round(ticks, 6))
+
+
+def test_times_below_a_second_have_three_digits():
+    (row,) = rows(("data",), [Line(("iid",), (run((0.00123456, 0.0533), (0.1, 0.9)),))], 0.05)
+    assert [cells([row])[1][at] for at in (2, 4)] == ["0.0533", "0.00123"]
+
+
 def test_shares_are_those_of_the_records():
     good = shares_figure(LINES, "title").axes[0]
     widths = {(round(bar.get_y() + bar.get_height() / 2), bar.get_x()): bar.get_width() for bar in good.patches}

@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -159,13 +159,22 @@ class Analog(SharedMedium):
 
     # What the BS hears.
 
+    def side_numbers(self, means: Sequence[float], variances: Sequence[float]) -> Tuple[float, float]:
+        """mu and nu, by which all UEs scale, of the mean and the variance of what each of them is to send."""
+        centre = float(np.mean(means))
+        return centre, math.sqrt(float(np.mean(variances) + np.mean((np.array(means) - centre) ** 2)))
+
+    def arriving(self, updates: Iterable[Update], air: Air) -> Iterator[Tuple[Update, complex]]:
+        """Each update, and what is left for 1 of a symbol that its UE is to send."""
+        for update in updates:
+            yield update, self.residual(air.link.seed, update.ue, update.version)
+
     def listen(
         self, taken: Iterable[Taken], decode: Callable[[Taken], Optional[Update]], air: Air
     ) -> Iterator[Optional[Update]]:
-        heard, seed = Heard(air), air.link.seed
-        for update in map(decode, taken):
-            if update:
-                heard.add(update, self.residual(seed, update.ue, update.version))
+        heard, seed = Heard(air, self.side_numbers), air.link.seed
+        for update, left in self.arriving(filter(None, map(decode, taken)), air):
+            heard.add(update, left)
         if not heard.updates:
             return
         air.told[SYMBOLS] = float(self.symbols(heard.numbers))
@@ -190,10 +199,14 @@ class Heard:
 
     Args:
         air: of the round.
+        side_numbers: mu and nu of the mean and the variance of what each UE is to send.
     """
 
-    def __init__(self, air: Air) -> None:
+    def __init__(
+        self, air: Air, side_numbers: Callable[[Sequence[float], Sequence[float]], Tuple[float, float]]
+    ) -> None:
         self._air = air
+        self._side_numbers = side_numbers
         self._sums = {name: torch.zeros(one.shape, dtype=torch.float64) for name, one in air.current.items()}
         self.numbers = sum(one.numel() for one in air.current.values())
         self.weights: Dict[int, float] = {}
@@ -213,19 +226,18 @@ class Heard:
         self.updates.append(Update(update.ue, update.version, update.samples, {}, update.weight, update.steps))
         for name, tensor in self._sums.items():
             tensor.add_(update.params[name].double(), alpha=weight)
-        content = self._air.link.content(update.params, self._air.current)
-        sent = _flat(content[name] for name in self._sums)
-        self._means.append(float(sent.mean()) if sent.size else 0.0)
-        self._variances.append(float(sent.var()) if sent.size else 0.0)
+        sent = numbers_of(update, self._air)
+        mean, variance = moments(sent)
+        self._means.append(mean)
+        self._variances.append(variance)
         if residual != 1:
             lost = weight * (residual - 1)
             self._astray = self._astray + lost * _symbols(sent)
             self._astray_weight += lost
 
     def std(self) -> float:
-        """The standard deviation of all numbers that are sent, around their common mean."""
-        means = np.array(self._means)
-        return math.sqrt(float(np.mean(self._variances) + np.mean((means - means.mean()) ** 2)))
+        """nu, of the side numbers."""
+        return self._side_numbers(self._means, self._variances)[1]
 
     def mean(self, noise: Optional[np.ndarray] = None) -> Update:
         """What the BS makes of the sum: one update, in the place of all.
@@ -235,7 +247,8 @@ class Heard:
         """
         total, wrong = sum(self.weights.values()), noise
         if self._astray_weight:
-            constant = _symbols(np.full(self.numbers, np.mean(self._means)))
+            centre, _ = self._side_numbers(self._means, self._variances)
+            constant = _symbols(np.full(self.numbers, centre))
             astray = (self._astray - self._astray_weight * constant) / total
             wrong = _numbers(astray, self.numbers) + (0.0 if noise is None else noise)
         params: Params = {}
@@ -262,8 +275,15 @@ def _without(state: Cohort, ue: int) -> Cohort:
     return state._replace(coming=coming, ready=ready) if coming or ready else Cohort()
 
 
-def _flat(tensors: Iterable[Tensor]) -> np.ndarray:
-    return np.concatenate([one.detach().double().numpy().reshape(-1) for one in tensors])
+def numbers_of(update: Update, air: Air) -> np.ndarray:
+    """All numbers that a UE is to send of its model, in the order of the global one, float64."""
+    content = air.link.content(update.params, air.current)
+    return np.concatenate([content[name].detach().double().numpy().reshape(-1) for name in air.current])
+
+
+def moments(numbers: np.ndarray) -> Tuple[float, float]:
+    """Their mean and their variance; 0 of none."""
+    return (float(numbers.mean()), float(numbers.var())) if numbers.size else (0.0, 0.0)
 
 
 def _symbols(numbers: np.ndarray) -> np.ndarray:

@@ -2,12 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import Mapping
+from statistics import median
+from typing import Iterable, Iterator, Mapping, Sequence, Tuple
 
+from fl_simu.kernel.columns import Column
 from fl_simu.kernel.errors import require
+from fl_simu.kernel.messages import Update
 from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.link import Link, Upload
-from fl_simu.radio.media.analog import Analog, Cohort, gains
+from fl_simu.radio.media.analog import Analog, Cohort, gains, moments, numbers_of
+from fl_simu.radio.media.base import Air
+
+LIMITED = "air_limited"
+SCALES = ("pooled", "median")
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,22 @@ class OverTheAir(Analog):
 
     and the silent share is 1 - e^(-g / v).
 
+    So far one UE may send with any power, as long as the mean over all is P0: who sends an update b times as large
+    as the others' does so with b^2 times their power. With `most_power_db` no amplifier gives more than P_m. UE i
+    then sends all of its numbers times
+
+    .. math:: a_i = \min\left(1, \sqrt{\frac{P_m |\hat{h}_i|^2}{\rho P_i}}\right)
+
+    with P_i the mean of :math:`s_i^2` over its numbers, and nobody else knows of it. The column `air_limited` is
+    how many UEs were held back. With P_m = rho / g, which is P0 / (g E1(g)), a UE on the weakest channel that may
+    send can still send numbers of variance nu^2, and one on a better channel an update larger by
+    :math:`|h_i| / \sqrt{g}`.
+
+    What that bounds depends on nu, by which all scale. "pooled" is the variance above, in which the numbers of a
+    loud UE count as those of any other: it hides behind the nu that it makes. "median": mu is the median of the
+    means of those who send, and nu^2 that of the mean squares of their numbers around mu, which few of them cannot
+    move far, whatever they tell.
+
     It goes with codec `float32`, rules `mean` and `plain_mean`, and protocols that take a round's sum or none of
     it: `wait_for_all`, `deadline` and `event_triggered` with `absent = "out"`. Where a deadline comes before the
     sum, all of it is lost; `latest_s` sees to it that those who are ready send in time.
@@ -57,6 +80,9 @@ class OverTheAir(Analog):
         least_gain: g, 0 to 100. With 0 the mean power would be infinite, and only `snr_db = inf` and
             `csi_error = 0` are allowed.
         csi_error: variance of e, 0 to 100.
+        most_power_db: P_m / P0 in dB, the most mean power for a number of an upload, -100 to 200; `inf` for no
+            limit. A round's updates are in memory together where there is one.
+        scale: how mu and nu are made of the mean and the variance that each UE tells: "pooled" or "median".
 
     Reference: Zhu, Wang, Huang 2020, "Broadband Analog Aggregation for Low-Latency Federated Edge Learning", with
     fading that is flat over the band, so that a UE sends all of its update or none.
@@ -64,6 +90,8 @@ class OverTheAir(Analog):
 
     least_gain: float = 0.1
     csi_error: float = 0.0
+    most_power_db: float = math.inf
+    scale: str = "pooled"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,6 +99,17 @@ class OverTheAir(Analog):
         least, free = self.least_gain, self.snr_db == math.inf and not self.csi_error
         allowed = "0 to 100" if free else "above 0 and at most 100; 0 with snr_db = inf and csi_error = 0 only"
         require(0 <= least <= 100 and (least > 0 or free), "least_gain", least, allowed)
+        most, unlimited = self.most_power_db, self.most_power_db == math.inf
+        require(-100 <= most <= 200 or unlimited, "most_power_db", most, "in dB, -100 to 200, or inf")
+        limited = "inf with least_gain = 0, where the mean power is infinite"
+        require(least > 0 or unlimited, "most_power_db", most, limited)
+        require(self.scale in SCALES, "scale", self.scale, " or ".join(SCALES))
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        if self.most_power_db == math.inf:
+            return super().columns
+        return {**super().columns, LIMITED: Column("", "UEs at the limit of their power")}
 
     def silent_share(self) -> float:
         """The share of UEs that do not send, in the mean.
@@ -109,6 +148,28 @@ class OverTheAir(Analog):
 
     def noise_variance(self, seed: int, version: int, factors: Mapping[int, float]) -> float:
         return self.noise_ratio() * self.power_ratio() / 2 if self.snr_db < math.inf else 0.0
+
+    def side_numbers(self, means: Sequence[float], variances: Sequence[float]) -> Tuple[float, float]:
+        if self.scale == "pooled":
+            return super().side_numbers(means, variances)
+        centre = median(means)
+        return centre, math.sqrt(median(one + (mean - centre) ** 2 for mean, one in zip(means, variances)))
+
+    def arriving(self, updates: Iterable[Update], air: Air) -> Iterator[Tuple[Update, complex]]:
+        if self.most_power_db == math.inf:
+            yield from super().arriving(updates, air)
+            return
+        kept = list(updates)
+        told = [moments(numbers_of(update, air)) for update in kept]
+        weights = [air.weight_of(update) or 0.0 for update in kept]
+        centre, spread = self.side_numbers(*zip(*told)) if kept else (0.0, 0.0)
+        for (update, left), (mean, variance), weight in zip(super().arriving(kept, air), told, weights):
+            wanted = weight * math.sqrt(variance + (mean - centre) ** 2)
+            gain = abs(self.known_gain(air.link.seed, update.ue, update.version))
+            most = gain * math.sqrt(10 ** (self.most_power_db / 10) * self.power_ratio()) * spread * max(weights)
+            held_back = wanted > most
+            air.told[LIMITED] += float(held_back)
+            yield update, left * most / wanted if held_back else left
 
     def residual(self, seed: int, ue: int, version: int) -> complex:
         if not self.csi_error:
