@@ -131,7 +131,7 @@ def _together(runs: Sequence[_Run], targets: Sequence[float]) -> Section:
     differences += [[key, *(run.config.get(key, "") for run in runs)] for key in differing]
     shared = _shared_columns([run.summary for run in runs])
     rows = [_row(run, shared, targets) for run in runs]
-    tables = [Table([_head(shared, targets), *rows], caption="What they came to")]
+    tables = [Table(_upright([_head(shared, targets), *rows]), caption="What they came to")]
     if differing:
         tables.append(Table(differences, caption="Keys of the config in which they differ"))
     lead = "What they came to; the keys of the config in which they differ; their rounds and uploads."
@@ -171,9 +171,8 @@ def _section(run: _Run, targets: Sequence[float], found: Optional[Mapping[str, A
     columns = columns_of(run.summary.facts)
     tables = [Table(_upright([_head(columns, targets), _row(run, columns, targets)]))]
     matrix = read_evaluated(run.folder.confusion, run.folder.ue_accuracy).confusion
-    if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN:
-        tables.append(_confusion(matrix))
-    return Section(run.label, lead, tables, figures_of(pictures), text, "config.toml", found)
+    below = [_confusion(matrix)] if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN else []
+    return Section(run.label, lead, tables, figures_of(pictures), text, "config.toml", found, below)
 
 
 def _confusion(matrix: np.ndarray) -> Table:

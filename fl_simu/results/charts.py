@@ -160,9 +160,9 @@ def _groups(of: np.ndarray, all_of: np.ndarray, what: str, order: str = "") -> _
     by_number = np.argsort(all_of, kind="stable")
     place = by_number[np.searchsorted(all_of[by_number], of)]
     if not several or not order:
-        at, width = np.array([(part[0] + part[-1]) / 2 for part in parts]), members * (0.98 if several else 0.8)
+        at, width = np.array([(part[0] + part[-1]) / 2 for part in parts]), members * (1.0 if several else 0.8)
     else:
-        at, width = ends - (members + 1) / 2 + 1, members * 0.98
+        at, width = ends - (members + 1) / 2 + 1, members.astype(float)
     names = [_named(part.tolist(), what, in_order=not order) for part in parts]
     axis, note = what, ""
     if several:

@@ -68,6 +68,7 @@ class Section:
         text: shown as it stands, last, when its name is clicked.
         text_name: the name of the text.
         charts: numbers that `results.charts` made for the charts below the tables; of one section of a page.
+        below: tables below charts and figures.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Section:
     text: str = ""
     text_name: str = "text"
     charts: Optional[Mapping[str, Any]] = None
+    below: Sequence[Table] = ()
 
 
 def html_page(title: str, lead: str, sections: Sequence[Section]) -> str:
@@ -165,6 +167,7 @@ def _section(one: Section, at: int) -> str:
     if one.charts is not None:
         content.append(Template(_page_file("charts.html")).substitute(data=json_text(one.charts)))
     content += [_figure(name, png, one.name) for name, png in one.figures.items()]
+    content += [_table(table, one.name) for table in one.below]
     if one.text:
         text = f"<pre>{escape(one.text)}</pre>"
         content.append(f"<details><summary>{escape(one.text_name)}</summary>\n{text}</details>")

@@ -59,8 +59,8 @@ def test_a_page_on_two_runs(two_runs, tmp_path):
     assert len(page.sources) == 4
     assert page.texts == [(run / "config.toml").read_text() for run in two_runs]
     results, differing = page.tables[:2]
-    for run, row in zip(two_runs, results[1:]):
-        summary, found = json.loads((run / "summary.json").read_text()), dict(zip(results[0], row))
+    for at, run in enumerate(two_runs, start=1):
+        summary, found = json.loads((run / "summary.json").read_text()), {row[0]: row[at] for row in results}
         assert found["run"] == run.name
         assert found["accuracy"] == "{:.2%}".format(summary["final_accuracy"])
         assert int(found["full"]) == summary["accepted_full"]

@@ -50,6 +50,7 @@ function groupAxis(groups) {
 
 function drawShares(data, chosen) {
   const groups = chosen.run.uploads.shares[chosen.by];
+  const unit = chosen.by === "ue" ? "UE" : "round";
   const traces = KINDS.map((kind) => ({
     type: "bar",
     x: groups.at,
@@ -67,10 +68,10 @@ function drawShares(data, chosen) {
       ...KINDS.map((one) => `${data.words[one]}: ${shown(groups[one][at])}`),
     ].join("<br>")),
   }));
-  const layout = { barmode: "stack", bargap: 0, xaxis: groupAxis(groups), yaxis: axisLook("uploads") };
+  const layout = { barmode: "stack", bargap: 0, xaxis: groupAxis(groups), yaxis: axisLook(`uploads of a ${unit}`) };
   layout.yaxis.rangemode = "tozero";
   layout.legend = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" };
-  draw("shares", traces, layout, `Uploads accepted, ${chosen.by === "ue" ? "by UE" : "by round"}, of ${chosen.run.name}`);
+  draw("shares", traces, layout, `Uploads accepted, by ${unit}, of ${chosen.run.name}`);
   tell("shares-note", [groups.note]);
 }
 
