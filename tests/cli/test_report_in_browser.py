@@ -144,6 +144,11 @@ def test_a_click_changes_the_x_axis(shown):
     assert texts(shown, "#curves-x button[aria-pressed=true]") == AXES[-1:]
     click(shown, "#curves-log")
     assert shown.value("document.getElementById('curves')._fullLayout.xaxis.type") == "log"
+    click(shown, "#curves-x button:nth-child(3)")
+    click(shown, "#curves-log")
+    ticks = [spaced(one) for one in texts(shown, "#curves .xtick")]
+    assert ticks == ["5k", "10k"], "15000 bits at most"
+    click(shown, "#curves-x button:nth-child(4)")
     shown.value(choose("curves-y", "loss"))
     assert curves(shown, "one.y") == [[1.0] * ROUNDS] * 2
     assert texts(shown, "#curves .ytitle") == ["test loss"]
@@ -187,6 +192,9 @@ def test_uploads_by_ue_and_by_round(shown, page):
         ]
         drawn = shown.value("document.getElementById('delays').data.find(one => one.name === 'median').y")
         assert drawn[1::4] == pytest.approx(medians, rel=1e-6)
+    for kind in ("log", "linear"):
+        click(shown, "#delays-log")
+        assert shown.value("document.getElementById('delays')._fullLayout.yaxis.type") == kind
 
 
 def test_it_is_dark_where_the_reader_is_and_light_on_paper(shown):

@@ -39,7 +39,7 @@ function pointsOf(data, chosen) {
 function offerLog(box, points) {
   const ends = points.filter((one) => one.x.length > 0).map((one) => one.x[one.x.length - 1]);
   box.disabled = !points.some((one) => one.x.some((value) => value > 0));
-  box.checked = !box.disabled && Math.max(...ends) > 3 * Math.min(...ends) && Math.min(...ends) > 0;
+  box.checked = !box.disabled && most(ends) > 3 * least(ends) && least(ends) > 0;
 }
 
 function drawCurves(data, chosen, isLog) {
@@ -71,7 +71,8 @@ function drawCurves(data, chosen, isLog) {
   const layout = { xaxis: axisLook(plain(x)), yaxis: axisLook(plain(y)) };
   // What was clicked away in the legend stays away; a zoom stays on its axis.
   layout.uirevision = "runs";
-  Object.assign(layout.xaxis, { type: isLog ? "log" : "linear", uirevision: chosen.x + isLog });
+  Object.assign(layout.xaxis, isLog ? logLook(points.flatMap((one) => one.x)) : { type: "linear" });
+  layout.xaxis.uirevision = chosen.x + isLog;
   layout.yaxis.uirevision = chosen.y;
   const names = data.runs.map((run) => run.name).join(", ");
   draw("curves", traces, layout, `${y} over ${x} of ${names}`);

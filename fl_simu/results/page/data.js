@@ -69,9 +69,18 @@ function plain(text) {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
-function shortened(text, most) {
+// Of many numbers, which are too many for the arguments of Math.min.
+function least(values) {
+  return values.reduce((one, other) => Math.min(one, other), Infinity);
+}
+
+function most(values) {
+  return values.reduce((one, other) => Math.max(one, other), -Infinity);
+}
+
+function shortened(text, length) {
   const letters = Array.from(text);
-  return letters.length <= most ? text : letters.slice(0, most - 1).join("") + "…";
+  return letters.length <= length ? text : letters.slice(0, length - 1).join("") + "…";
 }
 
 function shown(value) {

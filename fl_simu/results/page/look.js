@@ -23,13 +23,29 @@ function axisLook(title) {
   };
 }
 
+// A logarithmic axis with plain numbers beside it: 1, 2 and 5 of each power of ten, or 1 alone of many.
+function logLook(values) {
+  const above = values.filter((value) => value > 0);
+  const [first, last] = [Math.floor(Math.log10(least(above))), Math.ceil(Math.log10(most(above)))];
+  const ticks = [];
+  for (let power = first; power <= last && above.length > 0; power += 1) {
+    (last - first > 4 ? [1] : [1, 2, 5]).forEach((digit) => ticks.push(digit * 10 ** power));
+  }
+  return { type: "log", tickvals: ticks, ticktext: ticks.map(brief) };
+}
+
+function brief(value) {
+  const place = Math.min(4, Math.floor(Math.log10(value) / 3 + 1e-9));
+  return place < 1 ? String(Number(value.toPrecision(1))) : Math.round(value / 1000 ** place) + "kMGT"[place - 1];
+}
+
 function draw(id, traces, layout, label) {
   const text = colourOf("text");
   const common = {
     autosize: true,
     width: isPrinting() ? PAPER_WIDTH : undefined,
-    height: 420,
-    margin: { l: 70, r: 20, t: 30, b: 60 },
+    height: 450,
+    margin: { l: 70, r: 20, t: 64, b: 60 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: text, family: "system-ui, sans-serif", size: 13 },

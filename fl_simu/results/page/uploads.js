@@ -8,9 +8,14 @@ function startUploads(data) {
     return () => undefined;
   }
   const chosen = { run: runs[0], by: "ue", layer: "" };
+  const log = document.getElementById("delays-log");
   const show = () => {
     drawShares(data, chosen);
-    drawDelays(data, chosen);
+    drawDelays(data, chosen, log.checked);
+  };
+  const anew = () => {
+    log.checked = isWide(heightsOf(chosen));
+    show();
   };
   const offerLayers = () => {
     const layers = chosen.run.uploads.layers.map((layer) => ({ key: layer.name, label: layer.name }));
@@ -19,21 +24,22 @@ function startUploads(data) {
     }
     offer("uploads-layer", layers, chosen.layer, (key) => {
       chosen.layer = key;
-      show();
+      anew();
     });
   };
   list("uploads-run", runs.map((run, at) => ({ key: String(at), label: run.name })), (key) => {
     chosen.run = runs[Number(key)];
     offerLayers();
-    show();
+    anew();
   });
+  log.addEventListener("change", show);
   const ways = [{ key: "ue", label: "by UE" }, { key: "round", label: "by round" }];
   offer("uploads-by", ways, chosen.by, (key) => {
     chosen.by = key;
-    show();
+    anew();
   });
   offerLayers();
-  show();
+  anew();
   return show;
 }
 
@@ -75,8 +81,29 @@ function drawShares(data, chosen) {
   tell("shares-note", [groups.note]);
 }
 
-function drawDelays(data, chosen) {
-  const layer = chosen.run.uploads.layers.find((one) => one.name === chosen.layer);
+function layerOf(chosen) {
+  return chosen.run.uploads.layers.find((one) => one.name === chosen.layer);
+}
+
+// All delays that are drawn.
+function heightsOf(chosen) {
+  const layer = layerOf(chosen);
+  if (layer === undefined) {
+    return [];
+  }
+  const levels = layer[chosen.by].levels;
+  const each = layer.marks === null ? [] : KINDS.flatMap((kind) => layer.marks[kind].delay_s);
+  return [...levels[0], ...levels[4], ...each, ...chosen.run.thresholds.map((one) => one.delay_s)];
+}
+
+// Whether the small ones could not be told apart on a linear axis.
+function isWide(heights) {
+  const above = heights.filter((value) => value > 0);
+  return most(above) > 30 * least(above);
+}
+
+function drawDelays(data, chosen, isLog) {
+  const layer = layerOf(chosen);
   const thresholds = chosen.run.thresholds;
   if (layer === undefined) {
     draw("delays", [], { xaxis: axisLook(""), yaxis: axisLook("delay [s]") }, "No upload arrived");
@@ -92,12 +119,8 @@ function drawDelays(data, chosen) {
     ...marks(data, layer, chosen.by),
     ...thresholds.map((one, at) => deadline(one, at, axis.range)),
   ];
-  const heights = [...groups.levels[0], ...groups.levels[4], ...thresholds.map((one) => one.delay_s)]
-    .filter((value) => value > 0);
-  const isWide = Math.max(...heights) > 30 * Math.min(...heights);
   const layout = { xaxis: axis, yaxis: axisLook(`delay of the ${layer.name} [s]`) };
-  layout.yaxis.type = isWide ? "log" : "linear";
-  layout.yaxis.rangemode = "tozero";
+  Object.assign(layout.yaxis, isLog ? logLook(heightsOf(chosen)) : { type: "linear", rangemode: "tozero" });
   const way = chosen.by === "ue" ? "by UE" : "by round";
   draw("delays", traces, layout, `Delays of the ${layer.name}, ${way}, of ${chosen.run.name}`);
   tell("delays-note", [groups.note, layer.note]);
