@@ -84,6 +84,11 @@ def test_a_page_on_one_run_lies_in_its_folder(small, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == f"  {file}"
     page = Page(file.read_text())
     assert ["run", "one"] in page.tables[0]
+    # Half a character, which UTF-8 does not have.
+    summary = tmp_path / "one" / "summary.json"
+    summary.write_text(summary.read_text().replace('"small"', '"small \\ud800"'))
+    assert main(["report", str(tmp_path / "one")]) == 0
+    assert "<h1>small ?</h1>" in file.read_text()
 
 
 def test_mistakes_are_told_in_one_line(small, tmp_path, capsys):
