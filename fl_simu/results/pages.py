@@ -112,9 +112,12 @@ def require_plotly() -> None:
 def _chart_scripts() -> List[str]:
     """Plotly, and what draws the charts with it."""
     require_plotly()
-    plotly = pkgutil.get_data("plotly", "package_data/plotly.min.js")
-    if plotly is None or b"</script" in plotly or b"<!--" in plotly:
-        raise UserError("plotly has no script that fits on a page: install another release of it")
+    try:
+        plotly = pkgutil.get_data("plotly", "package_data/plotly.min.js") or b""
+    except OSError:
+        plotly = b""
+    if not plotly or b"</script" in plotly or b"<!--" in plotly:
+        raise UserError(f"plotly has no script for a page: `{install_command('plotly')} --force-reinstall`")
     ours = "\n".join(map(_page_file, SCRIPTS))
     return [_lines(plotly), f'(() => {{\n"use strict";\n{ours}}})();']
 
