@@ -21,7 +21,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["fl_simu", "fl_simu.*"]),
-    package_data={"fl_simu": ["py.typed", "*.toml", "**/*.toml"]},
+    package_data={"fl_simu": ["py.typed", "*.toml", "**/*.toml", "results/page/*"]},
     python_requires=">=3.7, !=3.8.*, !=3.9.*",
     install_requires=[
         "syft==0.2.4; " + LEGACY,
@@ -44,6 +44,7 @@ setup(
         "requests",
         "psutil>=5",
         "matplotlib>=3.5",
+        "plotly>=5.18",
         # Releases since 0.5 have no wheel that runs on Python 3.7.
         "safetensors>=0.4,<0.5; " + LEGACY,
         "safetensors>=0.4; " + MODERN,

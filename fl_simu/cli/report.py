@@ -1,24 +1,28 @@
-"""One page on one or several runs: what they came to, in what they differ, their figures."""
+"""One page on one or several runs: what they came to, in what they differ, their rounds and uploads as charts."""
 
 import math
 import os
 import time
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+import numpy as np
+
 from fl_simu.kernel import config
 from fl_simu.kernel.errors import UserError
+from fl_simu.results.charts import Charted, charts
 from fl_simu.results.closing_table import readable_bits
 from fl_simu.results.columns import Column, columns_of
 from fl_simu.results.evaluated import read_evaluated
-from fl_simu.results.figures import png_bytes, require_matplotlib
 from fl_simu.results.files import make_folder, read_bytes, refuse_links, told_in_one_line, write_text
-from fl_simu.results.pages import Section, Table, figures_of, html_page
-from fl_simu.results.records import RoundRecord, Summary
+from fl_simu.results.pages import Section, Table, figures_of, html_page, require_plotly
+from fl_simu.results.records import Summary
 from fl_simu.results.run_folder import RunFolder
-from fl_simu.results.study_plots import OVER, Line, accuracy_figure
 from fl_simu.results.tables import Cells
 from fl_simu.results.targets import cells, headings, reached, require_targets, targets_of
+from fl_simu.results.uploads import Round, read_uploads, thresholds_of
 
 Say = Callable[[str], None]
 
@@ -27,6 +31,22 @@ HEAD = ["run", "accuracy", "virtual time", "bits sent", "full", "base", "rejecte
 
 # A page has the confusion matrix of so many classes at most; the file has it of more.
 MAX_CLASSES_SHOWN = 100
+
+
+# What the charts of the page show better is not on it as a picture too.
+CHARTED = ("accuracy.png", "delays.png", "accepted.png", "accuracy-over-*.png")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that has ended, as the page shows it."""
+
+    label: str
+    folder: RunFolder
+    summary: Summary
+    config: Mapping[str, str]
+    rounds: Sequence[Round]
+    charted: Charted
 
 
 def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path], say: Say) -> Path:
@@ -41,21 +61,21 @@ def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path
     Raises:
         UserError: a folder holds no run that has ended, or something cannot be read or written.
     """
-    require_matplotlib()
+    require_plotly()
     require_targets("--target", targets)
-    runs = {_label(folder, folders): RunFolder(folder) for folder in folders}
-    if not runs:
+    places = {_label(folder, folders): RunFolder(folder) for folder in folders}
+    if not places:
         raise UserError("DIR is missing: give the folders of runs that have ended")
-    summaries = {label: _summary(run) for label, run in runs.items()}
-    configs = {label: _flat(config.read(run.config)) for label, run in runs.items()}
-    records = {label: tuple(run.log.read()) for label, run in runs.items()}
-    asked = sorted({*targets} or {one for summary in summaries.values() for one in targets_of(summary.facts)})
-    sections = [_together(records, summaries, configs, asked)] if len(runs) > 1 else []
-    sections += [_section(label, run, summaries[label], records[label], asked) for label, run in runs.items()]
-    file = out or _file(list(runs.values()))
+    summaries = {label: _summary(place) for label, place in places.items()}
+    runs = [_read(label, place, summaries[label]) for label, place in places.items()]
+    asked = sorted({*targets} or {one for run in runs for one in targets_of(run.summary.facts)})
+    several = len(runs) > 1
+    sections = [_together(runs, asked)] if several else []
+    sections += [_section(run, asked, None if several else _charts(runs)) for run in runs]
+    file = out or _file(list(places.values()))
     make_folder(file.parent)
-    title = next(iter(summaries.values())).name if len(runs) == 1 else f"{len(runs)} runs"
-    write_text(file, html_page(title, f"Made of {', '.join(runs)} by fl_simu.", sections))
+    title = f"{len(runs)} runs" if several else runs[0].summary.name
+    write_text(file, html_page(title, f"Made of {', '.join(places)} by fl_simu.", sections))
     say(f"  {file}")
     return file
 
@@ -64,7 +84,22 @@ def _label(folder: Path, folders: Sequence[Path]) -> str:
     """The folder's name, or the whole path where two have one name."""
     names = [other.resolve().name for other in folders]
     name = folder.resolve().name
-    return name if names.count(name) == 1 else os.path.normpath(str(folder))
+    found = name if names.count(name) == 1 else os.path.normpath(str(folder))
+    # Bytes that are no text.
+    return found.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _read(label: str, folder: RunFolder, summary: Summary) -> _Run:
+    flat = _flat(config.read(folder.config))
+    rounds, uploads = read_uploads(folder.log)
+    columns, limits_s = columns_of(summary.facts), thresholds_of(summary.facts)
+    return _Run(label, folder, summary, flat, rounds, Charted(rounds, uploads, summary.ues, columns, limits_s))
+
+
+def _charts(runs: Sequence[_Run]) -> Optional[Mapping[str, Any]]:
+    """Of the runs that have a round."""
+    found = {run.label: run.charted for run in runs if run.rounds}
+    return charts(found) if found else None
 
 
 def _file(runs: Sequence[RunFolder]) -> Path:
@@ -89,29 +124,18 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, str]:
     return flat
 
 
-def _together(
-    runs: Mapping[str, Sequence[RoundRecord]],
-    summaries: Mapping[str, Summary],
-    configs: Mapping[str, Mapping[str, str]],
-    targets: Sequence[float],
-) -> Section:
-    keys = sorted({key for one in configs.values() for key in one})
-    differing = [key for key in keys if len({one.get(key) for one in configs.values()}) > 1]
-    differences = [["key", *runs]]
-    differences += [[key, *(configs[label].get(key, "") for label in runs)] for key in differing]
-    shared = _shared_columns(list(summaries.values()))
-    tables = [
-        Table([_head(shared, targets), *(_row(one, summaries[one], runs[one], shared, targets) for one in runs)])
-    ]
-    tables += [Table(differences)] if differing else []
-    lines = [Line((label,), (tuple(found),)) for label, found in runs.items() if found]
-    figures = {f"accuracy over {x}": png_bytes(accuracy_figure(lines, x, "Test accuracy")) for x in OVER}
-    for name, column in shared.items():
-        if not column.axis:
-            continue
-        figures[f"accuracy over {name}"] = png_bytes(accuracy_figure(lines, name, "Test accuracy", column))
-    lead = "What they came to; the keys of the config in which they differ; test accuracy."
-    return Section("All runs", lead, tables, figures if lines else {})
+def _together(runs: Sequence[_Run], targets: Sequence[float]) -> Section:
+    keys = sorted({key for run in runs for key in run.config})
+    differing = [key for key in keys if len({run.config.get(key) for run in runs}) > 1]
+    differences = [["key", *(run.label for run in runs)]]
+    differences += [[key, *(run.config.get(key, "") for run in runs)] for key in differing]
+    shared = _shared_columns([run.summary for run in runs])
+    rows = [_row(run, shared, targets) for run in runs]
+    tables = [Table(_upright([_head(shared, targets), *rows]), caption="What they came to")]
+    if differing:
+        tables.append(Table(differences, caption="Keys of the config in which they differ"))
+    lead = "What they came to; the keys of the config in which they differ; their rounds and uploads."
+    return Section("All runs", lead, tables, charts=_charts(runs))
 
 
 def _shared_columns(summaries: Sequence[Summary]) -> Dict[str, Column]:
@@ -131,30 +155,32 @@ def _head(columns: Mapping[str, Column], targets: Sequence[float]) -> List[str]:
     return [*HEAD, *(column.heading for column in columns.values()), *reached]
 
 
-def _row(
-    label: str,
-    summary: Summary,
-    records: Sequence[RoundRecord],
-    columns: Mapping[str, Column],
-    targets: Sequence[float],
-) -> List[str]:
-    took = [cell for target in targets for cell in cells(reached(records, target, columns), columns)]
-    return [*_cells(label, summary), *_measured(summary, columns), *took]
+def _row(run: _Run, columns: Mapping[str, Column], targets: Sequence[float]) -> List[str]:
+    took = [cell for target in targets for cell in cells(reached(run.rounds, target, columns), columns)]
+    return [*_cells(run.label, run.summary), *_measured(run.summary, columns), *took]
 
 
-def _section(
-    label: str, run: RunFolder, summary: Summary, records: Sequence[RoundRecord], targets: Sequence[float]
-) -> Section:
-    text = read_bytes(run.config).decode("utf-8", "replace")
-    figures = figures_of(sorted(run.figures.glob("*.png")))
-    lead = f"Experiment {summary.name}. The config below gives the same model again."
-    columns = columns_of(summary.facts)
-    tables = [Table(_upright([_head(columns, targets), _row(label, summary, records, columns, targets)]))]
-    matrix = read_evaluated(run.confusion, run.ue_accuracy).confusion
-    if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN:
-        predicted = ["true class", *(f"predicted {one}" for one in range(len(matrix)))]
-        tables.append(Table([predicted, *([str(at), *map(str, row)] for at, row in enumerate(matrix.tolist()))]))
-    return Section(label, lead, tables, figures, text)
+def _section(run: _Run, targets: Sequence[float], found: Optional[Mapping[str, Any]]) -> Section:
+    text = read_bytes(run.folder.config).decode("utf-8", "replace")
+    pictures = [
+        path
+        for path in sorted(run.folder.figures.glob("*.png"))
+        if not any(fnmatch(path.name, pattern) for pattern in CHARTED)
+    ]
+    lead = f"Experiment {run.summary.name}. The config below gives the same model again."
+    columns = columns_of(run.summary.facts)
+    tables = [Table(_upright([_head(columns, targets), _row(run, columns, targets)]))]
+    matrix = read_evaluated(run.folder.confusion, run.folder.ue_accuracy).confusion
+    below = [_confusion(matrix)] if matrix is not None and len(matrix) <= MAX_CLASSES_SHOWN else []
+    return Section(run.label, lead, tables, figures_of(pictures), text, "config.toml", found, below)
+
+
+def _confusion(matrix: np.ndarray) -> Table:
+    """Shaded by the share of the samples of a true class."""
+    head = ["true class", *(f"predicted {one}" for one in range(len(matrix)))]
+    rows = [[str(at), *map(str, row)] for at, row in enumerate(matrix.tolist())]
+    share = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    return Table([head, *rows], caption="Test samples by true class and by the class predicted", heat=share)
 
 
 def _cells(label: str, summary: Summary) -> List[str]:

@@ -54,6 +54,7 @@ PACKAGES = (
     _both("requests"),
     _both("psutil>=5"),
     _both("matplotlib>=3.5"),
+    _both("plotly>=5.18"),
     Package("safetensors", ("safetensors>=0.4,<0.5",), ("safetensors>=0.4",)),
     _both("scikit-learn>=1", "sklearn"),
     _both("typing_extensions"),

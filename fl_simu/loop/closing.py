@@ -84,9 +84,16 @@ def summary_of(
         data_source=dataset.source,
         threads=experiment.threads,
         versions=versions(),
+        **_thresholds(experiment),
         **_meters(experiment, records),
         **_targets(experiment, records),
     )
+
+
+def _thresholds(experiment: Experiment) -> Dict[str, Any]:
+    """The deadlines of the protocol; nothing where it has none."""
+    found = {label: limit_s for label, limit_s in experiment.protocol.thresholds_s().items() if limit_s < math.inf}
+    return {"thresholds_s": found} if found else {}
 
 
 def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
+from typing_extensions import Protocol
 
 from fl_simu.kernel.columns import Column as Column
 from fl_simu.kernel.errors import UserError
@@ -15,7 +16,14 @@ Columns = Mapping[str, Column]
 NONE: Columns = {}
 
 
-def so_far(records: Sequence[RoundRecord], name: str, column: Column) -> Any:
+class Metered(Protocol):
+    """What tells of one round what meters measured."""
+
+    @property
+    def meters(self) -> Mapping[str, float]: ...
+
+
+def so_far(records: Sequence[Metered], name: str, column: Column) -> Any:
     """What a column has come to by each round, shape (rounds,); NaN where a record has none."""
     values = np.array([record.meters.get(name, np.nan) for record in records], dtype=float)
     return np.cumsum(values) if column.total == "sum" else values

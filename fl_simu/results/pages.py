@@ -1,14 +1,21 @@
 """HTML pages that need nothing beside them, and what was reproduced on one of them."""
 
 import base64
+import hashlib
+import json
+import math
+import pkgutil
 from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
 
 from fl_simu.kernel.errors import UserError
+from fl_simu.kernel.packages import install_command, installed
 from fl_simu.results.comparisons import Comparison, comparison_cells
 from fl_simu.results.files import read_bytes
 from fl_simu.results.findings import VERDICTS, Finding, finding_cells
@@ -18,40 +25,18 @@ from fl_simu.results.tables import Cells, markdown_table
 PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = ("agrees", "differs", "not given in the notes")
 
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 16px/1.5 sans-serif; color: #222; max-width: 70em; margin: 2em auto; padding: 0 1em; }
-h2 { margin-top: 2.5em; border-top: 1px solid #bbb; padding-top: 1em; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1em 0; font-size: 0.9em; }
-th, td { border: 1px solid #bbb; padding: 0.25em 0.6em; text-align: left; vertical-align: top; }
-th { background: #eee; }
-tr.agrees td { background: #eef7ee; }
-tr.differs td { background: #fbeaea; }
-tr.cannot td { background: #fff7e0; }
-img { max-width: 100%; }
-pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 0.85em; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<p>$lead</p>
-$sections
-</body>
-</html>
-""")
-
-SECTION = Template("""<section id="$name">
+SECTION = Template("""<section id="$anchor">
 <h2>$name</h2>
 <p>$lead</p>
 $content
 </section>
 """)
+
+# In this order one script on a page, after Plotly.
+SCRIPTS = ("data.js", "look.js", "curves.js", "uploads.js", "main.js")
+
+# Nothing is fetched, and no script runs but those with these hashes: neither one of a run's nor of anybody else's.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)
@@ -61,10 +46,14 @@ class Table:
     Args:
         cells: its head first.
         classes: of each row below the head, one of those that the page knows, or "".
+        caption: what it shows; "" where the section says it.
+        heat: 0 to 1 of each cell below the head and right of the first, which shades it; shape (rows, columns).
     """
 
     cells: Cells
     classes: Sequence[str] = ()
+    caption: str = ""
+    heat: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,10 @@ class Section:
         lead: a sentence below it.
         tables: in order.
         figures: PNG files in memory, by what they show.
-        text: shown as it stands, last.
+        text: shown as it stands, last, when its name is clicked.
+        text_name: the name of the text.
+        charts: numbers that `results.charts` made for the charts below the tables; of one section of a page.
+        below: tables below charts and figures.
     """
 
     name: str
@@ -84,11 +76,78 @@ class Section:
     tables: Sequence[Table] = ()
     figures: Mapping[str, bytes] = field(default_factory=dict)
     text: str = ""
+    text_name: str = "text"
+    charts: Optional[Mapping[str, Any]] = None
+    below: Sequence[Table] = ()
 
 
 def html_page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """A page that holds its figures and needs nothing else."""
-    return PAGE.substitute(title=escape(title), lead=escape(lead), sections="".join(map(_section, sections)))
+    """A page that holds its figures and charts and needs nothing else; it shows all texts as they stand."""
+    scripts = _chart_scripts() if any(one.charts is not None for one in sections) else []
+    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    places = [f'<li><a href="#part-{at}">{escape(one.name)}</a></li>' for at, one in enumerate(sections, start=1)]
+    page = Template(_page_file("frame.html")).substitute(
+        policy=POLICY + (f"; script-src {hashes}" if scripts else ""),
+        title=escape(title),
+        lead=escape(lead),
+        style=_page_file("page.css"),
+        contents=f'<nav aria-label="contents"><ul>{"".join(places)}</ul></nav>' if len(places) > 1 else "",
+        sections="".join(_section(one, at) for at, one in enumerate(sections, start=1)),
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+    )
+    # The name of a folder may hold what is no text.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def require_plotly() -> None:
+    """Asked before anything is computed that ends in charts.
+
+    Raises:
+        UserError: plotly, which draws them, is not installed.
+    """
+    if not installed("plotly"):
+        raise UserError(f"plotly, which draws the charts, is not installed: `{install_command('plotly')}`")
+
+
+def _chart_scripts() -> List[str]:
+    """Plotly, and what draws the charts with it."""
+    require_plotly()
+    try:
+        plotly = pkgutil.get_data("plotly", "package_data/plotly.min.js") or b""
+    except OSError:
+        plotly = b""
+    if not plotly or b"</script" in plotly or b"<!--" in plotly:
+        raise UserError(f"plotly has no script for a page: `{install_command('plotly')} --force-reinstall`")
+    ours = "\n".join(map(_page_file, SCRIPTS))
+    return [_lines(plotly), f'(() => {{\n"use strict";\n{ours}}})();']
+
+
+def _page_file(name: str) -> str:
+    """A file of the folder `page`."""
+    found = pkgutil.get_data("fl_simu.results", f"page/{name}")
+    assert found is not None, "the package holds its pages"
+    return _lines(found)
+
+
+def _lines(data: bytes) -> str:
+    """As a browser reads it, which hashes it too."""
+    return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON that may stand in a script of a page: in it nothing looks like HTML.
+
+    >>> print(json_text("</script><!-- & \u2028"))
+    "\\u003c/script\\u003e\\u003c!-- \\u0026 \\u2028"
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def figures_of(paths: Sequence[Path]) -> Mapping[str, bytes]:
@@ -106,28 +165,49 @@ def figures_of(paths: Sequence[Path]) -> Mapping[str, bytes]:
     return found
 
 
-def _section(one: Section) -> str:
-    content = [_table(table) for table in one.tables]
-    content += [_figure(name, png) for name, png in one.figures.items()]
-    content += [f"<pre>{escape(one.text)}</pre>"] if one.text else []
-    return SECTION.substitute(name=escape(one.name), lead=escape(one.lead), content="\n".join(content))
+def _section(one: Section, at: int) -> str:
+    content = [_table(table, one.name) for table in one.tables]
+    if one.charts is not None:
+        content.append(Template(_page_file("charts.html")).substitute(data=json_text(one.charts)))
+    content += [_figure(name, png, one.name) for name, png in one.figures.items()]
+    content += [_table(table, one.name) for table in one.below]
+    if one.text:
+        text = f"<pre>{escape(one.text)}</pre>"
+        content.append(f"<details><summary>{escape(one.text_name)}</summary>\n{text}</details>")
+    told = {"name": escape(one.name), "lead": escape(one.lead), "content": "\n".join(content)}
+    return SECTION.substitute(anchor=f"part-{at}", **told)
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, section: str) -> str:
     head, *rows = table.cells
-    classes = table.classes or [""] * len(rows)
-    lines = ["<tr>" + _row("th", head)]
-    lines += [f'<tr class="{name}">' + _row("td", row) for name, row in zip(classes, rows)]
-    return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    name = escape(table.caption or section)
+    lines = [f'<div class="wide" role="region" aria-label="{name}" tabindex="0"><table>']
+    lines += [f"<caption>{name}</caption>"] if table.caption else []
+    lines += [
+        "<thead><tr>" + "".join(_cell("th", cell, ' scope="col"') for cell in head) + "</tr></thead>",
+        "<tbody>",
+    ]
+    for at, row in enumerate(rows):
+        opened = f'<tr class="{table.classes[at]}">' if table.classes else "<tr>"
+        shades = [""] * len(row) if table.heat is None else [_shade(share) for share in table.heat[at]]
+        cells = [_cell("th", cell, ' scope="row"') for cell in row[:1]]
+        cells += [_cell("td", cell, shade) for cell, shade in zip(row[1:], shades)]
+        lines.append(opened + "".join(cells) + "</tr>")
+    return "\n".join([*lines, "</tbody>", "</table></div>"])
 
 
-def _row(tag: str, cells: List[str]) -> str:
-    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _shade(share: float) -> str:
+    """The class of a cell: none up to a tenth, then one for each fifth."""
+    return f' class="s{math.ceil(5 * min(share, 1.0))}"' if share > 0.1 else ""
 
 
-def _figure(name: str, png: bytes) -> str:
+def _cell(tag: str, text: str, attributes: str) -> str:
+    return f"<{tag}{attributes}>{escape(text)}</{tag}>"
+
+
+def _figure(name: str, png: bytes, section: str) -> str:
     data = base64.b64encode(png).decode("ascii")
-    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{escape(name)} of {escape(section)}" src="data:image/png;base64,{data}"></p>'
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.results.attack_measures import require_measures
@@ -21,6 +21,8 @@ from fl_simu.results.files import (
     write_json,
 )
 from fl_simu.results.values import count, items, number, text
+
+T = TypeVar("T")
 
 ACCEPTED = ("full", "base", "none")
 _ONE_OF_THESE = "one of " + ", ".join(ACCEPTED)
@@ -198,7 +200,15 @@ class RoundLog:
         Raises:
             UserError: the file cannot be read, or a line before the last is damaged; it names the line.
         """
-        return [self._parse(line, at) for at, line in enumerate(self._whole_lines(), start=1)]
+        return self.read_as(RoundRecord.from_line)
+
+    def read_as(self, read: Callable[[str], T]) -> List[T]:
+        """Return what `read` makes of each line, in order; as `read`.
+
+        Args:
+            read: given a line, raises ValueError where it is no record.
+        """
+        return [self._parse(line, at, read) for at, line in enumerate(self._whole_lines(), start=1)]
 
     def digest(self, rounds: Optional[int] = None) -> str:
         """The SHA-256 of the first `rounds` lines, or of all that this log has appended to.
@@ -218,7 +228,7 @@ class RoundLog:
         """
         lines = self._first(rounds)
         for at, line in enumerate(lines, start=1):
-            self._parse(line, at)
+            self._parse(line, at, RoundRecord.from_line)
         write_atomically(self.path, b"".join(line + b"\n" for line in lines))
         self._hash = None
 
@@ -246,9 +256,9 @@ class RoundLog:
         # The newline is written last, so what follows the last one was cut off.
         return self._content().split(b"\n")[:-1]
 
-    def _parse(self, line: bytes, at: int) -> RoundRecord:
+    def _parse(self, line: bytes, at: int, read: Callable[[str], T]) -> T:
         try:
-            return RoundRecord.from_line(line.decode("ascii"))
+            return read(line.decode("ascii"))
         except ValueError as error:
             raise UserError(f"{self.path}, line {at}: not a record of a round") from error
 

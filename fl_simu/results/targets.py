@@ -1,11 +1,12 @@
 """What it took to reach an accuracy: rounds, virtual time, bits, and what meters count as an axis, as energy."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from fl_simu.kernel.errors import UserError, require
 from fl_simu.results.closing_table import readable_bits
 from fl_simu.results.columns import NONE, Columns, so_far
 from fl_simu.results.records import RoundRecord
+from fl_simu.results.uploads import Round
 from fl_simu.results.values import items, number
 
 NOT_REACHED = "not reached"
@@ -29,7 +30,9 @@ class Reached(NamedTuple):
     meters: Mapping[str, float]
 
 
-def reached(records: Sequence[RoundRecord], target: float, columns: Columns = NONE) -> Optional[Reached]:
+def reached(
+    records: Sequence[Union[RoundRecord, Round]], target: float, columns: Columns = NONE
+) -> Optional[Reached]:
     """What it took to reach a test accuracy; None where no round that was evaluated is as good.
 
     Args:

@@ -14,7 +14,7 @@ from fl_simu.cli import doctor
 from fl_simu.cli.app import main
 from fl_simu.cli.doctor import Found, next_steps
 from fl_simu.kernel.packages import PACKAGES, this_stack
-from fl_simu.results import figures
+from fl_simu.results import figures, pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What of fl_simu `doctor` runs before it knows that a package is here.
@@ -191,7 +191,6 @@ def test_it_is_valid_python_3_6(file):
         ["attack", "leakage", "--set", "data=digits"],
         ["channel", "small.toml"],
         ["reproduce", "four_points"],
-        ["report", "out"],
         [],
     ],
     ids=" ".join,
@@ -204,4 +203,12 @@ def test_without_matplotlib_nothing_is_begun(command, small, monkeypatch, capsys
     assert said.out == ""
     assert "matplotlib, which draws the figures, is not installed: `" in said.err
     assert said.err.count("\n") == 1 and "pip install" in said.err
+    assert [path.name for path in small.parent.iterdir()] == ["small.toml"]
+
+
+def test_without_plotly_no_page_is_begun(small, monkeypatch, capsys):
+    monkeypatch.setattr(pages, "installed", lambda module: module != "plotly")
+    assert main(["report", str(small.parent), "--out", str(small.parent / "page.html")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "plotly, which draws the charts, is not installed: `" in line and "pip install" in line
     assert [path.name for path in small.parent.iterdir()] == ["small.toml"]

@@ -17,7 +17,8 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        sources = [value for name, value in attributes if name in ("src", "href")]
+        self.sources += [value for value in sources if not value.startswith("#")]
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -41,9 +42,10 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def two_runs(small, tmp_path):
-    assert main(["run", str(small), "--out", str(tmp_path / "one")]) == 0
+    fair = ["--set", 'meters=[{name="fairness"}]']
+    assert main(["run", str(small), "--out", str(tmp_path / "one"), *fair]) == 0
     changes = ["--seed", "5", "--set", "payload=update", "--set", "compute.name=uniform"]
-    assert main(["run", str(small), "--out", str(tmp_path / "<two>"), *changes]) == 0
+    assert main(["run", str(small), "--out", str(tmp_path / "<two>"), *fair, *changes]) == 0
     return tmp_path / "one", tmp_path / "<two>"
 
 
@@ -53,12 +55,12 @@ def test_a_page_on_two_runs(two_runs, tmp_path):
     assert main(["report", *map(str, two_runs), "--out", str(file)]) == 0
     page = Page(file.read_text())
     assert all(source.startswith("data:image/png;base64,iVBORw0KGgo") for source in page.sources)
-    figures = [path for run in two_runs for path in (run / "figures").glob("*.png")]
-    assert len(page.sources) == 3 + len(figures) > 3
+    # What is a chart of the page is no picture on it: only the two of `fairness` of each run are.
+    assert len(page.sources) == 4
     assert page.texts == [(run / "config.toml").read_text() for run in two_runs]
     results, differing = page.tables[:2]
-    for run, row in zip(two_runs, results[1:]):
-        summary, found = json.loads((run / "summary.json").read_text()), dict(zip(results[0], row))
+    for at, run in enumerate(two_runs, start=1):
+        summary, found = json.loads((run / "summary.json").read_text()), {row[0]: row[at] for row in results}
         assert found["run"] == run.name
         assert found["accuracy"] == "{:.2%}".format(summary["final_accuracy"])
         assert int(found["full"]) == summary["accepted_full"]
@@ -82,6 +84,11 @@ def test_a_page_on_one_run_lies_in_its_folder(small, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == f"  {file}"
     page = Page(file.read_text())
     assert ["run", "one"] in page.tables[0]
+    # Half a character, which UTF-8 does not have.
+    summary = tmp_path / "one" / "summary.json"
+    summary.write_text(summary.read_text().replace('"small"', '"small \\ud800"'))
+    assert main(["report", str(tmp_path / "one")]) == 0
+    assert "<h1>small ?</h1>" in file.read_text()
 
 
 def test_mistakes_are_told_in_one_line(small, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import fl_simu as fl
@@ -95,7 +96,13 @@ def test_a_report_draws_accuracy_over_what_all_runs_have(run, tmp_path):
     other = fl.run(fl.Experiment.parse({**EXPERIMENT, "seed": 2}), tmp_path / "other")
     page = tmp_path / "page.html"
     assert main(["report", str(run.folder), str(other.folder), "--out", str(page)]) == 0
-    assert "accuracy over energy_j" in page.read_text()
+    data = json.loads(page.read_text().partition('id="chart-data">')[2].partition("</script>")[0])
+    axes = {one["label"]: one["key"] for one in data["x"]}
+    for drawn, one in zip(data["runs"], (run, other)):
+        (part,) = (part["values"] for part in drawn["curves"] if "accuracy" in part["measures"])
+        spent = np.cumsum([record.meters["energy_j"] for record in one.records])
+        assert part[axes["energy of the UEs [J]"]] == pytest.approx(spent, rel=1e-6)
+        assert part["accuracy"] == pytest.approx([100 * record.accuracy for record in one.records])
 
 
 @pytest.mark.parametrize("damage", [{"energy_j": {}}, {"energy_j": 3}, []])

@@ -81,8 +81,8 @@ def test_a_run_draws_the_spread_and_a_report_shows_it(tmp_path):
     assert main(["report", str(tmp_path / "run"), "--out", str(page)]) == 0
     text = page.read_text()
     for column in (*Fairness().columns.values(), *Participation().columns.values()):
-        assert f"<td>{escape(column.heading)}</td>" in text
-    assert "<th>predicted 9</th>" in text and 'alt="ue accuracy"' in text
+        assert f'<th scope="row">{escape(column.heading)}</th>' in text
+    assert ">predicted 9</th>" in text and 'alt="ue accuracy of run"' in text
     damaged = tmp_path / "run" / "confusion.csv"
     damaged.write_text(damaged.read_text().replace("\n3,", "\n4,"))
     assert main(["report", str(tmp_path / "run"), "--out", str(page)]) == 2
