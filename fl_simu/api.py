@@ -80,17 +80,18 @@ class Run:
         pandas = import_pandas()
         return pandas.DataFrame([row(record) for record in self.records]).set_index("round", drop=False)
 
-    def plot(self, y: str = "accuracy", over: str = "round") -> "Figure":
+    def plot(self, y: str = "accuracy", over: str = "round", style: str = "screen") -> "Figure":
         """A matplotlib figure of one column of `frame` over another.
 
         Args:
             y: the column that is drawn.
             over: the column on the x axis. Bits, joules and the like are added up from round to round.
+            style: "screen", 8 inches wide with the name of the run above; or "paper", as `fl.paper_style` has it.
 
         Raises:
-            UserError: there is no such column.
+            UserError: there is no such column or style.
         """
-        return figure_of(self.records, self.summary, y, over)
+        return figure_of(self.records, self.summary, y, over, style)
 
     def save(self, folder: PathLike) -> "Run":
         """Write the run to a folder, as the command line does: config, records, model, summary, figures.

@@ -276,6 +276,18 @@ def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[
 
 
 @cli.command()
+@click.argument("folder", metavar="DIR", type=_Path())
+@click.option("--csv", "as_csv", is_flag=True, help="rounds.csv and uploads.csv; of a study results.csv.")
+@click.option("--latex", "as_latex", is_flag=True, help="Tables of the package booktabs.")
+@click.option("--out", type=_Path(), help="Folder of the files; DIR otherwise.")
+def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> None:
+    """Tables of the run or the study in DIR for other programs: CSV files, LaTeX tables."""
+    from fl_simu.cli.export import export as write_tables
+
+    write_tables(folder, as_csv, as_latex, out, _say)
+
+
+@cli.command()
 @click.argument("file", type=_Path())
 @click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
 @click.option(
