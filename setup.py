@@ -56,6 +56,10 @@ setup(
         # What it has for Python 3.7 needs a newer scipy than syft 0.2.4 does.
         "privacy": ["dp-accounting>=0.6,<0.7; " + MODERN],
         # 2.7 is the last that runs on Python 3.7.
+        "tensorboard": ["tensorboard>=2.10"],
+        "wandb": ["wandb>=0.15"],
+        # The small package logs to servers and, before MLflow 3, to files; the whole one to a database of its own.
+        "mlflow": ["mlflow-skinny>=1.30; " + LEGACY, "mlflow>=2.10; " + MODERN],
         "ray": ["ray>=2.7,<2.8; " + LEGACY, "ray>=2.7; " + MODERN],
     },
     entry_points={"console_scripts": ["fl_simu = fl_simu.__main__:main"]},

@@ -54,6 +54,7 @@ _ROOMS = {
     "media": "fl_simu.radio.media",
     "meters": "fl_simu.meters",
     "models": "fl_simu.models",
+    "observers": "fl_simu.observers",
     "optimizers": "fl_simu.ue.optimizers",
     "partitions": "fl_simu.data.partition",
     "privacy": "fl_simu.privacy",
