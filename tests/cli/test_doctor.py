@@ -95,7 +95,7 @@ def test_packages_are_those_of_setup_py(monkeypatch):
     given = {}
     setuptools = SimpleNamespace(setup=given.update, find_packages=lambda include: include)
     monkeypatch.setitem(sys.modules, "setuptools", setuptools)
-    exec((ROOT / "setup.py").read_text(encoding="utf-8"), {})
+    exec((ROOT / "setup.py").read_text(encoding="utf-8"), {"__file__": str(ROOT / "setup.py")})
     extras = [line for lines in given["extras_require"].values() for line in lines]
 
     def applying(lines):
