@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Type
 
+from fl_simu.cli.plain_text import plain
 from fl_simu.data.datasets import presence
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.parts import KINDS
@@ -30,20 +31,21 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _first_line(cls) + _lack(getattr(cls, "missing", str)()))
+            (name, _summary(cls) + _lack(getattr(cls, "missing", str)()))
             for name, cls in KINDS[PLURALS[kind]].rows.items()
         ]
     )
     width = max([len(name) for name, _ in rows], default=0)
-    return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, line) for name, line in rows])
+    return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, plain(line)) for name, line in rows])
 
 
 def _lack(missing: str) -> str:
     return f" ({missing})" if missing else ""
 
 
-def _first_line(cls: Type[Any]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+def _summary(cls: Type[Any]) -> str:
+    """The first paragraph of its docstring, in one line."""
+    return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
 
 def _experiments() -> List[Tuple[str, str]]:
