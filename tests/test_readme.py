@@ -25,7 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ENTER = ". .venv/legacy/bin/activate"
 README = ROOT / "README.md"
 RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
-DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [
+    README,
+    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 # Set-up commands: they take minutes and a network, and are the set-up that these tests run in.
 NOT_RUN = ("make test", "conda ", "python3 -m venv ", ". .venv/own/", "python -m pip install ")
