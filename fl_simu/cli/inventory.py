@@ -31,12 +31,12 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _summary(cls) + _lack(getattr(cls, "missing", str)()))
+            (name, plain(_summary(cls)) + _lack(getattr(cls, "missing", str)()))
             for name, cls in KINDS[PLURALS[kind]].rows.items()
         ]
     )
     width = max([len(name) for name, _ in rows], default=0)
-    return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, plain(line)) for name, line in rows])
+    return "\n".join([kind] + ["  {:<{}}  {}".format(name, width, line) for name, line in rows])
 
 
 def _lack(missing: str) -> str:
@@ -50,9 +50,11 @@ def _summary(cls: Type[Any]) -> str:
 
 def _experiments() -> List[Tuple[str, str]]:
     """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
-    found = {name: _leading_comment(catalogue.folders()[name] / catalogue.STUDY) for name in catalogue.studies()}
+    found = {
+        name: plain(_leading_comment(catalogue.folders()[name] / catalogue.STUDY)) for name in catalogue.studies()
+    }
     for name in catalogue.scripts():
-        found[name] = script.title(name) + _lack(script.missing(name))
+        found[name] = plain(script.title(name)) + _lack(script.missing(name))
     for group, names in catalogue.groups().items():
         found[group] = "all of " + ", ".join(names)
     return sorted(found.items())
