@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format reference tutorial docs docs-serve picture benchmark benchmark-suite agreement lock clean
+.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format wheel reference tutorial docs docs-serve picture benchmark benchmark-suite agreement lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -37,6 +37,9 @@ tutorial:  ## run docs/tutorial.ipynb from start to end, in place
 
 setup:  ## make or renew .venv/legacy and .venv/modern from requirements/
 	@$(STACK) setup
+
+wheel:  ## build dist/*.whl and dist/*.tar.gz, and try the wheel in an environment of its own
+	@$(STACK) with modern scripts/wheel.sh
 
 lint:  ## check style and types with ruff and mypy
 	@$(STACK) with modern ruff check .

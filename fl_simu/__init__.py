@@ -13,10 +13,23 @@ if TYPE_CHECKING:
     from fl_simu.experiment import Experiment, Training
     from fl_simu.kernel.errors import UserError
     from fl_simu.loop.coordinator import Observer
+    from fl_simu.results.paper import paper_style
     from fl_simu.studies.sweep import Sweep, sweep
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "Observer", "Run", "Sweep", "Training", "UserError", "load", "resume", "run", "sweep"]
+__all__ = [
+    "Experiment",
+    "Observer",
+    "Run",
+    "Sweep",
+    "Training",
+    "UserError",
+    "load",
+    "paper_style",
+    "resume",
+    "run",
+    "sweep",
+]
 
 # Where each public name lives; and the public modules: of each kind of part, and what parts promise.
 _NAMES = {
@@ -25,6 +38,7 @@ _NAMES = {
     **dict.fromkeys(("Sweep", "sweep"), "fl_simu.studies.sweep"),
     "Observer": "fl_simu.loop.coordinator",
     "UserError": "fl_simu.kernel.errors",
+    "paper_style": "fl_simu.results.paper",
 }
 _ROOMS = {
     "allocators": "fl_simu.radio.allocation",
@@ -40,6 +54,7 @@ _ROOMS = {
     "media": "fl_simu.radio.media",
     "meters": "fl_simu.meters",
     "models": "fl_simu.models",
+    "observers": "fl_simu.observers",
     "optimizers": "fl_simu.ue.optimizers",
     "partitions": "fl_simu.data.partition",
     "privacy": "fl_simu.privacy",

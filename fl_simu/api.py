@@ -17,6 +17,7 @@ from fl_simu.loop import runs
 from fl_simu.loop.assemble import assemble
 from fl_simu.loop.closing import evaluated_of, summary_of, write_down
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.observing import observed
 from fl_simu.loop.plan import Plan, load_data, plan
 from fl_simu.loop.progress import progress as progress_of
 from fl_simu.results.columns import columns_of
@@ -80,17 +81,18 @@ class Run:
         pandas = import_pandas()
         return pandas.DataFrame([row(record) for record in self.records]).set_index("round", drop=False)
 
-    def plot(self, y: str = "accuracy", over: str = "round") -> "Figure":
+    def plot(self, y: str = "accuracy", over: str = "round", style: str = "screen") -> "Figure":
         """A matplotlib figure of one column of `frame` over another.
 
         Args:
             y: the column that is drawn.
             over: the column on the x axis. Bits, joules and the like are added up from round to round.
+            style: "screen", 8 inches wide with the name of the run above; or "paper", as `fl.paper_style` has it.
 
         Raises:
-            UserError: there is no such column.
+            UserError: there is no such column or style.
         """
-        return figure_of(self.records, self.summary, y, over)
+        return figure_of(self.records, self.summary, y, over, style)
 
     def save(self, folder: PathLike) -> "Run":
         """Write the run to a folder, as the command line does: config, records, model, summary, figures.
@@ -127,7 +129,8 @@ def run(
         experiment: what to run.
         folder: where records, checkpoints, model, summary and figures go, as of the command line; nothing is
             written if None.
-        observers: told of each round; one may end the run by `coordinator.stop()`.
+        observers: told of its beginning, each round and its end; one may end the run by `coordinator.stop()`.
+            Those of `fl.observers` write it down for TensorBoard, Weights & Biases or MLflow.
         data_dir: folder to search for data sets first.
         progress: whether a bar (on a terminal) or a line a round is printed.
 
@@ -151,10 +154,12 @@ def run(
         collector = _Records()
         try:
             coordinator = assemble(planned, dataset, [collector, *watchers])
-            coordinator.run()
+            with observed(watchers, planned.experiment) as summaries:
+                coordinator.run()
+                summary = summary_of(planned, dataset, collector.records, coordinator)
+                summaries.append(summary)
         finally:
             planned.backend.close()
-        summary = summary_of(planned, dataset, collector.records, coordinator)
         plain = planned.experiment.to_plain(nameless=True)
         told = evaluated_of(dataset, collector.records, coordinator)
         return Run(plain, collector.records, summary, coordinator.model, None, told, planned)

@@ -13,7 +13,7 @@ from fl_simu.kernel import config
 from fl_simu.kernel.checked import check, make, plain
 from fl_simu.kernel.columns import Column
 from fl_simu.kernel.devices import require_device
-from fl_simu.kernel.errors import BadField
+from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.kernel.limits import MOST, MOST_UES
 from fl_simu.kernel.own_files import OwnFile, imported_file
 from fl_simu.parts import KINDS, Kind, origin
@@ -291,7 +291,10 @@ class Experiment:
         Raises:
             UserError: the file cannot be read, or as for `parse`.
         """
-        return Experiment.parse(config.override(config.read(path), changes), path.parent)
+        values = config.override(config.read(path), changes)
+        if "log" in values:
+            raise UserError(f"log in {path} is for the command `run`: in Python, give `fl.run` the observers")
+        return Experiment.parse(values, path.parent)
 
     def named(self, table: str) -> str:
         """The name of the part in a table, also of one that no config can name."""

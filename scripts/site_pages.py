@@ -19,7 +19,7 @@ from mkdocs.structure.nav import Page
 ROOT = Path(__file__).resolve().parent.parent
 # Pages outside docs/ whose address on the site is another one.
 MOVED = {"README.md": "index.md", "README.zh.md": "zh/index.md"}
-PAGES = ["README.md", "README.zh.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
+PAGES = ["README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md"]
 # What a page outside docs/ may show or offer beside itself.
 ASSETS = (".png", ".toml")
 

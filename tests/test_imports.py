@@ -15,7 +15,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("studies", "old_scripts"),
-    ("api",),
+    ("api", "observers"),
     ("loop", "laws"),
     ("attacks", "meters", "privacy", "topology"),
     ("backends",),

@@ -200,8 +200,7 @@ def test_other_commands_run(checkout, line):
 def test_the_citation_is_of_this_version():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     told = dict(re.findall(r"^([a-z-]+): (.+)$", citation, re.MULTILINE))
-    package = re.findall(r'^ +(version|license)="(.+)",$', (ROOT / "setup.py").read_text(), re.MULTILINE)
-    assert dict(package) == {"version": told["version"], "license": told["license"]}
+    assert f'license="{told["license"]}"' in (ROOT / "setup.py").read_text()
     assert told["version"] == __version__ and told["cff-version"] == "1.2.0"
 
 

@@ -128,6 +128,13 @@ address_option = click.option("--address", metavar="A", help="The cluster that b
 target_option = click.option(
     "--target", "targets", type=float, multiple=True, metavar="A", help="Tell what accuracy A, 0 to 1, took."
 )
+log_option = click.option(
+    "--log",
+    "log",
+    multiple=True,
+    metavar="TABLE",
+    help="tensorboard, wandb or mlflow, or an inline table; repeatable.",
+)
 experiment_options = _options(
     click.option("--rounds", type=int, help="Number of aggregations."),
     click.option("--seed", type=int, help="Seed of every draw."),
@@ -157,6 +164,7 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
 @click.option("--backend", help="How the UEs train; see `list backends`.")
 @address_option
 @experiment_options
+@log_option
 @click.option("--resume", type=_Path(), help="Go on with the run in this folder.")
 @click.option("--realtime", type=float, metavar="F", help="Let F virtual seconds pass in a second.")
 def run(
@@ -169,6 +177,7 @@ def run(
     assignments: Tuple[str, ...],
     data_dir: Optional[Path],
     out: Optional[Path],
+    log: Tuple[str, ...],
     resume: Optional[Path],
     realtime: Optional[float],
 ) -> None:
@@ -178,9 +187,9 @@ def run(
     changes = _assignments(backend, rounds, seed, targets, assignments)
     changes += () if address is None else (f"backend.address={json.dumps(address)}",)
     if resume is None:
-        run_file(file, changes, data_dir, out, realtime, _say)
+        run_file(file, changes, data_dir, out, realtime, _say, log)
     else:
-        go_on(resume, file, changes, data_dir, out, realtime, _say)
+        go_on(resume, file, changes, data_dir, out, realtime, _say, log)
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -277,6 +286,18 @@ def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[
 
 
 @cli.command()
+@click.argument("folder", metavar="DIR", type=_Path())
+@click.option("--csv", "as_csv", is_flag=True, help="rounds.csv and uploads.csv; of a study results.csv.")
+@click.option("--latex", "as_latex", is_flag=True, help="Tables of the package booktabs.")
+@click.option("--out", type=_Path(), help="Folder of the files; DIR otherwise.")
+def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> None:
+    """Tables of the run or the study in DIR for other programs: CSV files, LaTeX tables."""
+    from fl_simu.cli.export import export as write_tables
+
+    write_tables(folder, as_csv, as_latex, out, _say)
+
+
+@cli.command()
 @click.argument("file", type=_Path())
 @click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
 @click.option(
@@ -369,6 +390,7 @@ def leakage(
 @click.option("--rule", help="How the BS aggregates; see `list aggregations`.")
 @click.option("--model", help="A to G or LR of the poisoning paper, or any of `list models`.")
 @experiment_options
+@log_option
 def poisoning(
     file: Optional[Path],
     name: Optional[str],
@@ -380,15 +402,17 @@ def poisoning(
     assignments: Tuple[str, ...],
     data_dir: Optional[Path],
     out: Optional[Path],
+    log: Tuple[str, ...],
 ) -> None:
     """Malicious UEs among benign ones: one on Fashion-MNIST without FILE. A run as any other."""
     from fl_simu.cli.defaults import POISONING
-    from fl_simu.cli.run import read_experiment, run_experiment
+    from fl_simu.cli.run import read_experiment, read_loggers, run_experiment
 
     parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
     named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
     changes = named + _assignments(None, rounds, seed, targets, assignments)
-    run_experiment(read_experiment(file or POISONING, changes), data_dir, out, _say)
+    experiment = read_experiment(file or POISONING, changes)
+    run_experiment(experiment, data_dir, out, _say, loggers=read_loggers(file, changes, log))
 
 
 @cli.group(invoke_without_command=True)

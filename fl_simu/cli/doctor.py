@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from typing import List, NamedTuple, Tuple
 
+from fl_simu.cli.surroundings import hints, look, without_data
 from fl_simu.kernel import packages
 from fl_simu.kernel.packages import PACKAGES, install_command, installed, locked, stack_of
 from fl_simu.kernel.shell import command_line, python_command
@@ -81,10 +82,11 @@ def diagnosis() -> str:
         if found.stack and package.requirements(found.stack):
             lines.append(f"  {package.module:<18} {_state(package, found.stack)}")
     broken = "" if found.missing or not found.stack else _broken()
-    if found.stack and not found.missing and not broken:
-        lines += _data()
     steps = _mend(broken, found) if broken else next_steps(found)
-    return "\n".join([*lines, "next", *("  " + step for step in steps)])
+    if found.stack and not found.missing and not broken:
+        told, lacking = _data()
+        lines, steps = lines + told, steps + lacking
+    return "\n".join([*lines, "next", *("  " + step for step in [*steps, *hints(look())])])
 
 
 def _broken() -> str:
@@ -104,9 +106,10 @@ def _state(package: packages.Package, stack: str) -> str:
     return "missing"
 
 
-def _data() -> List[str]:
+def _data() -> Tuple[List[str], List[str]]:
+    """Which data are here, and the next step where MNIST is not."""
     from fl_simu.cli.inventory import data_listing
-    from fl_simu.data.downloads import roots
+    from fl_simu.data.downloads import cache, roots
 
     given = os.environ.get("FL_SIMU_DATA")
     places = ", ".join(str(root) for root in roots())
@@ -114,10 +117,7 @@ def _data() -> List[str]:
     listing = data_listing(None).splitlines()
     missing = [line.split()[0] for line in listing if line.split()[1] == "missing"]
     lines = [f"data, looked for in {places} ({told})"] + ["  " + line for line in listing]
-    if missing:
-        get = command_line("data", "fetch", missing[0])
-        lines.append(f"  get one with `{get}`, or point FL_SIMU_DATA to a folder that holds it")
-    return lines
+    return lines, [without_data(str(cache()))] if "mnist" in missing else []
 
 
 def _syft(found: Found) -> str:

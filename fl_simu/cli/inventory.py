@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Type
 
+from fl_simu.cli.plain_text import plain
 from fl_simu.data.datasets import presence
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.parts import KINDS
@@ -30,7 +31,7 @@ def _section(kind: str) -> str:
         _experiments()
         if kind == "experiments"
         else [
-            (name, _first_line(cls) + _lack(getattr(cls, "missing", str)()))
+            (name, plain(_summary(cls)) + _lack(getattr(cls, "missing", str)()))
             for name, cls in KINDS[PLURALS[kind]].rows.items()
         ]
     )
@@ -42,15 +43,18 @@ def _lack(missing: str) -> str:
     return f" ({missing})" if missing else ""
 
 
-def _first_line(cls: Type[Any]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+def _summary(cls: Type[Any]) -> str:
+    """The first paragraph of its docstring, in one line."""
+    return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
 
 def _experiments() -> List[Tuple[str, str]]:
     """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
-    found = {name: _leading_comment(catalogue.folders()[name] / catalogue.STUDY) for name in catalogue.studies()}
+    found = {
+        name: plain(_leading_comment(catalogue.folders()[name] / catalogue.STUDY)) for name in catalogue.studies()
+    }
     for name in catalogue.scripts():
-        found[name] = script.title(name) + _lack(script.missing(name))
+        found[name] = plain(script.title(name)) + _lack(script.missing(name))
     for group, names in catalogue.groups().items():
         found[group] = "all of " + ", ".join(names)
     return sorted(found.items())

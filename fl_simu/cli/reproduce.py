@@ -50,9 +50,7 @@ def reproduce(
     require_matplotlib()
     known = list(catalogue.folders())
     if not known:
-        raise UserError(
-            f"nothing to reproduce in {catalogue.FOLDER}: experiments come with the source, not a wheel"
-        )
+        raise UserError(f"nothing to reproduce: {catalogue.FOLDER}, which comes with fl_simu, holds no experiment")
     if not names:
         raise UserError("NAME is missing: {} or all".format(", ".join([*known, *catalogue.groups()])))
     if not 1 <= jobs <= MOST_JOBS:

@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence
 
 from fl_simu.experiment import Experiment
 from fl_simu.kernel import config
@@ -44,7 +44,29 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
         raise UserError(
             f"backend.address in {file} is not allowed: only --address on the command line joins a cluster"
         )
-    return Experiment.parse(config.override(values, changes), file.parent)
+    values = config.override(values, changes)
+    values.pop("log", None)
+    return Experiment.parse(values, file.parent)
+
+
+def read_loggers(file: Optional[Path], changes: Sequence[str], log: Sequence[str]) -> "List[Observer]":
+    """The loggers of `--log`; where there are none, those of the key `log` of a TOML file.
+
+    Args:
+        file: may be None.
+        changes: the `--set` assignments.
+        log: names and inline tables, as given.
+
+    Raises:
+        UserError: a logger is not known, has wrong arguments, or needs a package that is not installed.
+    """
+    from fl_simu.observers import loggers_of
+
+    if log:
+        given: Any = [config.part_table(one.strip(), "--log") for one in log]
+    else:
+        given = config.override(config.read(file) if file else {}, changes).get("log", [])
+    return list(loggers_of(given))
 
 
 def run_file(
@@ -54,12 +76,14 @@ def run_file(
     out: Optional[Path],
     realtime: Optional[float],
     say: Say,
+    log: Sequence[str] = (),
 ) -> None:
     """Run the experiment of a file from its first round to its last."""
     if file is None:
         raise UserError("FILE is missing: give a TOML file, or --resume with the folder of a run")
     _require_factor(realtime)
-    run_experiment(read_experiment(file, changes), data_dir, out, say, realtime)
+    experiment = read_experiment(file, changes)
+    run_experiment(experiment, data_dir, out, say, realtime, read_loggers(file, changes, log))
 
 
 def run_experiment(
@@ -68,13 +92,14 @@ def run_experiment(
     out: Optional[Path],
     say: Say,
     realtime: Optional[float] = None,
+    loggers: "Sequence[Observer]" = (),
 ) -> None:
     """Run an experiment from its first round to its last."""
     require_matplotlib()
     keep_freed_memory()
     planned = plan(experiment)
     dataset = load_data(planned, data_dir)
-    start(planned, dataset, data_dir, out, say, realtime)
+    start(planned, dataset, data_dir, out, say, realtime, loggers)
 
 
 def start(
@@ -84,10 +109,11 @@ def start(
     out: Optional[Path],
     say: Say,
     realtime: Optional[float] = None,
+    loggers: "Sequence[Observer]" = (),
 ) -> "Ended":
     """Run a planned experiment in a new folder, and say what came of it."""
     folder = new_folder(planned.experiment, out)
-    observers = _announce(planned, dataset.source, folder, say)
+    observers = [*_announce(planned, dataset.source, folder, say), *loggers]
     with _resumable(folder, data_option(planned, data_dir), say):
         ended = runs.begin(planned, dataset, folder, observers, realtime)
     _close(ended, say)
@@ -102,6 +128,7 @@ def go_on(
     out: Optional[Path],
     realtime: Optional[float],
     say: Say,
+    log: Sequence[str] = (),
 ) -> None:
     """Go on with the run in a folder; FILE and changes may raise its number of rounds and nothing else."""
     if out is not None:
@@ -110,11 +137,11 @@ def go_on(
     require_matplotlib()
     keep_freed_memory()
     folder = RunFolder(resume)
-    stored = runs.read_stored(folder)
+    stored, loggers = runs.read_stored(folder), read_loggers(file, changes, log)
     wanted = read_experiment(file or folder.config, changes) if file or changes else stored
     planned = runs.plan_resumed(folder, wanted, stored)
     dataset = load_data(planned, data_dir)
-    observers = _announce(planned, dataset.source, folder, say)
+    observers = [*_announce(planned, dataset.source, folder, say), *loggers]
     with _resumable(folder, data_option(planned, data_dir), say):
         ended = runs.go_on(planned, dataset, folder, observers, realtime, say)
     _close(ended, say)

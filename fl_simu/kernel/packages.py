@@ -63,6 +63,9 @@ PACKAGES = (
     _both("pandas>=1.3", only_for="frames of runs in Python"),
     _both("scipy", only_for="attack leakage on batches of images"),
     Package("websockets", (), ("websockets>=15",), "websocket workers of old PySyft scripts"),
+    _both("tensorboard>=2.10", only_for="logger tensorboard"),
+    _both("wandb>=0.15", only_for="logger wandb"),
+    Package("mlflow", ("mlflow-skinny>=1.30",), ("mlflow>=2.10",), "logger mlflow"),
     Package("dp_accounting", (), ("dp-accounting>=0.6,<0.7",), "epsilon of privacy where UEs are drawn"),
 )
 

@@ -4,11 +4,13 @@ import itertools
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
+from fl_simu.experiment import Experiment
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import UserError
 from fl_simu.kernel.machine import older_objects_set_aside
@@ -38,7 +40,7 @@ from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import Moment, RunState
 from fl_simu.meters.base import RunView
 from fl_simu.privacy.base import Intake, Release
-from fl_simu.results.records import RoundRecord, UeOutcome
+from fl_simu.results.records import RoundRecord, Summary, UeOutcome
 from fl_simu.station.evaluation import Evaluation
 from fl_simu.station.selection.base import Selection, Settled, View
 from fl_simu.ue.algorithms.base import Round
@@ -47,11 +49,17 @@ from fl_simu.ue.algorithms.base import Round
 class Observer:
     """Is told what happens and decides nothing."""
 
+    def began(self, experiment: Experiment, rounds: int, folder: Optional[Path]) -> None:
+        """The run is about to begin, or to go on after so many rounds; in a folder, if it has one."""
+
     def fetched(self, ue: int) -> None:
         """The BS has fetched a UE's model."""
 
     def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
         """A round has ended; the coordinator stands between two events."""
+
+    def ended(self, summary: Optional[Summary]) -> None:
+        """The run has ended with this summary; None where it was broken off, also before it began."""
 
 
 class Coordinator:

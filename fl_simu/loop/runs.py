@@ -11,6 +11,7 @@ from fl_simu.loop.assemble import assemble
 from fl_simu.loop.closing import Ended, conclude, keep_own_files, without_address
 from fl_simu.loop.coordinator import Coordinator, Observer
 from fl_simu.loop.identity import differing, identity
+from fl_simu.loop.observing import observed
 from fl_simu.loop.plan import Plan, plan
 from fl_simu.loop.resuming import Keeper, put_into, read
 from fl_simu.loop.state import Moment
@@ -114,8 +115,11 @@ def _run(
         write_text(folder.config, without_address(planned.experiment).to_toml())
         keep_own_files(planned.experiment, folder)
         folder.log.truncate(coordinator.version)
-        coordinator.run()
-        return conclude(planned, dataset, folder, coordinator)
+        with observed(observers, planned.experiment, coordinator.version, folder.path) as summaries:
+            coordinator.run()
+            ended = conclude(planned, dataset, folder, coordinator)
+            summaries.append(ended.summary)
+        return ended
 
 
 def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds: int, say: Say) -> None:

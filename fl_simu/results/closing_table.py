@@ -1,7 +1,7 @@
 """The table that ends a run."""
 
 import math
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional, Tuple
 
 from fl_simu.results.records import Summary
 
@@ -27,6 +27,13 @@ def readable_bits(bits: float) -> str:
 
 def closing_table(summary: Summary) -> str:
     """Return the table that ends a run, a line an entry, without a final newline."""
+    rows = closing_rows(summary)
+    width = max(15, *(2 + len(label) for label, _ in rows))
+    return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
+
+
+def closing_rows(summary: Summary) -> List[Tuple[str, str]]:
+    """The entries of that table: what it is, and how much."""
     uploads = summary.accepted_full + summary.accepted_base + summary.rejected
 
     def share(count: int) -> str:
@@ -48,8 +55,7 @@ def closing_table(summary: Summary) -> str:
         rows.append((name, "not measured" if meter["value"] is None else f"{meter['value']:.4g} {meter['unit']}"))
     for target in summary.facts.get("targets", []):
         rows.append((f"to {100 * target['accuracy']:g} %", _reached(target["reached"], meters)))
-    width = max(15, *(2 + len(label) for label, _ in rows))
-    return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
+    return rows
 
 
 def _reached(found: Optional[Mapping[str, Any]], meters: Mapping[str, Any]) -> str:

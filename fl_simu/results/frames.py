@@ -42,12 +42,15 @@ def row(record: RoundRecord) -> Dict[str, Any]:
     }
 
 
-def figure_of(records: Sequence[RoundRecord], summary: Summary, y: str, over: str) -> "Figure":
+def figure_of(
+    records: Sequence[RoundRecord], summary: Summary, y: str, over: str, style: str = "screen"
+) -> "Figure":
     """One column of a run's rows over another.
 
     Raises:
-        UserError: there is no such column.
+        UserError: there is no such column or style.
     """
     from fl_simu.results.plots import column_figure
 
-    return column_figure([row(record) for record in records], y, over, summary.name, columns_of(summary.facts))
+    rows = [row(record) for record in records]
+    return column_figure(rows, y, over, summary.name, columns_of(summary.facts), style)

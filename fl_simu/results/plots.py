@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 import numpy as np
 
-from fl_simu.kernel.errors import UserError, nearest, shown
+from fl_simu.kernel.errors import UserError, nearest, require, shown
 from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
 from fl_simu.results.columns import NONE, Columns, so_far
 from fl_simu.results.evaluated import UeAccuracies
 from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
 from fl_simu.results.files import PathLike
+from fl_simu.results.paper import paper_figure, paper_style
 from fl_simu.results.records import ACCEPTED, RoundRecord
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ LABELS = {
     "rejected": "uploads rejected",
     "wall_time_s": "time on the wall clock [s]",
 }
+
+STYLES = ("screen", "paper")
 
 MAX_UPLOADS_TOGETHER = 400
 MAX_UPLOADS_DRAWN = 1500
@@ -174,7 +177,12 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
 
 
 def column_figure(
-    rows: Sequence[Mapping[str, float]], y: str, over: str, title: str, meters: Columns = NONE
+    rows: Sequence[Mapping[str, float]],
+    y: str,
+    over: str,
+    title: str,
+    meters: Columns = NONE,
+    style: str = "screen",
 ) -> "Figure":
     """Draw one column of a run's rows, one a round, over another; bits and the like are added up from round to
     round.
@@ -184,10 +192,12 @@ def column_figure(
         y, over: the columns.
         title: stands above the figure.
         meters: the columns of meters that the rows have too.
+        style: "screen", or "paper": a column wide, without the title.
 
     Raises:
-        UserError: there is no such column.
+        UserError: there is no such column or style.
     """
+    require(style in STYLES, "style", style, "one of " + ", ".join(STYLES))
     labels = {**LABELS, **{name: column.heading for name, column in meters.items()}}
     added_up = {"uplink_bits", "downlink_bits", *(name for name, one in meters.items() if one.total == "sum")}
     columns = {}
@@ -196,10 +206,16 @@ def column_figure(
             raise UserError(f"column {shown(name)} is not known: {nearest(name, labels)}")
         column = np.array([row[name] for row in rows], dtype=float)
         columns[name] = column.cumsum() if name in added_up else column
-    figure = new_figure(title)
+    if style == "paper":
+        with paper_style():
+            return _draw_column(paper_figure(), columns[over], columns[y], labels[over], labels[y])
+    return _draw_column(new_figure(title), columns[over], columns[y], labels[over], labels[y])
+
+
+def _draw_column(figure: "Figure", x: Any, y: Any, what: str, of: str) -> "Figure":
     axes = figure.subplots()
-    axes.plot(columns[over], columns[y], color=COLOURS["full"], marker="o" if len(rows) <= 60 else "")
-    axes.set(xlabel=labels[over], ylabel=labels[y])
+    axes.plot(x, y, color=COLOURS["full"], marker="o" if len(x) <= 60 else "")
+    axes.set(xlabel=what, ylabel=of)
     axes.grid(True, alpha=0.3)
     return figure
 

@@ -23,6 +23,7 @@ ALONE = [
     "fl_simu/__main__.py",
     "fl_simu/cli/__init__.py",
     "fl_simu/cli/doctor.py",
+    "fl_simu/cli/surroundings.py",
     "fl_simu/kernel/__init__.py",
     "fl_simu/kernel/ending.py",
     "fl_simu/kernel/packages.py",
@@ -95,7 +96,7 @@ def test_packages_are_those_of_setup_py(monkeypatch):
     given = {}
     setuptools = SimpleNamespace(setup=given.update, find_packages=lambda include: include)
     monkeypatch.setitem(sys.modules, "setuptools", setuptools)
-    exec((ROOT / "setup.py").read_text(encoding="utf-8"), {})
+    exec((ROOT / "setup.py").read_text(encoding="utf-8"), {"__file__": str(ROOT / "setup.py")})
     extras = [line for lines in given["extras_require"].values() for line in lines]
 
     def applying(lines):
@@ -147,7 +148,7 @@ def test_doctor_without_a_package():
         lines = part.splitlines()
         states = {line.split()[0]: line.split()[1] for line in lines if line.endswith(("here", "missing"))}
         assert [name for name, state in states.items() if state == "missing"] == [package.module]
-        install = lines[-1]
+        (install,) = [line for line in lines if line.startswith("  install what is missing: ")]
         assert "-m pip install -c requirements/" in install
         assert all(requirement.strip("'") in install for requirement in package.requirements(this_stack()))
     assert len(parts) == len(needed)

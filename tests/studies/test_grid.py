@@ -260,9 +260,9 @@ def test_graded_upload_has_the_delays_of_the_notes(quick):
     assert channel.std_mbps / channel.mean_mbps == pytest.approx(16.67 / 50, rel=1e-5)
 
 
-def test_without_the_source_there_is_nothing_to_reproduce(tmp_path, monkeypatch):
+def test_without_experiments_there_is_nothing_to_reproduce(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
-    with pytest.raises(UserError, match="experiments come with the source"):
+    with pytest.raises(UserError, match=r"nothing to reproduce: .* holds no experiment"):
         reproduce(["all"], True, 1, None, None, print)
 
 
