@@ -59,7 +59,7 @@ def test_a_difference_without_its_target_tells_nothing():
 
 
 def test_what_is_taken_away_must_be_known():
-    with pytest.raises(UserError, match="claims.minus = 'wasted' is not allowed: known of these rows"):
+    with pytest.raises(UserError, match=r"claims\.minus = 'wasted' is not allowed: known of these rows"):
         claim(minus={"wasted": 1.0}).check_value(COLUMNS)
-    with pytest.raises(UserError, match="claims.minus.bits = inf is not allowed: a number"):
+    with pytest.raises(UserError, match=r"claims\.minus\.bits = inf is not allowed: a number"):
         claim(minus={"bits": float("inf")}).check(AXES)
