@@ -1,7 +1,7 @@
 """Does a base layer of few bits leak less of an image than privacy noise that costs the same accuracy?
 
-First training tells what each base layer costs in accuracy, and which noise costs the same. Then gradients of single
-images are attacked through both: same images, weights, starts, clipping and attacks.
+First training tells what each base layer costs in accuracy, and which noise costs the same. Then gradients of
+single images are attacked through both: same images, weights, starts, clipping and attacks.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ LEAST_LOSS = 0.005
 TOTAL_VARIATION = (0.01, 0.1, 0.3)
 FLOAT32 = "float32"
 
-# UEs that make one full-batch step, as the one that is attacked does. Two of them a round: what a codec or noise does
-# to one upload is hardly averaged out. At rate 1 an update is its gradient but for the sign.
+# UEs that make one full-batch step, as the one that is attacked does. Two of them a round: what a codec or noise
+# does to one upload is hardly averaged out. At rate 1 an update is its gradient but for the sign.
 TRAINING: Dict[str, Any] = {
     "ues": 72,
     "ues_per_round": 2,
@@ -65,15 +65,15 @@ class Size:
     """
 
     bits: Sequence[int] = (1, 2, 3)
-    noises: Sequence[float] = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08)
-    rounds: int = 150
+    noises: Sequence[float] = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.16)
+    rounds: int = 300
     seeds: Sequence[int] = (1, 2, 3, 4, 5)
     images: int = 6
     weights: Sequence[float] = TOTAL_VARIATION
     iterations: int = 400
 
 
-QUICK = Size((1, 2), (0.01, 0.02, 0.04, 0.08), 90, (1, 2, 3), 2, TOTAL_VARIATION[1:], 150)
+QUICK = Size((1, 2), (0.01, 0.02, 0.04, 0.08), 150, (1, 2, 3), 2, TOTAL_VARIATION[1:], 100)
 
 
 class Leak(NamedTuple):
@@ -142,7 +142,7 @@ def trained(setup: Setup, size: Size, name: str, **changes: Any) -> List[float]:
 
 
 def equal_noise(noises: Sequence[float], lost: Dict[str, float], loss: float) -> float:
-    """The smallest noise that loses as much, or LEAST_LOSS if that is more: on straight lines between what was tried.
+    """The smallest noise that loses as much, or LEAST_LOSS if that is more: on lines between what was tried.
 
     Where no noise that was tried loses as much, the largest of them.
     """
