@@ -58,7 +58,8 @@ class Size:
         bits: of the base layers.
         noises: standard deviations of the noise that are tried, rising.
         rounds: of training; the accuracy of a run is the mean over the last third of them.
-        seeds: of training, and of attacks.
+        trained: seeds of training.
+        seeds: of attacks.
         images: that each seed attacks.
         weights: of total variation.
         iterations: of an attack.
@@ -67,13 +68,14 @@ class Size:
     bits: Sequence[int] = (1, 2, 3)
     noises: Sequence[float] = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.16)
     rounds: int = 300
+    trained: Sequence[int] = tuple(range(1, 11))
     seeds: Sequence[int] = (1, 2, 3, 4, 5)
     images: int = 6
     weights: Sequence[float] = TOTAL_VARIATION
     iterations: int = 400
 
 
-QUICK = Size((1, 2), (0.01, 0.02, 0.04, 0.08), 150, (1, 2, 3), 2, TOTAL_VARIATION[1:], 100)
+QUICK = Size((1, 2), (0.01, 0.02, 0.04, 0.08), 150, (1, 2, 3), (1, 2, 3), 2, TOTAL_VARIATION[1:], 100)
 
 
 class Leak(NamedTuple):
@@ -132,7 +134,7 @@ def named(bits: int) -> str:
 def trained(setup: Setup, size: Size, name: str, **changes: Any) -> List[float]:
     """The accuracy of each seed, 0 to 1: the mean over the last third of the rounds."""
     found = []
-    for seed in size.seeds:
+    for seed in size.trained:
         table = {**TRAINING, "transforms": [CLIP], "rounds": size.rounds, "seed": seed, **changes}
         records = run(Experiment.parse(table)).records
         late = [one.accuracy for one in records[2 * size.rounds // 3 :] if one.accuracy == one.accuracy]
