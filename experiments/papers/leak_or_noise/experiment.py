@@ -14,7 +14,7 @@ from fl_simu.experiment import Experiment
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
-from fl_simu.results.findings import Finding, Reading, inequality, interval
+from fl_simu.results.findings import AGREES, UNTOLD, Finding, Reading, inequality, interval
 from fl_simu.results.leakage_plots import Row, pictures_figure
 from fl_simu.studies.leakage import Trial, Trials, run_trials
 from fl_simu.studies.leakage_setting import Setting
@@ -236,7 +236,13 @@ def claims(
 
 # What came out when this was last described.
 VERDICTS: Dict[str, str] = {}
-QUICK_VERDICTS: Dict[str, str] = {}
+QUICK_VERDICTS: Dict[str, str] = {
+    "cost": UNTOLD,
+    "hides": UNTOLD,
+    "psnr_db 1": AGREES,
+    "psnr_db 2": UNTOLD,
+    "ssim 2": UNTOLD,
+}
 
 
 def readings(numbers: Sequence[float]) -> List[Reading]:
@@ -268,17 +274,24 @@ def loss_figure(lost: Dict[str, float], noises: Dict[int, float], leaks: Dict[st
     figure = new_figure("What an upload leaks, and what that costs in accuracy")
     axes = figure.subplots()
     layers = {named(bits): lost[named(bits)] for bits in noises}
-    noise = {f"noise {std:g}": max(lost[named(bits)], LEAST_LOSS) for bits, std in noises.items()}
-    for places, marker, label in (
-        ({FLOAT32: 0.0}, "D", FLOAT32),
-        (layers, "o", "base layer"),
-        (noise, "s", "Gaussian noise"),
+    # Where it is not one of those that were tried, it is on a line between them.
+    noise = {}
+    for bits, std in noises.items():
+        name = f"noise {std:g}"
+        noise[name] = lost.get(name, max(lost[named(bits)], LEAST_LOSS))
+    for places, marker, label, above in (
+        ({FLOAT32: 0.0}, "D", FLOAT32, 6),
+        (layers, "o", "base layer", 6),
+        (noise, "s", "Gaussian noise", -11),
     ):
         spreads = [interval(leaks[name].psnr_db) for name in places]
         x, y = [100 * one for one in places.values()], [one[0] for one in spreads]
         axes.errorbar(x, y, [one[2] - one[0] for one in spreads], fmt=marker, capsize=3, label=label)
         for name, *place in zip(places, x, y):
-            axes.annotate(name, place, xytext=(6, 4), textcoords="offset points", fontsize=7)
+            axes.annotate(name, place, xytext=(6, above), textcoords="offset points", fontsize=7)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.15)
     axes.set(xlabel="accuracy lost [points]", ylabel="PSNR of the reconstruction [dB]")
     axes.legend(frameon=False)
     return figure
