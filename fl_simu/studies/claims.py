@@ -1,5 +1,6 @@
 """Claims in a study.toml: which rows they compare, and what the runs say of them."""
 
+import math
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +9,7 @@ from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.results.columns import Columns
 from fl_simu.results.findings import VERDICTS, Finding, Reading, inequality, printed
 from fl_simu.results.study_plots import Line
-from fl_simu.results.study_table import VALUES, rows
+from fl_simu.results.study_table import VALUES, Row, rows
 
 # What a run has come to at its end, of what a target is counted in.
 AT_END = {"target_rounds": "rounds", "target_time_s": "time_s", "target_bits": "bits"}
@@ -25,6 +26,7 @@ class Claim(BaseModel):
         says: one sentence.
         source: who says it, and where.
         value: which value of a row: a key of results.json, also a column of a meter.
+        minus: other values of the same row, and how many times each is taken away from it.
         at: levels that both rows share, by axis.
         less, than: levels of the row whose value is less, and of the one that it is less than.
         times, within: as of `inequality`.
@@ -38,6 +40,7 @@ class Claim(BaseModel):
     says: str
     source: str
     value: str
+    minus: Dict[str, float] = {}
     at: Dict[str, str] = {}
     less: Dict[str, str] = {}
     than: Dict[str, str] = {}
@@ -55,6 +58,8 @@ class Claim(BaseModel):
         """Raise UserError where the claim does not name one or two rows of these axes, or is not well formed."""
         for field, verdict in (("verdict", self.verdict), ("quick_verdict", self.quick_verdict)):
             require(verdict in ("", *VERDICTS), f"claims.{field}", verdict, " or ".join(VERDICTS))
+        for name, times in self.minus.items():
+            require(math.isfinite(times), f"claims.minus.{name}", times, "a number")
         for changes in (self.at, self.less, self.than):
             for axis, level in changes.items():
                 require(axis in axes, "claims", axis, "an axis: " + ", ".join(axes))
@@ -68,7 +73,9 @@ class Claim(BaseModel):
         """Raise UserError where a row whose runs have these columns of meters will not have the value."""
         axes = [TARGET + name for name, column in columns.items() if column.axis]
         known = [*VALUES, *columns, *axes]
-        require(self.value in known, "claims.value", self.value, "known of these rows: " + ", ".join(known))
+        for field, values in (("value", [self.value]), ("minus", self.minus)):
+            for value in values:
+                require(value in known, f"claims.{field}", value, "known of these rows: " + ", ".join(known))
 
     def rows(self, axes: Axes) -> Tuple[Levels, Levels]:
         """The levels of both rows, which are the same of a printed number."""
@@ -106,10 +113,23 @@ class Claim(BaseModel):
         found = []
         for run in line.runs:
             (row,) = rows(axes, [Line(line.levels, (run,))], target, columns)
-            value, at_end = row.get(self.value), AT_END.get(self.value, self.value[len(TARGET) :])
-            never = value is None and self.value.startswith(TARGET)
-            value = row.get(at_end) if never else value
-            if not isinstance(value, (int, float)):
-                raise UserError(f"claims.value = {shown(self.value)}: {', '.join(line.levels)} does not have it")
-            found.append(Reading(self.scale * value, not never))
+            reading = _reading(self.value, row)
+            for name, times in self.minus.items():
+                other = _reading(name, row)
+                reached = reading.reached and other.reached
+                # Of a difference nothing tells which way it would have gone on.
+                value = reading.value - times * other.value if reached else math.nan
+                reading = Reading(value, reached)
+            found.append(Reading(self.scale * reading.value, reading.reached))
         return found
+
+
+def _reading(name: str, row: Row) -> Reading:
+    """What a row of one run has of a value; of a target that was never reached what it had at its end."""
+    value, at_end = row.get(name), AT_END.get(name, name[len(TARGET) :])
+    never = value is None and name.startswith(TARGET)
+    value = row.get(at_end) if never else value
+    if not isinstance(value, (int, float)):
+        levels = ", ".join(row["levels"].values())
+        raise UserError(f"claims.value = {shown(name)}: {levels} does not have it")
+    return Reading(value, not never)
