@@ -51,8 +51,15 @@ SPLITS = {True: (0.1, 0.3, 0.5, 0.7, 0.9), False: (0.1, 0.2, 0.3, 0.4, 0.5, 0.6,
 DEADLINES_S = {True: (0.3, 0.6, 1.6), False: (0.3, 0.4, 0.6, 0.8, 1.2, 1.6)}
 SEEDS = {True: range(1, 4), False: range(1, 21)}
 
-# What came out, at the full and at the quick size.
-VERDICTS: Mapping[str, Tuple[str, str]] = {}
+# What came out: by claim at the full and at the quick size.
+VERDICTS: Mapping[str, Tuple[str, str]] = {
+    "falls": ("", "agrees"),
+    "never above": ("", "agrees"),
+    "tight": ("", "agrees"),
+    "split": ("", "agrees"),
+    "delay": ("", "agrees"),
+    "bandwidth": ("", "agrees"),
+}
 
 Spent = Mapping[Tuple[str, float, float], Tuple[float, float]]
 Curves = Mapping[Tuple[int, str], Sequence[float]]
