@@ -53,12 +53,12 @@ SEEDS = {True: range(1, 4), False: range(1, 21)}
 
 # What came out: by claim at the full and at the quick size.
 VERDICTS: Mapping[str, Tuple[str, str]] = {
-    "falls": ("", "agrees"),
-    "never above": ("", "agrees"),
-    "tight": ("", "agrees"),
-    "split": ("", "agrees"),
-    "delay": ("", "agrees"),
-    "bandwidth": ("", "agrees"),
+    "falls": ("agrees", "agrees"),
+    "never above": ("agrees", "agrees"),
+    "tight": ("agrees", "agrees"),
+    "split": ("agrees", "agrees"),
+    "delay": ("agrees", "agrees"),
+    "bandwidth": ("agrees", "agrees"),
 }
 
 Spent = Mapping[Tuple[str, float, float], Tuple[float, float]]
