@@ -16,7 +16,7 @@ from fl_simu.radio.channels.constant import Constant
 from fl_simu.radio.channels.fading import Fading, site
 from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.link import Link, Training
-from fl_simu.radio.media import RandomBlocks, ResourceBlocks
+from fl_simu.radio.media import LeastErrorBlocks, RandomBlocks, ResourceBlocks
 from fl_simu.radio.rayleigh import shannon_mean, waterfall_error
 from fl_simu.radio.sizes import RealBytes
 from fl_simu.station.protocols import WaitForAll
@@ -168,6 +168,17 @@ def test_fifteen_ues_on_twelve_blocks_lose_less_than_by_chance():
             assert sum(block is not None for block in blocks) == 12
         # At least the samples of the three least of all are not sent.
         assert 6 < told[0] < told[1]
+
+
+def test_least_error_blocks_give_the_block_to_the_better_link_and_the_hungarian_ones_to_more_samples():
+    # One block: the UE that is lost less often, or the one with ten times the samples.
+    near, far = sorted(range(2), key=lambda ue: ResourceBlocks().distance_m(SEED, ue))
+    samples = [10 if ue == far else 1 for ue in range(2)]
+    uploads, held = cohort(2, samples=samples), {}
+    for kind in (ResourceBlocks, LeastErrorBlocks):
+        medium = kind(blocks=1, interference_w=(1e-9,), **PATIENT)
+        held[kind] = set(medium.handed(medium.start(), LINK, Equal(), uploads, 0.0).held)
+    assert held == {ResourceBlocks: {far}, LeastErrorBlocks: {near}}
 
 
 def test_in_a_run_who_has_no_block_trains_and_the_others_send_on_theirs():

@@ -12,7 +12,7 @@ from fl_simu.loop.plan import plan
 from fl_simu.meters import Energy
 from fl_simu.radio.allocation import Equal, Tdma
 from fl_simu.radio.allocation.slots import cheapest_slots, slot_energy
-from fl_simu.radio.media import SharedBand, TdmaEnergy
+from fl_simu.radio.media import EqualSlots, SharedBand, TdmaEnergy
 from fl_simu.station.protocols import Deadline, WaitForAll
 from tests.loop.test_coordinator import coordinator, seen
 from tests.radio.test_media import Rates, link_of
@@ -113,6 +113,21 @@ def test_a_run_takes_the_whole_time_and_is_charged_the_least_energy():
     # As it does here where the time is too short.
     short, same = joules(TdmaEnergy(time_s=1.0, bandwidth_mhz=1.0, power_w=2.0), rates)
     assert short.time_s == pytest.approx(full.time_s) and same == pytest.approx(most)
+
+
+def test_equal_slots_have_the_powers_that_fill_them_and_cost_more():
+    # 1 Mbit in 1 MHz and 2 s: 0.5 bit/s/Hz, so an SNR of 2^0.5 - 1 for all, where full power has 3, 1 and 7.
+    rates, snrs = (2.0, 1.0, 3.0), np.array([3.0, 1.0, 7.0])
+    record, spent = joules(EqualSlots(time_s=6.0, bandwidth_mhz=1.0, power_w=2.0), rates)
+    assert spent == pytest.approx(2.0 * 2.0 * (math.sqrt(2) - 1) / snrs)
+    assert record.time_s == pytest.approx(1.0 + 6.0)
+    _, least = joules(TdmaEnergy(time_s=6.0, bandwidth_mhz=1.0, power_w=2.0), rates)
+    assert sum(least) < 0.99 * sum(spent)
+    # In slots of 0.8 s the second would need an SNR of 2^1.25 - 1 > 1: it sends for 1 s at full power.
+    record, spent = joules(EqualSlots(time_s=2.4, bandwidth_mhz=1.0, power_w=2.0), rates)
+    filled = 2.0 * 0.8 * (2**1.25 - 1) / snrs
+    assert spent == pytest.approx([filled[0], 2.0, filled[2]])
+    assert record.time_s == pytest.approx(1.0 + 2.6)
 
 
 def test_who_is_cut_off_pays_for_its_part_of_the_power():

@@ -298,3 +298,15 @@ class RandomBlocks(ResourceBlocks):
         dealt = permutation(draws, max(ues, blocks))
         allowed = np.concatenate([self.allowed(options), np.full((ues, max(0, ues - blocks)), False)], axis=1)
         return in_order(dealt, allowed)
+
+
+@dataclass(frozen=True)
+class LeastErrorBlocks(ResourceBlocks):
+    """As `resource_blocks`, where the chances of loss of all UEs together are the least, whatever they trained on.
+
+    That is the cost of `resource_blocks` with K = 1 for everybody: an assignment that knows the radio and not the
+    learning, as the paper compares with.
+    """
+
+    def assigned(self, seed: int, version: int, weights: np.ndarray, options: Options) -> Assignment:
+        return hungarian(np.ones(len(weights)), options.errors, self.allowed(options))

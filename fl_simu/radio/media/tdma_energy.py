@@ -8,6 +8,7 @@ import numpy as np
 
 from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_factor, require_time
+from fl_simu.parts import KINDS
 from fl_simu.radio.allocation.base import Allocator
 from fl_simu.radio.allocation.slots import cheapest_slots
 from fl_simu.radio.allocation.spectrum import LN2, Shannon
@@ -97,9 +98,10 @@ class TdmaEnergy(SharedMedium):
         require_factor("power_w", self.power_w)
 
     def check(self, link: Link) -> None:
-        link.require_integrated("medium.name", "tdma_energy")
+        name = KINDS["medium"].name_of(self)
+        link.require_integrated("medium.name", name)
         told = link.transmit_w(0, 0.0, 1.0)
-        require(told is None, "medium.name", "tdma_energy", "the channel controls the power; power_control none")
+        require(told is None, "medium.name", name, "the channel controls the power; power_control none")
 
     def start(self) -> Turns:
         return Turns(Band(0.0), {})
@@ -115,9 +117,18 @@ class TdmaEnergy(SharedMedium):
             return whole
         snrs = np.array([Shannon(self.bandwidth_mhz).snr(rates[ue]) for ue in ues])
         alone_s = np.array([loads[ue] for ue in ues]) * LN2 / self.bandwidth_mhz
-        slots_s = cheapest_slots(alone_s, 1 / snrs, np.log1p(snrs), self.time_s)
+        slots_s = self.slots_s(alone_s, snrs)
         parts = np.minimum(np.expm1(alone_s / slots_s) / snrs, 1.0)
         return {**whole, **dict(zip(ues, parts.tolist()))}
+
+    def slots_s(self, alone_s: np.ndarray, snrs: np.ndarray) -> np.ndarray:
+        """How long each sends, shape (n,).
+
+        Args:
+            alone_s: how long it would at 1 nat/s/Hz, shape (n,).
+            snrs: of each at its full power, no decibels, shape (n,).
+        """
+        return cheapest_slots(alone_s, 1 / snrs, np.log1p(snrs), self.time_s)
 
     def handed(
         self, state: Turns, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
@@ -157,3 +168,15 @@ class TdmaEnergy(SharedMedium):
 
     def _band(self, state: Turns) -> SharedBand:
         return QuieterBand(self.bandwidth_mhz, state.parts)
+
+
+@dataclass(frozen=True)
+class EqualSlots(TdmaEnergy):
+    """As `tdma_energy`, where all have as long a slot, T over their number, and the least power that fills it.
+
+    Who cannot end in its slot at full power sends with that for longer. It is what the best slots are compared
+    with: the powers follow the links, the slots do not.
+    """
+
+    def slots_s(self, alone_s: np.ndarray, snrs: np.ndarray) -> np.ndarray:
+        return np.maximum(self.time_s / len(alone_s), alone_s / np.log1p(snrs))
