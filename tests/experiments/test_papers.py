@@ -20,11 +20,8 @@ def test_a_study_states_claims_and_tests_them_over_seeds(name, quick):
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_readme_tells_of_every_claim(name):
+def test_a_readme_tells_how_to_run_it_and_the_page_of_all_papers_leads_there(name):
     readme = (catalogue.folders()[name] / "README.md").read_text(encoding="utf-8")
     assert f"python -m fl_simu reproduce {name}" in readme
-    if name in STUDIES:
-        for claim in grid.read_study(catalogue.folders()[name]).claims:
-            assert claim.says in readme, claim.says
     papers = (catalogue.FOLDER / "papers" / "README.md").read_text(encoding="utf-8")
     assert f"({name}/README.md)" in papers
