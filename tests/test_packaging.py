@@ -43,7 +43,7 @@ def files(folder, *endings):
 
 def test_it_holds_the_code_the_defaults_and_the_experiments(wheel):
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    code = files("fl_simu", ".py", ".toml") | {"fl_simu/py.typed"}
+    code = files("fl_simu", ".py", ".toml", ".html", ".css", ".js") | {"fl_simu/py.typed"}
     studies = {f"fl_simu/{name}" for name in files("experiments", ".py", ".toml", ".csv")}
     assert "fl_simu/experiments/graded_upload/quick.toml" in studies
     assert held == code | studies

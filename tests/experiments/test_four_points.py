@@ -77,7 +77,7 @@ def test_the_parallel_form_is_the_closed_form():
 
 
 def test_syft_prints_every_number_of_the_notes(tmp_path):
-    comparisons = run_script("four_points", Setup(True, tmp_path))
+    comparisons = run_script("four_points", Setup(True, tmp_path))[0]
     of_notes = [one.verdict for one in comparisons if one.notes is not None]
     assert of_notes == ["agrees"] * (20 + 40 + 6)
     (worst,) = [one.ours for one in comparisons if "difference from plain torch" in one.what]

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("gradient_leakage
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     out = tmp_path_factory.mktemp("leakage")
-    comparisons = run_script("gradient_leakage", Setup(True, out, say=lambda line: None, jobs=1))
+    comparisons = run_script("gradient_leakage", Setup(True, out, say=lambda line: None, jobs=1))[0]
     return json.loads((out / "results.json").read_text()), {one.what: one for one in comparisons}, out
 
 

@@ -50,7 +50,7 @@ def test_the_notes_test_loop_prints_before_it_ends_and_divides_too_often():
 def test_the_users_of_the_notes_are_one_user(tmp_path):
     if not any(row.name == Mnist.name and row.present for row in presence()):
         pytest.skip("needs MNIST; FL_SIMU_DATA may say where it is")
-    ours = {one.what: one.ours for one in run_script("manual_aggregation", Setup(True, tmp_path))}
+    ours = {one.what: one.ours for one in run_script("manual_aggregation", Setup(True, tmp_path))[0]}
     assert ours["same batches: largest difference between two users"] == 0
     assert ours["user1: largest difference from plain torch"] == 0
     assert ours["user5: largest difference from the initial model"] == 0

@@ -22,7 +22,7 @@ def test_only_ids_are_left_out(text, words):
 
 
 def test_syft_prints_the_notes_lines(tmp_path):
-    comparisons = {one.what: one for one in run_script("pointer_basics", Setup(True, tmp_path))}
+    comparisons = {one.what: one for one in run_script("pointer_basics", Setup(True, tmp_path))[0]}
     of_notes = [one for one in comparisons.values() if one.notes is not None]
     assert len(of_notes) == 15 and {one.verdict for one in of_notes} == {"agrees"}
 

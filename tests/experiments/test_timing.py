@@ -9,7 +9,7 @@ from fl_simu.studies.script import Setup, run_script
 def test_the_gain_is_the_channel_s_and_the_same_each_time(tmp_path):
     folder = catalogue.folders()["timing"]
     assert folder.is_dir()
-    found = {one.what: one.ours for one in run_script("timing", Setup(True, tmp_path, say=lambda text: None))}
+    found = {one.what: one.ours for one in run_script("timing", Setup(True, tmp_path, say=lambda text: None))[0]}
     assert found["spread of the virtual time over repetitions [s]"] == 0.0
     assert found["deviation of a round's wall-clock time [s]"] > 0
     gains = [

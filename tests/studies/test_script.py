@@ -278,5 +278,5 @@ def test_what_needs_syft_is_skipped_or_refused_without_it(folder, tmp_path, caps
 def test_each_experiment_is_a_study_or_a_script_with_a_readme():
     assert not set(catalogue.studies()) & set(catalogue.scripts())
     for name in catalogue.scripts():
-        assert script.title(name).endswith("."), "the list shows the first line"
+        assert script.title(name).endswith((".", "?")), "the list shows the first line"
         assert (catalogue.folders()[name] / "README.md").exists()
