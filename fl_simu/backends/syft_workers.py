@@ -50,14 +50,16 @@ def _hooked_syft() -> Any:
         raise UserError(f"backend = 'syft' is not allowed here: syft cannot be imported ({error})") from error
 
     class BaseStation(syft.VirtualWorker):
-        """The local worker, which knows that the others live in its process and saves what that makes needless.
+        """The local worker, which knows which others live in its process and saves what that makes needless.
 
-        It hands over as they are the two kinds of message that carry no tensor: the request to drop an object,
-        and the question whether a gradient is None. They are two thirds of the messages of a step. All others
-        travel serialised, as 0.2.4 does it; only the answer None, which most of them get, is not.
+        To these it hands over as they are the two kinds of message that carry no tensor: the request to drop an
+        object, and the question whether a gradient is None. They are two thirds of the messages of a step. All
+        others travel serialised, as 0.2.4 does it; only the answer None, which most of them get, is not.
         """
 
         def send_msg(self, message: Any, location: Any) -> Any:
+            if not isinstance(location, syft.VirtualWorker):
+                return super().send_msg(message, location)
             kind = type(message)
             if kind is ForceObjectDeleteMessage or kind is IsNoneMessage:
                 return location._message_router[kind](message)
