@@ -251,7 +251,9 @@ def counts(done: Sequence[Reproduced]) -> str:
         return told
     agree, differ, untold = (claims[one] for one in VERDICTS)
     of_claims = f"of {sum(claims.values())} claims {agree} agree, {differ} differ, {untold} cannot be told"
-    return f"{told}; {of_claims}" if found else of_claims
+    # Without a value of the notes there is nothing to agree with them.
+    compared = any(one.notes is not None for each in done for one in each.comparisons)
+    return f"{told}; {of_claims}" if compared else of_claims
 
 
 def markdown_page(done: Sequence[Reproduced]) -> str:
