@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
 from fl_simu.kernel.errors import UserError
-from fl_simu.results.columns import Column, columns_of
+from fl_simu.results.columns import alike, columns_of
 from fl_simu.results.exports import csv_text, round_rows, run_tables, study_rows, study_tables, upload_rows
 from fl_simu.results.files import make_folder, read_json, refuse_links, told_in_one_line, write_text
 from fl_simu.results.records import Summary
@@ -67,7 +67,8 @@ def _of_study(folder: Path, as_csv: bool, as_latex: bool) -> Dict[str, str]:
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{folder / 'results.json'} is damaged ({type(error).__name__})") from None
     if as_latex:
-        texts.update(study_tables(left, _columns(folder)))
+        summaries = [Summary.read(file) for file in sorted(folder.glob("runs/*/summary.json"))]
+        texts.update(study_tables(left, alike([columns_of(summary.facts) for summary in summaries])))
     return texts
 
 
@@ -84,12 +85,3 @@ def _read(file: Path) -> Any:
     if not isinstance(rows, list):
         raise UserError(f"{file} is damaged: it holds no list")
     return rows
-
-
-def _columns(folder: Path) -> Dict[str, Column]:
-    """The columns of meters of the runs of a study, of those that all who have them know alike."""
-    found = [columns_of(Summary.read(file).facts) for file in sorted(folder.glob("runs/*/summary.json"))]
-    every = {name: column for one in found for name, column in one.items()}
-    return {
-        name: column for name, column in every.items() if all(column == one.get(name, column) for one in found)
-    }

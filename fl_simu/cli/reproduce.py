@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from fl_simu.kernel.errors import UserError, nearest, shown
 from fl_simu.kernel.shell import command_line
 from fl_simu.loop.plan import plan
-from fl_simu.results.columns import Column
+from fl_simu.results.columns import alike
 from fl_simu.results.comparisons import comparison_table
 from fl_simu.results.figures import require_matplotlib, write_figures
 from fl_simu.results.files import make_folder, refuse_links, remove_leftovers, write_json, write_text
@@ -120,7 +120,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))
         for levels in study.combinations()
     }
-    columns = _columns(study)
+    columns = alike([experiment.columns() for experiment in study.experiments.values()])
     table = rows(study.axes, list(lines.values()), study.target_accuracy, columns)
     comparisons = tuple(note.beside(table) for note in study.notes)
     target = study.target_accuracy
@@ -150,15 +150,6 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         say(f"  {path}")
     say(f"{len(todo)} runs in {time.perf_counter() - began:.0f} s, {jobs} at a time")
     return Reproduced(study.name, study.title, comparisons, cells(table, columns), figures, findings)
-
-
-def _columns(study: Study) -> Dict[str, Column]:
-    """The columns of meters that an experiment of a study has, of those that all who have them know alike."""
-    found = [experiment.columns() for experiment in study.experiments.values()]
-    every = {name: column for one in found for name, column in one.items()}
-    return {
-        name: column for name, column in every.items() if all(column == one.get(name, column) for one in found)
-    }
 
 
 def _figures(folder: Path) -> Tuple[Path, ...]:

@@ -23,6 +23,14 @@ class Metered(Protocol):
     def meters(self) -> Mapping[str, float]: ...
 
 
+def alike(found: Sequence[Columns]) -> Dict[str, Column]:
+    """The columns that any of several runs have, of those that all who have them know alike."""
+    every = {name: column for one in found for name, column in one.items()}
+    return {
+        name: column for name, column in every.items() if all(column == one.get(name, column) for one in found)
+    }
+
+
 def so_far(records: Sequence[Metered], name: str, column: Column) -> Any:
     """What a column has come to by each round, shape (rounds,); NaN where a record has none."""
     values = np.array([record.meters.get(name, np.nan) for record in records], dtype=float)

@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import asdict, dataclass
-from statistics import mean, stdev
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from statistics import mean
+from typing import Any, Dict, List, Optional, Sequence
 
 from fl_simu.kernel.errors import require
 from fl_simu.results.comparisons import Comparison, Value
+from fl_simu.results.intervals import student
 from fl_simu.results.tables import Cells, markdown_table
 
 AGREES, DIFFERS, UNTOLD = VERDICTS = ("agrees", "differs", "cannot be told")
-# How often an interval holds the mean difference that it is for.
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def inequality(
         here = f"{unknown} of {len(pairs)} seeds tell nothing"
         why = f"{UNTOLD}, because the target was not reached there"
         return Finding(says, source, here, why, expected)
-    middle, low, high = interval([other.value - times * one.value for one, other in pairs])
+    middle, low, high = student([other.value - times * one.value for one, other in pairs])
     first, second = (mean(one.value for one in side) for side in (less, than))
     unit, factor = unit and f" {unit}", "" if times == 1 else f" to {times:g} times the first"
     here = (
@@ -128,21 +127,6 @@ def _is_known(less: Reading, than: Reading, times: float, within: Optional[float
         return False
     bound = than.value - times * less.value
     return (less.reached and bound > 0) or (than.reached and bound <= 0)
-
-
-def interval(values: Sequence[float]) -> Tuple[float, float, float]:
-    """Mean and the ends of its 95 % interval by Student's t; without bounds where there is one value.
-
-    >>> [round(one, 3) for one in interval([1.0, 2.0, 3.0])]
-    [2.0, -0.484, 4.484]
-    """
-    from scipy.stats import t
-
-    middle = mean(values)
-    if len(values) == 1:
-        return middle, -math.inf, math.inf
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return middle, middle - half, middle + half
 
 
 def _verdict(low: float, high: float, within: Optional[float]) -> str:

@@ -1,7 +1,8 @@
-"""How far a measured share may be from the true one."""
+"""How far a measured share or mean may be from the true one."""
 
 import math
-from typing import Tuple
+from statistics import mean, stdev
+from typing import Sequence, Tuple
 
 # Of a normal distribution 95 % lie within so many deviations.
 Z95 = 1.959963984540054
@@ -19,3 +20,18 @@ def wilson(passed: int, count: int) -> Tuple[float, float]:
     middle = share + z2 / 2
     half = Z95 * math.sqrt(share * (1 - share) / count + z2 / count / 4)
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
+
+
+def student(values: Sequence[float]) -> Tuple[float, float, float]:
+    """Mean and the ends of its 95 % interval by Student's t; without bounds where there is one value.
+
+    >>> [round(one, 3) for one in student([1.0, 2.0, 3.0])]
+    [2.0, -0.484, 4.484]
+    """
+    from scipy.stats import t
+
+    middle = mean(values)
+    if len(values) == 1:
+        return middle, -math.inf, math.inf
+    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return middle, middle - half, middle + half

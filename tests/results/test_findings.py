@@ -16,9 +16,9 @@ from fl_simu.results.findings import (
     changes,
     finding_table,
     inequality,
-    interval,
     printed,
 )
+from fl_simu.results.intervals import student
 
 
 def readings(*values):
@@ -32,7 +32,7 @@ def kind(less, than, **options):
 @pytest.mark.parametrize("seeds", [2, 3, 10])
 def test_an_interval_is_where_a_t_test_turns(seeds):
     values = np.random.RandomState(seeds).normal(1.0, 2.0, seeds)
-    _, low, high = interval(list(values))
+    _, low, high = student(list(values))
     assert stats.ttest_1samp(values, low).pvalue == pytest.approx(0.05)
     assert stats.ttest_1samp(values, high).pvalue == pytest.approx(0.05)
 

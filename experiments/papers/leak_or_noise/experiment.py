@@ -14,7 +14,8 @@ from fl_simu.experiment import Experiment
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
-from fl_simu.results.findings import AGREES, UNTOLD, Finding, Reading, inequality, interval
+from fl_simu.results.findings import AGREES, UNTOLD, Finding, Reading, inequality
+from fl_simu.results.intervals import student
 from fl_simu.results.leakage_plots import Row, pictures_figure
 from fl_simu.studies.leakage import Trial, Trials, run_trials
 from fl_simu.studies.leakage_setting import Setting
@@ -267,7 +268,7 @@ def values(
 
 
 def spread(numbers: Sequence[float], times: float = 1.0) -> str:
-    middle, low, high = interval([times * one for one in numbers])
+    middle, low, high = student([times * one for one in numbers])
     return f"{middle:.4g} [{low:.4g}, {high:.4g}]"
 
 
@@ -286,7 +287,7 @@ def loss_figure(lost: Dict[str, float], noises: Dict[int, float], leaks: Dict[st
         (layers, "o", "base layer", 6),
         (noise, "s", "Gaussian noise", -11),
     ):
-        spreads = [interval(leaks[name].psnr_db) for name in places]
+        spreads = [student(leaks[name].psnr_db) for name in places]
         x, y = [100 * one for one in places.values()], [one[0] for one in spreads]
         axes.errorbar(x, y, [one[2] - one[0] for one in spreads], fmt=marker, capsize=3, label=label)
         for name, *place in zip(places, x, y):
