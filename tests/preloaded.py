@@ -6,16 +6,10 @@ need no new interpreter.
 
 import importlib
 import multiprocessing
-import os
 
-from fl_simu.kernel import ending
 from fl_simu.kernel.installation import syft_installed
 
 CONTEXT = multiprocessing.get_context("forkserver")
-
-# The parent of what is forked here is this server, which ends with the tests.
-end_with = ending.end_with
-ending.end_with = lambda parent: end_with(os.getppid())
 
 # What commands and scripts import only when they need it.
 LATER = [
