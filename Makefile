@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-legacy test-modern test-experiments fuzz setup lint format wheel reference tutorial docs docs-serve picture benchmark benchmark-suite agreement lock clean
+.PHONY: help run test test-legacy test-modern test-experiments test-commands fuzz setup lint format wheel reference tutorial docs docs-serve picture benchmark benchmark-suite agreement lock clean
 
 STACK := scripts/stack.sh
 # More arguments for the command of a target: make run ARGS="list codecs", make test ARGS="-k clock".
@@ -27,6 +27,9 @@ test-modern:  ## run the tests on Python 3.10 or newer and torch 2
 
 test-experiments:  ## run the tests of what the experiments found, which take minutes, on both stacks
 	@$(STACK) each $(PYTEST) -m experiments
+
+test-commands:  ## type every command that the pages print, on both stacks; half an hour each
+	@$(STACK) each $(ONE_THREAD) python -m pytest -p no:benchmark -m commands $(ARGS)
 
 fuzz:  ## the property tests with random examples, then 3,000 random inputs to the program; ARGS="--seed 7" repeats
 	@$(STACK) with modern $(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz python -m pytest -n 2 -p no:benchmark -m hypothesis

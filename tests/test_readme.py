@@ -5,23 +5,17 @@ import gzip
 import json
 import os
 import re
-import shutil
 import struct
-import subprocess
-import sysconfig
-import venv
-from pathlib import Path
 
 import psutil
 import pytest
-from pages import blocks
+from checkouts import ENTER, Checkout
+from pages import ROOT, blocks
 
 from fl_simu import __version__
 from fl_simu.kernel.installation import syft_installed
 from fl_simu.results.records import RoundRecord, UeOutcome
 
-ROOT = Path(__file__).resolve().parent.parent
-ENTER = ". .venv/legacy/bin/activate"
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
@@ -49,42 +43,6 @@ def test_two_commands_do_everything():
     assert blocks(README, "sh")[0].splitlines() == ["make run", "make test"]
 
 
-class Checkout:
-    """A copy of this checkout after `make setup`: its environment is the one that the tests run in.
-
-    It stands where `make run` looks first, whatever its Python is, so that nothing is set up. The default
-    experiment is small, and MNIST is black.
-    """
-
-    def __init__(self, root):
-        self.root = root
-        for name in ("fl_simu", "scripts", "requirements", "experiments/pointer_basics"):
-            shutil.copytree(str(ROOT / name), str(root / name))
-        for name in ("Makefile", "setup.py"):
-            shutil.copy2(str(ROOT / name), str(root))
-        (root / "fl_simu" / "cli" / "defaults" / "mnist.toml").write_text(DEFAULT)
-        (root / "mine.toml").write_text(blocks(QUICKSTART, "toml")[0], encoding="utf-8")
-        self.data = root / "data"
-        write_mnist(self.data / "mnist")
-        # The cache of a home folder in which MNIST was downloaded, and one that holds nothing.
-        write_mnist(root / "home" / ".cache" / "fl_simu" / "mnist")
-        (root / "bare").mkdir()
-        self.environment = root / ".venv" / "legacy"
-        venv.create(str(self.environment), symlinks=True)
-        (packages,) = self.environment.glob("lib/python*/site-packages")
-        here = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(root)]
-        (packages / "these.pth").write_text("\n".join(dict.fromkeys(here)))
-        self.shell('printf "%s %s\\n" "$(cksum <requirements/legacy.txt)" "$PWD" >.venv/legacy/complete')
-
-    def shell(self, command, home="home", **variables):
-        """What a command prints that is typed in a fresh shell; it must end well."""
-        environment = {"HOME": str(self.root / home), "PATH": "/usr/local/bin:/usr/bin:/bin", **variables}
-        words = ["bash", "--noprofile", "--norc", "-c", command]
-        done = subprocess.run(words, cwd=str(self.root), env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-
 def write_mnist(folder):
     """Files of the shape of MNIST, all pixels 0, class i mod 10."""
     folder.mkdir(parents=True)
@@ -97,10 +55,17 @@ def write_mnist(folder):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    for tool in ("bash", "make"):
-        if shutil.which(tool, path="/usr/local/bin:/usr/bin:/bin") is None:
-            pytest.skip(f"needs {tool}")
-    return Checkout(tmp_path_factory.mktemp("check out"))
+    """A checkout whose default experiment is small, and whose MNIST is black."""
+    parts = ("fl_simu", "scripts", "requirements", "experiments/pointer_basics", "Makefile", "setup.py")
+    found = Checkout(tmp_path_factory.mktemp("check out"), parts)
+    (found.root / "fl_simu" / "cli" / "defaults" / "mnist.toml").write_text(DEFAULT)
+    (found.root / "mine.toml").write_text(blocks(QUICKSTART, "toml")[0], encoding="utf-8")
+    found.data = found.root / "data"
+    write_mnist(found.data / "mnist")
+    # The cache of a home folder in which MNIST was downloaded, and one that holds nothing.
+    write_mnist(found.root / "home" / ".cache" / "fl_simu" / "mnist")
+    (found.root / "bare").mkdir()
+    return found
 
 
 def test_every_command_is_run_or_known_not_to_be():

@@ -177,11 +177,10 @@ def _packages(found: Found) -> List[str]:
     steps = []
     if "torch" in found.missing and found.source and not found.made:
         steps.append(f"`make setup` in {packages.ROOT} makes an environment with everything; or, without make:")
-    command = install_command(*found.missing, stack=found.stack)
     if found.no_pip:
         steps.append(f"make an environment: `{python_command()} -m venv .venv/own`")
         steps.append("enter it: `. .venv/own/bin/activate`")
-        command = "python" + command[len(python_command()) :]
+    command = install_command(*found.missing, stack=found.stack, python="python" if found.no_pip else "")
     return [*steps, f"install what is missing: `{command}`"]
 
 

@@ -7,10 +7,11 @@ import importlib.util
 import os
 import platform
 import shlex
+import shutil
 import sys
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-from fl_simu.kernel.shell import python_command
+from fl_simu.kernel.shell import SHELL_PATH, python_command
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -97,10 +98,24 @@ def locked(stack: str) -> Optional[str]:
     return os.path.relpath(path) if stack and os.path.exists(path) else None
 
 
-def install_command(*modules: str, stack: Optional[str] = None) -> str:
-    """The command that installs packages, by the names that they are imported by, in their locked releases."""
+def install_command(*modules: str, stack: Optional[str] = None, python: str = "") -> str:
+    """The command that installs packages in their locked releases.
+
+    Args:
+        modules: the names that the packages are imported by.
+        stack: "legacy" or "modern"; that of this Python by default.
+        python: the command of an interpreter that has pip; this interpreter by default.
+    """
     stack = this_stack() if stack is None else stack
     wanted = [one for package in PACKAGES if package.module in modules for one in package.requirements(stack)]
     lock = locked(stack)
     words = (["-c", lock] if lock else []) + wanted
-    return " ".join([python_command(), "-m pip install"] + [shlex.quote(word) for word in words])
+    pip = python + " -m pip install" if python else _pip_install()
+    return " ".join([pip] + [shlex.quote(word) for word in words])
+
+
+def _pip_install() -> str:
+    """pip of this Python, or that of uv: `uv tool install` makes environments without pip."""
+    if not installed("pip") and shutil.which("uv", path=os.environ.get(SHELL_PATH)):
+        return "uv pip install --python " + python_command()
+    return python_command() + " -m pip install"

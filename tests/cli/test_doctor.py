@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from fl_simu.cli import doctor
 from fl_simu.cli.app import main
 from fl_simu.cli.doctor import Found, next_steps
-from fl_simu.kernel.packages import PACKAGES, this_stack
+from fl_simu.kernel.packages import PACKAGES, install_command, this_stack
+from fl_simu.kernel.shell import python_command
 from fl_simu.results import figures, pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,6 +81,16 @@ def test_next_steps(found, expected, monkeypatch):
     steps = next_steps(found)
     assert len(steps) == len(expected)
     assert [part for part, step in zip(expected, steps) if part not in step] == []
+
+
+def test_where_uv_made_the_environment_it_is_asked_to_install(monkeypatch, tmp_path):
+    """`uv tool install` makes an environment without pip; this is its documented way to add a package."""
+    (tmp_path / "uv").write_text("")
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setenv("FL_SIMU_SHELL_PATH", str(tmp_path))
+    assert " -m pip install " in install_command("pandas")
+    monkeypatch.setattr("fl_simu.kernel.packages.installed", lambda module: module != "pip")
+    assert install_command("pandas").startswith(f"uv pip install --python {python_command()} ")
 
 
 def test_a_wheel_points_to_no_file(monkeypatch, tmp_path):
