@@ -39,8 +39,10 @@ _IN_LATEX = {
     "ε": r"$\varepsilon$",
     "λ": r"$\lambda$",
 }
-# A cell of more characters is set as a paragraph.
+# A table with a cell of more characters is as wide as the text, and its columns of sentences share what is left.
 LONGEST_LINE = 40
+# There, a column of text with a cell of more characters is broken into lines too.
+LONGEST_WORDS = 16
 
 
 def latex_text(text: str) -> str:
@@ -66,30 +68,30 @@ def latex_table(cells: Sequence[Sequence[str]]) -> str:
     \\end{tabular}
     """
     columns = [[" ".join(cell.split()) for cell in column] for column in zip(*cells)]
-    wide = sum(map(_is_wide, columns))
+    wide = max(map(_longest, columns)) > LONGEST_LINE
     kinds = "".join(_kind(column, wide) for column in columns)
     # After the end of a row LaTeX takes a bracket or a star for an option of it.
     lines = [" & ".join(map(latex_text, row)) + r" \\" for row in cells]
     head, *rows = ["{}" + line if line[:1] in ("[", "*") else line for line in lines]
-    needs = "booktabs,array" if wide else "booktabs"
+    name, width = ("tabularx", r"{\linewidth}") if wide else ("tabular", "")
     return "\n".join(
         [
-            rf"% \usepackage{{{needs}}}",
-            rf"\begin{{tabular}}{{{kinds}}}",
+            r"% \usepackage{booktabs,tabularx}" if wide else r"% \usepackage{booktabs}",
+            rf"\begin{{{name}}}{width}{{{kinds}}}",
             *(r"\toprule", head, r"\midrule", *rows, r"\bottomrule"),
-            r"\end{tabular}",
+            rf"\end{{{name}}}",
             "",
         ]
     )
 
 
-def _is_wide(column: Sequence[str]) -> bool:
-    return max(map(len, column)) > LONGEST_LINE
+def _longest(column: Sequence[str]) -> int:
+    return max(map(len, column))
 
 
-def _kind(column: Sequence[str], wide: int) -> str:
-    """Of a column of a tabular, some of which are wide: l, r, or a paragraph."""
-    if _is_wide(column):
-        return rf">{{\raggedright\arraybackslash}}p{{{0.8 / wide:.2f}\linewidth}}"
+def _kind(column: Sequence[str], wide: bool) -> str:
+    """Of a column of a table: l, r or, in a wide one, X, which is broken into lines."""
     filled = [cell for cell in column[1:] if cell]
-    return "r" if filled and all(re.match(r"[-+]?\d|never$|not ", cell) for cell in filled) else "l"
+    if filled and all(re.match(r"[-+]?\d|never$|not ", cell) for cell in filled) and _longest(filled) <= LONGEST_LINE:
+        return "r"
+    return r">{\raggedright\arraybackslash}X" if wide and _longest(column) > LONGEST_WORDS else "l"

@@ -89,14 +89,14 @@ def test_latex_sets_every_sign():
     """By hand, after the table of special characters of The LaTeX Companion."""
     table = latex_table([["[bit]", "a|b~c^d"], ["*", r"\alpha {x} <1> #2 $3"], ["", "long " * 12]])
     assert table.splitlines()[1:] == [
-        r"\begin{tabular}{l>{\raggedright\arraybackslash}p{0.80\linewidth}}",
+        r"\begin{tabularx}{\linewidth}{l>{\raggedright\arraybackslash}X}",
         r"\toprule",
         r"{}[bit] & a\textbar{}b\textasciitilde{}c\textasciicircum{}d \\",
         r"\midrule",
         r"{}* & \textbackslash{}alpha \{x\} \textless{}1\textgreater{} \#2 \$3 \\",
         r" & " + ("long " * 12).strip() + r" \\",
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabularx}",
     ]
 
 
