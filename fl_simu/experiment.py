@@ -58,12 +58,12 @@ class Training:
     """Local training of every UE.
 
     Args:
-        epochs: passes over a UE's samples in a round: the notes' aggregation interval.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
-        keep_optimizer_state: whether a UE's momentum and moments outlive the round.
-        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch, others in each
-            epoch. A model with batch norm needs it where a UE's last batch would have one sample. Every UE then
-            needs a full batch.
+        epochs: passes over a UE's samples in a round (the notes' aggregation interval).
+        batch_size: samples per step; the last batch of an epoch may be smaller.
+        keep_optimizer_state: whether a UE keeps its momentum and moments from round to round.
+        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch; they differ from
+            epoch to epoch. A model with batch norm needs this if a UE's last batch would have one sample. Every UE
+            then needs at least one full batch.
     """
 
     epochs: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -77,13 +77,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """How often a run can be gone on with.
+    """How often a run writes a checkpoint.
 
-    It decides no result, and may be another one when a run goes on.
+    This does not affect the result, and may be changed when a run is resumed.
 
     Args:
-        every: a checkpoint is written after so many rounds, and after the last one. A run that is stopped goes on
-            after the last checkpoint.
+        every: number of rounds from one checkpoint to the next; the last round is always followed by one. A
+            stopped run resumes from its last checkpoint.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -100,17 +100,17 @@ SEVERAL: Mapping[str, Any] = {"part": ()}
 class Evaluating:
     """How the global model is evaluated on the test set.
 
-    A round without evaluation has neither accuracy nor loss; the last round always has both.
+    A round without evaluation has neither accuracy nor loss. The last round always has both.
 
     Args:
-        every: it is evaluated after so many rounds.
-        samples: on so many samples of the test set, drawn at random once for the whole run; on all of them where
-            it is not given.
-        targets: test accuracies, above 0 and at most 1. The summary tells with which round each was reached, and
-            the virtual time, the bits and the energy (with the meter `energy`) that it took. They decide no
-            result, and may be others when a run goes on.
-        device: where the model is evaluated, also on the UEs' own samples where a meter asks for it: "cpu", "cuda"
-            or "cuda:<index>". A GPU computes without TF32, and may round another last bit than a processor.
+        every: number of rounds from one evaluation to the next.
+        samples: number of test samples to evaluate on, drawn at random once for the complete run; all of them if
+            not given.
+        targets: test accuracies, above 0 and at most 1. For each target the summary reports the round that reached
+            it, and the virtual time, the bits and the energy (with the meter `energy`) that it took. Targets do
+            not affect the result, and may be changed when a run is resumed.
+        device: where the model is evaluated, also on the UEs' own samples if a meter asks for it: "cpu", "cuda" or
+            "cuda:<index>". A GPU computes without TF32, and may round the last bit differently from a CPU.
     """
 
     every: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -125,13 +125,15 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a run ends before its last round: with the first round that has come to one of these.
+    """When a run ends before its last round.
+
+    The run ends with the first round that reaches one of these.
 
     Args:
-        accuracy: test accuracy, of a round that is evaluated.
+        accuracy: test accuracy, in a round that is evaluated.
         time_s: virtual time in s.
-        uplink_bits: what all UEs have sent in all rounds.
-        energy_j: what they have spent in all rounds, in J; with the meter `energy`.
+        uplink_bits: bits that all UEs have sent in all rounds so far.
+        energy_j: energy in J that all UEs have spent in all rounds so far; needs the meter `energy`.
     """
 
     accuracy: Annotated[Optional[float], Field(gt=0, le=1)] = None
@@ -161,25 +163,25 @@ def _part(table: str, name: str) -> Any:
 class Experiment:
     """Everything that decides the result of a run.
 
-    In the place of a part its name may be given, or its table as TOML has it.
+    A part may be given as its name, or as a table as in TOML.
 
     Args:
-        name: of the run; part of its folder's name. Letters, digits, `_`, `.` and `-`, a letter or digit first.
-        seed: of every draw.
-        rounds: number of aggregations; with edges, of those of the cloud.
-        ues: number of UEs, at most the training samples unless the partition is `independent`; with `by_ue`
-            and `file` the number of parts.
-        ues_per_round: UEs selected for each round, at most `ues`; under the protocol `buffered`, UEs that work at
-            a time; with edges, at each of them. All of them where it is not given.
-        threads: threads of torch. Another number may change the last bit of a sum.
-        payload: what is encoded: the params ("weights"), or the params minus the global model that the UE started
+        name: name of the run, and part of its folder's name. It may contain letters, digits, `_`, `.` and `-`, and
+            begins with a letter or a digit.
+        seed: seed of every random draw.
+        rounds: number of aggregations; with edges, of aggregations at the cloud.
+        ues: number of UEs. It is at most the number of training samples, unless the partition is `independent`.
+            With `by_ue` and `file` it must equal the number of parts.
+        ues_per_round: number of UEs selected for each round, at most `ues`. Under the protocol `buffered` it is
+            the number of UEs that work at a time. With edges it counts at each edge. All UEs if not given.
+        threads: number of torch threads. A different number may change the last bit of a sum.
+        payload: what a UE encodes: its params ("weights"), or its params minus the global model that it started
             from ("update").
-        error_feedback: whether the transform `error_feedback` ends the chain of transforms; with
-            `payload = "update"` only.
-        local_layers: names of tensors of the model that stay at the UEs, each UE with its own, neither sent nor
-            charged (FedBN, FedPer); with `*`, `?` and `[...]` as file names have them. Accuracy and loss are then
-            the means over all UEs of those of each one's whole model on the test set, and the model that a run
-            leaves lacks these tensors.
+        error_feedback: whether the transform `error_feedback` is appended to the chain of transforms; only with
+            `payload = "update"`.
+        local_layers: names of model tensors that stay at the UEs. Each UE keeps its own, neither sent nor charged
+            (FedBN, FedPer). `*`, `?` and `[...]` match as in file names. Accuracy and loss are then means over all
+            UEs, each with its complete model on the test set, and the model that a run saves lacks these tensors.
         training: local training.
         checkpoint: how often the run can be gone on with.
         evaluation: how the global model is evaluated.

@@ -19,12 +19,12 @@ WORTH_SHARING = 2_000_000
 
 @dataclass(frozen=True)
 class Auto(BackendSpec):
-    """All cores of this machine where the work is worth it; syft where real syft is installed, else torch.
+    """All cores of this machine if the work is worth it; otherwise syft where real syft is installed, else torch.
 
-    That is `processes`, with one worker for each core that this process may use, where these are several, a round
-    draws several UEs, and `threads` is 1; on plain torch also only where a step has at least 2,000,000
-    multiply-adds, forward and backward. Else `syft` or `torch`, in one process. The weights are the same. The line
-    that a run begins with and its `config.toml` say which it was.
+    It selects `processes`, with one worker for each core that this process may use, if there are several such
+    cores, a round has several UEs, and `threads` is 1. On plain torch a step must also have at least 2,000,000
+    multiply-adds, forward and backward. Otherwise it selects `syft` or `torch`, in one process. The weights are
+    the same. The first line that a run prints and its `config.toml` name the backend that was selected.
     """
 
     def chosen(self, work: Callable[[], StepWork]) -> BackendSpec:

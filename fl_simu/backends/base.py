@@ -97,10 +97,10 @@ class Backend(ABC):
 
 @dataclass(frozen=True)
 class BackendSpec(ABC):
-    """How the UEs train, never what.
+    """How local training is executed, never what it computes.
 
-    Whatever backend runs an experiment, the draws are the same, and so are the weights, bit for bit or within what
-    the backend states.
+    Every backend uses the same random draws. It gives the same weights, bit for bit or within the tolerance that
+    it states.
     """
 
     def chosen(self, work: "Callable[[], StepWork]") -> "BackendSpec":

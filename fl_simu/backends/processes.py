@@ -38,19 +38,22 @@ BOX_MODELS, BOX_BYTES = 8, 2**24
 
 @dataclass(frozen=True)
 class Processes(BackendSpec):
-    """Worker processes of one thread each train the UEs side by side, on the cores of this machine.
+    """Single-threaded worker processes train the UEs in parallel, on the cores of this machine.
 
-    The weights are those of `inner` in one process with `threads = 1`, bit for bit, however many workers there are
-    and whichever is done first. All UEs of a broadcast begin to train at once, also those whose upload comes too
-    late. Trained models wait in this process, at most 256 MiB of them unless that is less than two a worker; while
-    they do, no other UE begins. When a worker is killed, a line says so, and its UEs are trained again; after
-    three workers the run ends with an error. `threads` counts for evaluation and aggregation only.
+    The weights equal those of `inner` in one process with `threads = 1`, bit for bit, for any number of workers
+    and any order of completion. All UEs of a broadcast begin to train at once, including those whose upload will
+    be late. `threads` applies to evaluation and aggregation only.
 
-    The workers are forked from this process: data and model's class need not be sent to them. It is for Linux.
+    This process holds trained models until they are fetched: at most 256 MiB, or two models per worker if that is
+    more. While this space is full, no other UE begins. When a worker is killed, the run prints a line and trains
+    the worker's UEs again. After three killed workers the run ends with an error.
+
+    The workers are forked from this process, so the data and the model's class need not be sent to them. This
+    backend is for Linux.
 
     Args:
-        workers: number of processes; 0 for as many as there are cores that this process may use.
-        inner: how each of them trains: "torch", or "syft", with the VirtualWorkers of the UEs that it trains.
+        workers: number of processes; 0 means one for each core that this process may use.
+        inner: how each worker trains: "torch", or "syft" with VirtualWorkers for the UEs that it trains.
         exact: as for `torch`.
     """
 

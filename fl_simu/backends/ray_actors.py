@@ -40,30 +40,33 @@ STORE_BYTES = 2**27
 
 @dataclass(frozen=True)
 class Ray(BackendSpec):
-    """Ray actors of one thread each train the UEs side by side, on one machine or on a cluster.
+    """Single-threaded Ray actors train the UEs in parallel, on one machine or on a cluster.
 
-    It needs the package `ray`, which the locked requirements hold; `python -m fl_simu doctor` gives the command
-    that installs it. The weights are those of `torch` with the same `exact` and `threads = 1`, bit for bit,
-    however many actors there are and whichever is done first; on other machines of a cluster as far as their
-    processors round alike.
+    It needs the package `ray`, which the locked requirements include; `python -m fl_simu doctor` prints the
+    command that installs it. The weights equal those of `torch` with the same `exact` and `threads = 1`, bit for
+    bit, for any number of actors and any order of completion. On other machines of a cluster this holds as far as
+    their processors round in the same way.
 
-    Each node of a cluster needs the same Python, torch and Ray, and this fl_simu. The training set goes to each
-    node once, the global model once a broadcast; a UE's optimiser travels with its task. All UEs of a broadcast
-    begin to train at once, also those whose upload comes too late. Trained models wait in this process, at most
-    256 MiB of them unless that is less than two an actor; while they do, no other UE begins. When an actor is
-    killed, a line says so, and its UEs are trained again; after three actors the run ends with an error. `threads`
-    counts for evaluation and aggregation only.
+    Each node of a cluster needs the same Python, torch, Ray and fl_simu. Each node receives the training set once,
+    and the global model once per broadcast; a UE's optimiser travels with its task. All UEs of a broadcast begin
+    to train at once, including those whose upload will be late. `threads` applies to evaluation and aggregation
+    only.
 
-    A cluster that asks for a token gets it as Ray's own clients give it, from `RAY_AUTH_MODE` and
-    `RAY_AUTH_TOKEN`. A process that has called `ray.init` itself is not asked for an address: the backend uses
-    that Ray and leaves it running.
+    This process holds trained models until they are fetched: at most 256 MiB, or two models per actor if that is
+    more. While this space is full, no other UE begins. When an actor is killed, the run prints a line and trains
+    the actor's UEs again. After three killed actors the run ends with an error.
+
+    If a cluster asks for a token, it is taken from `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`, as in Ray's own clients.
+    A process that has called `ray.init` itself needs no address: the backend uses that Ray and leaves it running.
 
     Args:
-        actors: number of processes; 0 for as many as Ray sees cores. At most the cores of a Ray that runs already.
-        address: of a Ray cluster to join, "<host>:<port>", of which this machine must be a node, or "auto" for the
-            one that it is part of. Empty to start a Ray for this run, which ends with it and listens on the
-            loopback interface only. It counts only on the command line (`--address A`, or `--set`): a file with an
-            address is refused, since whoever joins a cluster computes what it says.
+        actors: number of processes; 0 means as many as Ray sees cores. At most the number of cores of a Ray that
+            already runs.
+        address: address of a Ray cluster to join, "<host>:<port>", of which this machine must be a node, or "auto"
+            for the cluster that it belongs to. If empty, the run starts its own Ray, which ends with the run and
+            listens on the loopback interface only. The address is accepted only on the command line (`--address
+            A`, or `--set`). A file with an address is refused, since a machine that joins a cluster computes
+            whatever the cluster says.
         exact: as for `torch`.
     """
 

@@ -121,12 +121,12 @@ class _Ue:
 
 @dataclass(frozen=True)
 class Syft(BackendSpec):
-    """The reference: every UE a VirtualWorker, models as pointers; of PySyft 0.2.4, or of fl_simu.pointers.
+    """The reference: each UE is a VirtualWorker, models are pointers; PySyft 0.2.4 or fl_simu.pointers.
 
     It runs on real PySyft 0.2.4 where that is installed (legacy stack), and elsewhere on fl_simu.pointers; see
-    docs/pointers.md. The line that a run begins with says which, and so do the `versions` in `summary.json`. On
-    real syft it refuses what 0.2.4 gets wrong on pointers: batch norm, LSTM, GRU and RNN layers, `adagrad`, and
-    `adam` with `amsgrad`. fl_simu.pointers gets them right.
+    docs/pointers.md. The first line that a run prints names the one in use, and so do the `versions` in
+    `summary.json`. On real syft it refuses what PySyft 0.2.4 gets wrong on pointers: batch norm, LSTM, GRU and RNN
+    layers, `adagrad`, and `adam` with `amsgrad`. fl_simu.pointers gets them right.
     """
 
     @classmethod

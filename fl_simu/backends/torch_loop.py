@@ -19,10 +19,10 @@ class Torch(BackendSpec):
 
     Args:
         device: where the UEs train: "cpu", "cuda" or "cuda:<index>". A GPU computes without TF32.
-        exact: whether every sum is made in the order of the plain loop, so that the weights are those of `syft` on
-            the same torch, bit for bit. Otherwise torch 2 lays convolutions and the gradients of `nn.MaxPool2d`
-            out channels-last and fuses an optimiser's step: up to a third faster, and the weights of a round agree
-            within 1e-5 of their norm. Torch 1.4 is exact either way.
+        exact: whether every sum is computed in the order of the plain loop, so that the weights equal those of
+            `syft` on the same torch, bit for bit. Otherwise torch 2 uses the channels-last layout for convolutions
+            and for the gradients of `nn.MaxPool2d`, and fuses the optimiser's step. That is up to a third faster,
+            and the weights of a round agree within 1e-5 of their norm. Torch 1.4 is exact either way.
     """
 
     device: str = "cpu"

@@ -24,30 +24,31 @@ from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 class Vectorized(BackendSpec):
     """All UEs of a round in one computation, for many UEs with small models; torch 2.
 
-    It needs the modern stack. The models are stacked along a leading axis, on `torch.func`. The draws are those of
-    every backend, and shards may be of any sizes. The weights of a round agree with those of `torch` within 1e-5
-    of their norm; with `rmsprop`, whose first steps divide a gradient by its own size also where that is mostly
-    rounding, within 1e-4, and the plain loop itself is then no nearer to exact arithmetic.
+    It needs the modern stack. The models are stacked along a leading axis, with `torch.func`. The draws are those
+    of every backend, and shards may have any sizes. The weights of a round agree with those of `torch` within 1e-5
+    of their norm. With `rmsprop` they agree within 1e-4: its first steps divide a gradient by its own magnitude,
+    even where that is mostly rounding error. The plain loop itself is then no closer to exact arithmetic.
 
-    When the first model of a round is fetched, all UEs that are due are trained, also those whose upload comes too
-    late; the models stay in memory until they are fetched, which `memory_mb` does not count. What a UE takes is
-    tried when the experiment is checked: parameters, gradients, the optimiser's memory, and per sample of a batch
-    what the backward pass needs. Measured peaks were 0.75 to 1 times that.
+    When the first model of a round is fetched, all UEs that are due are trained, including those whose upload will
+    be late. The models stay in memory until they are fetched, which `memory_mb` does not count. The memory that a
+    UE takes is measured when the experiment is checked: parameters, gradients, the optimiser's memory, and what
+    the backward pass needs per sample of a batch. Measured peaks were 0.75 to 1 times that.
 
-    Refused before training are models that draw random numbers (a dropout above 0), that keep more than parameters
-    (batch norm), that `torch.func` cannot batch (LSTM), and those whose gradients in a stack are not the model's
-    own. Every model is tried on random images first.
+    Some models are refused before training: those that draw random numbers (a dropout above 0), that keep more
+    than parameters (batch norm), that `torch.func` cannot batch (LSTM), or whose gradients in a stack differ from
+    the model's own. Every model is first tried on random images.
 
-    On one busy core `logistic_regression` on 28x28 images, 1000 UEs of 20 samples, takes 0.09 to 0.13 s a round
-    with batches of 10, 8 times less than a bare loop of torch in the same process, and with batches of 20 0.06 to
-    0.1 s, 7 to 9 times less; `mlp` 3 to 5 times less (`python benchmarks/vectorized_rounds.py`). Convolutions gain
-    nothing on a processor, where a stack of them is a slow grouped convolution: `mnist_cnn` took 0.8 to 1.3 times
-    as long as the bare loop (`--model mnist_cnn --ues 4` and `--ues 8 --samples 64 --batch-size 32`).
+    On one busy core, `logistic_regression` on 28x28 images with 1000 UEs of 20 samples takes 0.09 to 0.13 s a
+    round with batches of 10, 8 times less than a bare loop of torch in the same process. With batches of 20 it
+    takes 0.06 to 0.1 s, 7 to 9 times less. `mlp` takes 3 to 5 times less (`python
+    benchmarks/vectorized_rounds.py`). Convolutions gain nothing on a CPU, where a stack of them is a slow grouped
+    convolution: `mnist_cnn` took 0.8 to 1.3 times as long as the bare loop (`--model mnist_cnn --ues 4` and `--ues
+    8 --samples 64 --batch-size 32`).
 
     Args:
         device: as for `torch`: "cpu", "cuda" or "cuda:<index>".
-        memory_mb: 10^6 bytes that training may take at once, 1 to 10^9. UEs beyond that are trained after the
-            others, chunk by chunk, of one UE at least.
+        memory_mb: memory in 10^6 bytes that training may take at once, 1 to 10^9. UEs that do not fit are trained
+            after the others, in chunks of at least one UE.
     """
 
     device: str = "cpu"

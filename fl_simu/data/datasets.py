@@ -85,8 +85,8 @@ class Presence:
 class DataSource(ABC):
     """The images and their labels.
 
-    Text goes the same way: a sample is an image of 1 x 1 x its length, whose pixels are the numbers of its
-    characters.
+    Text is handled in the same way: a sample is an image of 1 x 1 x its length, whose pixels are the numbers of
+    its characters.
 
     Class attributes:
         symbols: of text, how many characters or words there are; each is a whole number in float32, from 0 to
@@ -122,17 +122,18 @@ class DataSource(ABC):
 
 @dataclass(frozen=True)
 class ImageSet(DataSource):
-    """A public data set; two numbers, as 60,000 + 10,000, are those of its training and of its test images.
+    """A public data set.
 
-    Its files are looked for in `--data-dir`, in `$FL_SIMU_DATA`, then in the user's cache; else they are
-    downloaded into the cache and checked.
+    A pair such as 60,000 + 10,000 gives the numbers of training and test images. The files are searched for in
+    `--data-dir`, in `$FL_SIMU_DATA`, then in the user's cache. If they are not found, they are downloaded into the
+    cache and checked.
 
     Args:
-        train_samples: only the first so many training images, 1 to all that the set, or the part of it that is
-            here, has; all where not given.
+        train_samples: use only this many training images, from the first on: 1 to the number in the set, or in the
+            part of it that is present; all if not given.
         test_samples: the same for the test images.
-        scale: how pixels x in 0..white are scaled: "standard" makes them (x / white - mean) / deviation, with a
-            fixed mean and deviation of each channel of the set; "unit" makes them x / white, in 0..1.
+        scale: how pixels x in 0..white are scaled: "standard" gives (x / white - mean) / deviation, with a fixed
+            mean and standard deviation for each channel of the set; "unit" gives x / white, in 0..1.
 
     Raises:
         BadField: a number below 1, or above what the set has; another scale.
@@ -231,8 +232,8 @@ class _IdxSet(ImageSet):
 class Mnist(_IdxSet):
     """Handwritten digits, 28x28 grey, 60,000 + 10,000.
 
-    Normalised by mean 0.1307 and deviation 0.3081, those of the training pixels. The easier half of the test
-    images comes first.
+    Normalised with mean 0.1307 and standard deviation 0.3081, those of the training pixels. The easier half of the
+    test images comes first.
 
     Reference: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
     """
@@ -246,7 +247,7 @@ class Mnist(_IdxSet):
 class FashionMnist(_IdxSet):
     """Pieces of clothing, 28x28 grey, 60,000 + 10,000.
 
-    Normalised by mean 0.2860 and deviation 0.3530, those of the training pixels.
+    Normalised with mean 0.2860 and standard deviation 0.3530, those of the training pixels.
 
     Reference: Xiao, Rasul, Vollgraf, arXiv:1708.07747.
     """
@@ -290,7 +291,7 @@ class _CifarSet(ImageSet):
 class Cifar10(_CifarSet):
     """Photographs of 10 classes, 32x32 RGB: the official archive (50,000 + 10,000), its folder, or a part.
 
-    All channels are normalised by mean 0.4750 and deviation 0.2008, as in the notes.
+    All channels are normalised with mean 0.4750 and standard deviation 0.2008, as in the notes.
 
     Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
@@ -307,9 +308,9 @@ class Cifar10(_CifarSet):
 class Cifar100(_CifarSet):
     """Photographs of 100 classes, 32x32 RGB: the official archive (50,000 + 10,000), its folder, or a sample.
 
-    The sample, cifar100_sample_1000.npz, holds 10 images a class in mixed order of origin: its rows 0..799
-    (8 a class) are taken as training images, rows 800..999 (2 a class) as test images.
-    Each channel is normalised by its usual mean and deviation over the training pixels.
+    The sample, cifar100_sample_1000.npz, holds 10 images per class, of mixed origin: rows 0..799 (8 per class) are
+    training images, rows 800..999 (2 per class) are test images. Each channel is normalised with its usual mean
+    and standard deviation over the training pixels.
 
     Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
@@ -337,11 +338,11 @@ class Cifar100(_CifarSet):
 
 @dataclass(frozen=True)
 class Digits(ImageSet):
-    """scikit-learn's handwritten digits (8x8, 0..16), brought to 28x28 by bilinear interpolation.
+    """scikit-learn's handwritten digits (8x8, 0..16), resized to 28x28 by bilinear interpolation.
 
-    Every fifth image of each class is a test image, the others are training images (1442 + 355). Normalised
-    by mean 0.3051 and deviation 0.3249, those of the training pixels. The images come with
-    scikit-learn and need no network.
+    Every fifth image of each class is a test image, and the others are training images (1442 + 355). Normalised
+    with mean 0.3051 and standard deviation 0.3249, those of the training pixels. The images come with scikit-learn
+    and need no network.
 
     Reference: Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """

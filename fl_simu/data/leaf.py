@@ -53,12 +53,13 @@ class Fault(NamedTuple):
 class Leaf(DataSource):
     """A data set of LEAF: `train/*.json` and `test/*.json` of a folder, as LEAF's own scripts write them.
 
-    They hold `{"users": [...], "num_samples": [...], "user_data": {user: {"x": [...], "y": [...]}}}`; other keys,
-    as `hierarchies`, are not read. Nothing is downloaded. The users of the training files are the UEs, numbered
-    from 0 in the order of the files by name and of `users` in each; a user without a training sample is none. The
-    partition `by_ue` gives each UE its own, with `ues` as many as there are users. The samples of all test users
-    are one test set, also of those who have no training sample. One file is read at a time, and its users are
-    packed one by one.
+    The files hold `{"users": [...], "num_samples": [...], "user_data": {user: {"x": [...], "y": [...]}}}`. Other
+    keys, such as `hierarchies`, are not read. Nothing is downloaded.
+
+    The users of the training files are the UEs. They are numbered from 0, in the order of the file names and of
+    `users` in each file; a user without a training sample is not a UE. The partition `by_ue` gives each UE its own
+    samples, with `ues` equal to the number of users. The samples of all test users form one test set, including
+    users without a training sample. One file is read at a time, and its users are packed one by one.
 
     Args:
         path: the folder that holds `train` and `test`.
@@ -140,7 +141,7 @@ class _Numbers(Leaf):
 class LeafFemnist(_Numbers):
     """Handwritten digits and letters by writer, 28x28 grey: 62 classes, 0-9, A-Z, a-z.
 
-    Pixels are as LEAF has them, in 0..1 with a white ground of 1. `leaf_cnn` is LEAF's model of them.
+    Pixels are as in LEAF, in 0..1 with a white background of 1. `leaf_cnn` is LEAF's model for them.
 
     Reference: of all four, Caldas et al. 2018, "LEAF: A Benchmark for Federated Settings", and its code.
     """
@@ -163,10 +164,10 @@ class LeafFemnist(_Numbers):
 
 @dataclass(frozen=True)
 class LeafShakespeare(Leaf):
-    """What comes next in Shakespeare's plays, by speaking role: 80 characters of text, and the 81st as the label.
+    """Next-character prediction on Shakespeare's plays, by speaking role: 80 characters, the 81st is the label.
 
-    A character is a number from 0 to 79, its place in LEAF's alphabet. The characters of a sample stand, as whole
-    numbers in float32, in the place of an image of 1 x 1 x 80. `leaf_lstm` is LEAF's model of it.
+    A character is a number from 0 to 79, its position in LEAF's alphabet. The characters of a sample are stored as
+    whole numbers in float32, as an image of 1 x 1 x 80. `leaf_lstm` is LEAF's model for it.
     """
 
     name = "leaf_shakespeare"
@@ -187,16 +188,16 @@ class LeafShakespeare(Leaf):
 
 @dataclass(frozen=True)
 class LeafSent140(Leaf):
-    """Whether a tweet is sad (0) or glad (1), by author: a bag of words.
+    """Sentiment of a tweet, sad (0) or glad (1), by author: a bag of words.
 
-    LEAF's own models look words up in GloVe's vocabulary, which has to be downloaded. Here the vocabulary is that
-    of the training tweets themselves: their `words` most frequent words, of equally frequent ones the first by
-    the alphabet. A tweet is how often each of them stands in it, an image of 1 x 1 x `words`. Words are what LEAF
-    splits a tweet into, letters and digits or one of `.,!?;`, in lower case. With `logistic_regression` it is
-    LEAF's `bag_log_reg` but for the vocabulary. A sample takes 4 `words` bytes of memory.
+    LEAF's own models look words up in GloVe's vocabulary, which has to be downloaded. Here the vocabulary comes
+    from the training tweets themselves: their `words` most frequent words, with ties broken alphabetically. A
+    tweet is represented by the count of each of these words, an image of 1 x 1 x `words`. Words are what LEAF
+    splits a tweet into: letters and digits, or one of `.,!?;`, in lower case. With `logistic_regression` the model
+    is LEAF's `bag_log_reg` except for the vocabulary. A sample takes 4 `words` bytes of memory.
 
     Args:
-        words: number of words, 1 or more; at most the different ones in the training tweets.
+        words: size of the vocabulary, 1 or more; at most the number of different words in the training tweets.
     """
 
     words: int = 1000
@@ -231,10 +232,10 @@ class LeafSent140(Leaf):
 
 @dataclass(frozen=True)
 class LeafSynthetic(_Numbers):
-    """LEAF's synthetic data, as its generator has written them: rows of numbers, of one length for all users.
+    """LEAF's synthetic data, as written by its generator: rows of numbers, of one length for all users.
 
-    A row counts as an image of 1 x 1 x its length; classes are counted up to the largest label. Any other data in
-    the form of LEAF whose x are rows of numbers are read too. `synthetic` generates data by itself, and needs no
+    A row counts as an image of 1 x 1 x its length; the classes run from 0 to the largest label. Any other data in
+    LEAF's format whose x are rows of numbers can be read too. `synthetic` generates its own data and needs no
     file.
     """
 

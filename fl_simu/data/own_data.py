@@ -63,14 +63,13 @@ class _Own(DataSource):
 
 @dataclass(frozen=True)
 class Npz(_Own):
-    """Arrays of an NPZ file: x_train, y_train, x_test, y_test, and ue_train where parts by UE are given.
+    """Arrays of an NPZ file: x_train, y_train, x_test, y_test, and optionally ue_train.
 
-    Images of shape (N, C, H, W) or (N, H, W), or rows of a table (N, features), which count as images of
-    1 x 1 x features; they become float32, and are not scaled. Labels are whole numbers from 0 on, shape (N,).
-    `numpy.savez` writes such a file. In a TOML file a function of a file or module may stand here too; see
+    Images have shape (N, C, H, W) or (N, H, W). Rows of a table (N, features) count as images of 1 x 1 x features.
+    Both become float32, and are not scaled. Labels are whole numbers from 0 on, shape (N,). The optional
+    `ue_train`, shape (N,), gives the UE of each training sample, counted from 0; the partition `by_ue` uses it.
+    `numpy.savez` writes such a file. In a TOML file, a function of a file or module may be named here instead; see
     docs/how-to/data.md.
-    An optional `ue_train` is the UE of each training sample, counted from 0, shape (N,); for the partition
-    `by_ue`.
 
     Args:
         path: the file.

@@ -22,21 +22,21 @@ class Synthetic(DataSource):
     r"""Synthetic(alpha, beta) of the FedProx paper: each UE has its own linear map from features to classes.
 
     UE k has :math:`u_k \sim \mathcal{N}(0, \alpha^2)` and :math:`B_k \sim \mathcal{N}(0, \beta^2)`. Its map has
-    weights W, shape (60, 10), and b, shape (10,), of :math:`\mathcal{N}(u_k, 1)`; its samples x, shape (60,), are
-    :math:`\mathcal{N}(v_k, \Sigma)`, with :math:`v_k` of :math:`\mathcal{N}(B_k, 1)` and the diagonal
-    :math:`\Sigma_{jj} = j^{-1.2}`; the label of x is the largest of x W + b. So alpha is how much the maps of
-    the UEs differ, and beta how much their samples do.
+    weights W, shape (60, 10), and b, shape (10,), drawn from :math:`\mathcal{N}(u_k, 1)`. Its samples x, shape
+    (60,), are drawn from :math:`\mathcal{N}(v_k, \Sigma)`, with :math:`v_k` from :math:`\mathcal{N}(B_k, 1)` and
+    the diagonal :math:`\Sigma_{jj} = j^{-1.2}`. The label of x is the index of the largest element of x W + b. So
+    alpha sets how much the maps of the UEs differ, and beta how much their samples differ.
 
-    The paper calls alpha and beta variances; its published
-    code, as here, takes them for standard deviations. UE k has 50 samples and a log-normal number of others, of
-    mean 4 and deviation 2 of the logarithm; a tenth of them, rounded down, are test samples, which all UEs' are
-    together. Each sample counts as an image of 1 x 1 x 60; the partition `by_ue` gives each UE its own.
+    The paper calls alpha and beta variances; its published code uses them as standard deviations, and so does this
+    data set. UE k has 50 samples plus a log-normal number of further ones, whose logarithm has mean 4 and standard
+    deviation 2. A tenth of a UE's samples, rounded down, are test samples; those of all UEs form one test set.
+    Each sample counts as an image of 1 x 1 x 60. The partition `by_ue` gives each UE its own samples.
 
     Args:
         ues: number of UEs, 1 to 10,000.
         alpha: 0 or more.
         beta: 0 or more.
-        seed: of all draws; the experiment's has no part in it.
+        seed: seed of all draws of the data; the experiment's seed does not affect them.
 
     Reference: Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, "Federated Optimization in Heterogeneous
     Networks", section 5.1.
