@@ -46,7 +46,7 @@ class Processes(BackendSpec):
 
     This process holds trained models until they are fetched: at most 256 MiB, or two models per worker if that is
     more. While this space is full, no other UE begins. When a worker is killed, the run prints a line and trains
-    the worker's UEs again. After three killed workers the run ends with an error.
+    the worker's UEs again. If three workers are lost over the same UEs, the run ends with an error.
 
     The workers are forked from this process, so the data and the model's class need not be sent to them. This
     backend is for Linux.

@@ -54,7 +54,7 @@ class Ray(BackendSpec):
 
     This process holds trained models until they are fetched: at most 256 MiB, or two models per actor if that is
     more. While this space is full, no other UE begins. When an actor is killed, the run prints a line and trains
-    the actor's UEs again. After three killed actors the run ends with an error.
+    the actor's UEs again. If three actors are lost over the same UEs, the run ends with an error.
 
     If a cluster asks for a token, it is taken from `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`, as in Ray's own clients.
     A process that has called `ray.init` itself needs no address: the backend uses that Ray and leaves it running.

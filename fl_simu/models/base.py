@@ -22,7 +22,7 @@ def nll(output: Tensor, target: Tensor) -> Tensor:
 
 
 class Model(ABC):
-    """What is trained: a classifier of images.
+    """The model to train: a classifier of images.
 
     Class attributes:
         shape: the one image shape (C, H, W) that the model takes, or None for any.

@@ -13,7 +13,8 @@ from fl_simu.models.base import Flatten, Model, Shape
 class LeafCnn(Model):
     """LEAF's CNN for `leaf_femnist`: two 5x5 convolutions (32, 64), pooling, 2048 units; 6,603,710 parameters.
 
-    So many for its 62 classes; images of 1x28x28. Padded convolutions, ReLU, torch's initial weights.
+    The parameter count is for its 62 classes. It takes images of 1x28x28. Padded convolutions, ReLU, torch's
+    initial weights.
 
     Reference: of both, Caldas et al. 2018, "LEAF: A Benchmark for Federated Settings", and its code.
     """
@@ -47,13 +48,13 @@ class _NextCharacter(nn.Module):
 
 @dataclass(frozen=True)
 class LeafLstm(Model):
-    """LEAF's stacked LSTM for `leaf_shakespeare`: the next one of 80 characters; 819,920 parameters.
+    """LEAF's stacked LSTM for `leaf_shakespeare`: predicts one of 80 characters; 819,920 parameters.
 
-    An embedding in 8 numbers, two LSTM layers of 256 units, and a linear layer on the last step, for as many
-    characters as there are classes. It takes images of 1x1x80 whose pixels are characters: whole numbers in
-    float32, which it turns into integers. Torch's LSTM has a second bias in each layer, 2,048 numbers more than
-    LEAF's, and begins without the 1 that LEAF adds to the forget gate; torch's initial weights. Not on real syft,
-    nor on `vectorized`.
+    It has an embedding of 8 numbers, two LSTM layers of 256 units, and a linear layer on the last step with one
+    output per class. It takes images of 1x1x80 whose pixels are characters: whole numbers in float32, which it
+    converts to integers. Torch's LSTM has a second bias in each layer, 2,048 numbers more than LEAF's, and starts
+    without the 1 that LEAF adds to the forget gate; torch's initial weights. Not on real syft, nor on
+    `vectorized`.
     """
 
     shape = (1, 1, 80)

@@ -29,11 +29,11 @@ class _MnistCnnModule(nn.Module):
 class MnistCnn(Model):
     """The notes' MNIST CNN: two 3x3 convolutions (32, 64), pooling, 128 units; 1,199,882 parameters.
 
-    It takes images of 1x28x28; the parameters are those for ten classes.
+    It takes images of 1x28x28. The parameter count is for ten classes.
 
     Args:
         dropout: rate of channel dropout after the pooling, 0 or more and below 1. The notes declare a rate of 0.25
-            and never apply it, so 0 is theirs.
+            and never apply it, so 0 reproduces them.
 
     Reference: notes, PySyft basics and manual aggregation.
     """
@@ -73,8 +73,8 @@ class LeNet(Model):
     It takes images of 3x32x32.
 
     Args:
-        outputs: width of the last layer, 2 or more and at least the classes of the data. The notes use 100 also
-            for the ten classes of CIFAR-10.
+        outputs: width of the last layer, 2 or more, and at least the number of classes of the data. The notes use
+            100 even for the ten classes of CIFAR-10.
 
     Reference: LeCun et al. 1998; notes, graded upload on CIFAR.
     """
@@ -117,12 +117,12 @@ class _DlgLeNetModule(nn.Module):
 class DlgLeNet(Model):
     """The notes' LeNet for gradient leakage: three 5x5 convolutions of 12 channels, sigmoids, one linear layer.
 
-    The strides are 2, 2 and 1, the padding is 2; it takes images of any shape. Smooth everywhere, so that a
+    The strides are 2, 2 and 1, the padding is 2. It takes images of any shape. It is smooth everywhere, so that a
     gradient can be matched by a second-order method. Weights and biases are drawn from U(-bound, bound), layer by
     layer, weights first. It is made for attacks, not for accuracy; see docs/attacks.md.
 
     Args:
-        bound: of the initial weights and biases, above 0; 0.5 is the published one.
+        bound: bound of the initial weights and biases, above 0; 0.5 is the published one.
 
     Reference: Zhu, Liu, Han, "Deep Leakage from Gradients", 2019; notes, gradient leakage.
     """

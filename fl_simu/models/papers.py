@@ -13,8 +13,8 @@ from fl_simu.models.plain import Mlp
 class PflCnn(Model):
     """The CIFAR-10 CNN of pfl-research's public comparison: two 3x3 convolutions (32, 64), 128 units, dropout.
 
-    1,626,442 parameters for ten classes; images of 3x32x32. ReLU, no padding, torch's initial weights; dropout of
-    0.25 after the pooling and of 0.5 after the 128 units.
+    It has 1,626,442 parameters for ten classes and takes images of 3x32x32. ReLU, no padding, torch's initial
+    weights; dropout of 0.25 after the pooling and of 0.5 after the 128 units.
 
     Reference: Granqvist et al. 2024, "pfl-research: simulation framework for accelerating research in Private
     Federated Learning".
@@ -34,8 +34,8 @@ class PflCnn(Model):
 class LensA(Model):
     """Model A of the poisoning paper: two 5x5 convolutions (64, 64), 128 units; 3,382,346 parameters.
 
-    With dropout. A to G take images of 1x28x28; ReLU throughout, logits out, torch's initial weights but for D.
-    The paper's model LR is `logistic_regression`.
+    With dropout. Models A to G take images of 1x28x28, use ReLU throughout, and output logits. All start from
+    torch's initial weights, except D. The paper's model LR is `logistic_regression`.
 
     Reference: of A to G, Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an
     Adversarial Lens", and its code.
@@ -53,7 +53,7 @@ class LensA(Model):
 
 @dataclass(frozen=True)
 class LensB(Model):
-    """Model B of the poisoning paper: convolutions with stride, dropout of pixels; 710,218 parameters.
+    """Model B of the poisoning paper: strided convolutions, dropout on pixels; 710,218 parameters.
 
     The convolutions are 8x8 (64, stride 2), 6x6 (128, stride 2) and 5x5 (128).
     """
@@ -89,7 +89,7 @@ class LensC(Model):
 class LensD(Model):
     """Model D of the poisoning paper: four layers of 300 units, dropout, He init; 509,410 parameters.
 
-    The hidden layers begin with normal weights of variance 2 / inputs and without bias.
+    The hidden layers start from normal weights of variance 2 / inputs, and from zero bias.
 
     Reference: He, Zhang, Ren, Sun 2015, "Delving Deep into Rectifiers".
     """
@@ -133,7 +133,7 @@ class LensF(Model):
 class LensG(Model):
     """Model G of the poisoning paper: four convolutions, 512 units with batch norm; 1,694,186 parameters.
 
-    The convolutions are 5x5 (32, 32) and 3x3 (64, 64), each pair with pooling and dropout. Not on real syft.
+    The convolutions are 5x5 (32, 32) and 3x3 (64, 64); pooling and dropout follow each pair. Not on real syft.
     """
 
     shape = (1, 28, 28)

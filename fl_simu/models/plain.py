@@ -16,7 +16,7 @@ MOST_LAYERS = 100
 class LogisticRegression(Model):
     """One linear layer on the flat image.
 
-    For images of any shape.
+    It takes images of any shape.
     """
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
@@ -28,7 +28,7 @@ class LogisticRegression(Model):
 class Mlp(Model):
     """A small multilayer perceptron with ReLU.
 
-    For images of any shape.
+    It takes images of any shape.
 
     Args:
         hidden: widths of the hidden layers, each 1 or more, at most 100 of them.
@@ -77,7 +77,7 @@ class _RowLstmModule(nn.Module):
 class RowLstm(Model):
     """An LSTM that reads the image row by row.
 
-    For images of any shape. Not on real syft.
+    It takes images of any shape. Not on real syft.
 
     Args:
         hidden: number of units, 1 or more.

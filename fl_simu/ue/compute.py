@@ -32,8 +32,8 @@ class Processor(NamedTuple):
 class Compute(ABC):
     """Virtual time from the moment a UE has the global model until it begins to send.
 
-    It has nothing to do with how long this machine trains. A rule tells the time of the full work; a UE that makes
-    some of its steps takes that part of it.
+    It is unrelated to the wall-clock time of training on this machine. A rule gives the time of the full work; a
+    UE that makes a fraction of its steps takes that fraction of the time.
     """
 
     @abstractmethod
@@ -50,7 +50,7 @@ class ConstantCompute(Compute):
     """Every UE takes the same time in every round.
 
     Args:
-        seconds: that time in s, 0 or more.
+        seconds: compute time in s, 0 or more.
     """
 
     seconds: float = 1.0
@@ -69,7 +69,7 @@ class UniformCompute(Compute):
     Args:
         low_s: shortest time in s, 0 or more.
         high_s: longest time in s, `low_s` or more.
-        per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
+        per_round: whether to draw again in each round; otherwise each UE keeps one speed for the complete run.
     """
 
     low_s: float = 0.5
@@ -89,12 +89,13 @@ class UniformCompute(Compute):
 
 @dataclass(frozen=True)
 class ParetoCompute(Compute):
-    """Stragglers: a time with a heavy tail, P(time > t) = (least_s / t)^shape for t above `least_s`.
+    """Stragglers: a heavy-tailed time, P(time > t) = (least_s / t)^shape for t above `least_s`.
 
     Args:
         least_s: shortest time in s, above 0.
-        shape: of the tail, 0.1 or more; the mean is shape / (shape - 1) least_s above 1, and infinite up to 1.
-        per_round: draw anew in each round; otherwise each UE has one speed for the whole run.
+        shape: tail index, 0.1 or more; the mean is shape / (shape - 1) least_s for a shape above 1, and infinite
+            up to 1.
+        per_round: whether to draw again in each round; otherwise each UE keeps one speed for the complete run.
     """
 
     least_s: float = 0.5
@@ -112,17 +113,18 @@ class ParetoCompute(Compute):
 
 @dataclass(frozen=True)
 class CyclesCompute(Compute):
-    r"""The time that a processor takes for the work: each UE has a frequency of its own, for the whole run.
+    r"""The time that a processor needs for the work; each UE keeps one frequency for the complete run.
 
     .. math:: t = C D E_p / f
 
-    with C cycles a sample, D samples, E_p epochs and the UE's frequency f, which is drawn uniformly. The mean of
-    1 / f over UEs is ln(b / a) / (b - a) for frequencies of a to b. The meter `energy` takes C and f from here.
+    Here C is the number of cycles per sample, D the number of samples, E_p the number of epochs and f the UE's
+    frequency, which is drawn uniformly. For frequencies from a to b, the mean of 1 / f over UEs is ln(b / a) / (b
+    - a). The meter `energy` takes C and f from here.
 
     Args:
         cycles_per_sample: C, at least 0.
         low_hz: lowest frequency in Hz, above 0.
-        high_hz: highest frequency in Hz, `low_hz` or more; all UEs have the same one where both are equal.
+        high_hz: highest frequency in Hz, `low_hz` or more; if both are equal, all UEs have the same frequency.
 
     Reference: Tran, Bao, Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model
     Design and Analysis".

@@ -28,8 +28,8 @@ class Spent(NamedTuple):
 class Faults(ABC):
     """Which UEs fail in which rounds.
 
-    A UE that fails neither trains nor sends in that round; where the downlink is not free, its copy of the model
-    is sent all the same. Protocols that would wait for it for ever are refused.
+    A UE that fails neither trains nor sends in that round. If the downlink is not free, its copy of the model is
+    still sent. Protocols that would wait for it for ever are refused.
 
     Class attributes:
         drains: whether it asks what UEs spend, and keeps something of each; else `powered` and `spent` are not
@@ -77,10 +77,10 @@ class NoFaults(Faults):
 
 @dataclass(frozen=True)
 class Dropout(Faults):
-    """Each UE drops out of each round with the same chance, whatever it did before.
+    """Each UE drops out of each round with the same probability, independently of earlier rounds.
 
     Args:
-        rate: that chance, 0 or more and below 1.
+        rate: probability of dropping out, 0 or more and below 1.
     """
 
     rate: float = 0.1
@@ -97,13 +97,13 @@ class Dropout(Faults):
 
 @dataclass(frozen=True)
 class Crash(Faults):
-    """A UE that works may crash before a round, and one that is down may return.
+    """A working UE may crash before a round, and a crashed UE may return.
 
     In the long run a UE works for the share return_rate / (crash_rate + return_rate) of the rounds.
 
     Args:
-        crash_rate: chance of a working UE to crash before a round, 0 or more and below 1.
-        return_rate: chance of a crashed UE to be back before a round, above 0 and at most 1.
+        crash_rate: probability that a working UE crashes before a round, 0 or more and below 1.
+        return_rate: probability that a crashed UE returns before a round, above 0 and at most 1.
     """
 
     crash_rate: float = 0.05
@@ -154,24 +154,26 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Battery(Faults):
-    r"""Each UE has a battery, and fails while that is empty.
+    r"""Each UE has a battery, and fails while the battery is empty.
 
-    What a UE spends is what the meter tells, column `energy_j`, which it needs: training and sending, also of
-    uploads that are late. Between rounds and in them it gains `harvest_w`, up to a full battery:
+    The energy that a UE spends is that of the meter column `energy_j`, which this rule needs. It covers training
+    and sending, including uploads that are late. Between and during rounds the battery gains `harvest_w`, up to
+    its capacity b:
 
     .. math:: B \leftarrow \min(b, \min(b, B + h t_i) - E + h t_w), \quad B = b \text{ at first}
 
-    with the seconds t_i that it was idle, the seconds t_w from then until the BS was done with it, and the energy
-    E that it spent in these. A UE that has anything left when it is handed the model ends the round, also where
-    that takes more than it has; it then has to make up for what was lacking. So a UE that spends c in each round
-    takes part in ceil(b / c) of them, where nothing comes in. The BS does not know who is empty. How many are, the
-    meter `battery` tells.
+    Here t_i is the time in s that the UE was idle, t_w the time in s from then until the BS was done with it, and
+    E the energy that it spent during t_w. A UE with any energy left when it receives the model completes the
+    round, even if that takes more than it has; it must then first recover the deficit. So without harvesting, a UE
+    that spends c in each round takes part in ceil(b / c) rounds. The BS does not know which batteries are empty.
+    The meter `battery` reports how many are.
 
     Args:
         battery_j: mean of b, in J, above 0.
-        spread: how much b varies between UEs: uniformly from battery_j (1 - spread) to battery_j (1 + spread);
-            at least 0 and below 1.
+        spread: spread of b over UEs: uniform from battery_j (1 - spread) to battery_j (1 + spread); at least 0 and
+            below 1.
         harvest_w: h, in W, at least 0.
+
 
     """
 

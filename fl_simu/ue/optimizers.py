@@ -34,7 +34,7 @@ def uncompiled(torch_class: Type[Kind]) -> Type[Kind]:
 class Optimizer(ABC):
     """The optimiser of local training: a class of `torch.optim`.
 
-    What is not listed has torch's default. A UE's optimiser starts afresh each round unless
+    Arguments that are not listed have torch's defaults. A UE's optimiser is reset in each round unless
     `training.keep_optimizer_state` is set.
     """
 
@@ -88,11 +88,11 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class Sgd(Optimizer):
-    """Stochastic gradient descent, with momentum on request (torch.optim.SGD).
+    """Stochastic gradient descent, optionally with momentum (torch.optim.SGD).
 
     Args:
-        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
-        momentum: share of the last step that goes on, 0 or more and below 1.
+        lr: learning rate, 1.2e-38 to 3.4e38, the range of float32.
+        momentum: share of the last step that is carried over, 0 or more and below 1.
         weight_decay: L2 penalty, 0 or more and finite.
     """
 
@@ -108,9 +108,9 @@ class Adam(Optimizer):
     """Adam (torch.optim.Adam).
 
     Args:
-        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        lr: learning rate, 1.2e-38 to 3.4e38, the range of float32.
         weight_decay: L2 penalty, 0 or more and finite.
-        amsgrad: whether it is the AMSGrad variant; not on real syft.
+        amsgrad: whether to use the AMSGrad variant; not on real syft.
     """
 
     lr: float = 0.001
@@ -125,7 +125,7 @@ class AdamW(Optimizer):
     """Adam with decoupled weight decay (torch.optim.AdamW).
 
     Args:
-        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        lr: learning rate, 1.2e-38 to 3.4e38, the range of float32.
         weight_decay: decoupled weight decay, 0 or more and finite.
     """
 
@@ -140,9 +140,9 @@ class RmsProp(Optimizer):
     """RMSprop (torch.optim.RMSprop).
 
     Args:
-        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
-        alpha: smoothing of the squares, 0 or more and below 1.
-        momentum: share of the last step that goes on, 0 or more and below 1.
+        lr: learning rate, 1.2e-38 to 3.4e38, the range of float32.
+        alpha: smoothing constant of the squared gradients, 0 or more and below 1.
+        momentum: share of the last step that is carried over, 0 or more and below 1.
     """
 
     lr: float = 0.01
@@ -157,8 +157,8 @@ class Adadelta(Optimizer):
     """Adadelta (torch.optim.Adadelta).
 
     Args:
-        lr: factor on the step, 1.2e-38 to 3.4e38, which a float32 holds.
-        rho: smoothing of the squares, 0 or more and below 1.
+        lr: factor on the step, 1.2e-38 to 3.4e38, the range of float32.
+        rho: smoothing constant of the squared gradients, 0 or more and below 1.
     """
 
     lr: float = 1.0
@@ -174,7 +174,7 @@ class Adagrad(Optimizer):
     Not on real syft.
 
     Args:
-        lr: learning rate, 1.2e-38 to 3.4e38, which a float32 holds.
+        lr: learning rate, 1.2e-38 to 3.4e38, the range of float32.
     """
 
     lr: float = 0.01

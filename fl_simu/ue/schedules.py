@@ -10,10 +10,10 @@ from fl_simu.kernel.limits import require_count, require_factor
 
 
 class Schedule(ABC):
-    """By what the learning rate of local training is multiplied, round by round.
+    """Factor on the learning rate of local training, round by round.
 
-    A round counts by the global model that a UE trains from: the number of aggregations before it, from 0. All
-    steps of a UE's round have the same learning rate.
+    The round number t is that of the global model that a UE trains from: the number of aggregations before it,
+    counted from 0. All steps of a UE in a round use the same learning rate.
     """
 
     @abstractmethod
@@ -31,11 +31,11 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Steps(Schedule):
-    """A factor after every so many rounds: gamma^floor(t / every) in round t (torch's StepLR).
+    """Step decay: gamma^floor(t / every) in round t (torch's StepLR).
 
     Args:
-        every: number of rounds, 1 or more.
-        gamma: above 0 and at most 1.
+        every: number of rounds between two decays, 1 or more.
+        gamma: factor of one decay, above 0 and at most 1.
     """
 
     every: int = 30
@@ -51,10 +51,10 @@ class Steps(Schedule):
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """A factor after every round: gamma^t in round t (torch's ExponentialLR).
+    """Exponential decay: gamma^t in round t (torch's ExponentialLR).
 
     Args:
-        gamma: above 0 and at most 1.
+        gamma: factor per round, above 0 and at most 1.
     """
 
     gamma: float = 0.99
@@ -68,10 +68,10 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class Inverse(Schedule):
-    """1 / (1 + decay t) in round t, with which FedAvg converges to the optimum of strongly convex losses.
+    """1 / (1 + decay t) in round t; FedAvg then converges to the optimum of strongly convex losses.
 
     Args:
-        decay: 0 or more.
+        decay: decay rate, 0 or more.
 
     Reference: Li, Huang, Yang, Wang, Zhang 2020, "On the Convergence of FedAvg on Non-IID Data".
     """
@@ -87,11 +87,11 @@ class Inverse(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from 1 to `least` in so many rounds, and `least` from then on (torch's CosineAnnealingLR).
+    """Half a cosine from 1 to `least` over `rounds` rounds, then `least` (torch's CosineAnnealingLR).
 
     Args:
-        rounds: number of rounds, 1 or more. It is of its own, so that a run that is resumed with more rounds goes
-            on with the learning rate of one that had them from the start.
+        rounds: number of rounds, 1 or more. It is independent of the experiment's `rounds`, so that a run resumed
+            with more rounds has the same learning rates as a run that had them from the start.
         least: the last factor, 0 to 1.
     """
 

@@ -31,8 +31,8 @@ class Work(NamedTuple):
 class LocalWork(ABC):
     """How many local steps a UE makes in a round.
 
-    The full work is `training.epochs` passes over the UE's samples. Who makes a part of its steps takes that part
-    of its compute time and of the energy of training; twice the steps take twice as much.
+    The full work is `training.epochs` passes over the UE's samples. A UE that makes a fraction of its steps takes
+    that fraction of its compute time and of its training energy; twice the steps take twice as much.
     """
 
     @abstractmethod
@@ -57,10 +57,10 @@ class FullWork(LocalWork):
 
 @dataclass(frozen=True)
 class FixedWork(LocalWork):
-    """Each UE makes its own number of passes in every round, in place of `training.epochs`.
+    """Each UE makes its own fixed number of passes in every round, instead of `training.epochs`.
 
     Args:
-        epochs: number of passes of UE 0, 1, ..., each 1 or more; after the last one it begins anew.
+        epochs: number of passes of UE 0, 1, ..., each 1 or more; the list is repeated for further UEs.
     """
 
     epochs: Tuple[int, ...] = (1, 2, 5)
@@ -76,16 +76,17 @@ class FixedWork(LocalWork):
 
 @dataclass(frozen=True)
 class UniformWork(LocalWork):
-    """A number of passes drawn uniformly, in place of `training.epochs`; of all UEs or of some.
+    """A number of passes drawn uniformly, instead of `training.epochs`; for all UEs or some.
 
-    With `share` 0.9, `low` 1 and `high` = `training.epochs` these are the stragglers of the FedProx paper: each UE
-    is one with probability 0.9 in a round, and hands in what it has done; the others do all of it.
+    With `share` 0.9, `low` 1 and `high` = `training.epochs` this gives the stragglers of the FedProx paper: in a
+    round each UE is a straggler with probability 0.9, and uploads the work that it has done; the others do all of
+    it.
 
     Args:
-        low: fewest passes, 1 or more.
-        high: most passes, `low` or more.
+        low: smallest number of passes, 1 or more.
+        high: largest number of passes, `low` or more.
         share: probability that a UE's number is drawn, 0 to 1; otherwise it makes `training.epochs` passes.
-        per_round: draw anew in each round; otherwise each UE has one number for the whole run.
+        per_round: whether to draw again in each round; otherwise each UE keeps one number for the complete run.
 
     Reference: Wang, Liu, Liang, Joshi, Poor 2020, "Tackling the Objective Inconsistency Problem in Heterogeneous
     Federated Optimization"; Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, "Federated Optimization in
@@ -112,13 +113,14 @@ class UniformWork(LocalWork):
 
 @dataclass(frozen=True)
 class TimeBudget(LocalWork):
-    """As many steps as fit into a time, at most `training.epochs` passes; so that slow UEs meet a deadline.
+    """As many steps as fit into a time, at most `training.epochs` passes, so that slow UEs meet a deadline.
 
-    The time counts from the broadcast, as the deadline of protocol `deadline` does: the download and the training
-    must fit. What is left until the deadline is for the upload. A UE for which not even one step fits makes one.
+    The time counts from the broadcast, as does the deadline of the protocol `deadline`: the download and the
+    training must fit. The time that remains until the deadline is for the upload. A UE with no time for a single
+    step makes one.
 
     Args:
-        seconds: that time in s, above 0.
+        seconds: time budget in s, above 0.
     """
 
     seconds: float = 1.0

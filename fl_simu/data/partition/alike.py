@@ -19,12 +19,13 @@ MOST_DRAWN = 10**9
 
 @dataclass(frozen=True)
 class Iid(Partition):
-    """Every UE gets a random part of all samples, none in two parts; sizes differ by one at most, and the
-    first UEs have the larger parts.
+    """Each UE gets a random part of all samples; the parts are disjoint.
+
+    Sizes differ by one at most, and the first UEs have the larger parts.
 
     Args:
-        samples_per_ue: exactly so many for each UE, the rest unused; 1 or more, as far as the data reach. All are
-            dealt where it is not given.
+        samples_per_ue: number of samples of each UE, with the rest unused; 1 or more, as far as the data suffice.
+            If not given, all samples are distributed.
 
     >>> parts = Iid().split(np.zeros(5), 2, np.random.default_rng(0))
     >>> sorted(np.concatenate(parts).tolist()), [len(part) for part in parts]
@@ -43,12 +44,12 @@ class Iid(Partition):
 
 @dataclass(frozen=True)
 class Independent(Partition):
-    """Every UE draws its samples from all of them, one by one and with replacement, whatever the others hold.
+    """Each UE draws its samples from all of them with replacement, independently of the other UEs.
 
-    So there may be more UEs than samples, as where very many UEs are known and few are drawn.
+    So there may be more UEs than samples, as in a large population from which few UEs are selected.
 
     Args:
-        samples_per_ue: samples of each UE, 1 or more; over all UEs at most 10^9.
+        samples_per_ue: number of samples of each UE, 1 or more; over all UEs at most 10^9.
 
     >>> [len(part) for part in Independent(samples_per_ue=4).split(np.zeros(2), 3, np.random.default_rng(0))]
     [4, 4, 4]
@@ -69,14 +70,14 @@ class Independent(Partition):
 
 @dataclass(frozen=True)
 class FeatureNoise(Iid):
-    r"""Samples dealt as by `iid`, with Gaussian noise on the images, more of it from UE to UE.
+    r"""Samples distributed as by `iid`, with Gaussian noise on the images that grows from UE to UE.
 
     UE i of n, counted from 0, has noise of mean 0 and variance :math:`\sigma i / n` on each pixel, drawn once for
-    the whole run; so UE 0 has none. It is added to images as the data scale them, and nothing is cut off. The test
+    the complete run; so UE 0 has none. The noise is added to the images after scaling, without clipping. The test
     images have none; the meter `fairness` measures each UE on its own noisy images.
 
     Args:
-        sigma: of the variance, 0 or more.
+        sigma: :math:`\sigma` of the variance, 0 or more.
 
     Reference: Li, Diao, Chen, He, "Federated Learning on Non-IID Data Silos", 2022, section IV-B (noise-based
     feature imbalance).

@@ -16,7 +16,7 @@ from fl_simu.kernel.errors import require
 
 
 class Partition(ABC):
-    """How the training images are dealt to the UEs.
+    """How the training images are distributed among the UEs.
 
     Class attributes:
         changes_pixels: whether it changes the pixels of what it deals, so that images of characters are refused.

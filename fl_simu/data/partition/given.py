@@ -15,13 +15,13 @@ from fl_simu.kernel.errors import BadField, UserError, require, shown
 class SlidingSlices(Partition):
     """The notes' overlapping slices, a quirk: UE i takes samples i*step ... i*step + length - 1 as stored.
 
-    Neighbours share length - step samples, a slice that runs over the end goes on at the first sample, and
-    what no slice reaches is never used; nothing is drawn. So the UEs' data are neither disjoint nor random.
-    For disjoint random parts use `iid`. Indices are in the order of the slice.
+    Neighbouring UEs share length - step samples. A slice that runs over the end continues at the first sample.
+    Samples that no slice reaches are never used, and nothing is drawn. So the UEs' data are neither disjoint nor
+    random. For disjoint random parts use `iid`. Indices are in the order of the slice.
 
     Args:
-        length: samples of each UE, 2 or more.
-        step: samples from the start of one slice to that of the next, from 1 to length - 1.
+        length: number of samples of each UE, 2 or more.
+        step: number of samples from the start of one slice to the start of the next, from 1 to length - 1.
 
     >>> [p.tolist() for p in SlidingSlices(length=3, step=2).split(np.zeros(6), 3, np.random.default_rng(0))]
     [[0, 1, 2], [2, 3, 4], [4, 5, 0]]
@@ -45,7 +45,7 @@ class SlidingSlices(Partition):
 
 @dataclass(frozen=True)
 class ByUe(Partition):
-    """Every UE has the samples that the data name as its own; nothing is drawn.
+    """Each UE has the samples that the data assign to it; nothing is drawn.
 
     Raises:
         UserError: the data do not name UEs, name another number of them, or leave one without a sample.
@@ -73,12 +73,12 @@ class ByUe(Partition):
 
 @dataclass(frozen=True)
 class FromFile(Partition):
-    """Every UE has the training samples that a JSON file names as its own; nothing is drawn.
+    """Each UE has the training samples that a JSON file assigns to it; nothing is drawn.
 
-    The file is `{"0": [5, 2], "1": [3, 4, 0], ...}`: the UEs, counted from 0, in any order, and of each the places
-    of its samples among all training samples, counted from 0 as the data have them. `json.dump` writes it of
-    the dict from client to indices that NIID-Bench and FedLab have, once its arrays are lists. No sample may stand
-    there twice; those that no UE has are left out.
+    The file is `{"0": [5, 2], "1": [3, 4, 0], ...}`. It maps each UE, counted from 0 and in any order, to the
+    indices of its training samples, counted from 0 in the order of the data. `json.dump` writes such a file from
+    the dict of client to indices that NIID-Bench and FedLab use, once its arrays are lists. No sample may appear
+    twice; samples that no UE has are left out.
 
     Args:
         path: the file.

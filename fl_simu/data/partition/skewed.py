@@ -14,14 +14,14 @@ LARGEST_ALPHA = 1e9
 
 @dataclass(frozen=True)
 class ShardsByLabel(Partition):
-    """Samples sorted by label, cut into `ues * shards_per_ue` shards of equal size, dealt at random.
+    """Samples sorted by label, cut into `ues * shards_per_ue` shards of equal size, assigned at random.
 
-    With few shards a UE sees few classes. Shard sizes differ by one at most.
+    With few shards a UE sees few classes (label skew). Shard sizes differ by one at most.
 
     Args:
-        shards_per_ue: shards that each UE gets, 1 or more.
-        samples_per_ue: first draw `ues * samples_per_ue` samples at random, and deal only those; a multiple
-            of `shards_per_ue`. All are dealt where it is not given.
+        shards_per_ue: number of shards that each UE gets, 1 or more.
+        samples_per_ue: draw `ues * samples_per_ue` samples at random first, and distribute only those; a multiple
+            of `shards_per_ue`. If not given, all samples are distributed.
 
     Reference: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
     2017, section 3 (100 clients with 2 of 200 shards each).
@@ -50,15 +50,15 @@ class ShardsByLabel(Partition):
 
 @dataclass(frozen=True)
 class LabelsPerUe(Partition):
-    """Every UE has samples of exactly so many classes.
+    """Each UE has samples of exactly `labels_per_ue` classes.
 
-    Which UE has which is drawn: the first class of each goes round all classes, so that with as many UEs as
-    classes, or more, every class has a UE; its other classes are any. The samples of a class are shared out
-    evenly among the UEs that have it; those of a class that no UE has are left out. So sizes differ with the
-    number of UEs that share a class. `shards_by_label` has equal sizes in their place.
+    The classes of each UE are drawn. The first class of each UE cycles through all classes, so that every class
+    has a UE if there are at least as many UEs as classes. Its other classes are arbitrary. The samples of a class
+    are split evenly among the UEs that have it; those of a class that no UE has are left out. So sizes differ with
+    the number of UEs that share a class. `shards_by_label` gives equal sizes instead.
 
     Args:
-        labels_per_ue: classes of each UE, 1 or more, at most those that the data have.
+        labels_per_ue: number of classes of each UE, 1 or more, at most those that the data have.
 
     Raises:
         UserError: a class has fewer samples than UEs that have it.
@@ -95,15 +95,15 @@ class LabelsPerUe(Partition):
 
 @dataclass(frozen=True)
 class Dirichlet(Partition):
-    """Every class is shared out by proportions p ~ Dir(alpha, ..., alpha) over the UEs, drawn for each class.
+    """Each class is split over the UEs in proportions p ~ Dir(alpha, ..., alpha), drawn for each class.
 
-    Every sample goes to exactly one UE. A small alpha means few classes a UE and unequal sizes, a large one
-    is nearly iid. A draw that leaves a UE with fewer than `min_samples` is thrown away; after 100 such draws the
-    run ends with a message.
+    Each sample goes to exactly one UE. A small alpha means few classes per UE and unequal sizes; a large alpha is
+    nearly IID. A draw that leaves a UE with fewer than `min_samples` is discarded. After 100 such draws the run
+    ends with a message.
 
     Args:
         alpha: concentration, above 0, at most 1e9.
-        min_samples: fewest samples of any UE, 1 or more.
+        min_samples: smallest number of samples of any UE, 1 or more.
 
     Raises:
         UserError: no draw gave every UE enough.
@@ -149,14 +149,14 @@ class Dirichlet(Partition):
 
 @dataclass(frozen=True)
 class QuantitySkew(Dirichlet):
-    """UEs with unequally many samples of alike content: shares p ~ Dir(alpha, ..., alpha) of all samples.
+    """UEs with unequal numbers of samples from one distribution: shares p ~ Dir(alpha, ..., alpha).
 
-    Every sample goes to exactly one UE, whatever its class. A small alpha means very unequal sizes. Draws with
-    fewer than `min_samples` for a UE are thrown away as under `dirichlet`.
+    The shares are of all samples. Each sample goes to exactly one UE, whatever its class. A small alpha means very
+    unequal sizes. Draws with fewer than `min_samples` for a UE are discarded as under `dirichlet`.
 
     Args:
         alpha: concentration, above 0, at most 1e9.
-        min_samples: fewest samples of any UE, 1 or more.
+        min_samples: smallest number of samples of any UE, 1 or more.
 
     Raises:
         UserError: no draw gave every UE enough.

@@ -76,11 +76,11 @@ class Station(NamedTuple):
 
 
 class LocalAlgorithm(ABC):
-    """What a UE's local steps are beside the gradient of its loss; on every backend.
+    """What local steps add to the gradient of a UE's loss; on every backend.
 
-    A frozen dataclass. What a UE remembers from round to round, and what the BS sends beside the model, are named
-    groups of tensors, which go in and come out. What a UE sends beside its model is encoded, charged and delayed
-    as the model is; what the BS sends is charged on the downlink.
+    An algorithm is a frozen dataclass. The tensors that a UE keeps from round to round, and those that the BS
+    sends with the model, form named groups, which are passed in and returned. The tensors that a UE sends with its
+    model are encoded, charged and delayed like the model. Those that the BS sends are charged on the downlink.
 
     Class attributes:
         remembers: whether there is any such group; where there is none, nothing of it is asked.

@@ -9,19 +9,21 @@ from fl_simu.ue.algorithms.base import GLOBAL, LocalAlgorithm, Tensors
 
 @dataclass(frozen=True)
 class Ditto(LocalAlgorithm):
-    r"""Each UE trains a model of its own, which is drawn to the global one and never sent.
+    r"""Each UE also trains a personal model, which is pulled towards the global one and never sent.
 
     .. math:: v_u \leftarrow v_u - \eta (\nabla F_u(v_u) + \lambda (v_u - w_0))
 
-    with the global model :math:`w_0` that the UE was handed, in as many steps as it makes on the global model,
-    from where its own model was. The global model is trained as with `fedavg`, bit for bit. A UE's own model is at
-    first the first global model that it is handed. In each round its optimiser begins anew, and its batches are
-    drawn by themselves. Training takes twice the compute time and energy; nothing more is sent. The meter
-    `fairness` measures each UE's own model; `accuracy` is that of the global one.
+    Here :math:`w_0` is the global model that the UE received. The personal model continues from its last state,
+    with as many steps as the UE makes on the global model. It starts as the first global model that the UE
+    receives. In each round its optimiser starts afresh, and its batches are drawn independently.
+
+    The global model is trained as with `fedavg`, bit for bit. Training takes twice the compute time and energy;
+    nothing more is sent. The meter `fairness` measures each UE's personal model; `accuracy` is that of the global
+    model.
 
     Args:
-        strength: :math:`\lambda`, 0 or more; the paper takes 0.1 to 2. With 0 a UE's own model is trained on its
-            data alone.
+        strength: :math:`\lambda`, 0 or more; the paper uses 0.1 to 2. With 0 a UE's personal model is trained on
+            its data alone.
 
     Reference: Li, Hu, Beirami, Smith 2021, "Ditto: Fair and Robust Federated Learning Through Personalization".
     """

@@ -12,22 +12,23 @@ GRADIENT, DRIFT = "gradient", "drift"
 
 @dataclass(frozen=True)
 class FedDyn(LocalAlgorithm):
-    r"""Each UE's loss gets a linear and a quadratic term, which move from round to round.
+    r"""Each UE's loss gets a linear and a quadratic term, which change from round to round.
 
-    A UE u steps along the gradient of :math:`F_u(w) - \langle g_u, w \rangle + \frac{\alpha}{2} \|w - w_0\|^2`,
-    with the global model :math:`w_0`. It ends the round with :math:`g_u' = g_u - \alpha (w_u - w_0)`. The BS keeps
-    h and makes
+    UE u steps along the gradient of :math:`F_u(w) - \langle g_u, w \rangle + \frac{\alpha}{2} \|w - w_0\|^2`,
+    where :math:`w_0` is the global model. It ends the round with :math:`g_u' = g_u - \alpha (w_u - w_0)`. The BS
+    keeps h and computes
 
     .. math:: h' = h - \frac{\alpha}{N} \sum_u (w_u - w_0), \quad w' = \bar w - \frac{1}{\alpha} h'
 
-    of the uploads that it has taken, with their mean :math:`\bar w` and N UEs in all. g and h are 0 at first; both
-    stay where they are, and nothing travels beside the models. With `aggregation = "plain_mean"` this is the
-    paper; for another rule the sum is the number of uploads times what the rule made. A UE whose upload is lost
-    has moved its g all the same. Without clipping and quantisation the fixed point is the true optimum, however
-    unequal the UEs are.
+    from the uploads that it has accepted, where :math:`\bar w` is their mean and N the number of all UEs. g and h
+    start at 0. Both stay where they are, so nothing travels with the models.
+
+    With `aggregation = "plain_mean"` this is the paper's algorithm. For another rule, the sum is the number of
+    uploads times the change that the rule's result makes. A UE updates its g even if its upload is lost. Without
+    clipping and quantisation the fixed point is the true optimum, however unequal the UEs are.
 
     Args:
-        alpha: :math:`\alpha`, above 0; the paper takes 0.01 to 0.1.
+        alpha: :math:`\alpha`, above 0; the paper uses 0.01 to 0.1.
 
     Reference: Acar, Zhao, Matas, Mattina, Whatmough, Saligrama 2021, "Federated Learning Based on Dynamic
     Regularization".

@@ -11,9 +11,9 @@ from fl_simu.ue.algorithms.base import LocalAlgorithm, Tensors
 class FedProx(LocalAlgorithm):
     r"""A proximal term keeps each UE near the global model.
 
-    Each step follows the gradient of :math:`F_u(w) + \frac{\mu}{2} \|w - w_0\|^2`, that is
-    :math:`\nabla F_u(w) + \mu (w - w_0)`, with :math:`w_0` the global model that the UE was handed.
-    So UEs with unlike data stay near it.
+    Each step follows the gradient of :math:`F_u(w) + \frac{\mu}{2} \|w - w_0\|^2`, that is :math:`\nabla F_u(w) +
+    \mu (w - w_0)`, where :math:`w_0` is the global model that the UE received. So UEs with dissimilar data stay
+    near it.
 
     Args:
         mu: :math:`\mu`, 0 or more; the paper tries 0.001 to 1. With 0 the result is that of `fedavg`.

@@ -17,13 +17,15 @@ class Scaffold(LocalAlgorithm):
 
     .. math:: y \leftarrow y - \eta (g_i(y) + c - c_i), \quad c_i' = c_i - c + \frac{x - y}{K \eta}
 
-    with the global model x, the local one y after K steps of rate :math:`\eta`, the UE's control variate
-    :math:`c_i` and the BS's c (option II of the paper). All variates are 0 at first. The UE sends
-    :math:`c_i' - c_i` beside its model, which doubles the uplink, and c travels down beside the model. The BS adds
-    what it has taken to c, each divided by the number of all UEs. A UE whose upload is lost has moved its variate
-    all the same. With `aggregation = "plain_mean"` every UE has one voice, as in the paper.
+    Here x is the global model, y the local model after K steps of rate :math:`\eta`, :math:`c_i` the UE's control
+    variate and c the BS's (option II of the paper). All variates start at 0. The UE sends :math:`c_i' - c_i` with
+    its model, which doubles the uplink, and the BS sends c with the global model.
 
-    It goes with plain SGD, without momentum.
+    The BS adds the differences that it has accepted to c, each divided by the number of all UEs. A UE updates its
+    variate even if its upload is lost. With `aggregation = "plain_mean"` every UE has the same weight, as in the
+    paper.
+
+    It requires plain SGD, without momentum.
 
     Reference: Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, "SCAFFOLD: Stochastic Controlled Averaging for
     Federated Learning".

@@ -25,9 +25,10 @@ class Context(NamedTuple):
 
 
 class Transform(ABC):
-    """What a UE does to its update before it encodes it: a frozen dataclass whose memory goes in and comes out.
+    """What a UE does to its update before it encodes it.
 
-    A memory is plain data and tensors; None before the UE's first upload of which the BS took something.
+    A transform is a frozen dataclass whose memory is passed in and returned. A memory is plain data and tensors;
+    it is None until the BS has accepted something from an upload of the UE.
 
     Class attributes:
         memory_classes: the named tuples or dataclasses that its memory is made of, for a checkpoint.

@@ -11,12 +11,12 @@ from fl_simu.ue.transforms.base import Context, Transform
 
 @dataclass(frozen=True)
 class Clip(Transform):
-    r"""The update is scaled down to a norm.
+    r"""Scales an update down to a maximum norm.
 
     .. math:: u' = u \min(1, C / \lVert u \rVert_2)
 
-    over all floating-point tensors together; others stay as they are. An update that is short enough is left
-    alone, bit for bit.
+    The norm is over all floating-point tensors together; other tensors are unchanged. An update that is short
+    enough is unchanged, bit for bit.
 
     Args:
         norm: :math:`C`, above 0.

@@ -9,15 +9,17 @@ from fl_simu.ue.transforms.base import Context, Transform
 
 @dataclass(frozen=True)
 class ErrorFeedback(Transform):
-    r"""What the codec loses of an update is added to the next one.
+    r"""The compression error of an update is added to the next update.
 
     .. math:: v_t = u_t + e_t, \quad e_{t+1} = v_t - decode(layers)
 
-    with the layers that the BS took; of an upload of which it took nothing, e stays as it was, and it is 0 at
-    first. So what a codec loses is sent later, and not for ever lost. That needs a codec that loses less than it
-    is given, such as `top_k`; where it loses more, as `affine` with 1 bit does on most updates, e grows from round
-    to round. It is about floating-point tensors; others travel exactly anyway. It costs the memory of one model a
-    UE. What transforms after it take away from the update comes back in the next one too.
+    Here the layers are those that the BS accepted. If it accepted nothing of an upload, e is unchanged; e starts
+    at 0. So the part that a codec loses is sent later, and is not lost for ever.
+
+    This requires a codec whose error is smaller than its input, such as `top_k`. Where the error is larger, as
+    with `affine` at 1 bit on most updates, e grows from round to round. Error feedback covers floating-point
+    tensors; others are sent exactly anyway. It takes the memory of one model per UE. The parts of an update that
+    later transforms remove also come back in the next one.
 
     Reference: Seide et al. 2014, "1-Bit Stochastic Gradient Descent"; Karimireddy et al. 2019, "Error Feedback
     Fixes SignSGD and other Gradient Compression Schemes".

@@ -18,12 +18,14 @@ class GaussianNoise(Transform):
 
     .. math:: u' = u + \mathcal{N}(0, \sigma^2 I)
 
-    of all floating-point tensors; others stay as they are, and tell what they tell. After `clip` with norm C the
-    noise multiplier of one upload is :math:`\sigma / C`; that of the sum of K uploads, of which nobody sees a
-    single one, is :math:`\sqrt{K} \sigma / C`. Nothing here says what (epsilon, delta) this is: that depends on
-    how the UEs are drawn and on the number of rounds; a mechanism of `privacy` tells it. Each UE and round has
-    noise of its own. What comes after it in the chain, as the codec, takes no privacy away, as long as it sees the
-    noisy update alone; error feedback keeps what the codec lost of the noisy one.
+    The noise is added to all floating-point tensors; others are unchanged, and reveal their contents. After `clip`
+    with norm C the noise multiplier of one upload is :math:`\sigma / C`. That of the sum of K uploads is
+    :math:`\sqrt{K} \sigma / C`, if no single upload can be seen. This transform does not report the (epsilon,
+    delta): that depends on how the UEs are drawn and on the number of rounds, and is reported by a mechanism of
+    `privacy`.
+
+    Each UE and round has its own noise. Later steps of the chain, such as the codec, do not weaken the privacy, as
+    long as they see the noisy update alone. Error feedback keeps the error of the codec on the noisy update.
 
     Args:
         std: :math:`\sigma`, above 0.

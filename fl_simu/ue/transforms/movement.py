@@ -14,9 +14,9 @@ class Movement(Transform):
 
     .. math:: \lVert w_{now} - w_{sent} \rVert_2 > threshold
 
-    over all floating-point tensors of the UE's own trained models. Until the BS has accepted an upload of it, a UE
-    always sends. What the BS does about a UE that does not is the protocol's: `event_triggered` brings this
-    trigger with it. It costs the memory of one model a UE.
+    The norm is over all floating-point tensors of the UE's own trained models. Until the BS has accepted one of
+    its uploads, a UE always sends. The protocol decides how the BS treats a UE that does not send;
+    `event_triggered` includes this trigger. It takes the memory of one model per UE.
 
     Args:
         threshold: distance in the model's units, at least 0.
