@@ -53,10 +53,10 @@ class Outlook(NamedTuple):
 
 
 class BitRule(ABC):
-    """How many bits a parameter a UE spends on its next upload.
+    """How many bits per parameter a UE spends on its next upload.
 
-    It chooses when it begins to send, for the codecs `affine`, `decimal` and `stochastic`. Chosen bits travel in
-    one layer.
+    The UE chooses when it begins to send, for the codecs `affine`, `decimal` and `stochastic`. The chosen bits are
+    sent in one layer.
 
     Class attributes:
         remembers: whether it goes by what a UE remembers, which is then kept.
@@ -82,7 +82,7 @@ class BitRule(ABC):
 
 @dataclass(frozen=True)
 class FixedBits(BitRule):
-    """The codec as it is configured, with all its layers."""
+    """The codec as configured, with all its layers."""
 
     remembers = False
 
@@ -106,12 +106,13 @@ def _enough_bits(steps: float, least: int, most: int) -> int:
 
 @dataclass(frozen=True)
 class ChannelAdaptive(BitRule):
-    """The most bits whose predicted delay meets a deadline; the least where none does.
+    """The most bits whose predicted delay meets a deadline, or the fewest if none does.
 
     Args:
-        deadline_s: for the delay of an upload in s, above 0.
-        knows: what the prediction is made from: the rate of the UE's "last" upload, the "mean" over its uploads,
-            or an "oracle", which knows the delay. Before its first upload a UE that is no oracle sends the least.
+        deadline_s: deadline for the delay of an upload in s, above 0.
+        knows: basis of the prediction: the rate of the UE's "last" upload, the "mean" rate of its uploads, or an
+            "oracle", which knows the delay. Except with the oracle, a UE uses the fewest bits for its first
+            upload.
         least_bits: lower bound, 1 to 16.
         most_bits: upper bound, `least_bits` to 16.
     """
@@ -148,11 +149,11 @@ class ChannelAdaptive(BitRule):
 class LossAdaptive(BitRule):
     """AdaQuantFL: more levels as the loss falls, s_k = s_0 sqrt(F(w_1) / F(w_k)).
 
-    s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits; F is the loss of the
-    global model on the test set, and w_1 the model after the first round.
+    Here s is the number of steps between the levels, 2^n - 1 at n bits, rounded up to whole bits. F is the loss of
+    the global model on the test set, and w_1 the model after the first round.
 
     Args:
-        first_bits: bits as long as no loss is known, 1 to 16.
+        first_bits: number of bits until a loss is known, 1 to 16.
         most_bits: upper bound, `first_bits` to 16.
 
     Reference: Jhunjhunwala et al. 2021, "Adaptive Quantization of Model Updates for Communication-Efficient
@@ -181,12 +182,13 @@ class LossAdaptive(BitRule):
 class SpreadAdaptive(BitRule):
     """FedDQ: fewer bits as updates shrink, n = ceil(log2(1 + spread / resolution)).
 
-    The spread is that of the UE's last update, largest minus smallest element, which it knows when it chooses.
+    The spread is the largest minus the smallest element of the UE's last update, which the UE knows when it
+    chooses.
 
     Args:
         resolution: width of a quantisation step, above 0.
         least_bits: lower bound, 1 to 16.
-        most_bits: upper bound, `least_bits` to 16; also the choice as long as no spread is known.
+        most_bits: upper bound, `least_bits` to 16; also used until a spread is known.
 
     Reference: Qu et al. 2022, "FedDQ: Communication-Efficient Federated Learning with Descending Quantization".
     """

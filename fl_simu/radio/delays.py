@@ -12,7 +12,7 @@ from fl_simu.radio.channels.base import Channel
 
 
 class DelayRule(ABC):
-    """When what a UE sends arrives, on any channel: what a rate that changes while sending means."""
+    """How the arrival time of a transmission follows from the rate of any channel, which may change meanwhile."""
 
     @abstractmethod
     def arrivals_s(
@@ -42,10 +42,10 @@ class DelayRule(ABC):
 
 @dataclass(frozen=True)
 class Integrated(DelayRule):
-    r"""The rate is integrated over time, exactly: a rate that changes while sending counts.
+    r"""The rate is integrated over time, exactly, so a rate that changes during a transmission counts.
 
-    A load of L Mbit that begins at s has arrived at t when :math:`\int_s^t r = L`. What is left below a share of
-    1e-9 at the end of a tick, which is rounding, has arrived.
+    A load of L Mbit that starts at s has arrived at t when :math:`\int_s^t r = L`. If less than a share of 1e-9 is
+    left at the end of a tick, which is rounding error, the load has arrived.
     """
 
     def arrivals_s(
@@ -67,9 +67,9 @@ class Integrated(DelayRule):
 class RateAtStart(DelayRule):
     """The notes' delay: size / rate with the rate at the start, whatever comes after.
 
-    A rate of 0 never delivers. A negative rate, which only `notes_walk` has, gives a negative delay, which passes
-    every threshold: such an upload arrives the moment it begins. On a `trace` of packets the rate at the start is
-    the mean of that second, the last one of a recording as long as it is.
+    At a rate of 0 nothing arrives. A negative rate, which only `notes_walk` has, gives a negative delay, which
+    passes every threshold: such an upload arrives the moment it begins. On a `trace` of packets the rate at the
+    start is the mean over that second; the last second of a recording may be shorter.
 
     Reference: notes, graded upload.
     """

@@ -17,14 +17,16 @@ AS_IT_IS = Float32()
 
 
 class Downlink:
-    """How the global model reaches the UEs of a round: for nothing, or over a channel.
+    """How the global model reaches the UEs of a round: for free, or over a channel.
 
-    Over a channel each drawn UE gets a copy of its own (see `cast`) as float32 (see `downlink_codec`), under the
-    same `size` and `delay` rules as the uplink, and begins to train when its copy has arrived whole. Both
-    directions of a link draw the same random numbers for one `seed`: with the same arguments they have the same
-    rate at the same moment (one place in the cell, one fading), and other arguments change only what the draws
-    mean. A UE whose copy never arrives never answers; a protocol without a deadline then waits for ever, and the
-    run ends with a line that says so.
+    Over a channel, each selected UE gets its own copy (see `cast`) as float32 (see `downlink_codec`), under the
+    same `size` and `delay` rules as the uplink. It begins to train when its copy has arrived completely. A UE
+    whose copy never arrives never answers; a protocol without a deadline then waits for ever, and the run ends
+    with a message.
+
+    Both directions of a link draw the same random numbers for one `seed`. With the same arguments they have the
+    same rate at the same moment (one position in the cell, one fading process); other arguments change only how
+    the draws are used.
 
         channel = { name = "fading" }
         downlink = { name = "fading", power_dbm = 46.0, shares = 1 }
@@ -33,21 +35,22 @@ class Downlink:
 
 @dataclass(frozen=True)
 class Free(Downlink):
-    """The model is there at once and no bits are counted, as in the notes."""
+    """The model arrives at once and no bits are counted, as in the notes."""
 
 
 class DownlinkCodec:
-    """What the BS sends of the global model: by default all of it, `float32`.
+    """How the BS encodes the global model; `float32`, the default, sends all of it.
 
-    With another codec the BS encodes each global model once, all layers of it, and everybody goes on from what
-    they say: the UEs train from the decoded model, with `payload = "update"` they send the difference from it, and
-    the BS adds what it learns to it. So the BS remembers the decoded model in the place of the one that it made.
-    What the codec has lost is gone; it is not sent later. Accuracy and the model that a run leaves are of the
-    models before they are encoded. What an algorithm sends beside the model, as the control variates of
-    `scaffold`, and what `secure` adds go down as they are. Where the downlink is `free` the model is encoded too,
-    at no cost.
+    With another codec the BS encodes each global model once, with all layers, and the BS and the UEs continue from
+    the decoded model. The UEs train from it. With `payload = "update"` they send their difference from it, and the
+    BS adds the aggregated update to it. So the BS keeps the decoded model instead of the one that it computed.
+    What the codec has lost is gone; it is not sent later.
 
-    It is the model that is encoded, not its change: codecs made for small numbers, as `top_k` and `fixed_point`,
+    Accuracy and the model that a run saves are those before encoding. Additional data of an algorithm, such as the
+    control variates of `scaffold`, and those of `secure` are sent unchanged. If the downlink is `free`, the model
+    is encoded too, at no cost.
+
+    The model is encoded, not its change, so codecs made for small numbers, such as `top_k` and `fixed_point`,
     spoil it.
 
         downlink = { name = "constant", rate_mbps = 20.0 }
@@ -58,7 +61,7 @@ class DownlinkCodec:
 
 
 class Cast(ABC):
-    """To whom the BS sends one copy of the global model: to each UE its own, or to several the same."""
+    """How copies of the global model are sent: one to each UE, or one to several UEs."""
 
     @abstractmethod
     def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
@@ -71,7 +74,7 @@ class Cast(ABC):
 
 @dataclass(frozen=True)
 class Unicast(Cast):
-    """Every UE gets a copy of its own, at its own rate."""
+    """Every UE gets its own copy, at its own rate."""
 
     def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
         return [(ue,) for ue in ues]
@@ -79,13 +82,13 @@ class Unicast(Cast):
 
 @dataclass(frozen=True)
 class Multicast(Cast):
-    r"""One copy is sent to all UEs of a cohort at once, at the rate of the slowest.
+    r"""One copy is sent to all UEs of a cohort at once, at the rate of the slowest UE.
 
     .. math:: r(t) = \min_u r_u(t)
 
-    at every moment, of the UEs that are handed the model together. All get it at the same moment, and its bits are
-    charged once. Where one of them has no rate for ever, none of them gets it. Under `buffered` a cohort is who is
-    handed one model at once, often a single UE.
+    at every moment, over the UEs that receive the model together. All get it at the same moment, and its bits are
+    charged once. If one of them has no rate for ever, none of them gets it. Under `buffered` a cohort is the UEs
+    that receive one model at once, often a single UE.
     """
 
     def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:

@@ -34,12 +34,14 @@ class Carried(NamedTuple):
 class Loss(ABC):
     """Which layers of an upload are lost on the air.
 
-    A lost layer takes its time on the air, its bits and its energy. The BS learns that it is lost at the moment at
-    which it would have arrived, and does not wait for more of that upload: what came before the lost layer is
-    there, what comes after it is of no use. The UE does not learn it and sends the rest. With more than one try
-    what fails is sent again at once, which multiplies bits and time; the answers that ask for it are free and take
-    no time. The channel's rate stays what it is. A channel that adapts its rate to the SNR, as `fading`, is
-    refused: there the rate is what arrives, and losses drawn besides would count fading twice.
+    A lost layer still takes its time on the air, its bits and its energy. The BS learns of the loss at the moment
+    at which the layer would have arrived, and waits for no more of that upload. It keeps the layers before the
+    lost one; those after it are of no use. The UE does not learn of the loss and sends the rest.
+
+    With more than one try, a failed transmission is repeated at once, which multiplies bits and time. The feedback
+    that requests it is free and takes no time. The channel's rate does not change. A channel that adapts its rate
+    to the SNR, such as `fading`, is refused: its rate is already what arrives, and additional losses would count
+    fading twice.
     """
 
     @abstractmethod
@@ -56,7 +58,7 @@ class NoLoss(Loss):
 
 
 class Tried(Loss):
-    """What cannot be read is sent again, up to `tries` times in all."""
+    """A failed transmission is repeated, up to `tries` times in all."""
 
     tries: int
 
@@ -79,16 +81,16 @@ class Tried(Loss):
 
 @dataclass(frozen=True)
 class Fixed(Tried):
-    r"""A packet is lost with a fixed chance; a layer arrives if all its packets do.
+    r"""A packet is lost with a fixed probability; a layer arrives if all its packets do.
 
     .. math:: P(\text{arrives}) = (1 - e^n)^N
 
-    for N packets that are sent up to n times each. The last packet of a layer may be shorter.
+    for N packets that are each sent up to n times. The last packet of a layer may be shorter.
 
     Args:
-        error_rate: e, the chance that a packet is lost, 0 or more and below 1.
-        packet_bytes: length of a packet, 16 or more.
-        tries: n, how often a packet is sent at most (ARQ), 1 to 100; with 1 it is never sent again.
+        error_rate: e, the probability that a packet is lost, 0 or more and below 1.
+        packet_bytes: length of a packet in bytes, 16 or more.
+        tries: n, maximum number of transmissions of a packet (ARQ), 1 to 100; with 1 it is never repeated.
     """
 
     error_rate: float = 1e-4
@@ -121,20 +123,20 @@ class Fixed(Tried):
 
 @dataclass(frozen=True)
 class Waterfall(Tried):
-    r"""A layer is one block, lost with a chance that falls steeply with the SINR, over Rayleigh fading.
+    r"""A layer is one block, lost with a probability that falls steeply with the SINR, over Rayleigh fading.
 
     .. math:: q = E_h\left[1 - e^{-m (I + B N_0) / (P h)}\right] = 1 - 2 \sqrt{a} K_1(2 \sqrt{a}), \quad
         a = \frac{m}{\overline{SINR}}
 
-    h is exponential with mean 1 and drawn anew for each layer and each try.
+    Here h is exponential with mean 1, and drawn for each layer and each try.
 
     Args:
         threshold_db: m in dB, the waterfall threshold, -100 to 100. The paper prints 0.023 dB, which is the factor
-            1.005; its author's code has the factor 1.08 (0.334 dB), and others take 0.023 for the factor itself
-            (-16.383 dB), 47 times less than that.
+            1.005. Its author's code has the factor 1.08 (0.334 dB). Others use 0.023 as the factor itself (-16.383
+            dB), 47 times less than 1.08.
         sinr_db: mean of P h / (I + B N_0) in dB, -100 to 100.
-        fading: whether h is drawn; without it h is 1, and q is what the mean SINR alone would give.
-        tries: how often a layer is sent at most (ARQ), 1 to 100.
+        fading: whether h is drawn; otherwise h is 1, and q follows from the mean SINR alone.
+        tries: maximum number of transmissions of a layer (ARQ), 1 to 100.
 
     Reference: Chen, Yang, Saad, Yin, Poor, Cui 2021, "A Joint Learning and Communications Framework for Federated
     Learning over Wireless Networks".
@@ -175,19 +177,20 @@ class Waterfall(Tried):
 
 @dataclass(frozen=True)
 class Outage(Tried):
-    r"""A layer is one block at a fixed rate, lost when Rayleigh fading lets less through (outage).
+    r"""A layer is one block at a fixed rate, lost when Rayleigh fading supports less than that rate (outage).
 
     .. math:: q = P(B \log_2(1 + \overline{snr} h) < R) = 1 - e^{-x}, \quad x = \frac{2^{R/B} - 1}{\overline{snr}}
 
-    h is exponential with mean 1 and drawn anew for each layer and each try. With `combining` the BS adds up what
-    it received of all tries (HARQ with chase combining): after L of them a layer is lost with the regularised
-    gamma function P(L, x).
+    Here h is exponential with mean 1, and drawn for each layer and each try. With `combining` the BS adds up the
+    signals of all tries (HARQ with chase combining): after L tries a layer is lost with the regularised gamma
+    function P(L, x).
 
     Args:
-        spectral_efficiency: R / B in bit/s/Hz, above 0 and at most 30: how densely the UE sends, whatever happens.
+        spectral_efficiency: R / B in bit/s/Hz, above 0 and at most 30: the fixed spectral efficiency of the UE's
+            transmission.
         snr_db: mean SNR in dB, -100 to 100.
-        combining: whether the BS adds up the tries, or reads each by itself (ARQ).
-        tries: how often a layer is sent at most, 1 to 100.
+        combining: whether the BS combines the tries, or decodes each on its own (ARQ).
+        tries: maximum number of transmissions of a layer, 1 to 100.
 
     Reference: Goldsmith, Wireless Communications, section 4.2.3 (outage); Caire, Tuninetti 2001, "The Throughput
     of Hybrid-ARQ Protocols for the Gaussian Collision Channel" (combining).

@@ -11,7 +11,7 @@ from fl_simu.radio.codecs.base import Codec, split
 
 
 class SizeRule(ABC):
-    """How many bits a layer is charged, and how long a link takes to carry them."""
+    """How many bits are charged for a layer, and how long a link takes to carry them."""
 
     @abstractmethod
     def layer_bits(self, codec: Codec, structure: Structure) -> Tuple[int, ...]:
@@ -30,7 +30,7 @@ class SizeRule(ABC):
 class RealBytes(SizeRule):
     """Every byte of every layer, 8 bits each; 1 Mbit is 10^6 bits.
 
-    A link of 1 Mbit/s carries 10^6 bits in a second.
+    A link of 1 Mbit/s carries 10^6 bits per second.
     """
 
     def check(self, codec: Codec) -> None:
@@ -45,11 +45,11 @@ class RealBytes(SizeRule):
 
 @dataclass(frozen=True)
 class NotesCount(SizeRule):
-    """The notes' count: 4 + n bits a parameter at n bits, the model ten times over, 2^20 bits a Mbit.
+    """The notes' count: 4 + n bits per parameter at n bits, the model counted ten times, 2^20 bits per Mbit.
 
     The four extra bits (three for a decimal exponent, one for the integer part) are charged once, with the base;
-    an enhancement costs its own bits. Counting the model ten times makes sending take about as long as computing.
-    The notes' thresholds have their meaning under this rule only.
+    an enhancement is charged only its own bits. Counting the model ten times makes sending take about as long as
+    computing. The notes' thresholds are meaningful under this rule only.
 
     Reference: notes, graded upload.
     """
@@ -73,9 +73,9 @@ class NotesCount(SizeRule):
 
 @dataclass(frozen=True)
 class NotesCifarCount(NotesCount):
-    """The notes' count on CIFAR-10: 4 + n bits a parameter at n bits, and 10^4 bits a Mbit.
+    """The notes' count on CIFAR-10: 4 + n bits per parameter at n bits, and 10^4 bits per Mbit.
 
-    So their LeNet, which is small, takes about as long to send as their CNN does under `notes`.
+    So their small LeNet takes about as long to send as their CNN does under `notes`.
 
     Reference: notes, graded upload on CIFAR.
     """

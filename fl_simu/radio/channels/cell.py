@@ -62,73 +62,74 @@ class Interference(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell(Fading):
-    r"""The cell of `fading`, whose UEs may move and control their power, with interference from other cells.
+    r"""The cell of `fading`, with optional mobility, power control and interference from other cells.
 
     .. math:: sinr = \frac{P_t\,|h|^2 / L_t}{N_0 B + \sum_i P_i\,|h_i|^2 / L_i}
 
-    With `mobility`, `other_cells` and `power_control` at "none" it is `fading`, bit for bit. At speed 0 UEs
-    stand where `fading` places them. `min_snr_db` is of the sinr.
+    With `mobility`, `other_cells` and `power_control` at "none" it equals `fading`, bit for bit. At speed 0 UEs
+    stay where `fading` places them. `min_snr_db` applies to the SINR.
 
-    Mobility: a UE stays in its cell: there is one BS, and no handover. Path loss follows the place at the
-    beginning of each tick; within `min_distance_m` it stays what it is there. Shadowing is correlated as
-    :math:`e^{-d / D}` over the way d that the UE goes, and begins with what `fading` gives the UE. Whether it
-    sees the BS ("uma", "umi") changes alike: a Gaussian process with the same correlation is compared with the
-    chance at its distance. |h|^2 is drawn for each tick at any speed. A UE is followed for 10,000,000 steps or
-    legs, and 268,435,456 ticks.
+    Mobility: a UE stays in its cell; there is one BS, and no handover. Path loss follows the position at the
+    beginning of each tick; within `min_distance_m` it stays at its value for that distance. Shadowing is
+    correlated as :math:`e^{-d / D}` over the travelled distance d, and starts from the UE's value under `fading`.
+    The line-of-sight state ("uma", "umi") changes in the same way: a Gaussian process with the same correlation is
+    compared with the line-of-sight probability at the UE's distance. |h|^2 is drawn for each tick, at any speed. A
+    UE is simulated for at most 10,000,000 steps or legs, and 268,435,456 ticks.
 
-    "random_waypoint": straight legs between places drawn evenly over the disc of the cell, each at a speed drawn
-    evenly from v1 to v2, without a pause. It begins in the stationary regime, so that the speed at any moment
-    has the mean (v2 - v1) / ln(v2 / v1), and UEs are nearer to the BS than those of `fading`.
+    "random_waypoint": straight legs between points drawn uniformly over the disc of the cell, each at a speed
+    drawn uniformly from v1 to v2, without a pause. It starts in the stationary regime. So the speed at any moment
+    has the mean (v2 - v1) / ln(v2 / v1), and UEs are closer to the BS than those of `fading`.
 
-    "gauss_markov": a velocity whose two components forget as :math:`v' = a v + \sigma\sqrt{1 - a^2}\,w` from
-    step to step, with the mean speed :math:`\sigma\sqrt{\pi/2}`, reflected at the edge of the cell. A UE begins
-    at the distance that `fading` gives it; UEs are spread evenly over the cell at all times.
+    "gauss_markov": both components of the velocity evolve as :math:`v' = a v + \sigma\sqrt{1 - a^2}\,w` from step
+    to step, with the mean speed :math:`\sigma\sqrt{\pi/2}`. A UE is reflected at the edge of the cell and starts
+    at its distance under `fading`. UEs are spread uniformly over the cell at all times.
 
-    "file": a CSV with the columns ue, time_s, x_m, y_m, the BS at (0, 0). A UE goes straight from line to line,
-    and stands still before its first and after its last one. Its places may lie beyond `radius_m`. A UE that the
-    file does not name ends the run with a line that says so.
+    "file": a CSV with the columns ue, time_s, x_m, y_m, and the BS at (0, 0). A UE moves straight from one row to
+    the next, and stands still before its first and after its last row. Its positions may lie beyond `radius_m`. If
+    the file does not name a UE, the run ends with a message.
 
-    Interference: the geometry is that of the uplink, at the BS: one UE of each other cell sends in the share of
-    the band of the UE that we look at, over a path loss, a sight and a shadowing of its own, drawn anew for each
-    round and each of our UEs. It fades (Rayleigh) from tick to tick. A channel that serves as downlink has the
+    Interference: the geometry is that of the uplink, at the BS. One UE of each other cell sends in the band share
+    of the UE under consideration. Its path loss, line-of-sight state and shadowing are its own, drawn again for
+    each round and each of our UEs. It fades (Rayleigh) from tick to tick. A channel used as the downlink has the
     same interference.
 
-    "poisson": the other BSs are a Poisson process over the plane, drawn anew in each round; the nearest 1000
-    count. An interferer is anywhere in the disc of `radius_m` around its BS, and so may be nearer to ours.
-    Without shadowing and power control, at exponent 4 and with little noise a UE at the distance r then has
-    :math:`P(sir > t) = e^{-\pi^2 \lambda r^2 \sqrt{t} / 2}`. "hexagons": BSs in rings around ours; an interferer
-    is anywhere in its hexagon. The 32 strongest interferers fade, the others count with their mean.
+    "poisson": the other BSs form a Poisson process over the plane, drawn again in each round; the nearest 1000
+    count. An interferer may be anywhere in the disc of `radius_m` around its BS, and so may be closer to our BS.
+    Without shadowing and power control, at exponent 4 and with little noise, a UE at distance r then has
+    :math:`P(sir > t) = e^{-\pi^2 \lambda r^2 \sqrt{t} / 2}`. "hexagons": the other BSs lie in rings around ours;
+    an interferer may be anywhere in its hexagon. The 32 strongest interferers fade; the others count with their
+    mean.
 
-    Power control: "open_loop" is that of 3GPP, for our UEs and, by the loss to their own BS, for the
-    interferers:
+    Power control: "open_loop" is the 3GPP rule. It applies to our UEs and to the interferers, which use the loss
+    to their own BS:
 
     .. math:: P = \min(P_{max},\; P_0 + 10 \log_{10} M + \alpha L)
 
-    in dBm, with M resource blocks in the share of a UE and the loss L with shadowing, without fading. The meter
-    `energy` then takes the power of each upload from here, its mean over the time on the air; else it takes its
-    own.
+    in dBm, where M is the number of resource blocks in the share of a UE, and the loss L includes shadowing but
+    not fading. The meter `energy` then takes the power of each upload from here, averaged over the time on the
+    air; otherwise it uses its own.
 
     Args:
-        power_dbm: power that a UE sends, in dBm, -200 to 200; with power control the most that it may.
+        power_dbm: transmit power of a UE in dBm, -200 to 200; with power control its maximum.
         mobility: "none", "random_waypoint", "gauss_markov" or "file".
-        min_speed_mps: v1 of "random_waypoint" in m/s, 1e-6 to 1000: with 0 all UEs would come to a stop in the
-            end. 0 where `max_speed_mps` is 0, for UEs that stand still.
-        max_speed_mps: v2 in m/s, `min_speed_mps` to 1000; UEs cross `radius_m` 100 times in a tick at most.
-        mean_speed_mps: of "gauss_markov" in m/s, 0, or 1e-6 to 1000; UEs cross `radius_m` at most once in a
-            step, and 100 times in a tick.
+        min_speed_mps: v1 of "random_waypoint" in m/s, 1e-6 to 1000; with 0 all UEs would eventually stop. It is 0
+            if `max_speed_mps` is 0, for UEs that stand still.
+        max_speed_mps: v2 in m/s, `min_speed_mps` to 1000; a UE may cross `radius_m` at most 100 times in a tick.
+        mean_speed_mps: mean speed of "gauss_markov" in m/s, 0, or 1e-6 to 1000; a UE may cross `radius_m` at most
+            once in a step, and 100 times in a tick.
         memory: a of "gauss_markov", 0 or more and below 1.
-        step_s: step of "gauss_markov" in s, above 0.
-        path: the file of "file".
-        decorrelation_m: D in m, 0.01 to 1e6.
+        step_s: time step of "gauss_markov" in s, above 0.
+        path: CSV file of "file"
+        decorrelation_m: decorrelation distance D in m, 0.01 to 1e6.
         other_cells: "none", "poisson" or "hexagons".
-        cells_per_km2: :math:`\lambda`, BSs of "poisson" a square kilometre, 1e-6 to 1e6.
-        rings: of "hexagons", 1 to 10.
-        site_distance_m: between neighbouring BSs of "hexagons" in m, 1 to 100,000; their corners are at 0.577 of
-            it.
+        cells_per_km2: :math:`\lambda`, density of the BSs of "poisson" per square kilometre, 1e-6 to 1e6.
+        rings: number of rings of "hexagons", 1 to 10.
+        site_distance_m: distance between neighbouring BSs of "hexagons" in m, 1 to 100,000; the corners of a
+            hexagon are at 0.577 of it.
         power_control: "none" or "open_loop".
-        p0_dbm: P0, what is to arrive of a resource block, in dBm, -300 to 200.
-        alpha: share of the loss that is made up for, 0 to 1.
-        block_khz: bandwidth of a resource block in kHz, 0.001 to 1e9; M is the share of a UE over it.
+        p0_dbm: P0, target received power of a resource block in dBm, -300 to 200.
+        alpha: share of the path loss that is compensated, 0 to 1.
+        block_khz: bandwidth of a resource block in kHz, 0.001 to 1e9; M is the share of a UE divided by it.
 
     Reference: Gudmundson 1991 (shadowing); Navidi, Camp 2004 (random waypoint); Liang, Haas 1999 (Gauss-Markov);
     Baccelli, Blaszczyszyn, Mühlethaler 2006 (Poisson interference); 3GPP TS 36.213, section 5.1.1.1 (power

@@ -39,29 +39,31 @@ RANGES: Dict[str, Tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Fading(Ticked):
-    r"""UEs at random places of a cell, whose links fade from block to block.
+    r"""UEs at random positions in a cell, with block fading on their links.
 
     .. math:: r = B \log_2(1 + snr / gap), \quad snr = \frac{P\,|h|^2}{N_0 B\,L}, \quad r = 0 \text{ if } snr < min
 
-    Each UE has one place (uniform over the area), one state of sight and one shadowing for the whole run; |h|^2,
-    of mean 1, is drawn for each block of `tick_s`. With Rayleigh fading snr is exponentially distributed.
+    Each UE has one position (uniform over the area), one line-of-sight state and one shadowing value for the
+    complete run; |h|^2, of mean 1, is drawn for each block of `tick_s`. With Rayleigh fading the SNR is
+    exponentially distributed.
 
     Args:
         tick_s: length of a fading block in s, 0.0001 to 1e9.
         radius_m: radius of the cell in m, above `min_distance_m`, at most 100,000.
-        min_distance_m: how close a UE may be, in m, 1 to 100,000.
+        min_distance_m: smallest distance of a UE from the BS in m, 1 to 100,000.
         carrier_ghz: carrier frequency in GHz, 0.01 to 1000.
-        path_loss: mean loss over distance: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its probability of
-            sight).
-        exponent: of the log-distance model, 0.1 to 10.
-        shadowing_db: deviation of the log-normal shadowing in dB, 0 to 100.
-        rician_k_db: ratio of the direct to the scattered power in dB, at most 100; `-inf` is Rayleigh fading.
-        power_dbm: power that a UE sends, in dBm, -200 to 200.
-        noise_dbm_hz: noise density at the BS, its noise figure included, in dBm/Hz, -300 to 100.
+        path_loss: path loss model: "log_distance", "uma" or "umi" (3GPP TR 38.901, with its line-of-sight
+            probability).
+        exponent: path loss exponent of the log-distance model, 0.1 to 10.
+        shadowing_db: standard deviation of the log-normal shadowing in dB, 0 to 100.
+        rician_k_db: Rician K factor, the ratio of direct to scattered power, in dB, at most 100; `-inf` is
+            Rayleigh fading.
+        power_dbm: transmit power of a UE in dBm, -200 to 200.
+        noise_dbm_hz: noise density at the BS, including its noise figure, in dBm/Hz, -300 to 100.
         bandwidth_mhz: bandwidth of the cell in MHz, 1e-6 to 1e6.
-        shares: number of equal parts of the bandwidth, one for each UE that sends, 1 to 1e9.
-        gap_db: how far the link stays behind Shannon's rate, in dB, 0 to 100.
-        min_snr_db: below it the link is in outage and carries nothing, in dB, at most 100.
+        shares: number of equal parts of the bandwidth, one for each sending UE, 1 to 1e9.
+        gap_db: SNR gap of the link to Shannon's rate in dB, 0 to 100.
+        min_snr_db: SNR in dB below which the link is in outage and carries nothing, at most 100.
 
     Reference: Goldsmith, Wireless Communications, chapters 2 to 4.
     """

@@ -17,11 +17,11 @@ LONGEST_SUMMED = 2**10
 
 @dataclass(frozen=True)
 class GaussMarkov(Ticked):
-    r"""A rate that drifts around its mean, with a memory of where it was.
+    r"""A rate that fluctuates around its mean, correlated over time.
 
     .. math:: x_{t+1} = a x_t + \sqrt{1 - a^2}\,w_t, \quad r_t = \max(0, mean + std\,x_t), \quad w_t \sim N(0, 1)
 
-    It is stationary: every tick alone is distributed as max(0, N(mean, std)), and two ticks k apart have the
+    The process is stationary: each tick is distributed as max(0, N(mean, std)). Two ticks k apart have the
     correlation a^k (before the cut at 0), where that is 1e-9 or more.
 
     Note:
@@ -33,7 +33,7 @@ class GaussMarkov(Ticked):
     Args:
         mean_mbps: mean in Mbit/s, 1e-6 to 1e6.
         std_mbps: standard deviation in Mbit/s, 0 to 1e6.
-        memory: a, the correlation of two ticks in a row, 0 or more and below 1.
+        memory: a, the correlation of two consecutive ticks, 0 or more and below 1.
 
     Reference: Liang and Haas 1999, as a model of a link's rate.
     """

@@ -19,18 +19,18 @@ LEAST_APART = 1e-4 * (1 - 1e-9)
 class Markov(Walked):
     """A good and a bad rate; at each tick the link may change its state (Gilbert-Elliott).
 
-    In the long run the link is good for the share p / (p + q) of the time, with p the chance of leaving the bad
-    state and q that of leaving the good one. It starts in that distribution.
+    Let p be the probability of leaving the bad state and q that of leaving the good state. In the long run the
+    link is good for the share p / (p + q) of the time. It starts in that distribution.
 
-    A tick whose draw lies between p and q leaves the link in one and the same state, whichever it was in. So where
-    they are 0.0001 or more apart, a link is followed from the last such tick, at any virtual time; else it walks
-    from time 0, and knows 10,000,000 ticks.
+    If the draw of a tick lies between p and q, the next state is the same from either state. So if p and q differ
+    by 0.0001 or more, a link is simulated from the last such tick, at any virtual time. Otherwise it is simulated
+    from time 0, for at most 10,000,000 ticks.
 
     Args:
         good_mbps: the good rate in Mbit/s, above `bad_mbps` by 1e-6 or more, to 1e6.
         bad_mbps: the bad rate in Mbit/s, 0 to 1e6.
-        leave_good: chance at a tick to leave the good state, above 0 and at most 1.
-        leave_bad: chance at a tick to leave the bad state, above 0 and at most 1.
+        leave_good: probability per tick of leaving the good state, above 0 and at most 1.
+        leave_bad: probability per tick of leaving the bad state, above 0 and at most 1.
 
     Reference: Gilbert 1960; Elliott 1963.
     """

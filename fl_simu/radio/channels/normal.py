@@ -11,12 +11,12 @@ from fl_simu.radio.channels.base import LEAST_MBPS, Channel, Piece, require_rate
 
 @dataclass(frozen=True)
 class Normal(Channel):
-    """Rates distributed as |N(mean, std)|, one draw for each UE and round, held for the whole upload.
+    """Rates distributed as |N(mean, std)|, drawn once per UE and round, constant for the complete upload.
 
     Args:
         mean_mbps: mean of the normal distribution in Mbit/s, 0 to 1e6.
-        std_mbps: its standard deviation in Mbit/s, 0 to 1e6; with the mean 1e-6 or more. With the notes' 50 and
-            16.67, 0 to 100 Mbit/s is the range of three deviations.
+        std_mbps: its standard deviation in Mbit/s, 0 to 1e6; mean and standard deviation together 1e-6 or more.
+            With the notes' 50 and 16.67, three standard deviations span 0 to 100 Mbit/s.
 
     Reference: notes, graded upload.
     """

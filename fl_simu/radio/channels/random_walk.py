@@ -18,10 +18,10 @@ class _Walk(Walked):
     """What both walks share: the first rate and the change at each tick.
 
     Args:
-        initial_mean_mbps: the first rate is |N(mean, std)|: its mean in Mbit/s, 0 to 1e6.
-        initial_std_mbps: its standard deviation in Mbit/s, 0 to 1e6.
-        step: how the change at a tick is drawn: "uniform" between the two below, or "normal" with their middle as
-            its mean and half their distance as its deviation.
+        initial_mean_mbps: mean of the first rate, |N(mean, std)|, in Mbit/s, 0 to 1e6.
+        initial_std_mbps: standard deviation of the first rate in Mbit/s, 0 to 1e6.
+        step: distribution of the change at a tick: "uniform" between `step_low_mbps` and `step_high_mbps`, or
+            "normal" with their midpoint as mean and half their distance as standard deviation.
         step_low_mbps: lower end of the change in Mbit/s, -1e6 to 1e6.
         step_high_mbps: upper end of the change in Mbit/s, `step_low_mbps` to 1e6.
     """
@@ -64,7 +64,7 @@ class RandomWalk(_Walk):
     """A rate that starts at |N(50, 16.67)| and changes by a random step each tick, reflected at its bounds.
 
     Args:
-        low_mbps: lower bound in Mbit/s, 0 to 1e6; a step beyond a bound is reflected at it.
+        low_mbps: lower bound in Mbit/s, 0 to 1e6; a step beyond a bound is reflected.
         high_mbps: upper bound in Mbit/s, above `low_mbps` by 1e-6 or more, to 1e6.
 
     Reference: notes, graded upload; the bounds are ours.
@@ -98,7 +98,7 @@ class RandomWalk(_Walk):
 class NotesWalk(_Walk):
     """The notes' walk, which has no bounds: its rate may fall below 0, a quirk. Use `random_walk` instead.
 
-    A rate below 0 cannot be integrated to a delay: it goes with the delay rule `rate_at_start` only.
+    A rate below 0 cannot be integrated to a delay, so this channel requires the delay rule `rate_at_start`.
 
     Reference: notes, graded upload.
     """

@@ -29,11 +29,10 @@ MOST_WALKS, MARKED = 2**17, 256
 
 @dataclass(frozen=True)
 class Ticked(Channel):
-    """A rate that holds for one tick and then changes; ticks are counted from virtual time 0.
+    """A rate that is constant for one tick and then changes; ticks are counted from virtual time 0.
 
-    The course of a UE's rate is drawn in blocks of 256 ticks, each with a generator of its own, so that it is the
-    same whenever and in whatever order it is asked for. What a link has not carried after 262,144 ticks never
-    arrives.
+    The rate of a UE is drawn in blocks of 256 ticks, each with its own generator, so that it does not depend on
+    when and in which order it is requested. Data that a link has not carried after 262,144 ticks never arrive.
 
     Args:
         tick_s: length of a tick in s, 0.0001 to 1e9.
@@ -179,11 +178,11 @@ class Ticked(Channel):
 
 @dataclass(frozen=True)
 class Walked(Ticked):
-    """A rate whose ticks build on one another: each block of them begins where the one before has ended.
+    """A rate whose ticks depend on one another: each block of ticks starts where the previous one ended.
 
-    A link walks from tick to tick, once: a run whose virtual time goes beyond 10,000,000 ticks ends with a line
-    that says so. Where the draws of a block of `markov` tell how it ends, whatever came before, the link walks
-    from there.
+    A link is simulated tick by tick, once, so a run whose virtual time exceeds 10,000,000 ticks ends with a
+    message. If the draws of a block of `markov` determine its last state, whatever came before, the simulation
+    continues from there.
 
     Note:
         Where a link stood is remembered, see `Stood`, and can be drawn again: a block costs what lies between it

@@ -21,50 +21,55 @@ MANY_PIECES = 100_000
 
 @dataclass(frozen=True)
 class Trace(Channel):
-    """Rates as they were measured.
+    """Measured rates, replayed from recordings.
 
-    What a file is shows in its header or the shape of its lines, not in its name. All recordings begin anew at
-    their end.
+    The format of a file is recognised by its header or the form of its lines, not by its name. A recording that
+    ends starts again from its beginning.
 
-    Mahimahi: one integer a line, the millisecond of a chance to send 1500 bytes. A load arrives with the chance
-    that takes its last byte; what a packet has left over goes to the next layer of the same upload. The recording
-    ends with its last chance.
+    Mahimahi: one integer per line, the time in ms of an opportunity to send 1500 bytes. A load arrives with the
+    opportunity that carries its last byte. The rest of that packet goes to the next layer of the same upload. The
+    recording ends with its last opportunity.
 
-    Two columns, as of Pensieve: the second from which on a rate holds, and the rate in Mbit/s. The last rate holds
-    as long as the one before it.
+    Two columns, as in Pensieve: the time in s from which a rate applies, and the rate in Mbit/s. The last rate
+    applies for as long as the one before it.
 
     Ghent 4G and HSDPA Norway (downlink): six columns, which are time since 1970, ms since the start, latitude,
-    longitude, bytes since the last line and ms since then. The bytes of a line came in the ms of the same line,
-    and these intervals follow one another. Lines of 0 ms are left out.
+    longitude, bytes since the last line and ms since the last line. The bytes of a line were received in the ms of
+    the same line, and these intervals follow one another. Lines of 0 ms are left out.
 
     Irish 4G and 5G, logs of G-NetTrack (both directions): a CSV with `Timestamp`, and `DL_bitrate` and
     `UL_bitrate` in kbit/s. Lumos5G (downlink): a CSV with `run_num`, `seq_num` in s and `Throughput` in Mbit/s;
-    each run is a recording. In both a rate holds until the next one, and the last for a second. Lines without a
-    rate are left out, so that the rate before them holds on. Of lines of the same second the last one counts.
-    Where the clock of an Irish log falls by at most a minute, lines are left out until it has caught up.
+    each run is a recording. In both, a rate applies until the next one, and the last rate for a second. Lines
+    without a rate are left out, so that the previous rate continues. Of several lines with the same second the
+    last one counts. If the clock of an Irish log goes back by at most a minute, lines are left out until it has
+    caught up.
 
     FCC, Measuring Broadband America: CSVs whose tests have `bytes_sec` for `fetch_time` microseconds. The tests of
-    a `unit_id` follow one another, and each unit is a recording. `curr_webget.csv` is of downloads;
-    `curr_httppostmt.csv` (uploads) and `curr_httpgetmt.csv` (downloads) have one and the same header. Tests
-    without bytes are left out. Of several lines of one test the last one counts, since its numbers are those since
-    the beginning of the test.
+    a `unit_id` follow one another, and each unit is a recording. `curr_webget.csv` holds downloads;
+    `curr_httppostmt.csv` (uploads) and `curr_httpgetmt.csv` (downloads) have the same header. Tests without bytes
+    are left out. Of several lines of one test the last one counts, since its numbers are those since the beginning
+    of the test.
 
-    One line says how many lines were left out.
+    One line reports how many lines were left out.
 
-    Files are text in UTF-8 or UTF-16, also packed with gzip, bzip2 or xz, of 32 MiB at most. Columns stand apart
-    by blanks, commas or semicolons (with semicolons a comma is a decimal point); beside numbers `#` and `%` begin
-    a comment; the first line may be a header. In a folder, also in the folders in it, what is no recording is left
-    out, and a line says so. A line that is none of this, a time that falls or a number that is negative, infinite
-    or NaN is refused with its line. So is what looks like another unit: rates above 10,000 Mbit/s, steps that are
-    shorter than a millisecond in the mean or about 1000 s, milliseconds beyond 1e11.
+    Files are text in UTF-8 or UTF-16, optionally packed with gzip, bzip2 or xz, of at most 32 MiB. Columns are
+    separated by blanks, commas or semicolons (with semicolons a comma is a decimal point). In files of numbers `#`
+    and `%` begin a comment. The first line may be a header. In a folder and its subfolders, files that are not
+    recordings are left out, and a line says so.
+
+    An unrecognised line, a time that goes back, or a number that is negative, infinite or NaN is refused with its
+    line. Values that suggest another unit are refused too: rates above 10,000 Mbit/s, steps shorter than a
+    millisecond on average or of about 1000 s, and milliseconds beyond 1e11.
 
     Args:
-        path: a file that exists, or a folder. The recordings in it are dealt to the UEs at random, each to as many
-            UEs as any other, give or take one.
-        offset: "random": each UE starts at a place of its own in its recording; "none": all at its beginning.
-        direction: "up" or "down": the direction that was measured, which an Irish log needs, as it has both. A
-            file that cannot be of this direction is refused; one that does not say its own (Mahimahi, two columns,
-            the FCC's HTTP tests) is taken as being of it. "any": the one that a file has.
+        path: an existing file, or a folder. Its recordings are assigned to the UEs at random, each to the same
+            number of UEs, give or take one.
+        offset: "random": each UE starts at its own random position in its recording; "none": all UEs start at the
+            beginning.
+        direction: measured direction, "up", "down" or "any". An Irish log has both, so it needs "up" or "down". A
+            file that cannot be of the given direction is refused. A file that does not state its direction
+            (Mahimahi, two columns, the FCC's HTTP tests) is taken to be of it. "any" takes the direction that a
+            file has.
 
     Raises:
         BadField: an offset or a direction of another name, a path that leads nowhere, or a file without this

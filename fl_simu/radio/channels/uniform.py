@@ -11,7 +11,7 @@ from fl_simu.radio.channels.base import LEAST_MBPS, Channel, Piece, require_rate
 
 @dataclass(frozen=True)
 class Uniform(Channel):
-    """Rates drawn uniformly from an interval, one draw for each UE and round, held for the whole upload.
+    """Rates drawn uniformly from an interval, once per UE and round, constant for the complete upload.
 
     Args:
         low_mbps: lowest rate in Mbit/s, 0 to 1e6.

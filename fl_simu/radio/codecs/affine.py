@@ -17,11 +17,12 @@ class Affine(Layered):
     r"""The notes' affine quantiser, each tensor on its own scale.
 
     It is uniform between the smallest and the largest element. With n bits in all, a tensor x in [min, max] gets
-    :math:`Q = (2^n - 1) / (max - min)`, :math:`R = round(Q\,min)` and the codes :math:`c = round(Q x) - R`; back,
-    :math:`\hat x = (c + R) / Q`. The error is at most 1 / (2 Q), and 0 comes back as 0. The head holds min and max
-    (float32) of each tensor. While bits are missing, a code stands for the middle of the values it may still take.
+    :math:`Q = (2^n - 1) / (max - min)`, :math:`R = round(Q\,min)` and the codes :math:`c = round(Q x) - R`; it is
+    decoded as :math:`\hat x = (c + R) / Q`. The error is at most 1 / (2 Q), and 0 is decoded as 0. The head holds
+    min and max (float32) of each tensor. While bits are missing, a code is decoded to the middle of the values
+    that it may still take.
 
-    A constant tensor (max = min) has no scale: its codes are 0 and it comes back exactly.
+    A constant tensor (max = min) has no scale: its codes are 0 and it is decoded exactly.
 
     >>> import torch
     >>> from fl_simu.kernel.parameters import structure_of

@@ -36,16 +36,16 @@ HALVES = _halves()
 
 
 class Codec(ABC):
-    """Params to layers of bytes and back.
+    """How params are encoded as layers of bytes, and decoded.
 
-    The first layer is the base; each further one is an enhancement, which refines what the ones before it say. Any
-    prefix of at least one layer decodes. The length of each layer follows from the structure of the params alone,
-    never from the numbers in them, so that the delay of an upload is known before the BS fetches the model. Layers
+    The first layer is the base; each further layer is an enhancement, which refines the layers before it. Any
+    prefix of at least one layer can be decoded. The length of each layer depends only on the structure of the
+    params, never on their values, so that the delay of an upload is known before the BS fetches the model. Layers
     are packed bytes, sent one after the other.
 
-    Integer and boolean tensors of a model travel exactly, in the base. The codecs are made for numbers of 32 bits;
-    those of 16 (modern stack) travel too, those of 64 with `float32` only. A model with any other tensor is
-    refused before training.
+    Integer and boolean tensors of a model are sent exactly, in the base. The codecs are made for 32-bit numbers;
+    16-bit numbers (modern stack) can be sent too, 64-bit numbers only with `float32`. A model with any other
+    tensor is refused before training.
 
     Class attributes:
         floats: the floating-point dtypes that it carries as precisely as it says. All carry the dtypes in EXACT.

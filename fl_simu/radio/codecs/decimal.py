@@ -17,12 +17,13 @@ EXPONENT_BIAS = 46
 class Decimal(Layered):
     r"""The notes' decimal quantiser: |x| = m * 10^e with m in [0.1, 1), m kept to n bits, rounded down.
 
-    0.825 becomes 0.5 at 1 bit and 0.75 at 2 or 3 bits; two bits more on top of two make it 0.8125. The error is
-    below :math:`10^e\,2^{-n}`, at most ten times |x| / 2^n. 0 stays 0 and signs are kept. The head holds one byte
-    an element, its sign and its exponent.
+    0.825 becomes 0.5 at 1 bit and 0.75 at 2 or 3 bits; two more bits on top of two give 0.8125. The error is below
+    :math:`10^e\,2^{-n}`, at most ten times |x| / 2^n. 0 stays 0 and signs are kept. The head holds one byte per
+    element, for its sign and exponent.
 
-    The notes write the integer part apart and scale the fraction alone; here a number of 1 or more gets a positive
-    exponent, which is the same for all numbers below 1. The bits of the arguments are those of the fraction m.
+    The notes store the integer part separately and scale only the fraction. Here a number of 1 or more gets a
+    positive exponent; for all numbers below 1 the two methods agree. The bits in the arguments are those of the
+    fraction m.
 
     Reference: notes, graded upload, quantisation of decimals.
     """

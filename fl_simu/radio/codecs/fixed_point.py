@@ -17,20 +17,20 @@ MOST_BITS = 32
 
 @dataclass(frozen=True)
 class FixedPoint(Codec):
-    r"""Each element is rounded to a grid that is the same for all, whatever its tensor, UE and round.
+    r"""Each element is rounded to one grid, the same for every tensor, UE and round.
 
     .. math:: q = round(\min(\max(x, -L), L) / s), \quad s = L / (2^{n-1} - 1)
 
-    A code is q + 2^(n-1) - 1, from 0 on. Elements beyond the limit L are cut off: it suits updates, whose size is
-    known, as after `clip`; see `secure`. There is one layer, and nothing but codes in it.
+    A code is q + 2^(n-1) - 1, from 0 on. Elements beyond the limit L are clipped. So the codec suits updates of
+    known magnitude, as after `clip`; see `secure`. There is one layer, which contains only codes.
 
     Args:
         bits: n, 2 to 24.
         limit: L, above 0.
-        at_random: whether an element is rounded up or down at random, the nearer the likelier, so that its mean is
-            the element itself; otherwise to the nearest.
-        headroom_bits: more bits a code, 0 at first, at most 32 with `bits`: the sum of 2^h codes fits into them.
-            `secure` needs and sets them.
+        at_random: whether an element is rounded up or down at random, the nearer value with the higher
+            probability, so that rounding is unbiased; otherwise to the nearest value.
+        headroom_bits: h, extra bits per code that start as 0, so that the sum of 2^h codes fits; at most 32
+            together with `bits`. `secure` needs and sets them.
 
     Reference: Bonawitz et al. 2017, "Practical Secure Aggregation for Privacy-Preserving Machine Learning".
     """

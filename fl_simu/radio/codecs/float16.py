@@ -14,10 +14,10 @@ MOST = 65504.0
 
 @dataclass(frozen=True)
 class Float16(Codec):
-    """The float16 of each element as the base, and the float16 of what is left over as the enhancement.
+    """The float16 of each element as the base, and the float16 of the remainder as the enhancement.
 
-    The base keeps 11 significant bits; both together at least 21, down to the smallest float16, 6e-8. Beyond
-    +-65504, the largest float16, a layer holds that number, so both together reach +-131008.
+    The base keeps 11 significant bits; both together keep at least 21, down to the smallest float16, 6e-8. Beyond
+    +-65504, the largest float16, a layer saturates at that number, so both together reach +-131008.
 
     Args:
         remainder: whether there is an enhancement.

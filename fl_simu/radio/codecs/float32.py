@@ -12,9 +12,9 @@ from fl_simu.radio.codecs.base import HALVES, LITTLE_ENDIAN, Codec, raw_bytes, r
 
 @dataclass(frozen=True)
 class Float32(Codec):
-    """Full precision: 32 bits a parameter, exact; as many as its numbers have where they have more or fewer.
+    """Full precision: 32 bits per parameter, exact; a tensor of another width keeps its own.
 
-    Every tensor travels as it is, in one layer.
+    Every tensor is sent unchanged, in one layer.
     """
 
     floats = (torch.float64, torch.float32, *HALVES)

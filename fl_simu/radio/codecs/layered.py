@@ -18,16 +18,16 @@ Quantiser = TypeVar("Quantiser", bound="Layered")
 
 @dataclass(frozen=True)
 class Layered(Codec):
-    """A quantiser of any number of bits, in a base and any number of enhancements.
+    """A quantiser with any number of bits, split into a base and any number of enhancements.
 
-    The base holds the top bits of each code, each enhancement the next ones. All floating-point tensors are
-    quantised together, as one flat array; the base layer also holds a head (scales, signs) and, exactly, the
+    The base holds the top bits of each code, and each enhancement the next ones. All floating-point tensors are
+    quantised together, as one flat array. The base layer also holds a head (scales, signs) and, exactly, the
     tensors that are not floating point.
 
     Args:
-        base_bits: bits a parameter in the base layer, 1 to 16.
-        enhancement_bits: bits a parameter of each enhancement, each 1 or more; with the base at most 16. No
-            enhancement where it is empty.
+        base_bits: bits per parameter in the base layer, 1 to 16.
+        enhancement_bits: bits per parameter of each enhancement, each 1 or more; together with the base at most
+            16. No enhancement if empty.
 
     Raises:
         BadField: a number of bits below 1, or above 16 in all.

@@ -15,16 +15,16 @@ MOST_IN_BUCKET = 10**9
 
 @dataclass(frozen=True)
 class Stochastic(Layered):
-    r"""QSGD: each element is rounded up or down at random, so that its mean is the element itself.
+    r"""QSGD: each element is rounded up or down at random, without bias.
 
     In a bucket of norm :math:`\|v\|_2` and with :math:`s = 2^n - 1`, :math:`s |v_i| / \|v\|` is rounded to one of
-    the two integers next to it, the nearer the likelier: :math:`E[\hat v_i] = v_i`. The head holds the norm of
-    each bucket (float32) and a bit an element for its sign. While bits are missing, a code above 0 stands for the
-    middle of the values that it may still take; only all layers together are unbiased. The bits of the arguments
-    come besides that of the sign.
+    the two adjacent integers, the nearer with the higher probability, so that :math:`E[\hat v_i] = v_i`. The head
+    holds the norm of each bucket (float32) and a sign bit for each element. While bits are missing, a code above 0
+    is decoded to the middle of the values that it may still take; only all layers together are unbiased. The bits
+    in the arguments do not include the sign bit.
 
     Args:
-        bucket_size: elements that share a norm, 1 to 10^9.
+        bucket_size: number of elements that share a norm, 1 to 10^9.
 
     Reference: Alistarh et al. 2017, "QSGD".
     """

@@ -28,14 +28,15 @@ EXPONENTS = _columns(f"{exponent:+03d}" for exponent in range(-LARGEST_EXPONENT,
 
 @dataclass(frozen=True)
 class TextSplit(Codec):
-    """Each number as text: sign, first digits and exponent in front, the other digits behind.
+    """Each number as text: sign, first digits and exponent in the base, the other digits in the enhancement.
 
-    -0.012345678 is written -1.2345678e-02; with three digits in front the base is "-123-02" and the enhancement
-    "456780": ASCII, without the point and the letter, which stand at fixed places. Nine significant digits tell
-    every float32 apart, so both layers together are exact. The base alone is rounded towards 0.
+    For example, -0.012345678 is written -1.2345678e-02. With three digits in front the base is "-123-02" and the
+    enhancement "456780". Both are ASCII, without the point and the letter, whose positions are fixed. Nine
+    significant digits identify every float32, so both layers together are exact. The base alone is rounded towards
+    0.
 
     Args:
-        front_digits: significant digits in the base, 1 to 8.
+        front_digits: number of significant digits in the base, 1 to 8.
 
     Reference: notes, graded upload, 9.8 and 9.11: cut the string to make a base and an increment.
     """

@@ -16,16 +16,16 @@ MOST_LAYERS = 100
 
 @dataclass(frozen=True)
 class TopK(Codec):
-    """The elements of the largest size, over the whole model, each with its place; all others become 0.
+    """The elements of largest magnitude over the complete model, with their positions; all others become 0.
 
-    Meant for updates (payload "update"): most weights set to 0 are no model. A layer holds k = ceil(fraction N)
-    of the N elements as float32, with ceil(log2 N) bits each for their places. It has no number
-    of bits a parameter, so the size rule `notes` refuses it.
+    It is meant for updates (payload "update"): a model with most weights set to 0 is useless. A layer holds k =
+    ceil(fraction N) of the N elements as float32, and ceil(log2 N) bits for the position of each. It has no number
+    of bits per parameter, so the size rule `notes` refuses it.
 
     Args:
         base_fraction: share of the elements in the base, above 0 and at most 1.
-        enhancement_fractions: the share that each enhancement adds, each above 0; at most 100 of them, with the
-            base at most 1.
+        enhancement_fractions: share that each enhancement adds, each above 0; at most 100 of them, together with
+            the base at most 1.
 
     Reference: Aji and Heafield 2017, "Sparse Communication for Distributed Gradient Descent".
     """
