@@ -26,7 +26,10 @@ class Sending(NamedTuple):
 
 
 class Allocator(ABC):
-    """How those who are sending share the band: a frozen dataclass."""
+    """How the sending UEs share the band.
+
+    An allocator is a frozen dataclass.
+    """
 
     @abstractmethod
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
@@ -56,7 +59,7 @@ class Allocator(ABC):
 
 @dataclass(frozen=True)
 class Equal(Allocator):
-    """Everybody who is sending has the same share of the band."""
+    """All sending UEs have the same share of the band."""
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
         return dict.fromkeys(loads_mbit, 1 / len(loads_mbit))

@@ -10,28 +10,28 @@ from fl_simu.radio.allocation.spectrum import Spectrum
 
 @dataclass(frozen=True)
 class MinEnergy(Allocator):
-    r"""Those who are sending spend as little energy together as can be, and each ends within a time.
+    r"""The sending UEs spend as little energy together as possible, and each ends within a time.
 
     .. math:: \min_s \sum_i P\,t_i, \quad t_i = L_i / r_i(s_i) \le T - a_i, \quad \sum_i s_i \le 1
 
-    L is the load of all layers that have not arrived, a how long a UE has been sending, and every UE sends with
-    the same power P, whatever its share. The shares are those that would cost the least if they and the rates
-    stayed: on `planned_band` they stay. On a band with :math:`r_i(s) = s\,r_i` they are
+    L is the load of all layers that have not arrived, a the time for which a UE has been sending. Every UE sends
+    with the same power P, whatever its share. The shares are those that would cost the least if they and the rates
+    stayed; on `planned_band` the shares do stay. On a band with :math:`r_i(s) = s\,r_i` they are
 
     .. math:: s_i = \max\left(\frac{L_i / r_i}{T - a_i},\; c \sqrt{L_i / r_i}\right)
 
-    with the c that uses the whole band. Where a narrower share has less noise, as on `shannon_band`, the energy
-    saved by a little more band is the same for all who need not have more because of the time.
+    where c is such that the complete band is used. Where a narrower share has less noise, as on `shannon_band`, a
+    little more band saves the same energy for every UE that does not need more because of the time.
 
-    Where the time is too short, or over, for all of them together, the shares are those of `min_max_delay`. Who is
-    in outage at that moment waits, and its time does not count. A band that is divided anew whenever somebody ends
-    costs less under `tdma` where the rate is linear: then nobody who is on the air has less than the whole band.
+    If the time is too short for all UEs together, or over, the shares are those of `min_max_delay`. A UE in outage
+    at that moment waits, and its time does not count. If the rate is linear and the band is divided again whenever
+    an upload ends, `tdma` costs less: no UE on the air then has less than the complete band.
 
     Args:
-        deadline_s: T, the time in s in which an upload should end, from its start, above 0.
+        deadline_s: T, the time in s within which an upload should end, from its start, above 0.
 
     Reference: Z. Yang, Chen, Saad, Hong, Shikh-Bahaei 2021, "Energy Efficient Federated Learning Over Wireless
-    Communication Networks", with transmit powers that are given.
+    Communication Networks", with given transmit powers.
     """
 
     deadline_s: float = 10.0

@@ -13,18 +13,18 @@ ORDERS = ("shortest", "joined")
 
 @dataclass(frozen=True)
 class Tdma(Allocator):
-    r"""One after the other, each with all of the band.
+    r"""One UE after the other, each with the complete band.
 
-    The one with the shortest time left, L / r with the rate of this moment, goes first: on average over those who
-    are there no order ends earlier. Whoever begins and is shorter than what is left of another interrupts it. So a
-    wider band may let a single upload end later: another one is then short enough to go first. In the order of
-    joining nobody is interrupted. Who is in outage comes last under "shortest" and holds up the others under
-    "joined".
+    The UE with the shortest remaining time, L / r at the current rate, goes first: averaged over the UEs present,
+    no order ends earlier. A UE that starts with a shorter time than the remaining time of another interrupts it.
+    So with a wider band a single upload may end later, because another one is then short enough to go first. In
+    the order of joining no UE is interrupted. A UE in outage comes last under "shortest", and blocks the others
+    under "joined".
 
-    An upload begins when its UE joins those who wait: its delay includes the wait, its airtime does not.
+    An upload begins when its UE joins the queue: its delay includes the wait, its airtime does not.
 
     Args:
-        order: who goes first: "shortest", or "joined" for who began first.
+        order: which UE goes first: "shortest", or "joined" for the one that started first.
 
     Reference: Schrage 1968, "A Proof of the Optimality of the Shortest Remaining Processing Time Discipline".
     """
@@ -47,11 +47,11 @@ class Tdma(Allocator):
 
 @dataclass(frozen=True)
 class BaseFirst(Allocator):
-    """The base layers of all before the enhancements of any.
+    """The base layers of all UEs before the enhancements of any.
 
-    While anybody who is sending has not sent its base, those who have not share the band equally and the others
-    wait, also where somebody begins while others send enhancements. Then all share it equally for their
-    enhancements. With a codec of one layer it is `equal`.
+    While a sending UE has not sent its base, all such UEs share the band equally and the others wait, even if a UE
+    starts while others send enhancements. Then all share the band equally for their enhancements. With a codec of
+    one layer this is `equal`.
     """
 
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:

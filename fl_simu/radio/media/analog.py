@@ -44,15 +44,15 @@ class Cohort(NamedTuple):
 
 @dataclass(frozen=True)
 class Analog(SharedMedium):
-    """The UEs that were handed a model together send at the same time, and the BS hears their sum.
+    """The UEs that received a model together send at the same time, and the BS receives their sum.
 
     Args:
         snr_db: P0 / sigma^2 in dB, -100 to 200, or `inf` for no noise.
-        subcarriers: number of subcarriers of the band, 1 or more; each carries a symbol at a time.
-        spacing_khz: their spacing in kHz, 0.001 to 1e6; a symbol lasts as long as one period of it, and the band
-            is so many times `subcarriers` wide.
-        latest_s: time in s after the broadcast at which those who have trained begin to send, whoever is missing,
-            above 0; `inf` waits for all who train. Who comes later is rejected as `late`.
+        subcarriers: number of subcarriers of the band, 1 or more; each carries one symbol at a time.
+        spacing_khz: subcarrier spacing in kHz, 0.001 to 1e6; a symbol lasts one period of it, and the band is
+            `subcarriers` times as wide.
+        latest_s: time in s after the broadcast at which the UEs that have trained begin to send, whoever is
+            missing, above 0; `inf` waits for all UEs that train. A later UE is rejected as `late`.
     """
 
     separable = False

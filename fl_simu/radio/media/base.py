@@ -44,7 +44,9 @@ def without(of_ues: Mapping[int, Of], ue: int) -> Dict[int, Of]:
 
 
 class Medium:
-    """What the BS hears of the uploads: a frozen dataclass.
+    """How the uploads share the air, and what the BS receives.
+
+    A medium is a frozen dataclass.
 
     Class attributes:
         separable: whether the BS hears each upload by itself. Rules that need them are refused where it does not.
@@ -79,9 +81,9 @@ class Medium:
 
 
 class SharedMedium(Medium, ABC):
-    """A medium on which an upload's arrivals depend on who else is sending.
+    """A medium on which the arrivals of an upload depend on which other UEs are sending.
 
-    Its state is plain data, which goes in and comes out. Times are virtual times in s, and never go back.
+    Its state is plain data, which is passed in and returned. Times are virtual times in s, and never go back.
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
@@ -179,4 +181,4 @@ class SharedMedium(Medium, ABC):
 
 @dataclass(frozen=True)
 class Orthogonal(Medium):
-    """Every UE has a link of its own, as the channel says, whoever else is sending."""
+    """Every UE has its own link, as given by the channel, whoever else is sending."""

@@ -19,70 +19,73 @@ SCALES = ("pooled", "median")
 
 @dataclass(frozen=True)
 class OverTheAir(Analog):
-    r"""Updates are sent as amplitudes at the same time and add up on the air; the BS hears the noisy mean alone.
+    r"""Updates are sent as amplitudes at the same time and add up on the air; the BS receives only the noisy mean.
 
-    The UEs that were handed a model together begin to send when all of them have trained; one that fails is not
+    The UEs that received a model together begin to send when all of them have trained. A UE that fails is not
     waited for, as if the BS knew. Each UE i scales what it sends (the update or the weights, as `payload` says)
     and divides it by its channel:
 
     .. math:: s_i = \phi_i \frac{x_i - \mu}{\nu}, \quad y = \sqrt{\rho} \sum_{i \in S} s_i + z, \quad
         \hat{x} = \mu + \frac{\nu}{\Phi} \Re \frac{y}{\sqrt{\rho}}, \quad \Phi = \sum_{i \in S} \phi_i
 
-    so that each number of the mean has Gaussian noise of the variance
+    so that each number of the mean has Gaussian noise of variance
 
     .. math:: \nu^2 \frac{\sigma^2}{2 \rho \Phi^2}, \quad \rho = \frac{P_0}{E_1(g)}
 
-    and nothing else is wrong with it. h_i is Rayleigh fading with E|h|^2 = 1, one for each UE and round, and
-    sigma^2 the noise in a symbol. A UE sends only if :math:`|h_i|^2 \ge g`; the others, in the mean a share of
-    :math:`1 - e^{-g}`, are `silent`: they train, are not in the mean, and spend nothing on the air. rho is such
-    that the mean power for a number, over UEs and rounds, those of silence too, is P0. A symbol carries two
-    numbers, one on each quadrature, and so has twice that. :math:`\phi_i = w_i / \max_j w_j` for the weights of
-    the aggregation rule: with `plain_mean` all are 1 and Phi is the number K of those who send; with `mean` the
-    UE with the most samples has the power P0, and the others less.
+    and no other error. h_i is Rayleigh fading with E|h|^2 = 1, drawn once per UE and round, and sigma^2 is the
+    noise in a symbol. A UE sends only if :math:`|h_i|^2 \ge g`. The others, on average a share of :math:`1 -
+    e^{-g}`, are `silent`: they train, are not in the mean, and spend nothing on the air. rho is set so that the
+    mean power per number, over UEs and rounds including the silent ones, is P0. A symbol carries two numbers, one
+    on each quadrature, and so has twice that power.
 
-    mu is the mean of all numbers of those who send, nu^2 their variance around it, over UEs and numbers. UEs and
-    BS are taken to know these two, g, and the weights: they would travel as side numbers, which are neither
-    charged nor noisy. A sum takes ceil(d / (2 subcarriers)) symbols for d numbers, however many send. No bits are
-    counted (`uplink_bits` is 0); the columns `air_symbols` and `air_noise_std` tell the symbols of each round and
-    the standard deviation of the noise in the model's units. Nobody asks `channel`, `delay` or `size`. The meter
-    `energy` counts its own power for the time in which a UE sends, and nothing while it waits.
+    :math:`\phi_i = w_i / \max_j w_j` for the weights of the aggregation rule. With `plain_mean` all are 1, and Phi
+    is the number K of sending UEs. With `mean` the UE with the most samples has the power P0, and the others less.
 
-    With `csi_error` the UE knows :math:`\hat{h} = h + e` only, e complex Gaussian of that variance, and takes it
-    for h: for the threshold, the inversion and rho. What it sends arrives times :math:`a = h / \hat{h}`, of which
-    the imaginary part mixes the quadratures. With :math:`v = 1 + \sigma_e^2` of those who send
+    mu is the mean of all numbers of the sending UEs, and nu^2 their variance around it, over UEs and numbers. UEs
+    and BS are assumed to know these two, g, and the weights: they would be sent as side information, which is
+    neither charged nor noisy. A sum takes ceil(d / (2 subcarriers)) symbols for d numbers, however many UEs send.
+
+    No bits are counted (`uplink_bits` is 0). The columns `air_symbols` and `air_noise_std` report the symbols of
+    each round and the standard deviation of the noise in the model's units. `channel`, `delay` and `size` are not
+    used. The meter `energy` uses its own power for the time in which a UE sends, and counts nothing while the UE
+    waits.
+
+    With `csi_error` the UE knows only :math:`\hat{h} = h + e`, where e is complex Gaussian of that variance. It
+    uses this in place of h for the threshold, the inversion and rho. Its signal arrives multiplied by :math:`a = h
+    / \hat{h}`, whose imaginary part mixes the quadratures. With :math:`v = 1 + \sigma_e^2`, for the sending UEs
 
     .. math:: E[a] = \frac{1}{v}, \quad E|a - E[a]|^2 = \frac{\sigma_e^2}{v^2} E_1(g / v) e^{g / v}, \quad
         \rho = \frac{P_0 v}{E_1(g / v)}
 
     and the silent share is 1 - e^(-g / v).
 
-    So far one UE may send with any power, as long as the mean over all is P0: who sends an update b times as large
-    as the others' does so with b^2 times their power. With `most_power_db` no amplifier gives more than P_m. UE i
-    then sends all of its numbers times
+    Up to here a UE may send with any power, as long as the mean over all UEs is P0: a UE whose update is b times
+    as large as the others' sends it with b^2 times their power. With `most_power_db` no amplifier gives more than
+    P_m. UE i then multiplies all of its numbers by
 
     .. math:: a_i = \min\left(1, \sqrt{\frac{P_m |\hat{h}_i|^2}{\rho P_i}}\right)
 
-    with P_i the mean of :math:`s_i^2` over its numbers, and nobody else knows of it. The column `air_limited` is
-    how many UEs were held back. With P_m = rho / g, which is P0 / (g E1(g)), a UE on the weakest channel that may
-    send can still send numbers of variance nu^2, and one on a better channel an update larger by
-    :math:`|h_i| / \sqrt{g}`.
+    where P_i is the mean of :math:`s_i^2` over its numbers; no other UE and not the BS knows this factor. The
+    column `air_limited` counts the UEs that were limited. With P_m = rho / g, which is P0 / (g E1(g)), a UE on the
+    weakest channel that may send can still send numbers of variance nu^2, and a UE on a better channel an update
+    larger by :math:`|h_i| / \sqrt{g}`.
 
-    What that bounds depends on nu, by which all scale. "pooled" is the variance above, in which the numbers of a
-    loud UE count as those of any other: it hides behind the nu that it makes. "median": mu is the median of the
-    means of those who send, and nu^2 that of the mean squares of their numbers around mu, which few of them cannot
-    move far, whatever they tell.
+    The effect of this limit depends on nu, by which all UEs scale. "pooled" is the variance above, in which the
+    numbers of a loud UE count like those of any other: the UE hides behind the nu that it inflates. With "median",
+    mu is the median of the means of the sending UEs, and nu^2 the median of the mean squares of their numbers
+    around mu. A few UEs cannot move these far, whatever they report.
 
-    It goes with codec `float32`, rules `mean` and `plain_mean`, and protocols that take a round's sum or none of
-    it: `wait_for_all`, `deadline` and `event_triggered` with `absent = "out"`. Where a deadline comes before the
-    sum, all of it is lost; `latest_s` sees to it that those who are ready send in time.
+    It requires the codec `float32`, the rules `mean` or `plain_mean`, and a protocol that takes a round's sum or
+    none of it: `wait_for_all`, `deadline`, or `event_triggered` with `absent = "out"`. If a deadline comes before
+    the sum, all of it is lost; `latest_s` makes the UEs that are ready send in time.
 
     Args:
-        least_gain: g, 0 to 100. With 0 the mean power would be infinite, and only `snr_db = inf` and
-            `csi_error = 0` are allowed.
+        least_gain: g, 0 to 100. With 0 the mean power would be infinite, so only `snr_db = inf` and `csi_error =
+            0` are allowed.
         csi_error: variance of e, 0 to 100.
-        most_power_db: P_m / P0 in dB, the most mean power for a number of an upload, -100 to 200; `inf` for no
-            limit. A round's updates are in memory together where there is one.
-        scale: how mu and nu are made of the mean and the variance that each UE tells: "pooled" or "median".
+        most_power_db: P_m / P0 in dB, where P_m limits the mean power per number of an upload, -100 to 200; `inf`
+            for no limit. With a limit, all updates of a round are in memory together.
+        scale: how mu and nu follow from the mean and the variance that each UE reports: "pooled" or "median"
 
     Reference: Zhu, Wang, Huang 2020, "Broadband Analog Aggregation for Low-Latency Federated Edge Learning", with
     fading that is flat over the band, so that a UE sends all of its update or none.

@@ -36,19 +36,19 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedBand(SharedMedium):
-    r"""As `shared_band`, where the shares are decided once, when a cohort is handed the global model, and kept.
+    r"""As `shared_band`, but the shares are set when a cohort receives the global model, and then kept.
 
-    The allocator divides the band by the loads of the uploads and the rates of that moment. A share is a UE's own
-    while it trains, while it sends and in outages; what it does not use, nobody does. When its upload has ended or
-    is given up, the share is free for the next cohort, not for the others of its own.
+    The allocator divides the band by the loads of the uploads and the rates at that moment. A UE keeps its share
+    while it trains, while it sends and in outages; no other UE uses what it leaves idle. When its upload has ended
+    or is given up, the share is free for the next cohort, but not for the other UEs of its own cohort.
 
-    Where cohorts overlap, as under an asynchronous protocol, a new one divides what is free at that moment: the
-    shares of all are together at most 1. Who gets none of it, as all where nothing is free, all but one under
-    `tdma`, or who is in outage then under `min_max_delay`, waits until somebody's upload ends; what is free by
-    then is divided among those who wait.
+    Cohorts may overlap, as under an asynchronous protocol. A new cohort then divides the part of the band that is
+    free at that moment: all shares together are at most 1. A UE without a share waits until some upload ends, and
+    the band that is free by then is divided among the waiting UEs. This concerns all UEs if nothing is free, all
+    but one under `tdma`, and UEs that are in outage at that moment under `min_max_delay`.
 
     Reference: Z. Yang, Chen, Saad, Hong, Shikh-Bahaei 2021, "Energy Efficient Federated Learning Over Wireless
-    Communication Networks", where bandwidths are decided for a round.
+    Communication Networks", where bandwidths are set for a round.
     """
 
     state_classes = (Plan, Booking, Band)
@@ -116,11 +116,12 @@ class PlannedBand(SharedMedium):
 
 @dataclass(frozen=True)
 class PlannedShannonBand(PlannedBand):
-    """As `planned_band`, where a UE puts all of its power into its share, in which there is less noise: the band
-    is that of `shannon_band`.
+    """As `planned_band`, but a UE puts all of its power into its share, as on `shannon_band`.
+
+    A narrower share has less noise.
 
     Args:
-        bandwidth_mhz: bandwidth of the whole band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
+        bandwidth_mhz: bandwidth of the complete band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
     """
 
     bandwidth_mhz: float = 20.0

@@ -77,55 +77,55 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True)
 class ResourceBlocks(SharedMedium):
-    r"""Each UE sends on a resource block of its own or not at all, so that as little as can be is lost.
+    r"""Each UE sends on its own resource block or not at all, so that as little as possible is lost.
 
-    When a cohort is handed the global model the BS assigns the blocks by the Hungarian method, at most one to a
+    When a cohort receives the global model, the BS assigns the blocks by the Hungarian method, at most one to each
     UE:
 
     .. math:: \min \sum_{i\ sends} K_i\,q_{i,n} + \sum_{i\ silent} K_i
 
-    with K the samples of a UE. A UE may send on block n only if it keeps two limits there,
+    where K is the number of samples of a UE. A UE may send on block n only if it meets two limits there,
 
     .. math:: t_i + l_{i,n} \le T, \quad \kappa\,C D_i f^2 + P\,l_{i,n} \le E, \quad l_{i,n} = L_i / r_{i,n}
 
-    where t is the time of its download, l that of its upload of L bits, and D the samples over which it goes,
-    those of all epochs. Training counts in the energy, not in the delay. Who has no block trains, sends nothing,
-    and is `no block` in the records: it costs its training. Rate and chance of loss are means over Rayleigh
-    fading, which changes faster than an upload lasts,
+    where t is the time of its download, l that of its upload of L bits, and D the number of samples that it
+    processes in all epochs. Training counts in the energy, not in the delay. A UE without a block trains but sends
+    nothing, and is `no block` in the records; its training still costs energy. Rate and loss probability are means
+    over Rayleigh fading, which is fast compared with an upload,
 
     .. math:: r_{i,n} = B\,E_h[\log_2(1 + \gamma h)], \quad q_{i,n} = E_h[1 - e^{-m / (\gamma h)}] =
         1 - 2 \sqrt{m / \gamma}\,K_1(2 \sqrt{m / \gamma}), \quad \gamma = \frac{P d_i^{-a}}{I_n + B N_0}
 
-    so that blocks differ by their interference I and UEs by their distance d. A UE sends at its rate; each of its
-    layers is lost with q of its block, as `loss` says of lost layers. The base of an upload is lost with q, as
-    a whole upload is in the paper.
+    so that blocks differ by their interference I and UEs by their distance d. A UE sends at its rate. Each of its
+    layers is lost with the probability q of its block, with the consequences that `loss` describes. So the base of
+    an upload is lost with probability q, like the complete upload in the paper.
 
-    The medium has its own links: nobody asks `channel` and `delay`; it goes with `loss = "none"`,
-    `allocator = "equal"`, protocols in rounds, and selections that ask for no rates. A UE stands where channel
-    `fading` places it in a cell of that radius. The meter `energy` takes P from here; kappa is its own, and C and
-    f are those of compute rule `cycles` where that is used, for both. The limits suit a small model: 3 mJ are 300
-    ms of sending.
+    The medium has its own links and does not use `channel` and `delay`. It requires `loss = "none"`, `allocator =
+    "equal"`, a protocol in rounds, and a selection that needs no rates. A UE is located where the channel `fading`
+    places it in a cell of that radius. The meter `energy` takes P from here, and uses its own kappa. If the
+    compute rule is `cycles`, both take C and f from it. The limits suit a small model: 3 mJ are 300 ms of sending.
 
     Args:
         blocks: number of blocks, 1 to 1000.
         block_khz: bandwidth B of a block in kHz, 0.001 to 1e9.
         radius_m: radius of the cell in m, above `min_distance_m`, at most 100,000.
-        min_distance_m: how close a UE may be, in m, 1 to 100,000.
-        exponent: a, of the path loss, 0.1 to 10.
+        min_distance_m: smallest distance of a UE from the BS in m, 1 to 100,000.
+        exponent: a, the path loss exponent, 0.1 to 10.
         power_w: P in W, 1e-12 to 1e6.
         noise_dbm_hz: N_0 in dBm/Hz, -300 to 100.
-        interference_w: I of each block in W, from 0 to 1e6, as many as there are blocks, the same in every round;
-            empty for draws.
-        mean_interference_w: of these draws, in W, 0 to 1e6: exponential, anew for each block and round.
-        threshold_db: m in dB, the waterfall threshold, -100 to 100; `waterfall` says which numbers are in use.
+        interference_w: I of each block in W, 0 to 1e6, one number per block, the same in every round; if empty, it
+            is drawn.
+        mean_interference_w: mean of the drawn interference in W, 0 to 1e6: exponential, drawn for each block and
+            round.
+        threshold_db: m in dB, the waterfall threshold, -100 to 100; `waterfall` lists the values in use.
         delay_s: T in s, above 0.
         energy_j: E in J, above 0.
-        kappa: the coefficient of the processor's energy in J s^2 a cycle^3, 0 to 1.
-        cycles_per_sample: C, where the compute rule has no processors: 40 cycles a bit for 64 bits a sample.
-        frequency_hz: f in Hz, where the compute rule has no processors.
+        kappa: energy coefficient of the processor in J s^2 per cycle^3, 0 to 1.
+        cycles_per_sample: C, if the compute rule has no processors: 40 cycles per bit for 64 bits per sample.
+        frequency_hz: f in Hz, if the compute rule has no processors.
 
     Reference: Chen, Yang, Saad, Yin, Poor, Cui 2021, "A Joint Learning and Communications Framework for Federated
-    Learning over Wireless Networks", with a power that is given.
+    Learning over Wireless Networks", with a given power.
     """
 
     state_classes = (Blocks, Held)
@@ -285,10 +285,10 @@ class ResourceBlocks(SharedMedium):
 
 @dataclass(frozen=True)
 class RandomBlocks(ResourceBlocks):
-    """As `resource_blocks`, where the blocks are dealt out at random.
+    """As `resource_blocks`, but the blocks are assigned at random.
 
-    Who would break a limit on its block is silent. It is what the assignment is compared with: with the same
-    places, interference and draws of losses.
+    A UE that would break a limit on its block is silent. This is the baseline for the assignment, with the same
+    positions, interference and draws of losses.
     """
 
     def assigned(self, seed: int, version: int, weights: np.ndarray, options: Options) -> Assignment:
@@ -302,10 +302,10 @@ class RandomBlocks(ResourceBlocks):
 
 @dataclass(frozen=True)
 class LeastErrorBlocks(ResourceBlocks):
-    """As `resource_blocks`, where the chances of loss of all UEs together are the least, whatever they trained on.
+    """As `resource_blocks`, but minimises the sum of all UEs' loss probabilities, whatever their data.
 
-    That is the cost of `resource_blocks` with K = 1 for everybody: an assignment that knows the radio and not the
-    learning, as the paper compares with.
+    That is the cost of `resource_blocks` with K = 1 for every UE: an assignment that knows the radio and not the
+    learning. The paper uses it as a baseline.
     """
 
     def assigned(self, seed: int, version: int, weights: np.ndarray, options: Options) -> Assignment:

@@ -26,17 +26,17 @@ class Narrowed(Channel):
 
 @dataclass(frozen=True)
 class ShannonBand(FollowedBand):
-    r"""As `shared_band`, where a UE puts all of its power into its share: the narrower, the less noise.
+    r"""As `shared_band`, but a UE puts all of its power into its share: the narrower, the less noise.
 
     .. math:: r(s) = s B \log_2(1 + \gamma / s), \quad \gamma = 2^{r / B} - 1
 
-    The channel says which rate r a UE has with the whole band, with `fading` that is `shares = 1` and the same
-    `bandwidth_mhz`. With a share s it has more than s r: sending side by side gains over one after the other. A
-    gap to Shannon's rate is part of :math:`\gamma`. Where the channel is in outage in the whole band, it is in
-    any share.
+    The channel gives the rate r of a UE with the complete band; with `fading` that requires `shares = 1` and the
+    same `bandwidth_mhz`. With a share s the rate exceeds s r, so sending in parallel is better than sending in
+    turn. A gap to Shannon's rate is included in :math:`\gamma`. If the channel is in outage in the complete band,
+    it is in outage in any share.
 
     Args:
-        bandwidth_mhz: bandwidth B of the whole band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
+        bandwidth_mhz: bandwidth B of the complete band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
 
     Reference: Cover, Thomas, Elements of Information Theory, section 15.3 (frequency division).
     """

@@ -127,14 +127,14 @@ class Known(Mapping[int, Sending]):
 
 @dataclass(frozen=True)
 class SharedBand(SharedMedium):
-    r"""Those who are sending share one band, which is divided anew whenever somebody begins or ends to send.
+    r"""The sending UEs share one band, which is divided again whenever a UE starts or stops sending.
 
-    The channel says which rate r a UE has with the whole band; with a share s of it the UE has s r: its spectral
-    efficiency stays the same. A load of L Mbit that begins at a has arrived at t when
-    :math:`\int_a^t s(\tau) r(\tau) d\tau = L`. The allocator gives the shares.
+    The channel gives the rate r of a UE with the complete band. With a share s of it the UE has the rate s r: its
+    spectral efficiency stays the same. A load of L Mbit that starts at a has arrived at t when :math:`\int_a^t
+    s(\tau) r(\tau) d\tau = L`. The allocator sets the shares.
 
-    A UE is on the air, which costs energy, while it has a share, also where its channel is in outage: its radio is
-    on. While it waits with a share of 0 it is not.
+    A UE is on the air, which costs energy, while it has a share. This includes times when its channel is in
+    outage, since its radio is on. While it waits with a share of 0 it is not on the air.
     """
 
     state_classes = (Band,)
@@ -235,7 +235,7 @@ class SharedBand(SharedMedium):
 
 
 class FollowedBand(SharedBand):
-    """A band on which a share gives another rate than that share of the whole one.
+    """A band on which the rate of a UE is not proportional to its share.
 
     Note:
         So each sender is followed by itself, on a link of its own.

@@ -54,35 +54,36 @@ class QuieterBand(FollowedBand):
 
 @dataclass(frozen=True)
 class TdmaEnergy(SharedMedium):
-    r"""One after the other, each with all of the band, with the powers that cost the least energy in a time.
+    r"""One UE after the other, each with the complete band, with the powers that need the least energy in a time.
 
-    When a cohort is handed the global model, the time T is divided among its uploads:
+    When a cohort receives the global model, the time T is divided among its uploads:
 
     .. math:: \min_\tau \sum_i \tau_i \frac{N_0}{h_i} \left(e^{S_i / (\tau_i B)} - 1\right), \quad
         \sum_i \tau_i \le T
 
-    with S the load in nats, N_0 the noise in the band, and h the gain of the link. The channel says which rate r a
-    UE has with the whole band at its full power P, so that :math:`P h / N_0 = 2^{r / B} - 1`; with `fading` that
-    is `shares = 1` and the same `bandwidth_mhz`. A gap to Shannon's rate is part of it. A UE sends with the power
-    :math:`p_i = (N_0 / h_i)(e^{S_i / (\tau_i B)} - 1) \le P`, from its turn until its upload has ended, which is
-    after :math:`\tau_i` if its rate stays; it keeps its power where it does not. All in all it is slower than
-    `shared_band` with allocator `tdma`, and cheaper.
+    where S is the load in nats, N_0 the noise in the band, and h the gain of the link. The channel gives the rate
+    r of a UE with the complete band at its full power P, so that :math:`P h / N_0 = 2^{r / B} - 1`; with `fading`
+    that requires `shares = 1` and the same `bandwidth_mhz`. A gap to Shannon's rate is included.
 
-    Turns are in the order in which UEs have trained; who waits holds nothing and spends nothing. Where T is too
-    short for all at full power, all send at full power, and take longer. Who is in outage when the model is handed
-    is not counted, and sends at full power. Each cohort has T of its own: where cohorts overlap, as under an
-    asynchronous protocol, the later ones queue.
+    A UE sends with the power :math:`p_i = (N_0 / h_i)(e^{S_i / (\tau_i B)} - 1) \le P`, from its turn until its
+    upload has ended. That takes :math:`\tau_i` if its rate does not change; if it changes, the UE keeps its power.
+    Overall this is slower than `shared_band` with the allocator `tdma`, and needs less energy.
 
-    The meter `energy` takes p from here. It goes with `allocator = "equal"`, and with channels that tell of no
-    power themselves.
+    UEs take turns in the order in which they finish training; a waiting UE occupies nothing and spends nothing. If
+    T is too short for all UEs at full power, all send at full power, and take longer. A UE in outage when the
+    model is handed out is not counted, and sends at full power. Each cohort has its own T: where cohorts overlap,
+    as under an asynchronous protocol, the later ones queue.
+
+    The meter `energy` takes p from here. This medium requires `allocator = "equal"`, and channels that do not set
+    a power themselves.
 
     Args:
-        time_s: T, the time in s that the uploads of a cohort have together, above 0.
+        time_s: T, the total time in s for the uploads of a cohort, above 0.
         bandwidth_mhz: bandwidth B of the band in MHz, 1e-6 to 1e6; no rate may be above 100 bit/s/Hz.
         power_w: P, the full power in W, above 0.
 
     Reference: Tran, Bao, Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model
-    Design and Analysis", for uploads, with a time that is given.
+    Design and Analysis", for uploads, with a given time.
     """
 
     state_classes = (Turns, Band)
@@ -172,10 +173,10 @@ class TdmaEnergy(SharedMedium):
 
 @dataclass(frozen=True)
 class EqualSlots(TdmaEnergy):
-    """As `tdma_energy`, where all have as long a slot, T over their number, and the least power that fills it.
+    """As `tdma_energy`, but with equal slots, T over the number of UEs, and the least power that fills each.
 
-    Who cannot end in its slot at full power sends with that for longer. It is what the best slots are compared
-    with: the powers follow the links, the slots do not.
+    A UE that cannot finish in its slot at full power sends at full power for longer. This is the baseline for the
+    optimal slots: the powers follow the links, the slots do not.
     """
 
     def slots_s(self, alone_s: np.ndarray, snrs: np.ndarray) -> np.ndarray:

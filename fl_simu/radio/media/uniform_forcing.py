@@ -11,10 +11,10 @@ from fl_simu.radio.media.analog import Analog, gains
 
 @dataclass(frozen=True)
 class UniformForcing(Analog):
-    r"""As `over_the_air`, where all UEs send, with the power that lets them arrive alike at a BS of M antennas.
+    r"""As `over_the_air`, but all UEs send, with powers that make them arrive equal at a BS of M antennas.
 
-    With what UE i sends, :math:`s_i`, scaled by :math:`\phi_i` and of variance 1 as on `over_the_air`, its channel
-    :math:`h_i` to the antennas, and a receive beamformer m:
+    Let :math:`s_i` be the signal of UE i, scaled by :math:`\phi_i` and of variance 1 as on `over_the_air`,
+    :math:`h_i` its channel to the antennas, and m a receive beamformer:
 
     .. math:: b_i = \sqrt{\eta} \frac{\phi_i}{m^H h_i}, \quad
         \eta = P_0 \min_i \frac{|m^H h_i|^2}{\phi_i^2}, \quad
@@ -24,21 +24,21 @@ class UniformForcing(Analog):
 
     .. math:: MSE = \frac{\sigma^2 \lVert m \rVert^2}{\eta}
 
-    half of it on each of the two numbers; that of the mean is :math:`\Phi^2` times less, and in the model's units
-    :math:`\nu^2` times that. P0 is the most power for a number, which the weakest UE spends in every round; the
-    entries of h_i are Rayleigh with E|h|^2 = 1, drawn for each UE, round and antenna.
+    half of it on each of the two numbers. The error of the mean is :math:`\Phi^2` times less, and in the model's
+    units :math:`\nu^2` times that. P0 is the maximum power per number, which the weakest UE uses in every round.
+    The entries of h_i are Rayleigh with E|h|^2 = 1, drawn for each UE, round and antenna.
 
-    The best m is NP-hard to find. Taken is the best of K + 2: what is matched to one of the K UEs; the leading
-    eigenvector of :math:`\sum_i h_i h_i^H / \phi_i^2`, which has the most gain together; and
-    :math:`\sum_i \phi_i h_i / \lVert h_i \rVert^2`, with which all arrive alike where channels are orthogonal,
-    as they come to be with many antennas. It is the best m for one UE, and for one antenna. Scaling, side numbers,
-    times, columns, and what it goes with are those of `over_the_air`.
+    Finding the best m is NP-hard. The BS takes the best of K + 2 candidates: the vectors matched to each of the K
+    UEs; the leading eigenvector of :math:`\sum_i h_i h_i^H / \phi_i^2`, which has the largest total gain; and
+    :math:`\sum_i \phi_i h_i / \lVert h_i \rVert^2`, with which all signals arrive equal if channels are
+    orthogonal, as they become with many antennas. This is the best m for one UE, and for one antenna. Scaling,
+    side information, times, columns and requirements are those of `over_the_air`.
 
     Args:
         antennas: M, 1 to 1024.
 
     Reference: K. Yang, Jiang, Shi, Ding 2020, "Federated Learning via Over-the-Air Computation", of which this is
-    the sum for given UEs; the selection of the UEs and the search for m are not.
+    the sum for given UEs; the selection of the UEs and the search for m are not included.
     """
 
     antennas: int = 4

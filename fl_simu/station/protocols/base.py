@@ -12,7 +12,7 @@ Actions = Tuple[Action, ...]
 
 
 class Protocol(ABC):
-    """Whom the BS waits for, and what it takes.
+    """Which UEs the BS waits for, and which layers of their uploads it accepts.
 
     Class attributes:
         state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.

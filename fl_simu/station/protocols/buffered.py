@@ -39,18 +39,18 @@ class Buffer(NamedTuple):
 
 @dataclass(frozen=True)
 class Buffered(Protocol):
-    r"""Asynchronous: aggregate whenever k complete uploads are there; UEs of older models go on working.
+    r"""Asynchronous: aggregate whenever k complete uploads have arrived; UEs with older models continue.
 
-    `ues_per_round` UEs work at a time. When the buffer is emptied, each place that is free goes to a
-    UE that is selected among those that are idle then; a slow one is idle less often, and so takes part less
-    often. An update that started s versions ago weighs w(s) times what it would: with `staleness` "polynomial"
-    :math:`(1 + s)^{-a}`; with "hinge" 1 up to s = b, and :math:`\frac{1}{1 + c (s - b)}` beyond; with "constant"
+    `ues_per_round` UEs work at a time. When the buffer is emptied, each free place goes to a UE selected among
+    those that are idle at that moment. A slow UE is idle less often, and so takes part less often. The weight of
+    an update that started s versions ago is multiplied by w(s). With `staleness` "polynomial" this is :math:`(1 +
+    s)^{-a}`; with "hinge" it is 1 up to s = b, and :math:`\frac{1}{1 + c (s - b)}` beyond; with "constant" it is
     always 1.
 
     Args:
-        k: uploads in a full buffer, 1 or more and, to ever be full, at most the UEs at work.
-        staleness_power: a, 0 or more; 0 weighs old updates like new ones.
-        staleness: how the weight falls, "polynomial", "hinge" or "constant".
+        k: number of uploads in a full buffer, 1 or more; at most the number of UEs at work, so that it can fill.
+        staleness_power: a, 0 or more; with 0 old updates weigh as much as new ones.
+        staleness: how the weight falls with staleness: "polynomial", "hinge" or "constant"
         hinge_after: b, 0 or more.
         hinge_slope: c, 0 or more.
 

@@ -91,10 +91,10 @@ def _changed(standings: Standings, ue: int, standing: Standing) -> Standings:
 
 
 class InRounds(Protocol):
-    """A protocol in rounds: hand the model to the drawn UEs, decide on each, aggregate when all are decided.
+    """A protocol in rounds: send the model to the selected UEs, decide on each UE, then aggregate.
 
-    What arrives after the BS has decided on a UE is not taken. The UE is not told: it sends on, which costs bits
-    and energy, until its upload is complete or the round ends.
+    Layers that arrive after the BS has decided on a UE are not accepted. The UE is not informed: it continues to
+    send, which costs bits and energy, until its upload is complete or the round ends.
 
     Note:
         A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).

@@ -14,19 +14,19 @@ from fl_simu.station.protocols.in_rounds import InRounds, Round, Standing
 
 @dataclass(frozen=True)
 class WaitForAll(InRounds):
-    """Wait until every UE's upload has arrived complete, however long it takes (synchronous FedAvg)."""
+    """Wait until every UE's complete upload has arrived, however long it takes (synchronous FedAvg)."""
 
     takes_whole = True
 
 
 @dataclass(frozen=True)
 class Deadline(InRounds):
-    """Wait until a deadline after the model was handed out; take the layers that have arrived by then.
+    """Wait until a deadline after the broadcast; accept the layers that have arrived by then.
 
-    A UE of which nothing has arrived is rejected. The round ends early when everything is there.
+    A UE from which nothing has arrived is rejected. The round ends early when everything has arrived.
 
     Args:
-        deadline_s: time from the broadcast in s, above 0. It counts the download, computing and sending.
+        deadline_s: deadline in s after the broadcast, above 0. It covers the download, computing and sending.
     """
 
     takes_whole = True
@@ -42,17 +42,17 @@ class Deadline(InRounds):
 
 @dataclass(frozen=True)
 class BaseThenEnhancement(InRounds):
-    """The notes' graded rule: take the base layer in time, then wait a while for the enhancements.
+    """The notes' graded rule: accept the base layer if in time, then wait a while for the enhancements.
 
-    Both thresholds count from the moment at which the UE begins to send, which the BS knows as it grants the
-    uplink. A base layer later than `receive_s` is rejected. With the base there, the BS waits for the
-    enhancements until `wait_s` and takes what has arrived. A base that arrives between `wait_s` and `receive_s`
-    is taken alone.
+    Both thresholds count from the moment at which the UE begins to send, which the BS knows because it grants the
+    uplink. A base layer later than `receive_s` is rejected. Once the base has arrived, the BS waits for the
+    enhancements until `wait_s` and accepts those that have arrived. If the base arrives between `wait_s` and
+    `receive_s`, only the base is accepted.
 
     Args:
         receive_s: receive threshold in s, above 0; `inf` never rejects.
         wait_s: wait threshold in s, 0 or more; `inf` waits for every layer.
-        close_s: time in s after the broadcast at which the BS waits no longer for anyone, above 0; with `inf` a UE
+        close_s: time in s after the broadcast at which the BS stops waiting for any UE, above 0; with `inf` a UE
             that never begins to send holds up the round for ever.
 
     Reference: notes, graded upload, improvement 4.
@@ -86,9 +86,9 @@ class BaseThenEnhancement(InRounds):
 class FirstK(InRounds):
     """Aggregate as soon as k uploads are complete, and give up the others.
 
-    Where fewer than k UEs are drawn, or too many are refused, the BS waits for all that can still come. Of uploads
-    that are complete at the same moment, as where compute times and rates are constant, the order of the draw
-    decides which are among the k.
+    If fewer than k UEs are selected, or too many are refused, the BS waits for all uploads that can still arrive.
+    If uploads are complete at the same moment, as with constant compute times and rates, the order of the draw
+    decides which of them are among the k.
 
     Args:
         k: number of complete uploads, 1 or more.
@@ -115,18 +115,20 @@ class EventTriggered(InRounds):
 
     .. math:: \lVert w_{now} - w_{sent} \rVert_2 > threshold
 
-    over all floating-point tensors of the UE's own trained models. Until the BS has accepted an upload of it, a UE
-    always sends. Else it tells the BS, at no cost, that it does not: it sends 0 bits, and its last accepted upload
-    stands in, as the BS decoded it then, or it is left out. The round ends when every UE has sent or said so. A UE
-    that fails, or whose upload is late or refused, is rejected. Each UE keeps the model that it sent, and the BS,
-    where it repeats, what it decoded: two models a UE.
+    The norm is over all floating-point tensors of the UE's own trained models. Until the BS has accepted one of
+    its uploads, a UE always sends. Otherwise it informs the BS, at no cost, that it does not send. It then sends 0
+    bits, and the BS reuses its last accepted upload, as decoded then, or leaves the UE out.
+
+    The round ends when every UE has sent or declined. A UE that fails, or whose upload is late or refused, is
+    rejected. Each UE keeps the model that it sent, and the BS, if it reuses uploads, what it decoded: two models
+    per UE.
 
     Args:
-        threshold: Euclidean distance in the model's units, 0 or more and finite; what is much depends on the model
-            and its training.
-        absent: what the BS does for a UE that does not send: "last" takes its last accepted upload again, as
-            decoded then, "out" leaves it out.
-        deadline_s: time from the broadcast in s after which the BS waits for nobody, above 0; `inf` waits for all.
+        threshold: Euclidean distance in the model's units, 0 or more and finite; a suitable value depends on the
+            model and its training.
+        absent: what the BS does for a UE that does not send: "last" reuses its last accepted upload, as decoded
+            then; "out" leaves it out.
+        deadline_s: time in s after the broadcast at which the BS stops waiting, above 0; `inf` waits for all UEs.
 
     Reference: Chen et al. 2018, "LAG: Lazily Aggregated Gradient for Communication-Efficient Distributed
     Learning".

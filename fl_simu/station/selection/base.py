@@ -64,10 +64,10 @@ class Settled(NamedTuple):
 
 
 class Selection(ABC):
-    """Who is handed the global model.
+    """Which UEs receive the global model.
 
-    The BS chooses `ues_per_round` of the UEs that neither train nor send at that moment, or, under `buffered`, as
-    many as have places free.
+    The BS chooses `ues_per_round` of the UEs that neither train nor send at that moment. Under `buffered` it
+    chooses as many as there are free places.
 
     Note:
         A selection is a frozen dataclass whose state goes in and comes out.

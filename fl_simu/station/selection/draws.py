@@ -13,10 +13,10 @@ from fl_simu.station.selection.base import Selection, Settled, View
 
 @dataclass(frozen=True)
 class RandomDraw(Selection):
-    """Drawn uniformly, without replacement, anew for each global model.
+    """UEs drawn uniformly, without replacement, again for each global model.
 
-    For each version all UEs are put in a random order, and the first idle ones are taken: each set of idle UEs has
-    the same chance.
+    For each version all UEs are put in a random order, and the first idle ones are selected: every set of idle UEs
+    has the same probability.
     """
 
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
@@ -29,14 +29,14 @@ class RandomDraw(Selection):
 
 @dataclass(frozen=True)
 class Importance(Selection):
-    r"""Drawn without replacement, each UE with a probability as its number of samples.
+    r"""UEs drawn without replacement, with probabilities proportional to their numbers of samples.
 
     .. math:: P(u \text{ chosen}) = k n_u / n
 
-    for k of the idle UEs, exactly, by systematic sampling of all of them in a random order. So the plain mean of
-    the chosen ones (`aggregation = "plain_mean"`) is, in expectation, the mean of all weighted by their samples:
-    what `mean` over everybody would be. A UE with more than n / k samples is always chosen, and then counts less
-    than its samples; the others share what is left.
+    This holds exactly for k of the idle UEs, by systematic sampling of all of them in a random order. So the plain
+    mean of the selected UEs (`aggregation = "plain_mean"`) is, in expectation, the mean of all UEs weighted by
+    their samples, as `mean` over all UEs would give. A UE with more than n / k samples is always selected, and
+    then counts less than its samples; the others share the rest.
 
     Reference: Li, Huang, Yang, Wang, Zhang 2020, "On the Convergence of FedAvg on Non-IID Data", scheme I, which
     draws with replacement; Madow 1949, "On the Theory of Systematic Sampling, II".
@@ -60,29 +60,30 @@ class Norms(NamedTuple):
 
 @dataclass(frozen=True)
 class ImportanceByNorm(Selection):
-    r"""Drawn without replacement, each UE with a probability as its samples times the norm of its last update.
+    r"""UEs drawn without replacement, with probabilities from samples times the norm of the last update.
 
     .. math:: P(u \text{ chosen}) = k s_u / s, \quad s_u = n_u ((1 - \mu) \|\Delta_u\| + \mu \bar{\Delta})
 
-    for k of the UEs, with s the sum of all s_u, exactly, as `importance` draws. A UE for which that is above 1 is
-    always chosen, and the others share what is left. The update of a UE that is chosen weighs
+    This holds exactly for k of the UEs, where s is the sum of all s_u; the draw is that of `importance`. A UE
+    whose value would be above 1 is always selected, and the others share the rest. The update of a selected UE has
+    the weight
 
     .. math:: \omega_u = \frac{n_u}{n P(u \text{ chosen})}
 
-    with n samples in all. So `aggregation = "weighted_sum"`, which it needs, gives in expectation what `mean` over
-    everybody would, whatever the norms were, where all that are chosen are taken: for what is late or lost nothing
-    stands in.
+    where n is the number of all samples. So `aggregation = "weighted_sum"`, which it needs, gives in expectation
+    what `mean` over all UEs would give, whatever the norms were, if all selected UEs are accepted. Nothing
+    replaces an upload that is late or lost.
 
     Norms are of the updates as the BS decodes them. :math:`\bar{\Delta}` is the mean over the UEs whose norm is
-    known, and what counts for the others; at first all are alike, and the draw is that of `importance`. The part
-    :math:`\mu` keeps a UE in the draw whose last update was small. A UE that sends a huge update is always chosen
-    from then on, also where it means harm.
+    known, and is used for the others. At first all are equal, and the draw is that of `importance`. The part
+    :math:`\mu` keeps a UE in the draw if its last update was small. A UE that sends a huge update is always
+    selected from then on, even if it is malicious.
 
     Args:
-        floor: mu, above 0, at most 1; with 1 the norms do not count.
+        floor: mu, above 0, at most 1; with 1 the norms have no effect.
 
-    Reference: Chen, Horvath, Richtarik 2020, "Optimal Client Sampling for Federated Learning", which takes the
-    norms of the present updates; Horvitz, Thompson 1952 for the weights.
+    Reference: Chen, Horvath, Richtarik 2020, "Optimal Client Sampling for Federated Learning", which uses the
+    norms of the current updates; Horvitz, Thompson 1952 for the weights.
     """
 
     floor: float = 0.1

@@ -12,18 +12,19 @@ from fl_simu.station.selection.base import Selection, View
 
 @dataclass(frozen=True)
 class FedCs(Selection):
-    r"""UEs are added one by one, each time the one that makes the round longest by the least, until a deadline.
+    r"""UEs are added one by one, each time the one that prolongs the round least, until a deadline.
 
-    They train side by side and send one after the other:
+    The UEs train in parallel and send one after the other:
 
     .. math:: T_j = T_{j-1} + t^{up} + \max(0, t^{train} - T_{j-1}), \quad T_0 = 0
 
-    The candidates, a part of the idle UEs that is drawn, tell the BS how long they train, and it divides the size
-    of an upload by the rate that it measures of each. The download counts nothing. At least one UE is taken.
+    The candidates are a random part of the idle UEs. They report their training times to the BS, and it divides
+    the size of an upload by the rate that it measures for each. The download is not counted. At least one UE is
+    selected.
 
     Args:
-        deadline_s: of T, in s, above 0.
-        share: of the idle UEs that are candidates, above 0 and at most 1, rounded up.
+        deadline_s: deadline for T in s, above 0.
+        share: share of the idle UEs that are candidates, above 0 and at most 1, rounded up.
 
     Reference: Nishio, Yonetani 2019, "Client Selection for Federated Learning with Heterogeneous Resources in
     Mobile Edge".

@@ -45,42 +45,45 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Oort(Selection):
-    r"""UEs with high losses that do not take too long, and a share of UEs of which nothing was ever taken.
+    r"""UEs with high losses that do not take too long, and a share of UEs that have never been accepted.
 
     .. math:: U_u = |B_u| \sqrt{\frac{1}{|B_u|} \sum_{i \in B_u} l_i^2}
 
-    is the statistical utility, with the loss l_i of each of the UE's samples under the model that it was handed
-    last. Of those that are known it is cut at a quantile, brought to 0 to 1 (least 0.999 times the smallest one),
-    and
+    is the statistical utility, where l_i is the loss of each of the UE's samples under the model that it received
+    last. Over the UEs whose utility is known, it is clipped at a quantile and scaled to 0 to 1 (with 0 at 0.999
+    times the smallest one). The score is
 
     .. math:: \left(U_u + \sqrt{0.1 \ln R / L_u}\right) \left(T / t_u\right)^{\alpha [t_u > T]}
 
-    counts, with R the number of this round, L_u the one in which the UE took part last, t_u the seconds from the
-    broadcast to the last layer that was taken of it, and T the preferred duration. Of k places a share
-    epsilon goes to UEs of which nothing was taken yet, drawn by speed: with probabilities as 1 over the time of
-    training and of an upload at the rate of the moment. The others are drawn, with probabilities as what counts,
-    among those at which it is at least 1 - c of the least of the best ones. Where k (1 - epsilon) is no whole
-    number it is rounded at random, so that it is right on average where few are chosen.
+    where R is the number of this round, L_u the last round in which the UE took part, t_u the time in s from the
+    broadcast to the last layer accepted from it, and T the preferred duration.
 
-    T is a percentile of the durations seen, as in the authors' code; the paper's algorithm adds seconds to it.
-    The pacer raises the percentile when all that was taken in a window of rounds has less utility than in the
-    window before, as in the paper; at 100 nobody is too slow.
+    Of k places, a share epsilon goes to UEs from which nothing has been accepted yet. They are drawn by speed:
+    with probabilities proportional to 1 over the time of training and of an upload at the current rate. The other
+    places go to known UEs, drawn with probabilities proportional to their scores, among those with a score of at
+    least 1 - c times the lowest of the best ones. If k (1 - epsilon) is not a whole number it is rounded at
+    random, so that it is right on average even if few UEs are selected.
 
-    A UE of which nothing is taken, since it is late or drops out, counts as one that takes as long as the BS has
-    waited for it: one that is known as slower, one that is not as slower to explore. It is never left out for
-    good. The UEs tell their losses for nothing, and truly; a loss that is not finite makes the utility 0.
+    T is a percentile of the durations seen, as in the authors' code; the paper's algorithm adds seconds to it. As
+    in the paper, the pacer raises the percentile when the total utility accepted in a window of rounds is lower
+    than in the window before. At 100 no UE is too slow.
 
-    Neither the paper's list of UEs that were chosen too often nor its noise on utilities is here.
+    A UE from which nothing is accepted, because it is late or drops out, counts as taking as long as the BS has
+    waited for it. A known UE then counts as slower; an unknown one counts as slower to explore. It is never
+    excluded for good. The UEs report their losses at no cost, and truthfully; a loss that is not finite makes the
+    utility 0.
+
+    The paper's list of UEs that were selected too often and its noise on utilities are not implemented.
 
     Args:
         exploration: epsilon of the first round, 0 to 1.
-        decay: what epsilon is multiplied by in each round, 0 to 1.
-        least: epsilon falls no lower, 0 to 1.
+        decay: factor on epsilon in each round, 0 to 1.
+        least: lower bound of epsilon, 0 to 1.
         penalty: alpha, 0 or more.
-        percentile: of the durations, 0 to 100.
-        window: of the pacer, in rounds, 1 or more.
-        step: by which the pacer raises the percentile, 0 to 100.
-        clip: quantile at which utilities are cut, 0 to 1.
+        percentile: initial percentile of the durations, 0 to 100.
+        window: window of the pacer in rounds, 1 or more.
+        step: step by which the pacer raises the percentile, 0 to 100.
+        clip: quantile at which utilities are clipped, 0 to 1.
         cut_off: c, 0 to 1.
 
     Reference: Lai, Zhu, Madhyastha, Chowdhury 2021, "Oort: Efficient Federated Learning via Guided Participant

@@ -31,9 +31,9 @@ def by_weight(view: View, stage: str, weights: Mapping[int, float]) -> List[int]
 
 @dataclass(frozen=True)
 class BestChannel(Selection):
-    """Those with the highest rates at the moment of selection.
+    """The UEs with the highest rates at the moment of selection.
 
-    The BS measures the rate of every idle UE when it selects. What a UE has when it sends is later.
+    The BS measures the rate of every idle UE when it selects. The rate at which a UE later sends may differ.
 
     Reference: Yang, Liu, Quek, Poor 2020, "Scheduling Policies for Federated Learning in Wireless Networks".
     """
@@ -44,15 +44,15 @@ class BestChannel(Selection):
 
 @dataclass(frozen=True)
 class ProportionalFair(Selection):
-    r"""Those with the highest rate beside what they have had so far.
+    r"""The UEs with the highest rate relative to what they have received so far.
 
     .. math:: \frac{r_u}{R_u}, \quad R_u \leftarrow (1 - 1/w) R_u + [u \text{ chosen}] \, r_u / w
 
-    with the rate r_u at the moment of selection. R_u begins as the first rate that the BS sees of the UE, so that
-    at first all are equal.
+    where r_u is the rate at the moment of selection. R_u starts as the first rate that the BS sees of the UE, so
+    that all UEs are equal at first.
 
     Args:
-        window: w, in selections; 1 or more.
+        window: averaging window w, in selections; 1 or more.
 
     Reference: Yang, Liu, Quek, Poor 2020, "Scheduling Policies for Federated Learning in Wireless Networks";
     Kelly, Maulloo, Tan 1998, "Rate Control for Communication Networks".
@@ -79,9 +79,9 @@ class ProportionalFair(Selection):
 
 @dataclass(frozen=True)
 class Age(Selection):
-    """Those of whom the BS has taken nothing for longest; of equally old ones those with the highest rates.
+    """The UEs from which the BS has accepted nothing for longest; ties go to the highest rates.
 
-    The age of a UE is the number of aggregations since the last one that took something of it.
+    The age of a UE is the number of aggregations since the last one that included something from it.
 
     Reference: Yang, Arafa, Quek, Poor 2020, "Age-Based Scheduling Policy for Federated Learning in Mobile Edge
     Networks".
@@ -99,14 +99,14 @@ class Age(Selection):
 
 @dataclass(frozen=True)
 class PowerOfChoice(Selection):
-    """Of some candidates those on whose data the global model has the highest loss.
+    """Among some candidates, the UEs on whose data the global model has the highest loss.
 
-    Candidates are drawn without replacement, one after the other with probabilities as their numbers of samples.
-    Their losses are those of the model that is to be handed out, on all of their own samples. That they compute
-    them is neither charged nor timed.
+    Candidates are drawn without replacement, one after the other, with probabilities proportional to their numbers
+    of samples. Their losses are those of the model that is about to be sent, on all of their own samples.
+    Computing them is neither charged nor timed.
 
     Args:
-        candidates: number of UEs that are asked, 1 or more; at least as many as may be chosen are.
+        candidates: number of candidate UEs, 1 or more; at least the number of UEs that may be selected.
 
     Reference: Cho, Wang, Joshi 2020, "Client Selection in Federated Learning: Convergence Analysis and
     Power-of-Choice Selection Strategies".

@@ -36,11 +36,11 @@ class Tiers(NamedTuple):
 
 @dataclass(frozen=True)
 class Tiered(Selection):
-    """UEs of one tier of speed take part together.
+    """UEs of one speed tier take part together.
 
     Args:
-        credits: how often each tier may be drawn, the fastest first. When none of those that could be drawn has
-            any left, all have theirs anew. No limit where not given.
+        credits: how often each tier may be drawn, the fastest first. When no tier that could be drawn has credits
+            left, all credits are reset. No limit if not given.
     """
 
     credits: Tuple[int, ...] = ()
@@ -81,14 +81,14 @@ class Tiered(Selection):
 
 @dataclass(frozen=True)
 class TiflStatic(Tiered):
-    """UEs of one tier of speed, which is drawn with chances that stay.
+    """UEs of one speed tier, drawn with fixed probabilities.
 
-    The tiers, their draw and `credits` are those of `tifl`.
+    The tiers, the selection of UEs and `credits` are those of `tifl`.
 
     Args:
-        chances: of each tier, the fastest first: numbers of which only the ratios count, at least 0, not all 0.
-            The paper's policies of five tiers are "uniform", the default; "fast", 1 and four times 0; "slow", the
-            reverse; "random", 0.7, 0.1, 0.1, 0.05, 0.05.
+        chances: weight of each tier, the fastest first: only the ratios count; at least 0, not all 0. The paper's
+            policies for five tiers are "uniform", the default; "fast", 1 and four times 0; "slow", the reverse;
+            "random", 0.7, 0.1, 0.1, 0.05, 0.05.
 
     Reference: Chai et al. 2020, "TiFL: A Tier-based Federated Learning System", the static policies.
     """
@@ -109,21 +109,22 @@ class TiflStatic(Tiered):
 
 @dataclass(frozen=True)
 class Tifl(Tiered):
-    """UEs of one tier of speed, which is drawn the more often the worse the model is for it.
+    """UEs of one speed tier, drawn the more often the worse the model is for the tier.
 
-    Before the first round the BS profiles all UEs by their time of training, which they tell, and of an upload at
-    the rate that each has then. Sorted by it they are dealt into tiers of as many UEs each, give or take one; this
-    stays. In each round one tier is drawn, then UEs of it, uniformly. Where fewer of them are idle than there are
-    places, all of these are taken and the places that are left stay empty; a tier of which none is idle is not
-    drawn.
+    Before the first round the BS profiles all UEs by their training time, which they report, plus the time of an
+    upload at their current rates. Sorted by this time they are split into tiers of equal size, give or take one;
+    the tiers stay. In each round one tier is drawn, then UEs of it, uniformly. If fewer of them are idle than
+    there are places, all idle ones are selected and the remaining places stay empty. A tier without an idle UE is
+    not drawn.
 
-    Every I rounds the BS asks all UEs for the losses of the global model on their own samples, which stand for the
-    paper's test set of each tier and are neither charged nor timed. If that of the tier drawn last has not fallen
-    since it was asked before, the chances change: of T tiers the one with the highest loss has T parts, the next
-    T - 1, the last 1. The paper leaves open how they follow from the order; at first all are equal.
+    Every I rounds the BS asks all UEs for the losses of the global model on their own samples. These replace the
+    paper's test set of each tier, and are neither charged nor timed. If the loss of the tier drawn last has not
+    fallen since the previous request, the probabilities change: of T tiers the one with the highest loss gets T
+    parts, the next T - 1, the last 1. The paper does not say how they follow from the order. At first all are
+    equal.
 
     Args:
-        tiers: how many, 1 or more; at most the UEs.
+        tiers: number of tiers, 1 or more; at most the number of UEs.
         interval: I, in rounds, 1 or more.
 
     Reference: Chai et al. 2020, "TiFL: A Tier-based Federated Learning System", algorithm 2.

@@ -8,7 +8,7 @@ from fl_simu.station.selection.base import Selection, View
 
 @dataclass(frozen=True)
 class RoundRobin(Selection):
-    """One after the other by their numbers, from UE 0 on; who is not idle is passed over.
+    """One UE after the other in numerical order, from UE 0 on; a UE that is not idle is skipped.
 
     The state is the UE whose turn is next.
 
