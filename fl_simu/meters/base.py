@@ -61,7 +61,10 @@ class RunView(NamedTuple):
 
 
 class Meter(ABC):
-    """A frozen dataclass; its columns are named by what they are and their unit, as `energy_j`."""
+    """What a run measures in addition.
+
+    A meter is a frozen dataclass. Each column is named after its quantity and unit, for example `energy_j`.
+    """
 
     @property
     @abstractmethod
@@ -90,7 +93,7 @@ class Meter(ABC):
 
 
 class OfRounds(Meter):
-    """A meter that looks at no single upload."""
+    """A meter that does not look at single uploads."""
 
     def upload(self, view: UploadView) -> Mapping[str, float]:
         return {}

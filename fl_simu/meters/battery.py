@@ -11,7 +11,7 @@ COLUMNS = {"empty_ues": Column("", "UEs without energy", "last", figure="UEs wit
 
 @dataclass(frozen=True)
 class Battery(OfRounds):
-    """How many UEs have no energy left at the end of a round, where `faults` are `battery`; else none."""
+    """Number of UEs without energy at the end of a round, if `faults` is `battery`; otherwise 0."""
 
     @property
     def columns(self) -> Mapping[str, Column]:

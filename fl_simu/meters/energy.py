@@ -11,29 +11,31 @@ from fl_simu.results.columns import Column
 
 @dataclass(frozen=True)
 class Energy(Meter):
-    r"""The energy that UEs spend on training and on sending.
+    r"""The energy that UEs spend on training and sending.
 
     .. math:: E = \kappa C D E_p f^2 + (P / \eta + P_c) t
 
-    with C cycles a sample, D samples, E_p epochs, the processor's frequency f, the transmit power P of an
-    amplifier with efficiency eta, the circuit's power P_c, and the time t on the air. A UE
-    that waits for its turn on a shared medium is not on the air; one whose channel is in outage is. Uploads that
-    are given up cost what they sent until then, and the training in full; a UE that drops out spends nothing.
-    Wasted is what UEs spend, training and sending, on an upload of which the BS takes nothing: also the training
-    of those who then do not send.
+    where C is the number of cycles per sample, D the number of samples, E_p the number of epochs, f the
+    processor's frequency, P the transmit power of an amplifier with efficiency eta, P_c the circuit's power, and t
+    the time on the air. A UE that waits for its turn on a shared medium is not on the air; a UE whose channel is
+    in outage is. An upload that is given up costs what was sent until then, and the training in full. A UE that
+    drops out spends nothing.
 
-    C and f are those of the compute rule where that has processors, as `cycles`, so that time and energy are of
-    one processor; else the ones given here. P is that of the channel where it controls the power, as `cell` may,
-    or of the medium where that has powers of its own, as `resource_blocks`.
+    Wasted energy is the energy of training and sending for an upload of which the BS accepts nothing. It includes
+    the training of UEs that then do not send.
+
+    C and f are those of the compute rule if that has processors, as `cycles` has, so that time and energy refer to
+    the same processor; otherwise they are the arguments below. P is that of the channel if it controls the power,
+    as `cell` may, or of the medium if that sets powers, as `resource_blocks` does.
 
     Args:
-        kappa: :math:`\kappa`, the whole coefficient, in J s^2 a cycle^3. Papers use 1e-27, 1e-28, or alpha / 2
-            with alpha = 2e-28.
-        cycles_per_sample: C, where the compute rule has no processors.
-        frequency_hz: f in Hz, where the compute rule has no processors.
-        power_w: P, above 0, where neither channel nor medium tells of one.
+        kappa: :math:`\kappa`, the complete coefficient, in J s^2 per cycle^3. Papers use 1e-27, 1e-28, or alpha /
+            2 with alpha = 2e-28.
+        cycles_per_sample: C, if the compute rule has no processors.
+        frequency_hz: f in Hz, if the compute rule has no processors.
+        power_w: P in W, above 0, if neither channel nor medium sets a power.
         efficiency: eta, above 0, at most 1.
-        circuit_w: P_c, at least 0.
+        circuit_w: P_c in W, at least 0.
 
     Reference: Liu, Zhang, Song, Letaief 2020, "Client-Edge-Cloud Hierarchical Federated Learning"; Tran, Bao,
     Zomaya, Nguyen, Hong 2019, "Federated Learning over Wireless Networks: Optimization Model Design and Analysis".

@@ -21,13 +21,13 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Fairness(OfRounds):
-    """The spread over UEs of the accuracy on each one's own training samples.
+    """The spread, over UEs, of the accuracy on each UE's own training samples.
 
-    Each UE is measured with the global model; with its own one where it has one, as with `local_layers` and the
-    algorithm `ditto`. The columns are the mean, in which every UE has one voice, the least, the 10th percentile
-    (interpolated linearly), the variance, and Jain's index (sum x)^2 / (n sum x^2), which is 1 where all UEs are
-    equal, also where all are 0, and 1/n where one UE has everything. A round has them where the model is
-    evaluated; that then takes the time of an evaluation on all training samples.
+    Each UE is measured with the global model, or with its personal model if it has one, as with `local_layers` and
+    the algorithm `ditto`. The columns are the mean with equal weight for every UE, the minimum, the 10th
+    percentile (interpolated linearly), the variance, and Jain's index (sum x)^2 / (n sum x^2). The index is 1 if
+    all UEs are equal, even if all are 0, and 1/n if one UE has everything. The columns exist for rounds in which
+    the model is evaluated. The evaluation then covers all training samples too, and takes as long.
 
     Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
     Allocation in Shared Computer Systems"; Li, Sanjabi, Beirami, Smith 2020, "Fair Resource Allocation in

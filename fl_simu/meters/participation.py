@@ -15,11 +15,12 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Participation(OfRounds):
-    """How often the BS has taken something of each UE so far.
+    """How often the BS has accepted something from each UE so far.
 
-    An upload counts once, whether it is accepted in full or as its base alone. Of all UEs of the experiment it
-    tells the fewest uploads, and Jain's index (sum x)^2 / (n sum x^2) of their numbers, which is 1 where all UEs
-    are equal, also where nothing was taken yet, and m/n where m of n UEs have taken part equally often.
+    An upload counts once, whether it is accepted in full or only its base. Over all UEs of the experiment, the
+    meter reports the smallest number of uploads, and Jain's index (sum x)^2 / (n sum x^2) of the numbers. The
+    index is 1 if all UEs are equal, even if nothing has been accepted yet, and m/n if m of n UEs have taken part
+    equally often.
 
     Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
     Allocation in Shared Computer Systems".

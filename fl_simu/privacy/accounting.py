@@ -35,20 +35,23 @@ class Spent(NamedTuple):
 class Accounted(Mechanism):
     """A mechanism of Gaussian noise whose rounds are counted.
 
+    `accounting` sets how the draw of the UEs counts. "poisson": as if each UE took part independently with
+    probability q = `ues_per_round` / `ues`; one of two neighbours has a UE that sends zeros in the other. A round
+    draws exactly so many UEs, so this is an approximation, the usual one. "fixed_size": as the draw is, without
+    replacement; in neighbours one UE is replaced by another. That moves the sum by up to twice the clipping norm,
+    so epsilon is larger. "none": an observer may know which UEs take part; neighbours are as for "poisson", and
+    epsilon is that of the UE with the most rounds.
+
+    With "none", and if every UE takes part in every round, epsilon is exact (Dong, Roth, Su 2022, corollary 3.3;
+    Balle, Wang 2018). Otherwise it is an upper bound by Rényi divergences (Mironov, Talwar, Zhang 2019; Wang,
+    Balle, Kasiviswanathan 2019), from the package dp-accounting, which needs Python 3.10.
+
     Args:
         noise_multiplier: z, the standard deviation of the noise in units of the clipping norm, 0.01 to 1e6.
-        delta: what epsilon is told for, above 0 and below 1; well below 1 / `ues`. Where it is not given, nothing
-            is counted and no epsilon told.
-        accounting: how much the draw of the UEs hides.
-            "poisson": as if each UE took part by itself with probability q = `ues_per_round` / `ues`, for
-            neighbours of which one has a UE that sends zeros in the other. A round draws exactly so many, so this
-            is an approximation, the usual one. "fixed_size": as the draw is, without replacement, for
-            neighbours in which one UE is another one; that moves the sum by up to twice the clipping norm, and
-            epsilon is larger. "none": whoever looks on may know who takes part; neighbours as for "poisson", and
-            epsilon is that of the UE with the most rounds. With "none", and where every UE takes part in every
-            round, epsilon is exact (Dong, Roth, Su 2022, corollary 3.3; Balle, Wang 2018); else it is an upper
-            bound by Rényi divergences (Mironov, Talwar, Zhang 2019; Wang, Balle, Kasiviswanathan 2019), of the
-            package dp-accounting, which needs Python 3.10.
+        delta: delta for which epsilon is reported, above 0 and below 1; well below 1 / `ues`. If not given,
+            nothing is counted and no epsilon is reported.
+        accounting: how the draw of the UEs counts: "poisson", "fixed_size" or "none", as described at the top of
+            this section.
     """
 
     noise_multiplier: float = 1.0

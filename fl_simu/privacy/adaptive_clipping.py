@@ -29,19 +29,19 @@ class AdaptiveClipping(Accounted):
     .. math:: C \leftarrow C \exp(-\eta (\tilde b - \gamma)), \quad
         \tilde b = \frac{1}{m} \left( \sum_i [\lVert u_i \rVert_2 \le C] + \mathcal{N}(0, \sigma_b^2) \right)
 
-    over the m updates that the BS takes. The sum of the clipped updates and the count are told together. The sum
-    has noise of standard deviation :math:`z_\Delta C` with
+    The sums are over the m updates that the BS accepts. The sum of the clipped updates and the count are released
+    together. The sum has noise of standard deviation :math:`z_\Delta C` with
 
     .. math:: z_\Delta = (z^{-2} - (2 \sigma_b)^{-2})^{-1/2}
 
-    so that both together cost what noise of z alone does. A round in which nothing is taken leaves model and C as
-    they are. It protects against whom `gaussian` with `at = "bs"` does.
+    so that both together cost as much as noise of z alone. A round in which nothing is accepted leaves the model
+    and C unchanged. The protection is that of `gaussian` with `at = "bs"`.
 
     Args:
         initial_clip: C of the first round, above 0.
-        quantile: :math:`\gamma`, 0 to 1: the share of the updates that is to stay as it is.
-        clip_lr: :math:`\eta`, above 0, at most 10.
-        count_noise: :math:`\sigma_b`, above `noise_multiplier` / 2; `ues_per_round` / 20 where it is not given.
+        quantile: :math:`\gamma`, 0 to 1: target share of updates that are not clipped.
+        clip_lr: :math:`\eta`, learning rate of C, above 0, at most 10.
+        count_noise: :math:`\sigma_b`, above `noise_multiplier` / 2; `ues_per_round` / 20 if not given.
 
     Reference: Andrew, Thakkar, McMahan, Ramaswamy 2021, "Differentially Private Learning with Adaptive Clipping",
     algorithm 1.

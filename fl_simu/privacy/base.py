@@ -33,12 +33,13 @@ class Release(NamedTuple):
 
 
 class Mechanism(ABC):
-    """Client-level differential privacy: the models that a run makes hardly tell whether a UE took part.
+    """Client-level differential privacy: the models of a run hardly reveal whether a UE took part.
 
-    A mechanism bounds what one UE can do to a round, adds noise, and counts what the rounds have cost together as
-    (epsilon, delta). Two runs are neighbours if they differ in all the data of one UE. What is protected are the
-    numbers of the updates. How many the BS takes, when they arrive and with how many bits is taken as known, and
-    what the simulation measures (accuracy, meters) is told without noise.
+    A mechanism bounds the influence of one UE on a round, adds noise, and counts the total privacy loss of the
+    rounds as (epsilon, delta). Two runs are neighbours if they differ in all the data of one UE. The numbers of
+    the updates are protected. Not protected are the number of accepted updates, their arrival times and their
+    numbers of bits, which are assumed to be known. The measurements of the simulation (accuracy, meters) are
+    reported without noise.
 
     Note:
         A frozen dataclass whose state goes in and comes out: plain data.

@@ -23,32 +23,34 @@ class Gaussian(Accounted):
     .. math:: w' = w + \frac{1}{m} \left( \sum_i u_i \min(1, C / \lVert u_i \rVert_2)
         + \mathcal{N}(0, z^2 C^2 I) \right)
 
-    over the m updates that the BS takes, and over all numbers of the model. Against whom it protects is a matter
-    of where the noise is added:
+    The sum is over the m updates that the BS accepts, and over all numbers of the model. The place where the noise
+    is added determines against whom it protects:
 
-    `at = "bs"`: the BS, which is trusted, clips what it decodes and adds the noise to the mean. It protects
-    against all who see the global models: UEs, and users of the last one. A malicious UE moves the sum by C at
-    most.
+    `at = "bs"`: the BS, which is trusted, clips what it decodes and adds the noise to the mean. This protects
+    against everyone who sees the global models: UEs, and users of the last model. A malicious UE moves the sum by
+    C at most.
 
-    `at = "ue_sum"`: each UE clips and adds a share, of standard deviation :math:`z C / \sqrt{k}` with k the UEs
-    that a round draws. It protects against a BS that learns the sums and no single upload, as with `secure`;
-    without, the simulation takes that as given. Of m < k uploads the sum has :math:`\sqrt{m / k}` of the
-    noise, and is counted so. UEs that work together with the BS take the noise of their own out.
+    `at = "ue_sum"`: each UE clips and adds a share of the noise, of standard deviation :math:`z C / \sqrt{k}`,
+    where k is the number of UEs selected for a round. This protects against a BS that learns the sums but no
+    single upload, as with `secure`; without `secure`, the simulation takes this for granted. With m < k uploads
+    the sum has :math:`\sqrt{m / k}` of the noise, and is counted so. UEs that collude with the BS can remove their
+    own noise.
 
-    `at = "ue"`: each UE clips and adds all of the noise, :math:`z C`. It protects against the BS too, and costs
-    :math:`\sqrt{m}` times the noise in the sum. What a UE does not get through counts as seen.
+    `at = "ue"`: each UE clips and adds all of the noise, :math:`z C`. This protects against the BS too, and costs
+    :math:`\sqrt{m}` times the noise in the sum. An upload that does not arrive counts as seen.
 
-    The BS knows whom it drew, so with the last two `accounting = "none"`. They take the place between the
-    experiment's transforms and error feedback. Codec and error feedback then work on what is noisy already, which
-    with `at = "ue"` takes nothing from the protection. With `at = "ue_sum"` there is no error feedback, and the
-    codec is `float32`, or under `secure` `fixed_point` with a step s of at most half the deviation d of a UE's
-    noise: what numbers that are rounded one by one then tell beyond their sum is of the order
-    :math:`e^{-2 \pi^2 (d / s)^2}`, below 1e-34 (Kairouz, Liu, Steinke 2021), and is left out. So is how the
-    processor rounds the noise.
+    The BS knows the UEs that it selected, so the last two require `accounting = "none"`. They act between the
+    experiment's transforms and error feedback. The codec and error feedback then see only the noisy update, which
+    with `at = "ue"` does not weaken the protection.
+
+    With `at = "ue_sum"` there is no error feedback, and the codec is `float32`, or under `secure` `fixed_point`
+    with a step s of at most half the standard deviation d of a UE's noise. Numbers that are rounded one by one
+    then reveal, beyond their sum, a term of the order :math:`e^{-2 \pi^2 (d / s)^2}`, below 1e-34 (Kairouz, Liu,
+    Steinke 2021), which is neglected. So is the rounding of the noise by the processor.
 
     Args:
         clip: C, above 0.
-        at: "bs", "ue_sum" or "ue".
+        at: where the noise is added: "bs", "ue_sum" or "ue"
 
     Reference: McMahan, Ramage, Talwar, Zhang 2018, "Learning Differentially Private Recurrent Language Models";
     for noise at the UEs Kairouz, Liu, Steinke 2021, "The Distributed Discrete Gaussian Mechanism for Federated

@@ -17,11 +17,13 @@ from fl_simu.radio.link import Link, Upload
 
 
 class SecureAggregation(ABC):
-    """What hides single updates from the BS: a frozen dataclass.
+    """How single updates are hidden from the BS.
+
+    A frozen dataclass.
 
     The UEs quantise their updates on one grid (codec `fixed_point`) and seal the codes, which are added modulo
-    2^w, with w bits a code. The BS opens the sum of the codes that it takes and makes the plain mean of it. All
-    draws are keyed, so that nothing is remembered.
+    2^w, with w bits per code. The BS opens the sum of the codes that it accepts and computes their plain mean. All
+    draws are keyed, so no state is kept.
 
     Class attributes:
         active: whether anything is sealed.
@@ -129,7 +131,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class NoSecureAggregation(SecureAggregation):
-    """The BS decodes every update that it takes."""
+    """The BS decodes every update that it accepts."""
 
     active = False
 
@@ -152,28 +154,30 @@ class NoSecureAggregation(SecureAggregation):
 
 @dataclass(frozen=True)
 class PairwiseMasks(SecureAggregation):
-    r"""Masks that cancel in the sum of a cohort; those of UEs whose upload is lost are recovered.
+    r"""Masks that cancel in the sum of a cohort; the masks of UEs whose upload is lost are recovered.
 
     .. math:: y_u = q_u + b_u + \sum_{v > u} m_{uv} - \sum_{v < u} m_{uv} \mod 2^w
 
-    with the codes q_u of UE u, a mask b_u of its own, a mask m_uv that it shares with UE v of its cohort, all
-    uniform, and w the bits a code plus :math:`\lceil \log_2 n \rceil` for a cohort of n. So what a UE sends is
-    uniform whatever it trained. Those UEs whose upload the BS takes, if they are at least t = ceil(`threshold` n),
-    send it shares of their b_u, and of the masks m_uv of the others. If they are fewer, the sum stays sealed, and
-    the model as it is.
+    where q_u are the codes of UE u, b_u is a mask of its own, and m_uv is a mask that it shares with UE v of its
+    cohort. All masks are uniform. w is the number of bits per code plus :math:`\lceil \log_2 n \rceil` for a
+    cohort of n. So a UE sends uniform numbers, whatever it trained.
 
-    The masks are computed: a round draws as many numbers as n^2 models have. Keys and shares are only counted. In
-    the paper's letters, a UE sends two keys of a_K bits, two shares of a_S bits to each other UE, and n shares to
-    open the sum, in all
+    If the BS accepts the uploads of at least t = ceil(`threshold` n) UEs, these UEs send it shares of their b_u,
+    and of the masks m_uv of the others. If they are fewer, the sum stays sealed and the model does not change.
+
+    The masks are really computed: a round draws as many numbers as n^2 models have. Keys and shares are only
+    counted. In the paper's notation, a UE sends two keys of a_K bits, two shares of a_S bits to each other UE, and
+    n shares to open the sum, in all
 
     .. math:: 2 a_K + (3 n - 2) a_S
 
-    which is charged and sent with its codes; 2 (n - 1) a_K + 2 (n - 1) a_S + n come down with the model. All of a
-    cohort share keys, also those that then fail. The protocol's four exchanges take no time beside that of their
-    bits.
+    which is charged and sent with its codes; 2 (n - 1) a_K + 2 (n - 1) a_S + n are sent down with the model. All
+    UEs of a cohort share keys, including those that later fail. The protocol's four exchanges take no time other
+    than that of their bits.
 
     Args:
-        threshold: above 0.5, so that no two sums of a round can be opened, and at most 1.
+        threshold: smallest share of the cohort that opens the sum, above 0.5, so that no two sums of a round can
+            be opened, and at most 1.
         key_bits: a_K, 1 to 65536.
         share_bits: a_S, 1 to 65536.
 

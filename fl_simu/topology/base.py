@@ -27,15 +27,17 @@ class Backhaul(NamedTuple):
 
 
 class Topology(ABC):
-    """Which base stations there are, and whose UEs are whose.
+    """Which base stations there are, and which UEs belong to each.
 
-    Under `flat` one BS has all UEs. Else each UE belongs to one edge, and above the edges there is a cloud. An
-    edge is a BS of its own: protocol, selection, aggregation, medium, uplink and downlink are those of the
-    experiment, with the edge's UEs alone, and `ues_per_round` counts at each edge. It makes some rounds, which are
-    edge rounds, from the model of the cloud on, and sends what comes of them over the backhaul as float32. The
-    cloud waits for all edges, averages their models, hands the mean to all of them, and evaluates it. That is one
-    round: `rounds`, `evaluation`, `stop` and `checkpoint` count and see those of the cloud, and `server` is the
-    cloud's. What is drawn for an edge round, and the learning rate, go by the number of edge rounds so far.
+    Under `flat` one BS has all UEs. Otherwise each UE belongs to one edge, and there is a cloud above the edges.
+    An edge is a separate BS: protocol, selection, aggregation, medium, uplink and downlink are those of the
+    experiment, with the edge's UEs alone, and `ues_per_round` counts at each edge.
+
+    Each edge starts from the cloud's model, makes some rounds, called edge rounds, and sends the resulting model
+    over the backhaul as float32. The cloud waits for all edges, averages their models, hands the mean to all of
+    them, and evaluates it. That is one round: `rounds`, `evaluation`, `stop` and `checkpoint` refer to rounds of
+    the cloud, and `server` belongs to the cloud. The random draws of an edge round and the learning rate depend on
+    the number of edge rounds so far.
 
     Note:
         A frozen dataclass. What it draws comes from `kernel.randomness`, keyed by the seed that it is given.
@@ -94,7 +96,7 @@ class Topology(ABC):
 
 @dataclass(frozen=True)
 class Flat(Topology):
-    """One BS, which has all UEs."""
+    """One BS, to which all UEs belong."""
 
     active = False
 

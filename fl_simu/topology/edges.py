@@ -22,37 +22,39 @@ ForEdges = Union[float, Tuple[float, ...]]
 class Edges(Topology):
     r"""Edges below a cloud: hierarchical federated averaging (HierFAVG).
 
-    An edge makes `edge_rounds` rounds with its UEs (kappa_2), and in each of them a UE takes its local steps
+    An edge makes `edge_rounds` rounds with its UEs (kappa_2), and in each of them a UE makes its local steps
     (kappa_1). Then the cloud averages the edges:
 
     .. math:: w = \sum_e n_e w_e / \sum_e n_e
 
-    with the samples n_e of all UEs of edge e. A round of the cloud ends when the model of the last edge is there:
+    where n_e is the number of samples of all UEs of edge e. A round of the cloud ends when the model of the last
+    edge has arrived:
 
     .. math:: T = \max_e \left( T_e + d_e + s / r_e \right)
 
-    with the end T_e of the edge's last round, a model of s bits, and the backhaul's delay d_e and rate r_e. With
-    one edge and nothing to wait for, k edge rounds are k rounds of `flat`, bit for bit.
+    where T_e is the end of the edge's last round, s the size of a model in bits, and d_e and r_e the delay and the
+    rate of the backhaul. With one edge and nothing to wait for, k edge rounds equal k rounds of `flat`, bit for
+    bit.
 
-    As equal a number of UEs as can be is dealt to each edge, the first edges have the larger ones: by `deal`
-    "blocks" in the order of their numbers, by "random" in a random order; by "alike" those that share their most
-    frequent class share an edge, so that the edges differ in what they know, and by "mixed" such UEs go to
-    different edges.
+    The edges get equal numbers of UEs, give or take one, with the larger ones first. With `deal` "blocks" the UEs
+    are assigned in numerical order, with "random" in a random order. With "alike" UEs with the same most frequent
+    class share an edge, so that the edges differ in their data; with "mixed" such UEs go to different edges.
 
-    Under an asynchronous protocol the UEs go on while their edge waits for the cloud. When the cloud's model is
-    there, the edge first hands it out, and then deals with what has arrived.
+    Under an asynchronous protocol the UEs continue while their edge waits for the cloud. When the cloud's model
+    arrives, the edge first hands it out, and then handles the uploads that have arrived.
 
     Args:
         edges: number of edges, 1 or more; at most the UEs.
-        edge_rounds: rounds of each edge for one of the cloud, 1 or more.
-        deal: whose UEs are whose: "blocks", "random", "alike" or "mixed".
-        of_ue: the edge of each UE, from 0 on, in the place of `deal`, as [0, 0, 1]; each edge has at least one.
-        weights: n_e: "samples" of all UEs of the edge, or those behind its "accepted" uploads since the last model
-            of the cloud, where an edge of which nothing was accepted counts nothing.
+        edge_rounds: number of rounds of each edge per round of the cloud, 1 or more.
+        deal: how UEs are assigned to edges: "blocks", "random", "alike" or "mixed"
+        of_ue: the edge of each UE, from 0 on, instead of `deal`, for example [0, 0, 1]; each edge has at least
+            one.
+        weights: n_e: the "samples" of all UEs of the edge, or those behind its "accepted" uploads since the last
+            model of the cloud. In the second case an edge without accepted uploads has no weight.
         delay_s: d_e in s, 0 or more: one for all edges, or a list of one for each.
         rate_mbps: r_e in Mbit/s, above 0: one for all edges, or a list of one for each.
-        both_ways: whether the cloud's model takes as long back to the edges, and its bits count. Else it is there
-            at once, as under `downlink = "free"`.
+        both_ways: whether the cloud's model takes as long on the way back to the edges, and its bits count.
+            Otherwise it arrives at once, as under `downlink = "free"`.
 
     Reference: Liu, Zhang, Song, Letaief 2020, "Client-Edge-Cloud Hierarchical Federated Learning".
     """

@@ -72,7 +72,7 @@ class Knowledge:
 
 
 class Attack(ABC):
-    """What malicious UEs send in place of what they trained.
+    """What malicious UEs send instead of the models that they trained.
 
     See docs/attacks.md#model-poisoning.
 
@@ -110,12 +110,12 @@ class NoAttack(Attack):
 
 @dataclass(frozen=True)
 class Hostile(Attack):
-    """Some UEs are malicious, and the rest of the run does not know.
+    """Some UEs are malicious, unknown to the rest of the run.
 
-    Whatever a malicious UE does, it takes the time and sends the bits of a benign one.
+    Whatever a malicious UE does, it takes the time and sends the bits of a benign UE.
 
     Args:
-        malicious: how many UEs are malicious, the last ones; 1 or more, fewer than `ues`.
+        malicious: number of malicious UEs, the last ones; 1 or more, fewer than `ues`.
     """
 
     malicious: int = 1

@@ -30,10 +30,10 @@ def is_weight(tensor: torch.Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Targeted(Hostile):
-    """Test images drawn at random shall get a wrong class drawn at random.
+    """The goal is that randomly drawn test images get a randomly drawn wrong class.
 
     Args:
-        targets: how many test images shall get a wrong class; 1 or more, at most the test images.
+        targets: number of test images that should get a wrong class; 1 or more, at most all test images.
     """
 
     targets: int = 1
@@ -45,10 +45,10 @@ class Targeted(Hostile):
 
 @dataclass(frozen=True)
 class DataPoisoning(Targeted):
-    """The targets, with their wrong classes, are put into the shard many times; training and update are honest.
+    """Many copies of the targets, with wrong classes, are added to the shard; training and update are honest.
 
     Args:
-        copies: how often each target is put there, 1 or more.
+        copies: number of copies of each target, 1 or more.
     """
 
     copies: int = 100
@@ -69,22 +69,23 @@ class DataPoisoning(Targeted):
 
 @dataclass(frozen=True)
 class Optimising(Targeted):
-    r"""The malicious UEs train on the targets and boost what comes of it.
+    r"""The malicious UEs train on the targets and boost the resulting update.
 
-    Boosted by the number of UEs, an update survives the mean whole. Training on the targets is in evaluation mode,
-    as the BS will use the model, all targets in one batch.
+    An update boosted by the number of UEs survives the mean in full. Training on the targets uses evaluation mode,
+    as the BS will use the model, with all targets in one batch.
 
     Args:
-        boost: factor of what training on the targets changes, above 0.
+        boost: factor on the change from training on the targets, above 0.
         boosted: which tensors are boosted, "all" or "weights" (two or more dimensions, no biases).
-        constraint: a model r that the trained one is kept near by adding :math:`\frac{\rho}{2} \|w - r\|^2` to the
-            loss: "none"; "own_benign", what it would send if it were benign; "others_last", the global model moved
-            by the others' last update as it estimates it (no constraint in a round where it cannot).
+        constraint: a model r from which the trained model must not move far; :math:`\frac{\rho}{2} \|w - r\|^2` is
+            added to the loss: "none"; "own_benign", the model that it would send if it were benign; "others_last",
+            the global model moved by the others' last update as it estimates it (no constraint in a round without
+            an estimate).
         rho: :math:`\rho` of the constraint, 0 or more.
         constrained: which tensors are constrained, "all" or "weights".
-        estimate: what it does about the others' updates c of this round, which it takes to be those of the round
-            before: nothing ("none"); "before", it starts where they would lead; "after", it takes boost * c off
-            its update.
+        estimate: how it uses the others' updates c of this round, which it assumes to equal those of the previous
+            round: "none", not at all; "before", it starts from where they would lead; "after", it subtracts boost
+            * c from its update.
     """
 
     boost: float = 10.0
@@ -152,13 +153,13 @@ class Optimising(Targeted):
 
 @dataclass(frozen=True)
 class Boosting(Optimising):
-    """Explicit boosting: train on the targets alone, boost the whole update.
+    """Explicit boosting: train on the targets alone, boost the complete update.
 
-    It trains until the targets' loss is below 1e-6.
+    It trains until the loss on the targets is below 1e-6.
 
     Args:
-        least_steps: at least so many steps on the targets, 0 or more (mal_E in the published code).
-        most_steps: at most so many, 1 or more and at least `least_steps`.
+        least_steps: minimum number of steps on the targets, 0 or more (mal_E in the published code).
+        most_steps: maximum number of steps, 1 or more and at least `least_steps`.
 
     Reference: Bhagoji et al. 2019, section 3.
     """
@@ -194,9 +195,9 @@ class Boosting(Optimising):
 
 @dataclass(frozen=True)
 class Concatenated(Boosting):
-    """An honest update and a boosted one, both from the same point, added.
+    """The sum of an honest update and a boosted one, both from the same starting point.
 
-    The boosted one is that of `boosting`.
+    The boosted update is that of `boosting`.
 
     Reference: the code of Bhagoji et al. 2019.
     """
@@ -208,16 +209,16 @@ class Concatenated(Boosting):
 
 @dataclass(frozen=True)
 class AlternatingMinimisation(Optimising):
-    """Honest steps, and after every few of them one step on the targets, whose change is boosted.
+    """Honest steps, with one step on the targets after every few of them, whose change is boosted.
 
-    Both have an optimiser of their own. The constraint belongs to the honest steps. A step on the targets is left
-    out while their loss is below 1e-6.
+    Each kind of step has its own optimiser. The constraint applies to the honest steps. A step on the targets is
+    skipped while their loss is below 1e-6.
 
     Args:
-        benign_steps: honest steps before each step on the targets, 1 or more (ls in the published code).
-        epochs: passes over its samples, 1 or more (mal_E).
+        benign_steps: number of honest steps before each step on the targets, 1 or more (ls in the published code).
+        epochs: number of passes over its samples, 1 or more (mal_E).
 
-    Reference: Bhagoji et al. 2019, section 4; ls = 10 and mal_E = 10 are its stealthy run's.
+    Reference: Bhagoji et al. 2019, section 4; ls = 10 and mal_E = 10 are those of its stealthy run.
     """
 
     benign_steps: int = 10

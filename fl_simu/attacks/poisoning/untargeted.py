@@ -13,13 +13,13 @@ from fl_simu.ue.training import Shard
 
 @dataclass(frozen=True)
 class SignFlip(Hostile):
-    """The honest update, turned round.
+    """The honest update, negated.
 
-    This and the attacks that follow are untargeted: no images are meant to go wrong, the global model shall be
-    bad.
+    This and the following attacks are untargeted: they degrade the global model as a whole, rather than its output
+    on certain images.
 
     Args:
-        scale: factor of what is sent, above 0.
+        scale: factor on the update, above 0.
 
     Reference: Li, Xu, Chen, Giannakis, Ling 2019, "RSA: Byzantine-Robust Stochastic Aggregation Methods".
     """
@@ -40,7 +40,7 @@ class GaussianNoise(Hostile):
     """An update of independent normal numbers.
 
     Args:
-        deviation: of each number, above 0.
+        deviation: standard deviation of each number, above 0.
 
     Reference: Blanchard et al. 2017, section 6.
     """
@@ -62,14 +62,14 @@ class GaussianNoise(Hostile):
 
 @dataclass(frozen=True)
 class LittleIsEnough(Hostile):
-    """A little is enough (ALIE): the benign mean, moved by a few of their deviations in every coordinate at once.
+    """A little is enough (ALIE): the benign mean, shifted by a few standard deviations in every coordinate.
 
-    It hides in the benign spread: every coordinate is one that a benign UE might have sent. All malicious UEs send
-    the same. Omniscient: it knows the benign updates.
+    The attack hides in the spread of the benign updates: in each coordinate its value is one that a benign UE
+    might have sent. All malicious UEs send the same update. The attack is omniscient: it knows the benign updates.
 
     Args:
-        deviations: z, how many deviations, above 0; the paper derives it from the numbers of UEs, and uses 1.5 on
-            MNIST.
+        deviations: z, the number of standard deviations, above 0; the paper derives it from the numbers of UEs,
+            and uses 1.5 on MNIST.
 
     Reference: Baruch, Baruch, Goldberg 2019, "A Little Is Enough: Circumventing Defenses For Distributed
     Learning".
@@ -92,12 +92,12 @@ class LittleIsEnough(Hostile):
 
 @dataclass(frozen=True)
 class InnerProduct(Hostile):
-    """Inner-product manipulation: the benign mean update, turned round and made small, so that it is near them.
+    """Inner-product manipulation: the benign mean update, negated and scaled down to stay near the benign ones.
 
-    Omniscient: it knows the benign updates.
+    The attack is omniscient: it knows the benign updates.
 
     Args:
-        scale: factor of what is sent, above 0.
+        scale: factor on the update, above 0.
 
     Reference: Xie, Koyejo, Gupta 2019, "Fall of Empires: Breaking Byzantine-tolerant SGD by Inner Product
     Manipulation".
@@ -118,7 +118,7 @@ class InnerProduct(Hostile):
 
 @dataclass(frozen=True)
 class LabelFlip(Hostile):
-    """Class c of C becomes C - 1 - c in its data; training and update are honest.
+    """Class c of C becomes C - 1 - c in the UE's data; training and update are honest.
 
     Reference: Fang, Cao, Jia, Gong 2020, "Local Model Poisoning Attacks to Byzantine-Robust Federated Learning".
     """

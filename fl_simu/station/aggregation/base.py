@@ -10,11 +10,11 @@ from fl_simu.kernel.parameters import Params
 
 
 class Aggregation(ABC):
-    """One model of the accepted ones.
+    """How the accepted models are combined into one.
 
-    Whatever the rule: a model with NaN, infinite numbers or another structure than the global one is refused when
-    it arrives, and so is one whose difference from the global model, or what it decodes to, is more than its
-    numbers can hold.
+    Under every rule, an arriving model is refused if it has NaN or infinite numbers, or a structure that differs
+    from the global model's. It is also refused if it, or its difference from the global model, exceeds the range
+    of its number format.
 
     Class attributes:
         compares: whether it needs each update by itself; on a medium on which the BS hears no single one it is

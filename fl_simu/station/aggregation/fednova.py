@@ -16,14 +16,15 @@ class FedNova(Aggregation):
     .. math:: w' = w + \tau_\mathrm{eff} \sum_u p_u \frac{w_u - w}{\tau_u}, \quad
         \tau_\mathrm{eff} = \sum_u p_u \tau_u
 
-    with the share :math:`p_u` of UE u in the samples of the updates taken, and its number of local steps
-    :math:`\tau_u`. It follows from samples, epochs and batch size, which the BS knows, so that nothing travels
-    beside the models. Under `mean` the objective of UE u counts in proportion to :math:`p_u \tau_u`; here it
-    counts by :math:`p_u`, up to terms of the order of the learning rate. Where all make equally many steps it is
-    `mean`, bit for bit. Integers are those of `mean`. Without any update the global model stays as it is.
+    where :math:`p_u` is the share of UE u in the samples of the accepted updates, and :math:`\tau_u` its number of
+    local steps. The BS knows this number from samples, epochs and batch size, so nothing is sent with the models.
 
-    It goes with plain SGD, without momentum, with algorithm `fedavg`, and with protocols under which every UE has
-    started from the present model.
+    Under `mean` the objective of UE u counts in proportion to :math:`p_u \tau_u`; here it counts by :math:`p_u`,
+    up to terms of the order of the learning rate. If all UEs make the same number of steps, the result equals
+    `mean`, bit for bit. Integers are those of `mean`. Without any update the global model does not change.
+
+    It requires plain SGD without momentum, the algorithm `fedavg`, and a protocol under which every UE starts from
+    the current model.
 
     Reference: Wang, Liu, Liang, Joshi, Poor 2020, "Tackling the Objective Inconsistency Problem in Heterogeneous
     Federated Optimization".

@@ -35,7 +35,7 @@ class Sum:
 class Mean(Aggregation):
     """FedAvg's mean: sum_i n_i x_i / sum_i n_i, where n_i is the number of samples of UE i.
 
-    Without any update the global model stays as it is.
+    Without any update the global model does not change.
 
     Reference: McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data".
     """
@@ -52,9 +52,9 @@ class Mean(Aggregation):
 
 @dataclass(frozen=True)
 class PlainMean(Aggregation):
-    """The mean of the models, each with the same weight, however many samples stand behind it.
+    """The mean of the models, each with the same weight, whatever its number of samples.
 
-    Without any update the global model stays as it is.
+    Without any update the global model does not change.
     """
 
     def weight_of(self, update: Update) -> float:
@@ -69,15 +69,15 @@ class PlainMean(Aggregation):
 
 @dataclass(frozen=True)
 class WeightedSum(Aggregation):
-    r"""The global model moved by the updates, each as often as the selection says.
+    r"""The global model plus the sum of the updates, each with the weight that the selection gives it.
 
     .. math:: w \leftarrow w + \sum_u \omega_u (w_u - w)
 
-    with the weights of a selection that tells any, as `importance_by_norm`, and nothing divides by their sum: of
-    one that draws UE u with probability :math:`\pi_u` and says :math:`n_u / (n \pi_u)` the expectation is what
-    `mean` over all UEs gives. `mean` and `plain_mean` would divide by what the weights of those drawn come to, and
-    be biased. Without any update the global model stays as it is. Numbers beyond what the model's can hold are cut
-    to the largest of these.
+    The weights come from a selection that provides them, such as `importance_by_norm`. The sum is not divided by
+    the sum of the weights. If the selection draws UE u with probability :math:`\pi_u` and gives it the weight
+    :math:`n_u / (n \pi_u)`, the expectation is the result of `mean` over all UEs. `mean` and `plain_mean` would
+    divide by the sum of the weights of the drawn UEs, and be biased. Without any update the global model does not
+    change. Numbers beyond the range of the model's number format are cut to its largest number.
 
     Reference: Horvitz, Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe".
     """
@@ -100,9 +100,9 @@ class WeightedSum(Aggregation):
 class RunningPairwise(Aggregation):
     """The notes' `combine_pro`: each model is averaged into the running result, out = (x_i + out) / 2.
 
-    This is no mean: of m models the last weighs 1/2, the one before 1/4, the first 2^-m, and the global model,
-    with which the running result begins, also 2^-m. It depends on the order of the UEs. Without any update the
-    global model stays as it is. Use `mean` for the mean.
+    This is not a mean: of m models the last weighs 1/2, the one before 1/4, the first 2^-m, and the global model,
+    with which the running result starts, also 2^-m. The result depends on the order of the UEs. Without any update
+    the global model does not change. Use `mean` for the mean.
 
     Reference: notes, manual aggregation.
     """
@@ -116,10 +116,10 @@ class RunningPairwise(Aggregation):
 
 @dataclass(frozen=True)
 class SumOverDrawn(Aggregation):
-    """The notes' sum of the accepted models divided by the number of all UEs.
+    """The notes' sum of the accepted models, divided by the number of all UEs.
 
-    Whenever a UE is rejected the result shrinks towards 0: with a of d models taken it is a/d times their mean,
-    and all zeros when none is. Use `plain_mean` for the mean.
+    Whenever a UE is rejected, the result shrinks towards 0: with a of d models accepted it is a/d times their
+    mean, and all zeros if none is. Use `plain_mean` for the mean.
 
     Reference: notes, graded upload.
     """

@@ -12,15 +12,15 @@ from fl_simu.station.aggregation.means import Sum
 
 @dataclass(frozen=True)
 class Mixing(Aggregation):
-    r"""FedAsync: the global model moves a part of the way to an upload.
+    r"""FedAsync: the global model moves part of the way to an upload.
 
     .. math:: w \leftarrow (1 - \alpha s) w + \alpha s w_u
 
-    where s is the weight that the protocol gives a stale upload. The asynchronous algorithm of the paper is this
-    rule under `buffered` with `k = 1`, whose `staleness` has the paper's three families. How many samples a UE has
-    does not count. Several uploads of one aggregation leave as much of w as one after the other would,
-    :math:`\prod_u (1 - \alpha s_u)`; the rest is their mean, weighted by :math:`s_u`, so that none counts more for
-    being the last.
+    where s is the weight that the protocol gives a stale upload. The paper's asynchronous algorithm is this rule
+    under `buffered` with `k = 1`, whose `staleness` offers the paper's three families. The number of samples of a
+    UE has no effect. Several uploads of one aggregation leave the same share of w as applying them in sequence
+    would, :math:`\prod_u (1 - \alpha s_u)`. The rest is their mean, weighted by :math:`s_u`, so that none counts
+    more because it is the last.
 
     Args:
         alpha: :math:`\alpha`, above 0, at most 1.

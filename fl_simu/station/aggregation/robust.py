@@ -34,13 +34,13 @@ class Models(NamedTuple):
 
 
 class Robust(Aggregation):
-    """A robust rule, which bears some UEs that send what they like: f Byzantine ones of n.
+    """A robust rule, which tolerates f Byzantine UEs of n, whatever these send.
 
-    It takes the floating-point tensors of a model as one vector, in float64. Each update has one voice, however
-    many samples stand behind it (`norm_bound` apart). Integer tensors are the coordinate-wise median, rounded.
-    Where fewer updates come than a rule needs, it keeps the global model, and an experiment that never draws so
-    many UEs is refused. The breakdown point is the share of Byzantine updates from which on they can carry the
-    result anywhere; that of a mean is 0.
+    It takes the floating-point tensors of a model as one vector, in float64. Each update has the same weight,
+    whatever its number of samples (except under `norm_bound`). Integer tensors are the coordinate-wise median,
+    rounded. If fewer updates arrive than a rule needs, it keeps the global model; an experiment that never selects
+    so many UEs is refused. The breakdown point is the share of Byzantine updates from which on they can move the
+    result arbitrarily far; that of a mean is 0.
 
     Class attributes:
         by_columns: whether each element of the result follows from the same element of the models alone, so that
@@ -118,16 +118,16 @@ def krum_scores(rows: Tensor, byzantine: int, power: int = 2) -> Tensor:
 
 @dataclass(frozen=True)
 class Krum(Robust):
-    r"""The one update that is nearest to its neighbours.
+    r"""The single update that is closest to its neighbours.
 
     .. math:: \arg\min_i s_i, \quad s_i = \sum_{j \in N_i} \|x_i - x_j\|^2,
 
-    where N_i are the n - f - 2 others that are nearest to x_i. Of equal scores the UE with the lowest index wins.
-    Bears f of n updates where n >= 2 f + 3, and keeps the current model where fewer came: the breakdown point is
-    (n - 3) / 2 of n.
+    where N_i are the n - f - 2 other updates closest to x_i. Of equal scores the UE with the lowest index wins. It
+    tolerates f of n updates if n >= 2 f + 3, and keeps the current model if fewer arrive. So the breakdown point
+    is (n - 3) / 2 of n.
 
     Args:
-        byzantine: f, the number of Byzantine UEs that it is made for, 0 or more; 2 f + 3 at most the UEs of a
+        byzantine: f, the number of Byzantine UEs to tolerate, 0 or more; 2 f + 3 is at most the number of UEs in a
             round.
 
     Reference: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine Learning with Adversaries: Byzantine
@@ -148,9 +148,9 @@ class Krum(Robust):
 
 @dataclass(frozen=True)
 class KrumUnsquared(Krum):
-    """The published poisoning code's Krum, a quirk: distances not squared, over weights and not biases.
+    """The published poisoning code's Krum, a quirk: distances not squared, over weights without biases.
 
-    Weights are the tensors of two or more dimensions. What is selected is the whole update. Far outliers among the
+    Weights are the tensors of two or more dimensions. The complete update is selected. Far outliers among the
     neighbours count less than in Krum; no breakdown point is proved. Use `krum` for Krum.
 
     Reference: the code of Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an
@@ -169,7 +169,8 @@ class MultiKrum(Krum):
     The breakdown point is that of Krum.
 
     Args:
-        take: how many of the best are averaged, 1 or more and at most the UEs of a round; n - f where not given.
+        take: number of best updates to average, 1 or more and at most the number of UEs in a round; n - f if not
+            given.
 
     Reference: Blanchard et al. 2017, section 4.
     """
@@ -191,7 +192,7 @@ class MultiKrum(Krum):
 
 @dataclass(frozen=True)
 class Median(Robust):
-    """The median of each coordinate; of an even number of updates the mean of the two in the middle.
+    """The coordinate-wise median; of an even number of updates, the mean of the middle two.
 
     Breakdown point 1/2.
 
@@ -207,12 +208,13 @@ class Median(Robust):
 
 @dataclass(frozen=True)
 class TrimmedMean(Robust):
-    """The mean of each coordinate without its f largest and f smallest values.
+    """The coordinate-wise mean without the f largest and the f smallest values.
 
-    Bears f of n updates where n >= 2 f + 1, and keeps the current model where fewer came: breakdown point f / n.
+    It tolerates f of n updates if n >= 2 f + 1, and keeps the current model if fewer arrive: breakdown point f /
+    n.
 
     Args:
-        byzantine: f, 0 or more; 2 f + 1 at most the UEs of a round.
+        byzantine: f, 0 or more; 2 f + 1 is at most the number of UEs in a round.
 
     Reference: Yin et al. 2018.
     """
@@ -234,15 +236,15 @@ class TrimmedMean(Robust):
 
 @dataclass(frozen=True)
 class GeometricMedian(Robust):
-    r"""The point with the smallest sum of distances to the updates, by Weiszfeld's steps, smoothed.
+    r"""The point with the smallest sum of distances to the updates, by smoothed Weiszfeld steps.
 
     .. math:: v \leftarrow \frac{\sum_i x_i / d_i}{\sum_i 1 / d_i}, \quad d_i = \max(\nu, \|v - x_i\|)
 
-    from the coordinate-wise median on, until a step is shorter than :math:`\nu`. Breakdown point 1/2.
+    starting from the coordinate-wise median, until a step is shorter than :math:`\nu`. Breakdown point 1/2.
 
     Args:
-        smoothing: :math:`\nu`, the least distance that counts, above 0; steps shorter than it end the search.
-        iterations: at most so many steps, 1 or more.
+        smoothing: :math:`\nu`, the smallest distance that counts, above 0; a shorter step ends the search.
+        iterations: maximum number of steps, 1 or more.
 
     Reference: Pillutla, Kakade, Harchaoui 2022, "Robust Aggregation for Federated Learning".
     """
@@ -274,15 +276,16 @@ def clipped(rows: Tensor, centre: Tensor, radius: float) -> Tensor:
 
 @dataclass(frozen=True)
 class CentredClipping(Robust):
-    r"""Moves by the mean of the differences from where it stands, each shortened to a radius.
+    r"""Moves by the mean of the differences from the current point, each clipped to a radius.
 
     .. math:: v \leftarrow v + \frac{1}{n} \sum_i (x_i - v) \min(1, \tau / \|x_i - v\|)
 
-    from the current model on. f updates move the result by at most :math:`2 f \tau / n` an iteration, however
-    large they are, so none carries it arbitrarily far in a round; proved to converge for up to a share of 0.1.
+    starting from the current model. f updates move the result by at most :math:`2 f \tau / n` per iteration,
+    however large they are, so that none moves it arbitrarily far in a round. Convergence is proved for shares up
+    to 0.1.
 
     Args:
-        radius: :math:`\tau`, the longest difference, as the norm over all its elements, above 0.
+        radius: :math:`\tau`, the maximum norm of a difference over all its elements, above 0.
         iterations: number of moves, 1 or more.
 
     Reference: Karimireddy, He, Jaggi 2021, "Learning from History for Byzantine Robust Optimization".
@@ -304,13 +307,13 @@ class CentredClipping(Robust):
 
 @dataclass(frozen=True)
 class NormBound(Robust):
-    """FedAvg's mean, weighted by samples, of updates that are shortened to a radius.
+    """FedAvg's mean, weighted by samples, of updates clipped to a radius.
 
-    An update moves the global model by at most its share of the radius, however large it is: no breakdown point in
-    one round, but nothing keeps an attacker from moving it a little in each.
+    An update moves the global model by at most its share of the radius, however large it is. So there is no
+    breakdown point in a single round, but an attacker can still move the model a little in each round.
 
     Args:
-        radius: the longest update, as the norm over all its elements, above 0.
+        radius: maximum norm of an update over all its elements, above 0.
 
     Reference: Sun, Kairouz, Suresh, McMahan 2019, "Can You Really Backdoor Federated Learning?".
     """

@@ -14,19 +14,19 @@ from fl_simu.station.server.base import ServerOptimizer
 
 @dataclass(frozen=True)
 class Adaptive(ServerOptimizer):
-    r"""The mean update, turned round, is the gradient of an adaptive step at the BS.
+    r"""The negative mean update is the gradient of an adaptive step at the BS.
 
     .. math:: \Delta = \bar w - w, \quad m' = \beta_1 m + (1 - \beta_1) \Delta, \quad w' = w + \eta \frac{m'}
         {\sqrt{v'} + \tau}
 
-    with the global model w and what the uploads were combined to, :math:`\bar w`. The rules differ in v. m is 0 at
-    first and v is :math:`\tau^2`, as in the paper (Flower starts v at 0); there is no bias correction. Tensors
-    that are not floating point are those of :math:`\bar w`.
+    where w is the global model and :math:`\bar w` the aggregated model. The rules differ in v. m starts at 0 and v
+    at :math:`\tau^2`, as in the paper (Flower starts v at 0); there is no bias correction. Tensors that are not
+    floating point are those of :math:`\bar w`.
 
     Args:
-        lr: :math:`\eta`.
+        lr: :math:`\eta`, the server learning rate.
         beta_1: :math:`\beta_1`, at least 0 and below 1.
-        tau: :math:`\tau`, above 0: how adaptive the step is; the smaller, the more.
+        tau: :math:`\tau`, above 0: degree of adaptivity; the smaller, the more adaptive is the step.
     """
 
     lr: float = 0.1
@@ -61,12 +61,12 @@ class Adaptive(ServerOptimizer):
 
 @dataclass(frozen=True)
 class FedAdagrad(Adaptive):
-    r"""Adagrad at the server, whose steps shrink.
+    r"""Adagrad at the BS, whose steps shrink over time.
 
     .. math:: v' = v + \Delta^2
 
     Args:
-        lr, beta_1, tau: as for all adaptive ones; the paper has no momentum here.
+        beta_1: :math:`\beta_1`, at least 0 and below 1; the paper has no momentum here.
 
     Reference: Reddi et al. 2021, "Adaptive Federated Optimization".
     """
@@ -79,12 +79,11 @@ class FedAdagrad(Adaptive):
 
 @dataclass(frozen=True)
 class FedAdam(Adaptive):
-    r"""Adam at the server, without bias correction.
+    r"""Adam at the BS, without bias correction.
 
     .. math:: v' = \beta_2 v + (1 - \beta_2) \Delta^2
 
     Args:
-        lr, beta_1, tau: as for all adaptive ones.
         beta_2: :math:`\beta_2`, at least 0 and below 1.
 
     Reference: Reddi et al. 2021, "Adaptive Federated Optimization".
@@ -102,12 +101,11 @@ class FedAdam(Adaptive):
 
 @dataclass(frozen=True)
 class FedYogi(FedAdam):
-    r"""Yogi at the server, which changes v less at once than Adam.
+    r"""Yogi at the BS, which changes v more slowly than Adam.
 
     .. math:: v' = v - (1 - \beta_2) \Delta^2 sign(v - \Delta^2)
 
     Args:
-        lr, beta_1, tau: as for all adaptive ones.
         beta_2: as for `fedadam`.
 
     Reference: Reddi et al. 2021, "Adaptive Federated Optimization".

@@ -8,9 +8,9 @@ from fl_simu.kernel.parameters import Params
 
 
 class ServerOptimizer(ABC):
-    """How the model that the accepted uploads were combined to becomes the next global one.
+    """How the BS turns the aggregated model into the next global model.
 
-    It follows any aggregation rule.
+    It can follow any aggregation rule.
 
     Note:
         A server optimiser is a frozen dataclass; what it remembers from round to round goes in and comes out.

@@ -10,16 +10,16 @@ from fl_simu.station.server.base import ServerOptimizer
 
 @dataclass(frozen=True)
 class FedAvgM(ServerOptimizer):
-    r"""Server momentum: the mean update, turned round, is the gradient of an SGD step with momentum.
+    r"""Server momentum: the negative mean update is the gradient of an SGD step with momentum.
 
     .. math:: v' = \beta v + (w - \bar w), \quad w' = w - \eta v'
 
-    with the global model :math:`w` and what the uploads were combined to, :math:`\bar w`; v is 0 at first. Tensors
-    that are not floating point are those of :math:`\bar w`. v is kept in checkpoints.
+    where :math:`w` is the global model and :math:`\bar w` the aggregated model; v starts at 0. Tensors that are
+    not floating point are those of :math:`\bar w`. v is kept in checkpoints.
 
     Args:
         lr: :math:`\eta`, the server learning rate, above 0. With 1 and no momentum the model is replaced, exactly.
-        momentum: :math:`\beta`, the share of the last step that goes on, 0 or more and below 1.
+        momentum: :math:`\beta`, the share of the last step that is carried over, 0 or more and below 1.
 
     Reference: Hsu, Qi, Brown 2019, "Measuring the Effects of Non-Identical Data Distribution for Federated Visual
     Classification".
