@@ -127,7 +127,7 @@ class Evaluating:
 class Stopping:
     """When a run ends before its last round.
 
-    The run ends with the first round that reaches one of these.
+    The run ends with the first round that reaches one of these limits.
 
     Args:
         accuracy: test accuracy, in a round that is evaluated.
@@ -163,7 +163,7 @@ def _part(table: str, name: str) -> Any:
 class Experiment:
     """Everything that decides the result of a run.
 
-    A part may be given as its name, or as a table as in TOML.
+    A part may be given by its name, or by a table as in TOML.
 
     Args:
         name: name of the run, and part of its folder's name. It may contain letters, digits, `_`, `.` and `-`, and

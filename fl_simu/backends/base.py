@@ -99,7 +99,7 @@ class Backend(ABC):
 class BackendSpec(ABC):
     """How local training is executed, never what it computes.
 
-    Every backend uses the same random draws. It gives the same weights, bit for bit or within the tolerance that
+    Every backend uses the same random draws and gives the same weights, bit for bit or within the tolerance that
     it states.
     """
 

@@ -30,9 +30,9 @@ class Vectorized(BackendSpec):
     even where that is mostly rounding error. The plain loop itself is then no closer to exact arithmetic.
 
     When the first model of a round is fetched, all UEs that are due are trained, including those whose upload will
-    be late. The models stay in memory until they are fetched, which `memory_mb` does not count. The memory that a
-    UE takes is measured when the experiment is checked: parameters, gradients, the optimiser's memory, and what
-    the backward pass needs per sample of a batch. Measured peaks were 0.75 to 1 times that.
+    be late. The models stay in memory until they are fetched, which `memory_mb` does not count. A trial when the
+    experiment is checked determines the memory that a UE takes: parameters, gradients, the optimiser's memory, and
+    what the backward pass needs per sample of a batch. Measured peaks were 0.75 to 1 times that.
 
     Some models are refused before training: those that draw random numbers (a dropout above 0), that keep more
     than parameters (batch norm), that `torch.func` cannot batch (LSTM), or whose gradients in a stack differ from

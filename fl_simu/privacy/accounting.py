@@ -42,10 +42,6 @@ class Accounted(Mechanism):
     so epsilon is larger. "none": an observer may know which UEs take part; neighbours are as for "poisson", and
     epsilon is that of the UE with the most rounds.
 
-    With "none", and if every UE takes part in every round, epsilon is exact (Dong, Roth, Su 2022, corollary 3.3;
-    Balle, Wang 2018). Otherwise it is an upper bound by Rényi divergences (Mironov, Talwar, Zhang 2019; Wang,
-    Balle, Kasiviswanathan 2019), from the package dp-accounting, which needs Python 3.10.
-
     Args:
         noise_multiplier: z, the standard deviation of the noise in units of the clipping norm, 0.01 to 1e6.
         delta: delta for which epsilon is reported, above 0 and below 1; well below 1 / `ues`. If not given,

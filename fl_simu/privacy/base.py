@@ -41,6 +41,10 @@ class Mechanism(ABC):
     numbers of bits, which are assumed to be known. The measurements of the simulation (accuracy, meters) are
     reported without noise.
 
+    Epsilon is exact with `accounting = "none"`, and whenever every UE takes part in every round (Dong, Roth, Su
+    2022, corollary 3.3; Balle, Wang 2018). Otherwise it is an upper bound by Rényi divergences (Mironov, Talwar,
+    Zhang 2019; Wang, Balle, Kasiviswanathan 2019), from the package dp-accounting, which needs Python 3.10.
+
     Note:
         A frozen dataclass whose state goes in and comes out: plain data.
 

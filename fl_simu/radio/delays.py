@@ -12,7 +12,10 @@ from fl_simu.radio.channels.base import Channel
 
 
 class DelayRule(ABC):
-    """How the arrival time of a transmission follows from the rate of any channel, which may change meanwhile."""
+    """How arrival times follow from a channel's rate, which may change during a transmission.
+
+    A delay rule goes with any channel.
+    """
 
     @abstractmethod
     def arrivals_s(

@@ -128,7 +128,7 @@ class Cell(Fading):
             hexagon are at 0.577 of it.
         power_control: "none" or "open_loop".
         p0_dbm: P0, target received power of a resource block in dBm, -300 to 200.
-        alpha: share of the path loss that is compensated, 0 to 1.
+        alpha: share of the loss L that is compensated, 0 to 1.
         block_khz: bandwidth of a resource block in kHz, 0.001 to 1e9; M is the share of a UE divided by it.
 
     Reference: Gudmundson 1991 (shadowing); Navidi, Camp 2004 (random waypoint); Liang, Haas 1999 (Gauss-Markov);
