@@ -27,7 +27,7 @@ class Fairness(OfRounds):
     the algorithm `ditto`. The columns are the mean with equal weight for every UE, the minimum, the 10th
     percentile (interpolated linearly), the variance, and Jain's index (sum x)^2 / (n sum x^2). The index is 1 if
     all UEs are equal, even if all are 0, and 1/n if one UE has everything. The columns exist for rounds in which
-    the model is evaluated. The evaluation then covers all training samples too, and takes as long.
+    the model is evaluated. The meter then takes the time of an evaluation on all training samples.
 
     Reference: Jain, Chiu, Hawe 1984, "A Quantitative Measure of Fairness and Discrimination for Resource
     Allocation in Shared Computer Systems"; Li, Sanjabi, Beirami, Smith 2020, "Fair Resource Allocation in

@@ -36,9 +36,10 @@ class Edges(Topology):
     rate of the backhaul. With one edge and nothing to wait for, k edge rounds equal k rounds of `flat`, bit for
     bit.
 
-    The edges get equal numbers of UEs, give or take one, with the larger ones first. With `deal` "blocks" the UEs
-    are assigned in numerical order, with "random" in a random order. With "alike" UEs with the same most frequent
-    class share an edge, so that the edges differ in their data; with "mixed" such UEs go to different edges.
+    The edges get equal numbers of UEs, give or take one; the first edges get the larger numbers. With `deal`
+    "blocks" the UEs are assigned in numerical order, with "random" in a random order. With "alike" UEs with the
+    same most frequent class share an edge, so that the edges differ in their data; with "mixed" such UEs go to
+    different edges.
 
     Under an asynchronous protocol the UEs continue while their edge waits for the cloud. When the cloud's model
     arrives, the edge first hands it out, and then handles the uploads that have arrived.

@@ -65,7 +65,7 @@ class OverTheAir(Analog):
 
     .. math:: a_i = \min\left(1, \sqrt{\frac{P_m |\hat{h}_i|^2}{\rho P_i}}\right)
 
-    where P_i is the mean of :math:`s_i^2` over its numbers; no other UE and not the BS knows this factor. The
+    where P_i is the mean of :math:`s_i^2` over its numbers; neither the BS nor the other UEs know this factor. The
     column `air_limited` counts the UEs that were limited. With P_m = rho / g, which is P0 / (g E1(g)), a UE on the
     weakest channel that may send can still send numbers of variance nu^2, and a UE on a better channel an update
     larger by :math:`|h_i| / \sqrt{g}`.

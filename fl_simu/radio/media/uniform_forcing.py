@@ -14,7 +14,7 @@ class UniformForcing(Analog):
     r"""As `over_the_air`, but all UEs send, with powers that make them arrive equal at a BS of M antennas.
 
     Let :math:`s_i` be the signal of UE i, scaled by :math:`\phi_i` and of variance 1 as on `over_the_air`,
-    :math:`h_i` its channel to the antennas, and m a receive beamformer:
+    :math:`h_i` its channel to the antennas, b_i its transmit factor, and m a receive beamformer:
 
     .. math:: b_i = \sqrt{\eta} \frac{\phi_i}{m^H h_i}, \quad
         \eta = P_0 \min_i \frac{|m^H h_i|^2}{\phi_i^2}, \quad

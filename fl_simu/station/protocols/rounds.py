@@ -116,8 +116,8 @@ class EventTriggered(InRounds):
     .. math:: \lVert w_{now} - w_{sent} \rVert_2 > threshold
 
     The norm is over all floating-point tensors of the UE's own trained models. Until the BS has accepted one of
-    its uploads, a UE always sends. Otherwise it informs the BS, at no cost, that it does not send. It then sends 0
-    bits, and the BS reuses its last accepted upload, as decoded then, or leaves the UE out.
+    its uploads, a UE always sends. A UE that does not send informs the BS of this at no cost, with 0 bits. The BS
+    then reuses its last accepted upload, as decoded at the time, or leaves the UE out.
 
     The round ends when every UE has sent or declined. A UE that fails, or whose upload is late or refused, is
     rejected. Each UE keeps the model that it sent, and the BS, if it reuses uploads, what it decoded: two models
