@@ -63,7 +63,7 @@ def _machine(figures: Figures) -> str:
 
 
 def _goals(figures: Figures) -> str:
-    rows = [["what", "measured", "beside it", "goal", ""], *(goal.cells() for goal in goals(figures))]
+    rows = [["what", "measured", "for comparison", "goal", ""], *(goal.cells() for goal in goals(figures))]
     return markdown_table(rows)
 
 
@@ -91,10 +91,10 @@ def _roofline(job: Figures, machine: Figures) -> str:
     least, taken = job["gbytes"] / machine["memory_gbps"], seconds(best(job, "fl_simu"))
     share = f", {100 * least / taken:.0f} % of what fl_simu's fastest backend takes" if taken else ""
     return (
-        f"\nTrained as a stack by torch's operators, a round moves {1e3 * job['gbytes']:.0f} MB: each model is "
-        "written once, read in each step, given a gradient and stepped, and read for the mean; each image is put "
-        "into its batch and read twice. At the memory bandwidth of one core that is "
-        f"{1e3 * least:.0f} ms{share}. What stays in a cache needs less.\n"
+        f"\nIf torch's operators train the models as a stack, a round moves {1e3 * job['gbytes']:.0f} MB: each "
+        "model is written once, read in each step, given a gradient and updated, and read for the mean; each image "
+        "is copied into its batch and read twice. At the memory bandwidth of one core that is "
+        f"{1e3 * least:.0f} ms{share}. Data that stay in a cache need less.\n"
     )
 
 
@@ -106,8 +106,8 @@ def _settings(figures: Figures) -> str:
 
 
 _HEADINGS = [
-    *("", "s a round", "least to most", "over fl_simu's best", "cores", "GFLOP/s", "% of their peak"),
-    *("loss after", "weights apart"),
+    *("", "s per round", "min to max", "ratio to fl_simu's best", "cores", "GFLOP/s", "% of their peak"),
+    *("loss after", "weight difference"),
 ]
 
 
@@ -130,7 +130,7 @@ def _row(job: Figures, row: Figures, machine: Figures, mine: Optional[float]) ->
 
 
 def _where_time_goes(figures: Figures) -> str:
-    cells = [["job", "operators of torch, percent of the rounds", "the rest"]]
+    cells = [["job", "operators of torch, percent of the rounds' time", "the rest"]]
     for row in figures["where_time_goes"]:
         shares = {name: 100 * taken / row["rounds_s"] for name, taken in row["operators_s"].items()}
         # The other names are ranges around operators, which torch's own Python marks.
@@ -140,8 +140,8 @@ def _where_time_goes(figures: Figures) -> str:
         cells.append([row["name"], told, f"{100 - sum(share for _, share in largest):.0f}"])
     return (
         "## Where the time goes\n\n"
-        "Two rounds of each job on backend torch, one thread, under torch's profiler, the first one included. The "
-        "rest is smaller operators, Python, and the profiler's own work. "
+        "The torch profiler recorded two rounds of each job on backend torch with one thread, the first round "
+        "included. The rest is smaller operators, Python, and the profiler's own work. "
         '`make benchmark ARGS="--jobs where_time_goes"`\n\n' + markdown_table(cells)
     )
 
@@ -158,28 +158,28 @@ def _beside(figures: Figures) -> str:
 def _overhead(figures: Figures) -> str:
     alone = figures["overhead"]
     record, checkpoint = (median(alone[key][1:]) for key in ("seconds", "checkpoint_seconds"))
-    rows = [["round of `notes` on", "share of it, %"]]
+    rows = [["round of `notes` on", "share, %"]]
     rows += [[label, f"{share:.1f}"] for label, share in overhead_shares(figures)]
     return (
-        "## What the simulation costs beside training\n\n"
-        f"A round of `notes` in which nobody trains, with a 4-bit affine codec: {1e3 * record:.0f} ms for "
-        "coordinator, protocol, encoding, decoding, mean and record; with the checkpoint that a run writes "
-        f"after each round {1e3 * checkpoint:.0f} ms. The share is that of the former in a round with "
+        "## What the simulation costs besides training\n\n"
+        f"A round of `notes` without training, with a 4-bit affine codec, takes {1e3 * record:.0f} ms for "
+        "coordinator, protocol, encoding, decoding, mean and record, and with the checkpoint that a run writes "
+        f"after each round {1e3 * checkpoint:.0f} ms. The table gives the share of the former in a round with "
         'training. `make benchmark ARGS="--jobs notes overhead"`\n\n' + markdown_table(rows)
     )
 
 
 def _uploads(figures: Figures) -> str:
     rates = figures["uploads"]["uploads_a_second"]
-    rows = [["channel", "uploads a second, median", "least to most"]]
+    rows = [["channel", "uploads per second, median", "min to max"]]
     rows += [
         [channel, f"{median(one):,.0f}", f"{min(one):,.0f} to {max(one):,.0f}"] for channel, one in rates.items()
     ]
     return (
         "## The coordinator alone\n\n"
-        f"Uploads of {figures['uploads']['ues']} clients a round under `wait_for_all` over `orthogonal` "
-        "through clock, protocol, link and channel, with nothing trained, encoded or evaluated; CPU "
-        "time of one core. "
+        f"Uploads of {figures['uploads']['ues']} clients per round under `wait_for_all` over `orthogonal` pass "
+        "through clock, protocol, link and channel; nothing is trained, encoded or evaluated. The rates are for "
+        "the CPU time of one core. "
         '`make benchmark ARGS="--jobs uploads"`\n\n' + markdown_table(rows)
     )
 
@@ -189,14 +189,14 @@ def _long_run(figures: Figures) -> str:
     driver, workers = (", ".join(f"{one:.1f}" for one in told) for told in memories(run))
     return (
         "## Memory of a long run\n\n"
-        f"Resident memory after each third of {run['rounds']} rounds of 8 clients on backend `processes` with "
-        f"two workers, in MB: the driver {driver}; its workers together {workers}. "
+        f"Resident memory in MB after each third of {run['rounds']} rounds of 8 clients, on backend `processes` "
+        f"with two workers: driver {driver}; workers together {workers}. "
         '`make benchmark ARGS="--jobs long_run"`\n'
     )
 
 
 def _startup(figures: Figures) -> str:
-    rows = [["stack", "backend", "s, median", "least to most"]]
+    rows = [["stack", "backend", "s, median", "min to max"]]
     for row in figures["startup"]:
         taken = () if "failed" in row else row["seconds"]
         told = (
@@ -207,8 +207,8 @@ def _startup(figures: Figures) -> str:
         rows.append([row["stack"], row["backend"], *told])
     return (
         "## Start-up\n\n"
-        "From the command until the first model is fetched that has been trained on a batch: imports, config, "
-        "reading MNIST, the backend's own start. 16 clients, `mnist_cnn`, batch 64. "
+        "The time from the command until the BS fetches the first model that was trained on a batch: imports, "
+        "config, reading MNIST, the backend's own start. 16 clients, `mnist_cnn`, batch 64. "
         '`make benchmark ARGS="--jobs startup"`\n\n' + markdown_table(rows)
     )
 
@@ -216,11 +216,11 @@ def _startup(figures: Figures) -> str:
 def _many_ues(figures: Figures) -> str:
     many = figures["many_ues"]
     return (
-        "## Many clients known\n\n"
-        f"{many['ues']:,} clients known, {many['drawn']} drawn a round, {many['samples']} images each, "
-        f"`mnist_cnn`, 4-bit uploads, backend torch, a whole run with evaluation and checkpoints of "
-        f"{many['rounds']} rounds: {many['wall_s']:.1f} s in all, peak memory {many['peak_mb']:.0f} MB; the "
-        f"images are {many['data_mb']:.0f} MB. "
+        "## Many known clients\n\n"
+        f"A complete run of {many['rounds']} rounds, with evaluation and checkpoints: {many['ues']:,} known "
+        f"clients, {many['drawn']} drawn per round, {many['samples']} images each, `mnist_cnn`, 4-bit uploads, "
+        f"backend torch. It takes {many['wall_s']:.1f} s in total, and its peak memory is {many['peak_mb']:.0f} MB; the images "
+        f"take {many['data_mb']:.0f} MB. "
         '`make benchmark ARGS="--jobs many_ues"`\n'
     )
 
@@ -229,13 +229,13 @@ def _default_run(figures: Figures) -> str:
     cells = [["stack", "one core, s", "all cores, s", "ratio", "final model"]]
     for row in figures["default_run"]:
         one, several = row["one"], row["all"]
-        same = "the same" if one["sha256"] == several["sha256"] else "another one"
+        same = "the same" if one["sha256"] == several["sha256"] else "different"
         times = [one["seconds"], several["seconds"]]
         cells.append([row["stack"], *(f"{taken:.1f}" for taken in times), f"{times[0] / times[1]:.2f}", same])
     return (
         "## The default run\n\n"
-        "`python -m fl_simu` from the command to its end, with start, evaluation, checkpoints and figures; on one "
-        'core as `FL_SIMU_CORES=1` has it, and with `backend = "auto"` on all of this machine. '
+        "The time of the command `python -m fl_simu`, with start, evaluation, checkpoints and figures: on one "
+        'core with `FL_SIMU_CORES=1`, and with `backend = "auto"` on all cores of this machine. '
         '`make benchmark ARGS="--jobs default_run"`\n\n' + markdown_table(cells)
     )
 
@@ -257,11 +257,11 @@ def _pointers(figures: Figures) -> str:
         rows.append(cells)
     return (
         "## What pointers cost\n\n"
-        "Milliseconds of a training step of the MNIST CNN and of `Linear(2, 1)`, forward, backward and SGD, on "
-        "plain tensors, on pointers with the model at its worker (resident), and with `model.send` before and "
-        "`model.get` after each step (fetched). Real syft 0.2.4 runs on torch 1.4, fl_simu.pointers on today's; "
-        "each is compared with plain torch of its own stack, in processes that take turns; the overhead is the "
-        "median of the turns' differences. "
+        "The time of a training step (forward, backward and SGD) of the MNIST CNN and of `Linear(2, 1)`: on plain "
+        "tensors, on pointers with the model at its worker (resident), and with `model.send` before and "
+        "`model.get` after each step (fetched). Real syft 0.2.4 runs on torch 1.4, fl_simu.pointers on today's "
+        "torch. Each is compared with plain torch of its own stack, in processes that take turns; the overhead is "
+        "the median of the turns' differences. "
         '`make benchmark ARGS="--jobs pointers"`\n\n' + markdown_table(rows)
     )
 
