@@ -92,8 +92,8 @@ def _roofline(job: Figures, machine: Figures) -> str:
     share = f", {100 * least / taken:.0f} % of what fl_simu's fastest backend takes" if taken else ""
     return (
         f"\nIf torch's operators train the models as a stack, a round moves {1e3 * job['gbytes']:.0f} MB: each "
-        "model is written once, read in each step, given a gradient and updated, and read for the mean; each image "
-        "is copied into its batch and read twice. At the memory bandwidth of one core that is "
+        "model is written once, read in each step, given a gradient and updated, and read for the mean; each "
+        "image is copied into its batch and read twice. At the memory bandwidth of one core that is "
         f"{1e3 * least:.0f} ms{share}. Data that stay in a cache need less.\n"
     )
 
@@ -219,8 +219,8 @@ def _many_ues(figures: Figures) -> str:
         "## Many known clients\n\n"
         f"A complete run of {many['rounds']} rounds, with evaluation and checkpoints: {many['ues']:,} known "
         f"clients, {many['drawn']} drawn per round, {many['samples']} images each, `mnist_cnn`, 4-bit uploads, "
-        f"backend torch. It takes {many['wall_s']:.1f} s in total, and its peak memory is {many['peak_mb']:.0f} MB; the images "
-        f"take {many['data_mb']:.0f} MB. "
+        f"backend torch. It takes {many['wall_s']:.1f} s in total, and its peak memory is "
+        f"{many['peak_mb']:.0f} MB; the images take {many['data_mb']:.0f} MB. "
         '`make benchmark ARGS="--jobs many_ues"`\n'
     )
 
