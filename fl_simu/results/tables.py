@@ -92,7 +92,7 @@ def _longest(column: Sequence[str]) -> int:
 def _kind(column: Sequence[str], wide: bool) -> str:
     """Of a column of a table: l, r or, in a wide one, X, which is broken into lines."""
     filled = [cell for cell in column[1:] if cell]
-    number = re.compile(r"(?!.{%d})([-+]?\d|never$|not )" % LONGEST_LINE)
-    if filled and all(map(number.match, filled)):
+    numbers = all(re.match(r"[-+]?\d|never$|not ", cell) for cell in filled)
+    if filled and numbers and _longest(filled) <= LONGEST_LINE:
         return "r"
     return r">{\raggedright\arraybackslash}X" if wide and _longest(column) > LONGEST_WORDS else "l"
