@@ -18,7 +18,7 @@ from fl_simu.radio.channels.ticked import BLOCK, MAX_BLOCKS, Ticked, course
 from fl_simu.radio.closed_forms import rate_passed, rate_survival, rayleigh_outage
 from fl_simu.radio.delays import Integrated
 from fl_simu.radio.losses import NoLoss
-from fl_simu.results.intervals import Z95, wilson
+from fl_simu.results.intervals import student, wilson
 from fl_simu.ue.algorithms.base import flat
 
 DEFAULT_SECONDS = 60.0
@@ -242,20 +242,9 @@ def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:
         return (measured, *wilson(round(measured * count), count))
     if count < 4:
         return measured, math.nan, math.nan
-    error = float(np.std([rows.mean() for rows in passed], ddof=1)) / math.sqrt(count)
-    half = _student95(count - 1) * error
+    middle, _, high = student([float(rows.mean()) for rows in passed])
+    half = high - middle
     return measured, max(0.0, measured - half), min(1.0, measured + half)
-
-
-def _student95(freedom: int) -> float:
-    """The 97.5 % point of Student's t, good to 0.03 from 3 degrees of freedom on (Cornish and Fisher)."""
-    z, n = Z95, freedom
-    return (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    )
 
 
 def rate_courses(study: Study, ues: int) -> List[Tuple[np.ndarray, np.ndarray]]:

@@ -20,7 +20,7 @@ from fl_simu.radio.closed_forms import rate_passed, rate_survival, rayleigh_outa
 from fl_simu.results import channel_plots
 from fl_simu.results.files import finite_or_none
 from fl_simu.studies import channel as channel_study
-from fl_simu.studies.channel import _first_reached, _student95, draw, numbers, wilson
+from fl_simu.studies.channel import _first_reached, _over_ues, draw, numbers, wilson
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWS = 4000
@@ -146,8 +146,10 @@ def test_intervals():
     # Scores of Wilson at the ends: z^2 / (n + z^2).
     assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
     assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
-    # Table of Student's t.
-    assert [_student95(n) for n in (3, 5, 9, 30)] == pytest.approx([3.182, 2.571, 2.262, 2.042], abs=0.03)
+    # Four UEs with shares of 0.2, 0.4, 0.6 and 0.8; 3.182 by the table of Student's t, 0.2582 is their deviation.
+    shares = [np.arange(10) < number for number in (2, 4, 6, 8)]
+    half = 3.182 * 0.2582 / 2
+    assert _over_ues(shares) == pytest.approx((0.5, 0.5 - half, 0.5 + half), abs=1e-4)
     study = draw(planned(TICKED[1]), 400, ues=3)
     limit_s = float(np.median(study.delays(0)))
     assert math.isnan(study.pass_rate(0, limit_s).low), "three UEs are too few"
