@@ -23,7 +23,7 @@ from fl_simu.kernel.parameters import Params, params_of, sha256
 from fl_simu.models import MnistCnn
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
-from fl_simu.results.plots import COLOURS
+from fl_simu.results.marks import COLOURS
 from fl_simu.station.evaluation import Evaluation, Exam
 from fl_simu.studies.script import Setup
 

@@ -21,7 +21,7 @@ from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.comparisons import Comparison
 from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import write_json
-from fl_simu.results.plots import COLOURS
+from fl_simu.results.marks import COLOURS
 from fl_simu.results.records import RoundRecord
 from fl_simu.studies.script import Setup
 

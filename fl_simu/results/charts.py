@@ -10,7 +10,8 @@ from typing import AbstractSet, Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from fl_simu.results.columns import Column, so_far
-from fl_simu.results.plots import COLOURS, LABELS, MAX_UPLOADS_DRAWN, WORDS
+from fl_simu.results.delay_figure import MAX_UPLOADS_DRAWN
+from fl_simu.results.marks import COLOURS, LABELS, WORDS
 from fl_simu.results.records import ACCEPTED
 from fl_simu.results.uploads import Round, Uploads
 

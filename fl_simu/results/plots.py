@@ -1,56 +1,28 @@
 """The figures of a run."""
 
-import math
 import re
 from pathlib import Path
-from textwrap import fill
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from fl_simu.kernel.errors import UserError, nearest, require, shown
 from fl_simu.results.attack_measures import confidence, far, hit, is_targeted
 from fl_simu.results.columns import NONE, Columns, so_far
+from fl_simu.results.delay_figure import delays_figure
 from fl_simu.results.evaluated import UeAccuracies
-from fl_simu.results.figures import new_figure, plain_log_ticks, plain_text, write_figures
+from fl_simu.results.figures import new_figure, write_figures
 from fl_simu.results.files import PathLike
+from fl_simu.results.marks import COLOURS, HATCHES, LABELS, WORDS, bit_unit, legend_above, round_axis, say_empty
 from fl_simu.results.paper import paper_figure, paper_style
 from fl_simu.results.records import ACCEPTED, RoundRecord
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Blue and orange of Okabe and Ito's colour-blind-safe palette, and a grey that is lighter than the one
-# and darker than the other, so that the three differ in a grey print too.
-COLOURS = {"full": "#0072B2", "base": "#E69F00", "none": "#6E6E6E"}
-WORDS = {"full": "accepted in full", "base": "accepted base only", "none": "rejected"}
-HATCHES = {"full": "", "base": "", "none": "///"}
-
-# Name, marker, and the delay of each upload [s].
-Layer = Tuple[str, str, Any]
-
-# What one run has a number of for each round, and how an axis calls it.
-LABELS = {
-    "round": "round",
-    "time_s": "virtual time [s]",
-    "accuracy": "test accuracy",
-    "loss": "test loss",
-    "uplink_bits": "sent over the uplink, all UEs [bit]",
-    "downlink_bits": "sent over the downlink [bit]",
-    "full": "uploads accepted in full",
-    "base": "uploads of which the base layer was accepted",
-    "rejected": "uploads rejected",
-    "wall_time_s": "time on the wall clock [s]",
-}
 
 STYLES = ("screen", "paper")
 
-MAX_UPLOADS_TOGETHER = 400
-MAX_UPLOADS_DRAWN = 1500
-MAX_BANDS = 50
 MAX_BARS = 100
-LOG_FROM_RATIO = 30.0
 
 
 def draw_figures(
@@ -128,8 +100,8 @@ def columns_figure(records: Sequence[RoundRecord], columns: Columns, title: str)
     first = next(iter(columns.values()))
     axes.set(xlabel="round", ylabel=first._replace(label=first.figure).heading)
     axes.grid(True, alpha=0.3)
-    _round_axis(axes, records)
-    _legend_above(axes, axes.get_legend_handles_labels()[0])
+    round_axis(axes, records)
+    legend_above(axes, axes.get_legend_handles_labels()[0])
     return figure
 
 
@@ -172,7 +144,7 @@ def accuracy_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
         margin = max(1.0, 0.06 * (high - low))
         left.set_ylim(max(0.0, low - margin), min(100.0, high + margin))
     else:
-        _say_empty(left, right)
+        say_empty(left, right)
     return figure
 
 
@@ -220,39 +192,6 @@ def _draw_column(figure: "Figure", x: Any, y: Any, what: str, of: str) -> "Figur
     return figure
 
 
-def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, float], title: str) -> "Figure":
-    """Draw when the base layer and the complete upload of each UE arrived, a column of marks a round.
-
-    The colour tells what was accepted. Above `MAX_UPLOADS_TOGETHER` uploads each layer has a panel of its
-    own, with the median and the band of the 10th to the 90th percentile of what arrived; at most
-    `MAX_UPLOADS_DRAWN` uploads, chosen at random, are then drawn as marks, and the figure says so.
-
-    Args:
-        records: the rounds in order; uploads that never arrived are counted below the axes.
-        thresholds_s: label -> deadline, from the start of an upload [s].
-        title: stands above the figure.
-    """
-    uploads = _Uploads(records)
-    layers = uploads.layers()
-    together = len(uploads.round) <= MAX_UPLOADS_TOGETHER or not layers
-    panels = [layers] if together else [[layer] for layer in reversed(layers)]
-    figure = new_figure(title, height=4.5 if len(panels) == 1 else 6.5)
-    for axes, drawn in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
-        _scale_delays(axes, [delay_s for _, _, delay_s in drawn], thresholds_s)
-        _draw_thresholds(axes, thresholds_s)
-        _draw_marks(axes, uploads, drawn)
-        if not together:
-            _draw_band(axes, uploads, drawn[0])
-        axes.set_ylabel("delay of the upload [s]" if together else f"delay, {drawn[0][0]} [s]")
-    _round_axis(axes, records)
-    axes.set_xlabel("\n".join(["round (within a round: its UEs from left to right)", *uploads.notes()]))
-    if layers:
-        _legend_above(figure.axes[0], _delay_handles(layers, together))
-    else:
-        _say_empty(axes)
-    return figure
-
-
 def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     """Draw a bar a round: uploads accepted in full, base only, and rejected, stacked in this order."""
     from matplotlib.ticker import MaxNLocator
@@ -275,11 +214,11 @@ def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     axes.set_xlabel("round")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
     axes.set_ylim(0, max(1.0, 1.03 * bottom.max() if len(bottom) else 1.0))
-    _round_axis(axes, records)
+    round_axis(axes, records)
     if len(records):
-        _legend_above(axes, axes.get_legend_handles_labels()[0])
+        legend_above(axes, axes.get_legend_handles_labels()[0])
     else:
-        _say_empty(axes)
+        say_empty(axes)
     return figure
 
 
@@ -308,152 +247,7 @@ def attack_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
     below.set(ylabel="distance from the benign mean (L2)", ylim=(0, None))
     for axes in (above, below):
         axes.grid(True, alpha=0.3)
-        _legend_above(axes, axes.get_legend_handles_labels()[0])
-    _round_axis(below, records)
+        legend_above(axes, axes.get_legend_handles_labels()[0])
+    round_axis(below, records)
     below.set_xlabel("round")
     return figure
-
-
-class _Uploads:
-    """All uploads of a run as arrays of one length: round, place within the round, delays, verdict."""
-
-    def __init__(self, records: Sequence[RoundRecord]) -> None:
-        rows: List[Tuple[float, float, float, float, str]] = []
-        for record in records:
-            last = max(1, len(record.ues) - 1)
-            for place, one in enumerate(record.ues):
-                x = record.round + (0.7 * (place / last - 0.5) if len(record.ues) > 1 else 0.0)
-                base_s = one.delays_s[0] if len(one.delays_s) > 1 else math.nan
-                complete_s = one.delays_s[-1] if one.delays_s else math.nan
-                rows.append((record.round, x, base_s, complete_s, one.accepted))
-        self.round, self.x, self.base_s, self.complete_s = (
-            np.array([row[column] for row in rows], dtype=float) for column in range(4)
-        )
-        self.accepted = np.array([row[4] for row in rows], dtype="<U4")
-
-    def layers(self) -> List[Layer]:
-        """Return what there is to draw; a codec of one layer has no base to show."""
-        layers = [("base layer", "o", self.base_s), ("complete upload", "^", self.complete_s)]
-        return [layer for layer in layers if np.isfinite(layer[2]).any()]
-
-    def sample(self) -> Any:
-        """Return the indices of all uploads, or of a random but repeatable choice of them."""
-        count = len(self.round)
-        if count <= MAX_UPLOADS_DRAWN:
-            return np.arange(count)
-        return np.sort(np.random.RandomState(0).choice(count, MAX_UPLOADS_DRAWN, replace=False))
-
-    def notes(self) -> List[str]:
-        """Return what a reader must be told below the axes."""
-        total, drawn = len(self.round), len(self.sample())
-        missing = total - int(np.isfinite(self.complete_s).sum())
-        told = []
-        if drawn < total:
-            told.append(f"marks: {drawn} of {total} uploads, drawn at random; median, band: all that arrived")
-        if missing:
-            told.append(f"{missing} of {total} uploads never arrived complete")
-        return told
-
-
-def _draw_marks(axes: "Axes", uploads: _Uploads, layers: Sequence[Layer]) -> None:
-    drawn = uploads.sample()
-    size = 26 if len(drawn) <= MAX_UPLOADS_TOGETHER else 9
-    for name, marker, delay_s in layers:
-        for kind in ACCEPTED:
-            chosen = drawn[(uploads.accepted[drawn] == kind) & np.isfinite(delay_s[drawn])]
-            marks = axes.scatter(uploads.x[chosen], delay_s[chosen], size, marker=marker)
-            face = "white" if name == "base layer" else COLOURS[kind]
-            marks.set(facecolor=face, edgecolor=COLOURS[kind], linewidth=1.0, alpha=0.85, zorder=3)
-            marks.set_gid(name + ", " + kind)
-
-
-def _draw_band(axes: "Axes", uploads: _Uploads, layer: Layer) -> None:
-    _, _, delay_s = layer
-    rounds = np.unique(uploads.round)
-    groups = np.array_split(rounds, min(len(rounds), MAX_BANDS))
-    edges = np.array([(group[0] - 0.5, group[-1] + 0.5) for group in groups]).ravel()
-    levels = []
-    for group in groups:
-        inside = (uploads.round >= group[0]) & (uploads.round <= group[-1]) & np.isfinite(delay_s)
-        levels.append(np.percentile(delay_s[inside], (10, 50, 90)) if inside.any() else [math.nan] * 3)
-    low, median, high = np.repeat(np.array(levels), 2, axis=0).T
-    axes.fill_between(edges, low, high, color="black", alpha=0.15, linewidth=0, zorder=2.5)
-    axes.plot(edges, median, color="black", linewidth=2, zorder=4, gid="median")
-
-
-def _delay_handles(layers: Sequence[Layer], together: bool) -> List[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    faces = {"base layer": "white", "complete upload": "black"}
-    handles: List[Any] = [
-        Line2D([], [], linestyle="", marker=marker, mec="black", mfc=faces[name], label=name)
-        for name, marker, _ in layers
-        if together
-    ]
-    handles += [Patch(facecolor=COLOURS[kind], label=WORDS[kind]) for kind in ACCEPTED]
-    if not together:
-        handles.append(Line2D([], [], color="black", linewidth=2, label="median"))
-        handles.append(Patch(facecolor="black", alpha=0.15, label="10th to 90th percentile"))
-    return handles
-
-
-def _scale_delays(axes: "Axes", delays_s: Sequence[Any], thresholds_s: Mapping[str, float]) -> None:
-    shown = np.concatenate([*delays_s, list(_drawable(thresholds_s).values())])
-    shown = shown[np.isfinite(shown)]
-    shown = shown[shown > 0]
-    lowest, highest = (shown.min(), shown.max()) if len(shown) else (1.0, 1.0)
-    if highest > LOG_FROM_RATIO * lowest:
-        axes.set_yscale("log")
-        axes.set_ylim(lowest / 1.3, highest * 1.3)
-        plain_log_ticks(axes.yaxis, (1, 2, 5) if highest < 1000 * lowest else (1,))
-    else:
-        axes.set_ylim(0, 1.06 * highest)
-    axes.grid(True, axis="y", alpha=0.3)
-
-
-def _drawable(thresholds_s: Mapping[str, float]) -> Dict[str, float]:
-    return {label: float(time_s) for label, time_s in thresholds_s.items() if 0 < time_s < math.inf}
-
-
-def _draw_thresholds(axes: "Axes", thresholds_s: Mapping[str, float]) -> None:
-    """Draw a line a deadline; the labels stand right of the axes, pushed apart where lines are close."""
-    # Ten-point lines, as a share of the axes' height.
-    line_height = 0.18 * axes.figure.dpi / axes.bbox.height
-    free_from = 0.0
-    for label, time_s in sorted(_drawable(thresholds_s).items(), key=lambda item: item[1]):
-        axes.axhline(time_s, color="black", linestyle="--", linewidth=1.2, zorder=2)
-        height = axes.transAxes.inverted().transform(axes.transData.transform((0, time_s)))[1]
-        text = plain_text(fill(label, 16) + f"\n{time_s:.3g} s")
-        half = line_height * (1 + text.count("\n")) / 2
-        at = max(height, free_from + half)
-        arrow = {"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate(text, (1, height), (1.03, at), "axes fraction", "axes fraction", arrow, va="center")
-        free_from = at + half + line_height / 4
-
-
-def _round_axis(axes: "Axes", records: Sequence[RoundRecord]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    first, last = (records[0].round, records[-1].round) if records else (1, 1)
-    axes.set_xlim(first - 0.6, last + 0.6)
-
-
-def _legend_above(axes: "Axes", handles: Sequence[Any]) -> None:
-    spacing = {"columnspacing": 1.2, "handletextpad": 0.4}
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    axes.legend(handles=handles, ncol=len(handles), frameon=False, **place, **spacing)
-
-
-def _say_empty(*panels: "Axes") -> None:
-    for axes in panels:
-        text = axes.text(0.5, 0.5, "nothing to show", ha="center", va="center", transform=axes.transAxes)
-        text.set_in_layout(False)
-
-
-def bit_unit(most: float) -> Tuple[float, str]:
-    for scale, unit in ((1e12, "Tbit"), (1e9, "Gbit"), (1e6, "Mbit"), (1e3, "kbit")):
-        if most >= scale:
-            return scale, unit
-    return 1.0, "bit"

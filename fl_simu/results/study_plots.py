@@ -9,7 +9,7 @@ import numpy as np
 from fl_simu.results.attack_measures import confidence, is_targeted
 from fl_simu.results.columns import Column, so_far
 from fl_simu.results.figures import new_figure, plain_log_ticks
-from fl_simu.results.plots import COLOURS, HATCHES, WORDS, bit_unit
+from fl_simu.results.marks import COLOURS, HATCHES, WORDS, bit_unit
 from fl_simu.results.records import ACCEPTED, RoundRecord
 
 if TYPE_CHECKING:

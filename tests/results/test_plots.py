@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_simu.results import plots
+from fl_simu.results import delay_figure, plots
 from fl_simu.results.columns import Column
 from fl_simu.results.evaluated import UeAccuracies
 from fl_simu.results.records import RoundRecord, UeOutcome
@@ -52,7 +52,7 @@ def test_accuracy_lines_hold_the_records():
 
 def test_delays_hold_every_upload_in_the_colour_of_its_verdict():
     records = _run(16, 10)
-    figure = plots.delays_figure(records, dict(THRESHOLDS_S, endless=float("inf")), "title")
+    figure = delay_figure.delays_figure(records, dict(THRESHOLDS_S, endless=float("inf")), "title")
     (axes,) = figure.axes
     outcomes = [one for record in records for one in record.ues]
     for layer, name in enumerate(["base layer", "complete upload"]):
@@ -72,23 +72,23 @@ def test_delays_hold_every_upload_in_the_colour_of_its_verdict():
 @pytest.mark.filterwarnings("error")
 def test_uploads_that_have_no_delay_are_left_out_without_a_warning():
     outcomes = (UeOutcome(0, 1.0, (float("nan"),), 0, "none"), UeOutcome(1, 1.0, (2.0,), 10, "full"))
-    (axes,) = plots.delays_figure([RoundRecord(1, 3.0, 0.5, 0.3, 10, outcomes, 0.1)], {}, "title").axes
+    (axes,) = delay_figure.delays_figure([RoundRecord(1, 3.0, 0.5, 0.3, 10, outcomes, 0.1)], {}, "title").axes
     assert [delay_s for marks in _marks(axes).values() for delay_s in marks] == [2.0]
 
 
 @pytest.mark.parametrize("ues, rounds, bands", [(1000, 20, 20), (2, 1000, 50), (10000, 1, 1)])
 def test_many_uploads_are_sampled_and_the_figure_says_so(ues, rounds, bands):
     records = _run(ues, rounds)
-    figure = plots.delays_figure(records, THRESHOLDS_S, "title")
+    figure = delay_figure.delays_figure(records, THRESHOLDS_S, "title")
     assert len(figure.axes) == 2
     for axes, layer in zip(figure.axes, (1, 0)):
         drawn = sum(len(one) for one in _marks(axes).values())
-        assert 0.9 * min(plots.MAX_UPLOADS_DRAWN, ues * rounds) < drawn <= plots.MAX_UPLOADS_DRAWN
+        assert 0.9 * min(delay_figure.MAX_UPLOADS_DRAWN, ues * rounds) < drawn <= delay_figure.MAX_UPLOADS_DRAWN
         (median,) = [line for line in axes.lines if line.get_gid() == "median"]
         assert len(median.get_ydata()) == 2 * bands
         first = [one.delays_s[layer] for record in records[: rounds // bands] for one in record.ues]
         assert median.get_ydata()[0] == pytest.approx(np.median([d for d in first if np.isfinite(d)]))
-    assert f"{plots.MAX_UPLOADS_DRAWN} of {ues * rounds} uploads, drawn at random" in axes.get_xlabel()
+    assert f"{delay_figure.MAX_UPLOADS_DRAWN} of {ues * rounds} uploads, drawn at random" in axes.get_xlabel()
 
 
 def test_bars_count_the_verdicts():

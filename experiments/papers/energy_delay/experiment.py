@@ -15,7 +15,7 @@ from fl_simu.kernel.errors import UserError
 from fl_simu.results.figures import new_figure, plain_log_ticks, write_figures
 from fl_simu.results.files import write_text
 from fl_simu.results.findings import Finding, Reading, inequality
-from fl_simu.results.plots import COLOURS
+from fl_simu.results.marks import COLOURS
 from fl_simu.results.tables import markdown_table
 from fl_simu.studies.script import Setup
 
