@@ -1,6 +1,6 @@
 """A planned experiment and its data, put together to a coordinator."""
 
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,15 +12,14 @@ from fl_simu.experiment import Experiment
 from fl_simu.kernel.checked import told_of
 from fl_simu.kernel.clock import Clock
 from fl_simu.kernel.errors import require
-from fl_simu.kernel.parameters import Params
 from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.loop.cohorts import Cohorts
 from fl_simu.loop.coordinator import Coordinator, Observer
+from fl_simu.loop.examiner import Examiner
 from fl_simu.loop.hierarchy import Cloud
 from fl_simu.loop.plan import Plan
 from fl_simu.loop.setting import Setting
 from fl_simu.loop.state import RunState
-from fl_simu.station.evaluation import CPU, Evaluation, Exam, accuracies
 from fl_simu.ue.training import Shard, initial_params
 from fl_simu.ue.work import Work
 
@@ -39,43 +38,20 @@ def assemble(
     train, shards = _dealt(experiment, dataset.train)
     samples = {ue: len(indices) for ue, indices in enumerate(shards)}
     _place(planned, train, shards, malicious)
-    device, loss = planned.device, planned.training.loss
-    module = planned.training.make_module().to(device)
-    test = _tested(experiment, dataset)
-    # The test set stays there; the UEs' samples, which may be many, go there batch by batch.
-    images, labels = test.images.to(device), test.labels.to(device)
+    examiner = Examiner(planned, train, shards, _tested(experiment, dataset))
     epochs = planned.training.epochs
-
-    def own(ue: int) -> Exam:
-        rows = torch.from_numpy(shards[ue])
-        images, labels = train.images.index_select(0, rows), train.labels.index_select(0, rows)
-        return Exam(module, loss, images, labels, device=device)
-
-    exam, backend = Exam(module, loss, images, labels, device=device), planned.backend
-    backend.measuring = exam.grade
-
-    def aside(params: Params) -> Callable[[], Evaluation]:
-        graded = backend.measure(params, exam.batches())
-        return lambda: exam.evaluation(graded())
-
     setting = Setting(
         seed=experiment.seed,
         rounds=experiment.rounds,
         drawn=experiment.drawn,
         full={ue: Work(count, epochs, epochs * planned.training.steps(count)) for ue, count in samples.items()},
-        evaluate=exam.evaluate if device != CPU else lambda params: aside(params)(),
-        aside=aside if device == CPU and backend.aside else None,
-        accuracies=lambda params, own: accuracies(
-            module, params, own, train.images, train.labels, shards, device=device
-        ),
-        loss_of=lambda params, ue: own(ue).evaluate(params).loss,
-        losses_of=lambda params, ue: own(ue).losses(params),
         link=planned.link,
         downlink=planned.downlink,
         chain=planned.chain,
         measures=malicious.measures if malicious else None,
         evaluate_every=experiment.evaluation.every,
         stop=experiment.stop,
+        **examiner.answers(),
         **{table: getattr(experiment, table) for table in HELD},
     )
     initial = initial_params(planned.training.make_module, experiment.seed)
