@@ -1,6 +1,7 @@
-"""Draw docs/images/graded-upload.png, the picture of the README: `make picture`.
+"""Draw docs/images/graded-upload.png, the figure of the README: `make picture`.
 
-Nine runs of experiments/graded_upload on the legacy stack, some minutes; the same numbers as in its table.
+It makes nine runs of experiments/graded_upload on the legacy stack, which take some minutes. The numbers are those
+of the table in that experiment's README.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from fl_simu.results.figures import new_figure, plain_log_ticks, write_figures
 from fl_simu.studies import catalogue, grid
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-# Of the study's schemes: what the legend says of each, and its colour and line.
+# Scheme of the study -> its text in the legend, its colour, its line style.
 SCHEMES = {
     "2 + 2 bits": ("graded upload: 2-bit base layer + 2-bit enhancement", "#0072B2", "-"),
     "float32, 11.5 s": ("float32, with six times the deadline", "#D55E00", "--"),

@@ -1,8 +1,8 @@
-"""What mkdocs needs to know of this repository: pages outside docs/, links between them, formulas.
+"""Adapts this repository to mkdocs: pages outside docs/, links between pages, formulas.
 
-A hook of mkdocs, see mkdocs.yml. README.md becomes the front page, README.zh.md that in Chinese; each experiment's
-README becomes a page. In the sources, links are those that a reader of the repository follows; here they become
-links of the site. A link to a file that is no page, such as code, becomes plain text.
+This is a hook of mkdocs, see mkdocs.yml. README.md becomes the front page, README.zh.md the Chinese front page,
+and each experiment's README a page. Links in the sources work in the repository; the hook turns them into links of
+the site. A link to a file that is not a page, such as code, becomes plain text.
 """
 
 import html
@@ -17,10 +17,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Page
 
 ROOT = Path(__file__).resolve().parent.parent
-# Pages outside docs/ whose address on the site is another one.
+# Pages outside docs/ that have another address on the site.
 MOVED = {"README.md": "index.md", "README.zh.md": "zh/index.md"}
 PAGES = ["README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md"]
-# What a page outside docs/ may show or offer beside itself.
+# Files that a page outside docs/ may show or link to.
 ASSETS = (".png", ".toml")
 
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^)\s]+)\)")
@@ -34,7 +34,7 @@ def experiments() -> list[str]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the experiments where the navigation has EXPERIMENTS."""
+    """Replace EXPERIMENTS in the navigation by the experiments."""
     for section in config.nav or []:
         for pages in section.values():
             if isinstance(pages, list) and "EXPERIMENTS" in pages:
@@ -44,7 +44,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are not in docs/, and what they show."""
+    """Add the pages outside docs/ and the files that they show."""
     for path in [*PAGES, *experiments()]:
         files.append(File.generated(config, MOVED.get(path, path), abs_src_path=str(ROOT / path)))
     for file in (ROOT / "experiments").rglob("*"):
@@ -54,7 +54,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def in_repository(uri: str) -> str:
-    """Where the source of a page or file of the site lies, from the root of the repository."""
+    """The path in the repository of the source of a page or file of the site."""
     back = {there: here for here, there in MOVED.items()}
     if uri in back:
         return back[uri]
@@ -62,7 +62,7 @@ def in_repository(uri: str) -> str:
 
 
 def title(path: Path) -> str:
-    """The first heading of a page; in the repository a link shows the name of its file."""
+    """The first heading of a page, which replaces the file name that a link shows in the repository."""
     if path.suffix == ".ipynb":
         return "the tutorial"
     found = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -70,7 +70,7 @@ def title(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn the links of the repository into those of the site, outside of code."""
+    """Turn links of the repository into links of the site, except in code."""
     here = posixpath.dirname(in_repository(page.file.src_uri))
     places = {in_repository(file.src_uri): file.src_uri for file in files}
 
@@ -95,7 +95,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write formulas as MathML, which browsers show by themselves."""
+    """Write formulas as MathML, which browsers render without a script."""
 
     def formula(match: re.Match[str]) -> str:
         display = "block" if match[1] == "div" else "inline"
@@ -105,5 +105,5 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Say where it is."""
+    """Print the path of the front page."""
     print(os.path.join(os.path.relpath(config.site_dir), "index.html"))

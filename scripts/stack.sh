@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Finds the interpreters of the two stacks, keeps their environments in .venv/, and runs commands in them.
 #
-#   stack.sh setup               set up both stacks; one without an interpreter is named and skipped
-#   stack.sh with STACK CMD...   set STACK (legacy, modern, or any: the first to be had) up, run CMD in it
-#   stack.sh each CMD...         set both up likewise, run CMD in each; fails if it fails in one
-#   stack.sh peers               set .venv/peers up: the other frameworks that `make benchmark` runs
-#   stack.sh docs CMD...         set .venv/docs up: what builds the documentation site; run CMD in it
-#   stack.sh lock                resolve the locked requirements anew
+#   stack.sh setup               set up both stacks; a stack without an interpreter is reported and skipped
+#   stack.sh with STACK CMD...   set up STACK (legacy, modern, or any: the first available one), run CMD in it
+#   stack.sh each CMD...         set up both stacks in the same way, run CMD in each; fails if CMD fails in one
+#   stack.sh peers               set up .venv/peers: the other frameworks that `make benchmark` runs
+#   stack.sh docs CMD...         set up .venv/docs, which builds the documentation site; run CMD in it
+#   stack.sh lock                resolve the locked requirements again
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# A stamp names the folder too: an environment does not survive being moved.
+# A stamp also contains the folder, because an environment that is moved no longer works.
 root=$PWD
 
 say() { printf 'fl_simu: %s\n' "$*" >&2; }
@@ -36,14 +36,14 @@ missing() {
         "or 'conda create -n py${version/./} python=$version'"
 }
 
-# Every place where a Python of version $1 may be, one path a line; none of them is believed yet.
+# Prints every path where a Python of version $1 may be, one per line. None of them is checked yet.
 candidates() {
     local version=$1 home folder
     type -ap "python$version" || true
     for folder in "${PYENV_ROOT:-}" "$HOME/.pyenv"; do
         [ -z "$folder" ] || printf '%s\n' "$folder/versions/$version".*/bin/python "$folder/versions/$version"/bin/python
     done
-    # conda notes each environment it makes in this file.
+    # conda lists each environment that it creates in this file.
     if [ -f "$HOME/.conda/environments.txt" ]; then
         while IFS= read -r folder; do printf '%s\n' "$folder/bin/python"; done <"$HOME/.conda/environments.txt"
     fi
@@ -57,9 +57,9 @@ candidates() {
     type -ap python3 python || true
 }
 
-# Prints an interpreter for a stack. It must run, be of the version, and be able to make environments;
-# for the legacy stack it must also be one that torch 1.4.0 has wheels for. In a virtual environment, which
-# may go away, the one behind it is meant.
+# Prints an interpreter for a stack. It must run, have the right version, and be able to create environments.
+# For the legacy stack, torch 1.4.0 must have wheels for it. For a virtual environment, which may disappear,
+# the interpreter behind it is printed.
 find_python() {
     local stack=$1 version candidate found
     local probe='
@@ -101,15 +101,15 @@ install_package() {
 
 stamp_of() { printf '%s %s\n' "$(cksum <"requirements/$1.txt")" "$root"; }
 
-# Whether .venv/STACK was made, in whole, from the lock as it is now, and still runs.
+# Whether .venv/STACK was created completely from the current lock, and still runs.
 ready() {
     [ "$(cat ".venv/$1/complete" 2>/dev/null)" = "$(stamp_of "$1")" ] && ".venv/$1/bin/python" -c '' 2>/dev/null
 }
 
 available() { ready "$1" || find_python "$1" >/dev/null; }
 
-# Makes .venv/STACK from its lock. The stamp is written last, so an environment that was left half made
-# has none and is made again.
+# Creates .venv/STACK from its lock. The stamp is written last, so an incomplete environment has none and is
+# created again.
 setup() {
     local stack=$1 python=$2 start=$SECONDS
     local venv=.venv/$stack lock=requirements/$stack.txt log=.venv/$stack.log
@@ -119,7 +119,7 @@ setup() {
     rm -rf "$venv" "$log"
     quietly "$log" "$python" -m venv "$venv"
     say "installing $(grep -c '^[a-z]' "$lock") locked packages (first time: some minutes and up to 1 GB)"
-    # The tools first: an old pip can neither read today's wheels nor build the two packages that have none.
+    # The tools come first: an old pip can neither read today's wheels nor build the two packages without wheels.
     # shellcheck disable=SC2046
     quietly "$log" "$venv/bin/python" -m pip install --disable-pip-version-check \
         $(grep -E '^(pip|setuptools|wheel)==' "$lock")
@@ -130,7 +130,7 @@ setup() {
     say "the $stack stack is ready ($((SECONDS - start)) s); to enter it: . $venv/bin/activate"
 }
 
-# Runs a command in a stack that is set up first; status 3 if the stack has no interpreter.
+# Sets up a stack and runs a command in it; status 3 if the stack has no interpreter.
 with_stack() {
     local stack=$1 python
     shift
@@ -146,7 +146,7 @@ with_stack() {
         install_package ".venv/$stack" ".venv/$stack.log"
         touch ".venv/$stack/complete"
     fi
-    # fl_simu prints commands for the user's own shell, and so must know its PATH.
+    # fl_simu prints commands for the user's own shell, so it must know the PATH of that shell.
     FL_SIMU_SHELL_PATH=${FL_SIMU_SHELL_PATH:-$PATH} VIRTUAL_ENV=$root/.venv/$stack \
         PATH=$root/.venv/$stack/bin:$PATH "$@"
 }
@@ -156,13 +156,13 @@ each_stack() {
     available legacy || available modern || { missing any; return 3; }
     for stack in legacy modern; do
         available "$stack" || { missing "$stack" skipped; continue; }
-        # A process of its own, because a function called in a condition goes on after a failed step.
+        # In a separate process, because a function that is called in a condition continues after a failed step.
         scripts/stack.sh with "$stack" "$@" || { say "$stack stack: failed"; status=1; }
     done
     return $status
 }
 
-# Makes .venv/peers, unless it is there. What cannot be installed is named, and tried again the next time.
+# Creates .venv/peers, unless it exists. A package that cannot be installed is reported, and tried again next time.
 peers() {
     local venv=.venv/peers log=.venv/peers.log python stamp requirement whole=1
     stamp="$(cat benchmarks/peers/*.txt | cksum) $root"
@@ -183,7 +183,7 @@ peers() {
     [ $whole = 0 ] || printf '%s\n' "$stamp" >"$venv/complete"
 }
 
-# Makes .venv/docs from its lock, unless it is there, and runs a command in it.
+# Creates .venv/docs from its lock, unless it exists, and runs a command in it.
 docs() {
     local venv=.venv/docs log=.venv/docs.log python
     if ! ready docs; then
@@ -198,7 +198,7 @@ docs() {
     PATH=$root/$venv/bin:$PATH "$@"
 }
 
-# Resolves each lock for its stack's lowest Python; the modern one holds for later Pythons and other systems too.
+# Resolves each lock for its stack's lowest Python; the modern lock is also valid for later Pythons and other systems.
 lock() {
     local python tools=.venv/lock log=.venv/lock.log stack options
     python=$(find_python modern) || { missing modern; return 3; }
@@ -216,7 +216,7 @@ lock() {
         quietly "$log" "$tools/bin/uv" pip compile setup.py "requirements/$stack.in" \
             --extra attacks --extra pandas --extra privacy --extra ray --extra websockets $options \
             --upgrade --custom-compile-command "make lock" --output-file "$tools/$stack.txt"
-        # torch itself names the CUDA parts that its own release needs; a CPU build of the same release does without.
+        # torch itself requires the CUDA packages of its release; a CPU build of the same release needs none.
         awk '/^[a-z]/ { cuda = /^(nvidia|cuda|triton)/ } !cuda' "$tools/$stack.txt" >"$tools/lock.txt"
         mv "$tools/lock.txt" "requirements/$stack.txt"
     done

@@ -1,6 +1,6 @@
 """Execute docs/tutorial.ipynb in place: `make tutorial`.
 
-The cells run in a folder of their own, with this checkout and one thread, whatever the user's Jupyter says.
+The cells run in a temporary folder, with this checkout and one thread, regardless of the user's Jupyter settings.
 """
 
 import os
@@ -13,16 +13,16 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
-# Seconds for one cell; the longest takes some seconds.
+# Time limit of a cell in seconds; the slowest cell takes some seconds.
 CELL_S = 120
 
 
 def execute(notebook: NotebookNode) -> None:
-    """Run all cells in order and put what they print and draw in the place of their outputs.
+    """Run all cells in order and replace their outputs by what they print and draw.
 
     Raises:
         CellExecutionError: a cell failed.
-        CellTimeoutError: one took longer than CELL_S.
+        CellTimeoutError: a cell took longer than CELL_S.
     """
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
@@ -33,7 +33,7 @@ def execute(notebook: NotebookNode) -> None:
             resources={"metadata": {"path": folder}},
         )
         manager = client.create_kernel_manager()
-        # Sockets that are files of this folder need no port and no network.
+        # Sockets that are files in this folder need no port and no network.
         manager.transport, manager.connection_file = "ipc", str(Path(folder) / "kernel.json")
         client.execute(env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", IPYTHONDIR=folder))
     notebook.metadata = {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the source distribution and, of it, the wheel into dist/; then tries the wheel in an environment of its own
-# and an empty folder, as somebody who has no checkout. `make wheel` runs it on the modern stack.
+# Builds the source distribution, and from it the wheel, into dist/. Then tests the wheel in a separate environment and
+# an empty folder, like a user without a checkout. `make wheel` runs this script on the modern stack.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,8 +12,8 @@ trap 'rm -rf "$away"' EXIT
 python -m venv --without-pip "$away/env"
 pip() { python -m pip --disable-pip-version-check --python "$away/env/bin/python" "$@"; }
 pip install --quiet --no-index --no-deps dist/*.whl
-# What it needs is taken from this stack, without a second download of torch; pip looks whether it suffices. The
-# fl_simu of this stack is no folder there, and so does not come along.
+# The packages that it needs come from this stack, which saves a second download of torch; pip checks that they are
+# complete. This stack's own fl_simu is not a folder there, and so is not included.
 packages() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 packages python >"$(packages "$away/env/bin/python")/stack.pth"
 pip check
