@@ -1,7 +1,7 @@
-"""Four points and one linear layer: central, federated over bob and alice, and in parallel.
+"""Four points and one linear layer: central, federated over bob and alice, and parallel training.
 
-Reference: notes, PySyft basics, the practical part. They print losses and final parameters but no initial weights;
-these are found again from what is printed.
+Reference: notes, PySyft basics, the practical part. They print losses and final parameters but no initial weights.
+The script recovers these from the printed numbers.
 """
 
 from typing import Any, Callable, Dict, List, Tuple
@@ -19,7 +19,7 @@ from fl_simu.studies.script import Setup
 
 NEEDS_SYFT = True
 
-# What the notes print: the losses, then both weights and the bias.
+# The numbers that the notes print: the losses, then both weights and the bias.
 CENTRAL = """
 5.9401 1.5482 0.9018 0.6321 0.4559 0.3317 0.2429 0.1788 0.1324 0.0984
 0.0734 0.0550 0.0413 0.0311 0.0235 0.0178 0.0135 0.0102 0.0078 0.0059
@@ -47,7 +47,7 @@ def loss_and_gradient(w: np.ndarray, rows: slice) -> Tuple[np.ndarray, np.ndarra
 
 
 def simulate_central(w: np.ndarray) -> np.ndarray:
-    """What 20 steps of SGD print, in float64, from initial parameters of shape (..., 3)."""
+    """The numbers that 20 steps of SGD print, in float64, from initial parameters of shape (..., 3)."""
     losses = []
     for _ in range(20):
         loss, gradient = loss_and_gradient(w, slice(None))
@@ -57,7 +57,7 @@ def simulate_central(w: np.ndarray) -> np.ndarray:
 
 
 def simulate_federated(w: np.ndarray) -> np.ndarray:
-    """The same for 20 visits to bob and alice, each with an Adam of its own."""
+    """The same for 20 visits to bob and alice, each with a separate Adam."""
     losses, first, second = [], dict.fromkeys(WORKERS, 0.0), dict.fromkeys(WORKERS, 0.0)
     for step in range(1, 21):
         for worker, rows in WORKERS.items():
@@ -71,10 +71,10 @@ def simulate_federated(w: np.ndarray) -> np.ndarray:
 
 
 def recover(simulate: Callable[[np.ndarray], np.ndarray], notes: str) -> np.ndarray:
-    """The initial parameters, of those that nn.Linear(2, 1) draws, that print what the notes print.
+    """The initial parameters, in the range of nn.Linear(2, 1), with which the notes' numbers are printed.
 
-    Least squares from the best points of a grid; then the same with a high power of the residuals, which makes the
-    largest one small and so keeps every value off the edge where it is rounded otherwise.
+    Least squares from the best points of a grid; then the same with a high power of the residuals. This makes the
+    largest residual small, and so keeps every value away from a rounding edge.
     """
     printed = np.array(notes.split(), dtype=float)
     axis = np.linspace(-1, 1, 25) / np.sqrt(2)
@@ -137,7 +137,7 @@ def train_federated(model: nn.Linear, workers: Dict[str, Any]) -> Printed:
 
 
 def train_parallel(model: nn.Linear, workers: Dict[str, Any], third: Any) -> Printed:
-    """Ten epochs: each worker takes five steps with a copy, a third averages. Losses are those of step five."""
+    """Ten epochs: each worker makes five steps with a copy, and a third averages. Losses are of the fifth step."""
     data, target = points()
     datasets = [(data[WORKERS[name]].send(one), target[WORKERS[name]].send(one)) for name, one in workers.items()]
     losses = []
@@ -161,7 +161,7 @@ def train_parallel(model: nn.Linear, workers: Dict[str, Any], third: Any) -> Pri
 
 
 def train_parallel_plainly(model: nn.Linear) -> Printed:
-    """What `train_parallel` computes, without syft."""
+    """The computation of `train_parallel`, without syft."""
     (data, target), losses = points(), []
     for _ in range(10):
         models = [linear(np.array(parameters(model))) for _ in WORKERS]
@@ -197,7 +197,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     for kind, start in starts.items():
         for name, value in zip(("weight 1", "weight 2", "bias"), start):
             comparisons.append(
-                Comparison(f"{kind}: initial {name}", None, float(value), why="found from the losses")
+                Comparison(f"{kind}: initial {name}", None, float(value), why="recovered from the losses")
             )
 
     start = starts["federated"]

@@ -1,4 +1,4 @@
-"""What leaks from an upload: two seeds of the notes, 200 trials, fewer bits, more local steps.
+"""What an upload leaks: the notes' two seeds, 200 trials, fewer bits, more local steps.
 
 Reference: notes, gradient leakage.
 """
@@ -18,11 +18,11 @@ from fl_simu.studies.leakage import Trial, Trials, run_trials
 from fl_simu.studies.leakage_setting import Setting
 from fl_simu.studies.script import Setup
 
-# What the notes say: the seed, whether the image came back, the loss after the first iteration.
+# The notes: the seed, whether the image was recovered, the loss after the first iteration.
 NOTES = ((1234, "no", "1000"), (78483847, "yes", "70"))
-OTHER = "theirs is the first image of the whole CIFAR-100; the sample, and the digits, have others"
+OTHER = "the notes attack the first image of the complete CIFAR-100, which is not in the sample or the digits"
 
-# All layers of a code of 2 + 2 bits say what one layer of 4 bits says, bit for bit.
+# All layers of a code of 2 + 2 bits equal one layer of 4 bits, bit for bit.
 TWO_AND_TWO = {"name": "affine", "base_bits": 2, "enhancement_bits": (2,)}
 CODECS: Dict[str, Dict[str, Any]] = {
     "float32": {},
@@ -36,13 +36,13 @@ STEPS = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done.
+    """The amount of work; (a), (b) and (c) are the parts in the README.
 
     Args:
         data: the data set.
         iterations: of L-BFGS.
-        images, seeds: (a) has so many of each; the arms of (b) and (c) the first images, with seed 0.
-        of_notes, of_codecs, of_steps: images of each arm.
+        images, seeds: number of each in (a); the arms of (b) and (c) have the first images, with seed 0.
+        of_notes, of_codecs, of_steps: number of images in each arm.
         codecs, steps: the arms.
     """
 
@@ -64,7 +64,7 @@ Arm = Tuple[Trials, List[Trial], List[Record]]
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs arms below the script's folder, and keeps what has ended there."""
+    """Runs arms in folders below the script's folder, and keeps completed trials there."""
 
     setup: Setup
     size: Size
@@ -112,7 +112,7 @@ def first(images: int) -> List[Trial]:
 
 
 def part(arm: Arm, images: int) -> Arm:
-    """Of an arm the trials that all arms have: same images, same weights, same starts."""
+    """The trials of an arm that all arms have: same images, same weights, same starts."""
     kept, trials, records = arm
     wanted = set(first(images))
     pairs = [(trial, record) for trial, record in zip(trials, records) if trial in wanted]
@@ -120,7 +120,7 @@ def part(arm: Arm, images: int) -> Arm:
 
 
 def early(arm: Arm) -> Dict[str, Any]:
-    """Whether an early loss tells a success."""
+    """Whether an early loss predicts a success."""
     return {name: quarters(arm[2], at) for name, at in FIRST.items()}
 
 
@@ -132,8 +132,8 @@ def of_notes(seeds: Arm) -> List[Comparison]:
         after_one = float(np.median([one["losses"][1] for one in records if len(one["losses"]) > 1]))
         ours = "yes" if records[0]["success"] else "no"
         found += [
-            Comparison(f"seed {seed}: image 0 comes back", back, ours, why=OTHER),
-            Comparison(f"seed {seed}: images that come back", None, rate(summary(records))),
+            Comparison(f"seed {seed}: image 0 is recovered", back, ours, why=OTHER),
+            Comparison(f"seed {seed}: images recovered", None, rate(summary(records))),
             Comparison(
                 f"seed {seed}: loss after one iteration, median over the images", loss, after_one, why=OTHER
             ),
@@ -148,7 +148,7 @@ def of_many(arm: Arm) -> List[Comparison]:
     found["DLG: labels found [%]"] = 100 * told["labels_found"] / told["labels"]
     found["DLG: diverged [%]"] = 100 * told["diverged"] / told["trials"]
     for name, one in early(arm).items():
-        found[f"{name}: pairs in which the success had the smaller [%]"] = 100 * one["pairs"]
+        found[f"{name}: pairs in which the success had the smaller loss [%]"] = 100 * one["pairs"]
         for at, quarter in enumerate(one["quarters"], 1):
             what = "{}, quarter {} ({:.4g} to {:.4g})".format(name, at, quarter["from"], quarter["to"])
             found[f"{what}: success rate"] = rate(quarter)
@@ -156,7 +156,7 @@ def of_many(arm: Arm) -> List[Comparison]:
 
 
 def of_arms(kind: str, arms: Dict[str, Arm]) -> List[Comparison]:
-    """What each arm leaks."""
+    """The leakage of each arm."""
     found: Dict[str, Any] = {}
     for name, (_, _, records) in arms.items():
         told = summary(records)
@@ -215,7 +215,7 @@ def bars_of(arms: Dict[str, Arm]) -> List[Tuple[str, float, float, float]]:
 
 
 def last_pictures(arms: Dict[str, Arm], rows: int = 6) -> List[Row]:
-    """For each of the first trials the true image, and the last one of each arm."""
+    """For each of the first trials, the true image and the last image of each arm."""
     found = []
     for at, trial in enumerate(next(iter(arms.values()))[1][:rows]):
         pictures = []

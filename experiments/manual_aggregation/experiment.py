@@ -1,6 +1,6 @@
-"""Five users, their models combined by hand: what the running pairwise average weighs, and who trains at all.
+"""Five users, their models averaged by hand: the weights of the running pairwise average, and which users train.
 
-Reference: notes, manual aggregation. They give code and no numbers.
+Reference: notes, manual aggregation. The notes give code and no numbers.
 """
 
 import copy
@@ -35,7 +35,7 @@ def make_net() -> nn.Module:
 
 
 class Worker:
-    """A user of the notes: a virtual worker, a model that lives there, and its SGD."""
+    """A user of the notes: a virtual worker, a model at this worker, and its SGD optimiser."""
 
     def __init__(self, sy: Any, name: str, model: nn.Module) -> None:
         self.id = name
@@ -76,7 +76,7 @@ def true_mean(source_list: Sequence[Any]) -> Params:
 
 
 def weights_of(users: int) -> List[float]:
-    """What the old global model and each user's weigh in `combine_pro`, shown by a one-hot model for each."""
+    """The weights of the old global model and of each user's in `combine_pro`, shown by one-hot models."""
 
     def one_hot(at: int) -> nn.Module:
         model = nn.Linear(users + 1, 1, bias=False)
@@ -88,7 +88,7 @@ def weights_of(users: int) -> List[float]:
 
 
 def notes_test(model: nn.Module, test: Samples) -> Tuple[float, float, int]:
-    """The notes' test loop: loss and accuracy of its last printed line, and the samples that it had seen."""
+    """The notes' test loop: loss and accuracy of its last printed line, and the number of samples seen by then."""
     model.eval()
     test_loss, correct, seen, size = 0.0, 0, 0, len(test)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def notes_test(model: nn.Module, test: Samples) -> Tuple[float, float, int]:
 
 
 def draw_batches(train: Samples, count: int, users: int) -> List[Batches]:
-    """Lists of batches, no sample twice; the first is what all users share."""
+    """A list of batches for each user, no sample twice. Users that share their batches get the first list."""
     order = torch.from_numpy(permutation(stream(SEED, "batches"), len(train)))
     rows = order[: users * count * BATCH_SIZE].split(BATCH_SIZE)
     batches = [(train.images[one], train.labels[one]) for one in rows]
@@ -112,7 +112,7 @@ def draw_batches(train: Samples, count: int, users: int) -> List[Batches]:
 
 
 def train_users(workers: Sequence[Worker], batches: Sequence[Batches]) -> None:
-    """Every user's steps, one batch after the other, in turn as in the notes; then the models come home."""
+    """The steps of all users, batch by batch, in turn as in the notes. Then the models are fetched."""
     for worker in workers:
         worker.model.train()
     for step in zip(*batches):
@@ -123,7 +123,7 @@ def train_users(workers: Sequence[Worker], batches: Sequence[Batches]) -> None:
 
 
 def train_plainly(model: nn.Module, batches: Batches) -> Params:
-    """What one user does, without syft."""
+    """The training of one user, without syft."""
     model = copy.deepcopy(model).train()
     opt = optim.SGD(params=model.parameters(), lr=LR)
     for data, target in batches:
@@ -134,7 +134,7 @@ def train_plainly(model: nn.Module, batches: Batches) -> Params:
 
 
 def new_models(workers: Sequence[Worker], old: nn.Module) -> Dict[str, Params]:
-    """What could be the new global model."""
+    """The candidates for the new global model."""
     first, second, third = (worker.model for worker in workers[:3])
     return {
         "initial model": params_of(old),
@@ -189,7 +189,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     ours.update(zip([f"combine_pro: weight of {name}" for name in ("the old global model", *NAMES)], weights))
     loss, accuracy, seen = notes_test(final_model, dataset.test)
     ours["combine_pro: test accuracy as the notes print it [%]"] = 100 * accuracy
-    ours["the most that they can print [%]"] = 100 * seen / len(dataset.test)
+    ours["combine_pro: highest accuracy that the notes can print [%]"] = 100 * seen / len(dataset.test)
     ours["combine_pro: test loss as the notes print it"] = loss
     ours["combine_pro: test loss"] = accuracy_and_loss(params_of(final_model), dataset.test)[1]
     figures = {"weights.png": weights_figure(weights), "accuracy.png": accuracy_figure(accuracies)}
@@ -198,7 +198,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
 
 
 def weights_figure(weights: Sequence[float]) -> Figure:
-    """What each model weighs in the running pairwise average, and in the mean."""
+    """The weight of each model in the running pairwise average, and in the mean."""
     figure = Figure(figsize=(8, 4), dpi=160, constrained_layout=True)
     axes, places = figure.subplots(), range(len(weights))
     mean = [0.0] + [1 / (len(weights) - 1)] * (len(weights) - 1)
@@ -214,7 +214,7 @@ def weights_figure(weights: Sequence[float]) -> Figure:
 
 
 def accuracy_figure(accuracies: Dict[str, Dict[str, float]]) -> Figure:
-    """Test accuracy of what could be the new global model."""
+    """Test accuracy of the candidates for the new global model."""
     figure = Figure(figsize=(8, 4), dpi=160, constrained_layout=True)
     axes = figure.subplots()
     styles = [{"color": "#0072B2"}, {"color": "#E69F00", "hatch": "//"}]

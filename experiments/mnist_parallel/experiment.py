@@ -1,8 +1,8 @@
-"""The notes' puzzle: Alice and Bob train side by side, and the average of their models is bad.
+"""The notes' puzzle: Alice and Bob train in parallel, and the average of their models is bad.
 
 Alice and Bob hold half of the images each. After every round their models are averaged. Four arms differ in two
-things: whether both begin with the same initial model, and whether the average is sent back. Each arm is played
-with small and with large steps.
+things: whether both start from the same initial model, and whether the average is sent back. Each arm runs with
+small and with large steps.
 
 Reference: notes, PySyft basics, the parallel training and the comment below it; McMahan et al. 2017,
 "Communication-Efficient Learning of Deep Networks from Decentralized Data", figure 1 (averaging of two models
@@ -40,7 +40,7 @@ MODEL = MnistCnn()
 
 @dataclass(frozen=True)
 class Size:
-    """How much is trained: each round is one local epoch of each of the two."""
+    """The amount of training; each round is one local epoch of Alice and one of Bob."""
 
     data: ImageSet
     rounds: int
@@ -49,14 +49,14 @@ class Size:
 
 FULL = Size(Mnist(), rounds=3, batch_size=64)
 QUICK = Size(Mnist(1000, 500), rounds=3, batch_size=16)
-# The notes' optimiser of the example next to this one, and that of fl_simu's default experiment.
+# The notes' optimiser in mnist_sequential, and that of fl_simu's default experiment.
 STEPS = {"small steps": Sgd(lr=0.01), "large steps": Sgd(lr=0.03, momentum=0.9)}
 SHARES = np.linspace(0, 1, 11).tolist()
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What Alice and Bob begin with, and whether they go on from the average or each from the own model."""
+    """Whether Alice and Bob start from the same model, and whether they continue from the average."""
 
     same_start: bool
     sent_back: bool
@@ -82,7 +82,7 @@ class Accuracies(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an arm came to: accuracies round by round, Alice's and Bob's last models and their average."""
+    """The results of an arm: accuracies by round, Alice's and Bob's last models and their average."""
 
     rounds: Tuple[Accuracies, ...]
     alice: Params
@@ -92,7 +92,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one size of steps came to.
+    """The results with one size of steps.
 
     Args:
         outcomes: of each arm.
@@ -104,7 +104,7 @@ class Findings:
 
 
 def reproduce(setup: Setup) -> List[Comparison]:
-    """Play the four arms with small and with large steps, and look between the models; no numbers in the notes."""
+    """Run the four arms with small and large steps, and evaluate between the models; the notes give no numbers."""
     torch.set_num_threads(1)
     size = QUICK if setup.quick else FULL
     data = size.data.load(setup.data_dir)
@@ -119,7 +119,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
 
 
 def find(site: "Site", rounds: int, say: Say) -> Findings:
-    """Play every arm, then walk from one model to another."""
+    """Run every arm, then evaluate on the straight line from one model to another."""
     outcomes = {}
     for name, arm in ARMS.items():
         outcomes[name] = play(arm, site, rounds)
@@ -133,9 +133,9 @@ def find(site: "Site", rounds: int, say: Say) -> Findings:
 
 
 class Site:
-    """Where it happens: both halves of the data, placed as `fl_simu.loop.assemble` does, and the BS's test images.
+    """Both halves of the data, placed as by `fl_simu.loop.assemble`, and the BS's test images.
 
-    What two arms have in common (Alice's first round, for one) is trained and evaluated once.
+    If two arms share a training (Alice's first round, for example), it is carried out and evaluated once.
     """
 
     def __init__(self, data: Dataset, optimizer: Optimizer, batch_size: int) -> None:
@@ -152,7 +152,7 @@ class Site:
         self._accuracies: Dict[str, float] = {}
 
     def trained(self, ue: int, number: int, params: Params) -> Params:
-        """What a UE makes of a model in a round."""
+        """The model of a UE after it has trained `params` in a round."""
         key = (ue, number, sha256(params))
         if key not in self._trained:
             self.backend.train([Task(Key(SEED, ue, number), params, {})])
@@ -160,7 +160,7 @@ class Site:
         return self._trained[key]
 
     def accuracy(self, params: Params) -> float:
-        """The share of the test images that a model gets right."""
+        """The share of the test images that a model classifies correctly."""
         key = sha256(params)
         if key not in self._accuracies:
             found = Exam(self.module, MODEL.loss, self.test.images, self.test.labels).evaluate(params)
@@ -169,7 +169,7 @@ class Site:
 
 
 def play(arm: Arm, site: Site, rounds: int) -> Outcome:
-    """Train Alice and Bob for some rounds and average after each."""
+    """Train Alice and Bob for some rounds, and average their models after each."""
     seeds = (SEED, SEED if arm.same_start else SEED + 1)
     models = [initial_params(site.training.make_module, seed) for seed in seeds]
     told = []
@@ -227,7 +227,7 @@ def comparisons(findings: Mapping[str, Findings]) -> List[Comparison]:
 
 
 def write_findings(setup: Setup, findings: Mapping[str, Findings]) -> None:
-    """Leave all accuracies as accuracies.json, and the figures."""
+    """Write all accuracies to accuracies.json, and the figures."""
     told, figures = {}, {}
     for steps, finding in findings.items():
         rounds = {name: [one._asdict() for one in outcome.rounds] for name, outcome in finding.outcomes.items()}
@@ -238,7 +238,7 @@ def write_findings(setup: Setup, findings: Mapping[str, Findings]) -> None:
 
 
 def rounds_figure(steps: str, outcomes: Mapping[str, Outcome]) -> Any:
-    """A panel an arm: Alice's, Bob's and the average's test accuracy over the rounds."""
+    """A panel for each arm: the test accuracy of Alice, Bob and the average over the rounds."""
     figure = new_figure(f"Alice and Bob train on half of the images each: {steps}", 5.6, title_size=11)
     styles = (("Alice", "#0072B2", "o--"), ("Bob", "#009E73", "s:"), ("average", "#D55E00", "D-"))
     for axes, (name, outcome) in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, outcomes.items()):

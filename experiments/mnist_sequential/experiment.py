@@ -1,7 +1,7 @@
 """The notes' first MNIST example: one model visits two workers, batch by batch, through sy.FederatedDataLoader.
 
 The code is the notes' own on real PySyft 0.2.4, with a seed, and with the images from `fl_simu.data.datasets`. The
-same without syft, which gives the same weights bit for bit, tells how far apart seeds are.
+same training without syft gives the same weights bit for bit. It runs with several seeds to show their spread.
 
 Reference: notes, PySyft basics, the example on MNIST, after OpenMined's tutorial part 6.
 """
@@ -38,7 +38,7 @@ SEEDS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch left.
+    """The results of an epoch.
 
     Args:
         accuracy: on the test images, 0 to 1.
@@ -46,8 +46,8 @@ class Epoch:
         progress: the last line of progress: "<samples>/<length of the loader>".
         percent: the same in percent, as printed.
         batch_loss: the loss in that line, of one batch.
-        ids: how many ids syft remembers.
-        peak_memory_mb: the most that the process has held so far.
+        ids: number of ids that syft remembers.
+        peak_memory_mb: peak memory of the process so far.
     """
 
     accuracy: float
@@ -64,7 +64,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
     torch.set_num_threads(1)
     part, count, seeds = (Mnist(4000, 1000), 1, SEEDS[:2]) if setup.quick else (Mnist(), 10, SEEDS)
     data = part.load(setup.data_dir)
-    # Before syft hooks torch, which slows it for the rest of the process.
+    # This runs before syft hooks torch, because the hook slows torch for the rest of the process.
     start = time.time()
     plain = {seed: learn_without_syft(data, count, seed) for seed in seeds}
     for seed, (last, _) in plain.items():
@@ -78,7 +78,7 @@ def reproduce(setup: Setup) -> List[Comparison]:
 
 
 def learn(data: Dataset, epochs: int, say: Callable[[str], None]) -> Tuple[List[Epoch], Params]:
-    """Train as the notes do; what each epoch left, and the model at the end."""
+    """Train as the notes do. Returns the results of each epoch, and the final model."""
     import syft as sy
 
     hook = sy.TorchHook(torch)
@@ -104,12 +104,12 @@ def learn(data: Dataset, epochs: int, say: Callable[[str], None]) -> Tuple[List[
 def learn_without_syft(data: Dataset, epochs: int, seed: int) -> Tuple[Evaluation, Params]:
     """The same steps in the same order in plain torch: one half of the images after the other.
 
-    One model, one optimiser, no worker, no averaging. What it comes to on the test images, and the model.
+    One model, one optimiser, no worker, no averaging. Returns the results on the test images, and the model.
     """
     torch.manual_seed(seed)
     train_set = TensorDataset(data.train.images, data.train.labels)
     test_set = TensorDataset(data.test.images, data.test.labels)
-    # `federate` too cuts with a DataLoader, which draws from torch's generator, and so does the shuffled test.
+    # `federate` also splits with a DataLoader, which draws from torch's generator. So does the shuffled test.
     halves = list(DataLoader(train_set, math.ceil(len(train_set) / 2)))
     model = MnistCnn().build((1, 28, 28), 10)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
@@ -125,7 +125,7 @@ def learn_without_syft(data: Dataset, epochs: int, seed: int) -> Tuple[Evaluatio
 
 
 def train(model: nn.Module, loader: Any, optimizer: Any, epoch: int, say: Callable[[str], None]) -> Any:
-    """One epoch. The model goes to where the batch is, makes one step there, and comes back."""
+    """One epoch. The model is sent to the worker of each batch, makes one step there, and is fetched."""
     model.train()
     for index, (data, target) in enumerate(loader):
         model.send(data.location)
@@ -144,7 +144,7 @@ def train(model: nn.Module, loader: Any, optimizer: Any, epoch: int, say: Callab
 
 
 def test(model: nn.Module, loader: Any, say: Callable[[str], None]) -> Tuple[float, float]:
-    """Accuracy (0 to 1) and mean loss on the test images, which stay here."""
+    """Accuracy (0 to 1) and mean loss on the test images, which stay local."""
     model.eval()
     loss, correct, samples = 0.0, 0, len(loader.dataset)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test(model: nn.Module, loader: Any, say: Callable[[str], None]) -> Tuple[flo
 
 
 def comparisons(last: Epoch, quick: bool) -> List[Comparison]:
-    """The notes' numbers beside ours; a quick size has none of the notes' beside it."""
+    """The notes' numbers next to ours; at the quick size, ours alone."""
     drawn = "the notes give neither the initial weights nor the order of the batches"
     smaller = "quick size: 4,000 images, one epoch" if quick else ""
 
@@ -171,7 +171,7 @@ def comparisons(last: Epoch, quick: bool) -> List[Comparison]:
         row("accuracy after the last epoch [%]", "98.55", 100 * last.accuracy, 0.3, drawn),
         row("average loss on the test images", "0.0435", last.loss, why=drawn),
         row("last line of progress", "59520/60032", last.progress, why="930 and 938 batches times 64"),
-        row("the same [%]", "99.147122", last.percent),
+        row("progress in that line [%]", "99.147122", last.percent),
         row("loss in that line", "0.008309", last.batch_loss, why="of one batch of 64 images; " + drawn),
         Comparison("ids that syft remembers at the end", None, last.ids),
         Comparison("peak memory of the process [MB]", None, last.peak_memory_mb),
@@ -179,7 +179,7 @@ def comparisons(last: Epoch, quick: bool) -> List[Comparison]:
 
 
 def spread(params: Params, plain: Mapping[int, Tuple[Evaluation, Params]]) -> List[Comparison]:
-    """Whether plain torch gave the same weights, and how far apart the seeds are."""
+    """Whether plain torch gave the same weights, and the spread over the seeds."""
     same = sha256(params) == sha256(plain[SEED][1])
     accuracies = [100 * found.accuracy for found, _ in plain.values()]
     losses = [found.loss for found, _ in plain.values()]
@@ -195,7 +195,7 @@ def spread(params: Params, plain: Mapping[int, Tuple[Evaluation, Params]]) -> Li
 
 
 def figure(epochs: List[Epoch], notes: bool) -> Any:
-    """Accuracy and loss on the test images after each epoch, and the notes' own after the tenth."""
+    """Accuracy and loss on the test images after each epoch, and the notes' after the tenth."""
     drawn = new_figure("One model visits two workers, batch by batch: MNIST", 3.6, title_size=11)
     numbers = range(1, len(epochs) + 1)
     ours = ([100 * one.accuracy for one in epochs], [one.loss for one in epochs])
@@ -211,7 +211,7 @@ def figure(epochs: List[Epoch], notes: bool) -> Any:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in units of 10^6 bytes."""
+    """The peak memory of this process so far, in units of 10^6 bytes."""
     import resource
 
     # macOS counts it in bytes, Linux in KiB.

@@ -1,7 +1,7 @@
-"""A walk through pointers: send, add from afar, get, gradients, and what a worker holds.
+"""A tour of pointers: send, remote addition, get, gradients, and the objects that a worker holds.
 
-Reference: notes, PySyft basics, "getting started" and "basic functions". Beside each line stands what they print;
-ids are drawn anew each time, so # stands for them.
+Reference: notes, PySyft basics, "getting started" and "basic functions". Each line is compared with the notes'.
+Ids are random, so # replaces them.
 """
 
 import re
@@ -18,7 +18,7 @@ NEEDS_SYFT = True
 POINTER_BOB = "(Wrapper)>[PointerTensor | me:# -> bob:#]"
 POINTER_KONG = "(Wrapper)>[PointerTensor | me:# -> kong:#]"
 
-# What is shown, what the notes print (None where they do not), and the arguments of print.
+# The name of a line, the notes' line (None if they do not print it), and the arguments of print.
 Show = Callable[..., None]
 
 
@@ -42,12 +42,12 @@ def getting_started(sy: Any, hook: Any, show: Show) -> None:
     show("sum of two pointers", "z =  " + POINTER_BOB, "z = ", z)
     show("bob after the sum", None, bob._objects)
     del x_ptr, y_ptr, z
-    show("bob once nobody points there", None, bob._objects)
+    show("bob after the pointers are deleted", None, bob._objects)
 
     x = torch.tensor([1, 2, 3, 4, 5]).send(bob)
     y = torch.tensor([1, 1, 1, 1, 1]).send(bob)
     z = x + y
-    show("sum of tensors sent at once", POINTER_BOB, z)
+    show("sum of tensors sent on creation", POINTER_BOB, z)
     show("get", "tensor([2, 3, 4, 5, 6])", z.get())
     show("bob after get", None, bob._objects)
 
@@ -61,8 +61,8 @@ def gradients(sy: Any, hook: Any, show: Show) -> None:
     show("gradient of x after one backward", None, x.grad.copy().get())
     show("sum with a gradient", POINTER_BOB, z)
     answer = z.backward()
-    show("backward, once more", POINTER_BOB, answer)
-    show("what backward gave, fetched", None, told(lambda: answer.get()))
+    show("backward a second time", POINTER_BOB, answer)
+    show("result of backward, fetched", None, told(lambda: answer.get()))
     show("gradient of x", POINTER_BOB + "::grad", x.grad)
     show("gradient of x after two", None, x.grad.copy().get())
 
@@ -72,7 +72,7 @@ def basic_functions(sy: Any, hook: Any, show: Show) -> None:
 
     data = torch.tensor([0, 1, 2, 1, 2])
     data_ptr = data.send(kong)
-    show("pointer to what kong has", POINTER_KONG, data_ptr)
+    show("pointer to a tensor at kong", POINTER_KONG, data_ptr)
     show("kong after send", "{#: tensor([0, 1, 2, 1, 2])}", kong._objects)
 
     data = data_ptr.get()
@@ -86,18 +86,18 @@ def basic_functions(sy: Any, hook: Any, show: Show) -> None:
     show("sum at kong", POINTER_KONG, c)
     show("sum at kong, fetched", None, c.get())
 
-    # The notes send these two to `qin`, whom they make only later.
+    # The notes send these two to `qin`, a worker that they create only later.
     train = torch.tensor([2.4, 6.2], requires_grad=True).send(kong)
     label = torch.tensor([2, 6.0]).send(kong)
     loss = (train - label).abs().sum()
     loss.backward()
     train = train.get()
     show("train, fetched", "tensor([2.4000, 6.2000], requires_grad=True)", train)
-    show("its gradient, which came along", "tensor([1., 1.])", train.grad)
+    show("gradient of train, fetched with it", "tensor([1., 1.])", train.grad)
 
 
 def told(action: Callable[[], Any]) -> str:
-    """What an action that fails raises."""
+    """The result of an action, or the name of the exception that it raises."""
     try:
         return str(action())
     except Exception as error:

@@ -1,9 +1,9 @@
-"""Does the running time of Python hide what a shorter upload gains? Wall-clock noise beside virtual time.
+"""Does the running time of Python hide the gain of a shorter upload? Wall-clock noise compared with virtual time.
 
-The notes ask it and suggest sending and computing of the same order. One experiment runs with sending far below,
-equal to and far above computing, at 32 and at 4 bits a parameter, several times over with one seed. What the
-shorter upload gains a round is read off the virtual clock. How much a round's running time scatters is read off
-the wall clock: the gain would have to be seen through that, if delays were slept away in real time.
+The notes ask this question and suggest that sending and computing take times of the same order. One experiment
+runs with sending times far below, equal to and far above the computing time, at 32 and at 4 bits a parameter,
+several times with one seed. The virtual clock gives the gain of the shorter upload in a round. The wall clock
+gives the scatter of a round's running time. If delays were slept in real time, this scatter could hide the gain.
 
 Reference: notes, manual aggregation, question 4.
 """
@@ -26,7 +26,7 @@ from fl_simu.results.records import RoundRecord
 from fl_simu.studies.script import Setup
 
 COMPUTE_S = 1.0
-# How long a float32 upload takes at the mean rate, as a multiple of the compute time.
+# The time of a float32 upload at the mean rate, as a multiple of the compute time.
 RATIOS = (0.001, 0.01, 0.1, 1.0, 10.0)
 CODECS: Dict[str, Dict[str, Any]] = {"float32": {"name": "float32"}, "4 bits": {"name": "affine", "base_bits": 4}}
 HIDDEN = 64
@@ -35,11 +35,11 @@ PARAMETERS = 784 * HIDDEN + HIDDEN + HIDDEN * 10 + 10
 
 @dataclass(frozen=True)
 class Times:
-    """How long the rounds of one ratio and codec took.
+    """The durations of the rounds of one ratio and codec.
 
     Args:
-        virtual_s: mean round on the virtual clock, of each repetition.
-        wall_s: every round but each repetition's first, on the wall clock, round by round.
+        virtual_s: mean duration of a round on the virtual clock, for each repetition.
+        wall_s: duration of each round on the wall clock, without the first round of each repetition.
     """
 
     virtual_s: Tuple[float, ...]
@@ -57,7 +57,7 @@ class Collector(Observer):
 
 
 def reproduce(setup: Setup) -> List[Comparison]:
-    """Measure; 5 rounds 5 times on MNIST, or 3 rounds 3 times on scikit-learn's digits."""
+    """Measure 5 rounds 5 times on MNIST, or 3 rounds 3 times on scikit-learn's digits."""
     repetitions, rounds = (3, 3) if setup.quick else (5, 5)
     data = {"name": "digits"} if setup.quick else {"name": "mnist", "train_samples": 8000, "test_samples": 2000}
     dataset = load_data(plan(Experiment.parse({"data": data, "model": "logistic_regression"})), setup.data_dir)
@@ -101,7 +101,7 @@ def measured(repetitions: Sequence[Sequence[RoundRecord]]) -> Times:
 
 
 def gain_s(times: Dict[Tuple[float, str], Times], ratio: float) -> float:
-    """What 4 bits instead of 32 gain in a round, on the virtual clock."""
+    """The gain of 4 bits instead of 32 in a round, on the virtual clock."""
     return times[ratio, "float32"].virtual_s[0] - times[ratio, "4 bits"].virtual_s[0]
 
 
@@ -111,7 +111,7 @@ def noise_s(times: Dict[Tuple[float, str], Times]) -> float:
 
 
 def comparisons(times: Dict[Tuple[float, str], Times]) -> List[Comparison]:
-    """The gain of each ratio and how it stands to the noise; the notes ask and give no numbers."""
+    """The gain of each ratio, in s and relative to the noise; the notes give no numbers."""
     noise = noise_s(times)
     spread = max(max(one.virtual_s) - min(one.virtual_s) for one in times.values())
     found = [
@@ -128,7 +128,7 @@ def comparisons(times: Dict[Tuple[float, str], Times]) -> List[Comparison]:
 
 
 def figure(times: Dict[Tuple[float, str], Times]) -> Any:
-    """The gain a round over the ratio, with the wall clock's noise as a band."""
+    """The gain in a round over the ratio, with the noise of the wall clock as a band."""
     title = "What 4 bits instead of 32 gain a round, and what the wall clock could show"
     drawn = new_figure(title, 4.2, title_size=11)
     axes = drawn.subplots()

@@ -34,6 +34,6 @@ def test_syft_prints_the_notes_lines(tmp_path):
     assert numbers("gradient of x after two").tolist() == [2] * 5
     np.testing.assert_allclose(numbers("sum at kong, fetched"), np.add([3.14, 6.28], [6.14, 3.28]), rtol=1e-6)
     assert comparisons["bob after the sum"].ours.count("#") == 3
-    assert comparisons["bob once nobody points there"].ours == "{}"
+    assert comparisons["bob after the pointers are deleted"].ours == "{}"
     assert comparisons["the pointer after get"].ours == "AttributeError"
-    assert comparisons["what backward gave, fetched"].ours == "ObjectNotFoundError"
+    assert comparisons["result of backward, fetched"].ours == "ObjectNotFoundError"

@@ -1,10 +1,11 @@
-"""What does a shorter round cost, with the best and with equal slots and powers (Tran et al. 2019)?
+"""What energy does a shorter round cost, with the best slots and with equal ones (Tran et al. 2019)?
 
-Ten UEs train and then send one after the other, and have a time T together for both. A part of it is for training,
-for which all processors have the frequency that ends in time; the rest is for sending. Slots are `tdma_energy`,
-those that cost the least energy together, or `equal_slots`; either has the least powers that fill its slots, and
-the best split between training and sending of the same grid. Beside it two allocators of a band at full power. The
-channel stays as it is for the whole round: a seed is a cell.
+Ten UEs train and then send one after the other, within a time T. A part of T is for training, and the processors
+run at the frequency that finishes training in this part. The rest is for sending. The slots are either those with
+the least total energy (`tdma_energy`) or equal ones (`equal_slots`). Both schemes use the least powers that fill
+their slots, and their best split of T between training and sending, chosen from the same grid. The script also
+compares allocators that divide a band at full power. The channel is constant during the round. Each seed is a
+cell.
 """
 
 from statistics import mean, stdev
@@ -46,12 +47,12 @@ EXPERIMENT: Dict[str, Any] = {
 }  # fmt: skip
 
 SLOTS = {"best": "tdma_energy", "equal": "equal_slots"}
-# The parts of T in which UEs train, and T in s, the tightest first.
+# The fractions of T for training; the values of T in s, the tightest first.
 SPLITS = {True: (0.1, 0.3, 0.5, 0.7, 0.9), False: (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)}
 DEADLINES_S = {True: (0.3, 0.6, 1.6), False: (0.3, 0.4, 0.6, 0.8, 1.2, 1.6)}
 SEEDS = {True: range(1, 4), False: range(1, 21)}
 
-# What came out: by claim at the full and at the quick size.
+# The recorded verdicts of each claim, at the full and at the quick size.
 VERDICTS: Mapping[str, Tuple[str, str]] = {
     "falls": ("agrees", "agrees"),
     "never above": ("agrees", "agrees"),
@@ -66,7 +67,7 @@ Curves = Mapping[Tuple[int, str], Sequence[float]]
 
 
 def run(seed: int, changes: Mapping[str, Any]) -> Tuple[float, float, float]:
-    """One round: how long it takes [s], the energy of all UEs, and that of sending alone [J]."""
+    """One round: its duration [s], the energy of all UEs [J], and that of sending alone [J]."""
     (record,) = fl.run(fl.Experiment.parse({**EXPERIMENT, "seed": seed, **changes})).records
     return record.time_s, record.meters["energy_j"], record.meters["transmit_energy_j"]
 
@@ -76,7 +77,7 @@ def processor(frequency_hz: float) -> Dict[str, Any]:
 
 
 def spent(seed: int, deadlines_s: Sequence[float], splits: Sequence[float]) -> Spent:
-    """How long a round takes [s] and its energy [J], by slots, deadline and split."""
+    """The duration [s] and energy [J] of a round, by slots, deadline and split."""
     found = {}
     for slots, medium in SLOTS.items():
         for deadline_s in deadlines_s:
@@ -89,7 +90,7 @@ def spent(seed: int, deadlines_s: Sequence[float], splits: Sequence[float]) -> S
 
 
 def least(seed: int, found: Spent, slots: str, deadline_s: float) -> float:
-    """The energy of the best split that keeps the deadline."""
+    """The least energy of all splits that keep the deadline."""
     kept = [
         energy_j
         for (kind, deadline, _), (time_s, energy_j) in found.items()
@@ -101,8 +102,11 @@ def least(seed: int, found: Spent, slots: str, deadline_s: float) -> float:
 
 
 def bandwidths(seed: int) -> Tuple[Tuple[float, float], Tuple[float, float]]:
-    """At full power in parts of the band: time [s] and energy of sending [J] with equal parts; then the time with
-    which all finish together, and the energy of the cheapest parts that end no later than the equal ones do."""
+    """Time [s] and energy [J] of simultaneous sending at full power, with equal and with the best bandwidths.
+
+    The best time is that of bandwidths with which all UEs finish at the same time. The best energy is that of the
+    cheapest bandwidths that end no later than the equal ones.
+    """
     shared = {
         "compute": {"name": "constant", "seconds": 0.0},
         "medium": {"name": "planned_shannon_band", "bandwidth_mhz": BANDWIDTH_MHZ},
@@ -143,21 +147,22 @@ def reproduce(setup: Setup) -> List[Finding]:
     return [
         claim(
             "falls",
-            "Every longer deadline costs less energy: the least ratio of two deadlines in a row is above 1",
+            "Each longer deadline takes less energy: the least ratio of consecutive energies is above 1",
             TRAN,
             ones,
             [min(one / after for one, after in zip(curve, curve[1:])) for curve in best],
         ),
         claim(
             "never above",
-            "The best slots never cost more than equal ones: the least ratio over all deadlines is above 1",
+            "The best slots never cost more energy than equal ones: the least ratio over deadlines is above 1",
             TRAN,
             ones,
             [min(other / one for one, other in zip(*pair)) for pair in zip(best, equal)],
         ),
         claim(
             "tight",
-            f"They save a larger share at the tightest deadline, {deadlines_s[0]:g} s, than at {loose_s:g} s",
+            "The best slots save a larger share of energy "
+            f"with a deadline of {deadlines_s[0]:g} s than with {loose_s:g} s",
             "ours, before the runs",
             [100 * one[-1] for one in saved],
             [100 * one[0] for one in saved],
@@ -165,7 +170,7 @@ def reproduce(setup: Setup) -> List[Finding]:
         ),
         claim(
             "split",
-            f"Training and sending trade off: of {loose_s:g} s half for each costs less than a tenth for either",
+            f"With {loose_s:g} s, half for training and half for sending takes less energy than a tenth for either",
             TRAN,
             [1e3 * one for one in at[0.5]],
             [1e3 * min(pair) for pair in zip(at[0.1], at[0.9])],
@@ -173,7 +178,7 @@ def reproduce(setup: Setup) -> List[Finding]:
         ),
         claim(
             "delay",
-            "At full power, bandwidths with which all finish together end a round sooner than equal ones",
+            "At full power, bandwidths with which all UEs finish together end a round sooner than equal ones",
             YANG,
             [together_s for _, (together_s, _) in bands],
             [equal_s for (equal_s, _), _ in bands],
@@ -181,7 +186,7 @@ def reproduce(setup: Setup) -> List[Finding]:
         ),
         claim(
             "bandwidth",
-            "Within the time that equal bandwidths take, the cheapest ones send with less energy",
+            "Within the time that equal bandwidths take at full power, the cheapest ones send with less energy",
             YANG,
             [1e3 * cheapest_j for _, (_, cheapest_j) in bands],
             [1e3 * equal_j for (_, equal_j), _ in bands],
@@ -191,7 +196,7 @@ def reproduce(setup: Setup) -> List[Finding]:
 
 
 def figure(deadlines_s: Sequence[float], curves: Curves) -> Any:
-    """Energy over the deadline: mean and range over the cells, both slots each with its own best splits."""
+    """Energy over the deadline: mean and range over the cells, each slot scheme with its own best splits."""
     drawn = new_figure("What a shorter round costs", 4.2, title_size=11)
     axes = drawn.subplots()
     for slots, mark, colour in zip(SLOTS, ("o-", "s--"), COLOURS.values()):
@@ -207,7 +212,7 @@ def figure(deadlines_s: Sequence[float], curves: Curves) -> Any:
 
 
 def table(deadlines_s: Sequence[float], curves: Curves) -> str:
-    """A row a deadline, with mean and deviation over the cells; in Markdown."""
+    """A Markdown table with a row for each deadline: mean and deviation over the cells."""
     rows = [["deadline [s]", "best slots [mJ]", "equal slots [mJ]", "saved [%]"]]
     sides = (_columns(curves, slots) for slots in SLOTS)
     for deadline_s, best, equal in zip(deadlines_s, *sides):
@@ -218,5 +223,5 @@ def table(deadlines_s: Sequence[float], curves: Curves) -> str:
 
 
 def _columns(curves: Curves, slots: str) -> List[List[float]]:
-    """Of each deadline the energy in every cell [J]."""
+    """For each deadline, the energy in every cell [J]."""
     return [list(column) for column in zip(*(curve for (_, kind), curve in curves.items() if kind == slots))]

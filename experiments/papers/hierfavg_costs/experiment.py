@@ -1,8 +1,8 @@
-"""HierFAVG (Liu, Zhang, Song, Letaief 2020): do rate, time and energy of an upload come out as the paper has them?
+"""HierFAVG (Liu, Zhang, Song, Letaief 2020): do the rate, time and energy of an upload match the paper's?
 
-One UE stands where the gain of its link is 1e-8, makes one local step and uploads its model. What is compared is
-what the run's record tells: the rate is the bits that were sent over the time that they took. The images are
-noise, since nothing here depends on what is learnt.
+One UE is placed where its link has a gain of 1e-8. It makes one local step and uploads its model. The comparison
+uses the record of this run: the rate is the number of bits sent, divided by the time that they took. The images
+are noise, because nothing here depends on what the model learns.
 
 Reference: Liu, Zhang, Song, Letaief 2020, "Client-Edge-Cloud Hierarchical Federated Learning".
 """
@@ -38,7 +38,7 @@ def cifar_net(shape: Shape, classes: int) -> nn.Module:
     for inside, middle, outside in ((3, 32, 64), (64, 128, 128), (128, 256, 256)):
         layers += [
             nn.Conv2d(inside, middle, 3, padding=1),
-            # Its running mean and variance are no parameters, and would be sent too.
+            # Running mean and variance are not parameters, but would be sent too.
             nn.BatchNorm2d(middle, track_running_stats=False),
             nn.ReLU(),
             nn.Conv2d(middle, outside, 3, padding=1),
@@ -65,9 +65,9 @@ def noise(shape: Shape) -> Tuple[Tensor, Tensor]:
 
 
 def upload(net: Any, shape: Shape) -> UeOutcome:
-    """What the record of a run tells of the upload of its only UE."""
-    # 40 dB at 1 m and 40 dB a decade: 80 dB at 10 m, where the UE stands. Without shadowing and with all power on
-    # the direct path its gain is 1e-8.
+    """The record of the upload of a run's only UE."""
+    # 40 dB at 1 m and 40 dB a decade make a path loss of 80 dB at 10 m, where the UE is. Without shadowing and
+    # with all power on the direct path, its gain is 1e-8.
     carrier_ghz = 100 * 299792458 / (4 * math.pi) / 1e9
     channel = {
         "name": "fading",
@@ -101,7 +101,7 @@ def upload(net: Any, shape: Shape) -> UeOutcome:
 
 
 def reproduce(setup: Setup) -> List[Finding]:
-    """One step and one upload of each net; the quick size is the full one."""
+    """One step and one upload of each net; both sizes are the same."""
     one, other = (upload(*NETS[name]) for name in ("MNIST", "CIFAR-10"))
     rate_mbps = one.bits / one.delays_s[-1] / 1e6
     told = [

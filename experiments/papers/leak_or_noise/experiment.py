@@ -1,7 +1,7 @@
 """Does a base layer of few bits leak less of an image than privacy noise that costs the same accuracy?
 
-First training tells what each base layer costs in accuracy, and which noise costs the same. Then gradients of
-single images are attacked through both: same images, weights, starts, clipping and attacks.
+Training first measures the accuracy that each base layer costs, and the noise that costs the same. Then gradients
+of single images are attacked through both, with the same images, weights, starts, clipping and attacks.
 """
 
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OURS = "ours, before the runs"
-# Everybody clips to this norm, so that neither the attack nor the noise depends on how long a gradient is.
+# All UEs clip to this norm, so that neither the attack nor the noise depends on the norm of a gradient.
 CLIP = {"name": "clip", "norm": 1.0}
-# Less than this cannot be told from nothing: a base that costs less is compared with noise that costs this.
+# A smaller loss cannot be told from zero: a base that costs less is compared with noise that costs this.
 LEAST_LOSS = 0.005
-# The method's weight of total variation; the attack is given the one that does best, on either side.
+# The attack's weights of total variation; on either side, the weight with the best result counts.
 TOTAL_VARIATION = (0.01, 0.1, 0.3)
 FLOAT32 = "float32"
 
-# UEs that make one full-batch step, as the one that is attacked does. Two of them a round: what a codec or noise
-# does to one upload is hardly averaged out. At rate 1 an update is its gradient but for the sign.
+# Each UE makes one full-batch step, as the attacked UE does. With two UEs a round, the effect of a codec or of
+# noise on one upload is hardly averaged out. At rate 1 an update is its gradient except for the sign.
 TRAINING: Dict[str, Any] = {
     "ues": 72,
     "ues_per_round": 2,
@@ -47,21 +47,21 @@ TRAINING: Dict[str, Any] = {
     "channel": {"name": "constant", "rate_mbps": 50.0},
     "evaluation": {"every": 5},
 }
-# The BS takes the base and does without what would follow.
+# The BS takes the base and does without the enhancement.
 BASE_ALONE = {"name": "base_then_enhancement", "receive_s": float("inf"), "wait_s": 0.0}
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done.
+    """The amount of work.
 
     Args:
         bits: of the base layers.
-        noises: standard deviations of the noise that are tried, rising.
+        noises: standard deviations of the noise levels that are tried, in ascending order.
         rounds: of training; the accuracy of a run is the mean over the last third of them.
         trained: seeds of training.
         seeds: of attacks.
-        images: that each seed attacks.
+        images: number of images that each seed attacks.
         weights: of total variation.
         iterations: of an attack.
     """
@@ -80,12 +80,12 @@ QUICK = Size((1, 2), (0.01, 0.02, 0.04, 0.08), 150, (1, 2, 3), (1, 2, 3), 2, TOT
 
 
 class Leak(NamedTuple):
-    """What one arm leaks: of each trial the best over the weights of total variation.
+    """The leakage of one arm: for each trial, the best result over the weights of total variation.
 
     Args:
-        psnr_db, ssim: a number for each seed, the mean over its images.
-        pictures: (true image, what was made of it) of the first trials.
-        labels: share of the labels that were read.
+        psnr_db, ssim: for each seed, the mean over its images.
+        pictures: (true image, reconstruction) of the first trials.
+        labels: share of the labels that the attack read.
     """
 
     psnr_db: Sequence[float]
@@ -95,7 +95,7 @@ class Leak(NamedTuple):
 
 
 def base(bits: int) -> Dict[str, Any]:
-    """A code of 8 bits whose base has so many."""
+    """A code of 8 bits whose base has `bits` bits."""
     return {"name": "affine", "base_bits": bits, "enhancement_bits": (8 - bits,)}
 
 
@@ -128,7 +128,7 @@ def reproduce(setup: Setup) -> List[Union[Comparison, Finding]]:
 
 
 def named(bits: int) -> str:
-    """What a base layer is called."""
+    """The name of a base layer."""
     return f"base of {bits} bit{'s' * (bits > 1)}"
 
 
@@ -145,9 +145,9 @@ def trained(setup: Setup, size: Size, name: str, **changes: Any) -> List[float]:
 
 
 def equal_noise(noises: Sequence[float], lost: Dict[str, float], loss: float) -> float:
-    """The smallest noise that loses as much, or LEAST_LOSS if that is more: on lines between what was tried.
+    """The smallest noise with this loss, or with LEAST_LOSS if that is more, by linear interpolation.
 
-    Where no noise that was tried loses as much, the largest of them.
+    If none of the noises that were tried loses as much, the largest of them.
     """
     wanted, before, at = max(loss, LEAST_LOSS), 0.0, 0.0
     for std in noises:
@@ -195,12 +195,12 @@ def claims(
     leaks: Dict[str, Leak],
     quick: bool,
 ) -> List[Finding]:
-    """What was said before the runs, and what came of it."""
+    """The claims that were made before the runs, with their verdicts."""
     verdicts = QUICK_VERDICTS if quick else VERDICTS
     full = [Reading(100 * one) for one in accuracies[FLOAT32]]
     found = [
         inequality(
-            "A base of 2 bits costs less than a point of accuracy, or gains less",
+            "Accuracy with a base of 2 bits is within 1 point of that with float32",
             OURS,
             [Reading(100 * one) for one in accuracies[named(2)]],
             full,
@@ -222,7 +222,7 @@ def claims(
             noise, layer = (leaks[one] for one in (f"noise {noises[bits]:g}", named(bits)))
             found.append(
                 inequality(
-                    "Noise that costs as much accuracy as a {} leaks less than it ({})".format(
+                    "Noise that costs as much accuracy as a {} leaks less than this base ({})".format(
                         named(bits), measure.partition("_")[0].upper()
                     ),
                     OURS,
@@ -235,7 +235,7 @@ def claims(
     return found
 
 
-# What came out when this was last described.
+# The recorded verdicts.
 VERDICTS: Dict[str, str] = dict.fromkeys(
     ("cost", "hides", "psnr_db 1", "psnr_db 2", "psnr_db 3", "ssim 2"), AGREES
 )
@@ -255,7 +255,7 @@ def readings(numbers: Sequence[float]) -> List[Reading]:
 def values(
     accuracies: Dict[str, List[float]], noises: Dict[int, float], leaks: Dict[str, Leak]
 ) -> List[Comparison]:
-    """Every arm, with the 95 % interval of its mean over the seeds."""
+    """The values of every arm, with the 95 % interval of the mean over the seeds."""
     found = [Comparison(f"accuracy, {name} [%]", None, spread(one, 100)) for name, one in accuracies.items()]
     found += [
         Comparison(f"noise that costs as much as a {named(bits)}", None, std) for bits, std in noises.items()
@@ -277,7 +277,7 @@ def loss_figure(lost: Dict[str, float], noises: Dict[int, float], leaks: Dict[st
     figure = new_figure("What an upload leaks, and what that costs in accuracy")
     axes = figure.subplots()
     layers = {named(bits): lost[named(bits)] for bits in noises}
-    # Where it is not one of those that were tried, it is on a line between them.
+    # A noise that was not tried lies on a line between those that were.
     noise = {}
     for bits, std in noises.items():
         name = f"noise {std:g}"
@@ -301,7 +301,7 @@ def loss_figure(lost: Dict[str, float], noises: Dict[int, float], leaks: Dict[st
 
 
 def pictures(noises: Dict[int, float], leaks: Dict[str, Leak]) -> "Figure":
-    """The first images, and what came back of each through every arm."""
+    """The first images, and the reconstruction of each through every arm."""
     arms = [FLOAT32] + [name for bits, std in noises.items() for name in (named(bits), f"noise {std:g}")]
     rows = []
     for at, (truth, _) in enumerate(leaks[FLOAT32].pictures):
