@@ -170,7 +170,7 @@ def reproduce(setup: Setup) -> List[Finding]:
         ),
         claim(
             "split",
-            f"With {loose_s:g} s, half for training and half for sending takes less energy than a tenth for either",
+            f"With {loose_s:g} s, half each for training and sending takes less energy than a tenth for either",
             TRAN,
             [1e3 * one for one in at[0.5]],
             [1e3 * min(pair) for pair in zip(at[0.1], at[0.9])],
