@@ -52,18 +52,13 @@ SPLITS = {True: (0.1, 0.3, 0.5, 0.7, 0.9), False: (0.1, 0.2, 0.3, 0.4, 0.5, 0.6,
 DEADLINES_S = {True: (0.3, 0.6, 1.6), False: (0.3, 0.4, 0.6, 0.8, 1.2, 1.6)}
 SEEDS = {True: range(1, 4), False: range(1, 21)}
 
-# The recorded verdicts of each claim, at the full and at the quick size.
-VERDICTS: Mapping[str, Tuple[str, str]] = {
-    "falls": ("agrees", "agrees"),
-    "never above": ("agrees", "agrees"),
-    "tight": ("agrees", "agrees"),
-    "split": ("agrees", "agrees"),
-    "delay": ("agrees", "agrees"),
-    "bandwidth": ("agrees", "agrees"),
-}
+# The recorded verdict of every claim, at the full and at the quick size.
+EXPECTED = "agrees"
 
 Spent = Mapping[Tuple[str, float, float], Tuple[float, float]]
 Curves = Mapping[Tuple[int, str], Sequence[float]]
+# Time [s] and energy [J] with equal bandwidths, and with the best ones.
+Bands = Tuple[Tuple[float, float], Tuple[float, float]]
 
 
 def run(seed: int, changes: Mapping[str, Any]) -> Tuple[float, float, float]:
@@ -101,7 +96,7 @@ def least(seed: int, found: Spent, slots: str, deadline_s: float) -> float:
     return min(kept)
 
 
-def bandwidths(seed: int) -> Tuple[Tuple[float, float], Tuple[float, float]]:
+def bandwidths(seed: int) -> Bands:
     """Time [s] and energy [J] of simultaneous sending at full power, with equal and with the best bandwidths.
 
     The best time is that of bandwidths with which all UEs finish at the same time. The best energy is that of the
@@ -132,52 +127,65 @@ def reproduce(setup: Setup) -> List[Finding]:
     bands = [bandwidths(seed) for seed in seeds]
     write_figures(setup.out / "figures", {"energy-over-time.png": figure(deadlines_s, curves)})
     write_text(setup.out / "energies.md", table(deadlines_s, curves))
-
-    def claim(
-        name: str, says: str, source: str, less: Sequence[float], than: Sequence[float], unit: str = ""
-    ) -> Finding:
-        expected = VERDICTS.get(name, ("", ""))[setup.quick]
-        sides = ([Reading(one) for one in side] for side in (less, than))
-        return inequality(says, source, *sides, unit=unit, expected=expected)
-
     best, equal = ([curves[seed, slots] for seed in seeds] for slots in SLOTS)
+    return [
+        *claims_on_slots(deadlines_s, best, equal),
+        claim_on_split(deadlines_s[-1], list(every.values())),
+        *claims_on_bandwidths(bands),
+    ]
+
+
+def claim(says: str, source: str, less: Sequence[float], than: Sequence[float], unit: str = "") -> Finding:
+    """The claim that the values of one side are less than those of the other, seed by seed."""
+    sides = ([Reading(one) for one in side] for side in (less, than))
+    return inequality(says, source, *sides, unit=unit, expected=EXPECTED)
+
+
+def claims_on_slots(
+    deadlines_s: Sequence[float], best: Sequence[Sequence[float]], equal: Sequence[Sequence[float]]
+) -> List[Finding]:
+    """On the energies [J] over the deadlines, of each seed, with the best and with equal slots."""
+    ones = [1.0] * len(best)
     saved = [[1 - one / other for one, other in zip(*pair)] for pair in zip(best, equal)]
-    loose_s, ones = deadlines_s[-1], [1.0] * len(best)
-    at = {split: [every[seed]["best", loose_s, split][1] for seed in seeds] for split in (0.1, 0.5, 0.9)}
     return [
         claim(
-            "falls",
             "Each longer deadline takes less energy: the least ratio of consecutive energies is above 1",
             TRAN,
             ones,
             [min(one / after for one, after in zip(curve, curve[1:])) for curve in best],
         ),
         claim(
-            "never above",
             "The best slots never cost more energy than equal ones: the least ratio over deadlines is above 1",
             TRAN,
             ones,
             [min(other / one for one, other in zip(*pair)) for pair in zip(best, equal)],
         ),
         claim(
-            "tight",
             "The best slots save a larger share of energy "
-            f"with a deadline of {deadlines_s[0]:g} s than with {loose_s:g} s",
+            f"with a deadline of {deadlines_s[0]:g} s than with {deadlines_s[-1]:g} s",
             "ours, before the runs",
             [100 * one[-1] for one in saved],
             [100 * one[0] for one in saved],
             "%",
         ),
+    ]
+
+
+def claim_on_split(deadline_s: float, every: Sequence[Spent]) -> Finding:
+    """On the split of a deadline between training and sending, with the best slots."""
+    at = {split: [found["best", deadline_s, split][1] for found in every] for split in (0.1, 0.5, 0.9)}
+    return claim(
+        f"With {deadline_s:g} s, half each for training and sending takes less energy than a tenth for either",
+        TRAN,
+        [1e3 * one for one in at[0.5]],
+        [1e3 * min(pair) for pair in zip(at[0.1], at[0.9])],
+        "mJ",
+    )
+
+
+def claims_on_bandwidths(bands: Sequence[Bands]) -> List[Finding]:
+    return [
         claim(
-            "split",
-            f"With {loose_s:g} s, half each for training and sending takes less energy than a tenth for either",
-            TRAN,
-            [1e3 * one for one in at[0.5]],
-            [1e3 * min(pair) for pair in zip(at[0.1], at[0.9])],
-            "mJ",
-        ),
-        claim(
-            "delay",
             "At full power, bandwidths with which all UEs finish together end a round sooner than equal ones",
             YANG,
             [together_s for _, (together_s, _) in bands],
@@ -185,7 +193,6 @@ def reproduce(setup: Setup) -> List[Finding]:
             "s",
         ),
         claim(
-            "bandwidth",
             "Within the time that equal bandwidths take at full power, the cheapest ones send with less energy",
             YANG,
             [1e3 * cheapest_j for _, (_, cheapest_j) in bands],
