@@ -35,8 +35,9 @@ class _Path(click.ParamType):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run a command; return its exit status.
 
-    0; 1 where a claim has another verdict than was written down; 2 for a user's mistake or an output that is full;
-    130 for Ctrl-C, 128 + n for signal n, and for SIGPIPE's where nobody reads the output any longer.
+    The status is 0, or 1 if a claim has another verdict than the recorded one, or 2 for a user's mistake or if
+    the output cannot be written. It is 130 for Ctrl-C, and 128 + n for signal n, as for SIGPIPE if the reader of
+    the output has gone.
     """
     open_closed_streams()
     with stopped_by_signals() as came:
@@ -122,24 +123,33 @@ def _options(*options: Callable) -> Callable:
 
 PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "LR": "logistic_regression"}
 
-data_dir_option = click.option("--data-dir", type=_Path(), help="Folder to search for data sets first.")
-out_option = click.option("--out", type=_Path(), help="Folder of the run; runs/<name>-<time> otherwise.")
-address_option = click.option("--address", metavar="A", help="The cluster that backend ray joins, or auto.")
+data_dir_option = click.option("--data-dir", type=_Path(), help="Search this folder for data sets first.")
+out_option = click.option("--out", type=_Path(), help="Folder of the run; by default runs/<name>-<time>.")
+address_option = click.option(
+    "--address", metavar="A", help="Address of the cluster that backend ray joins, or auto."
+)
 target_option = click.option(
-    "--target", "targets", type=float, multiple=True, metavar="A", help="Tell what accuracy A, 0 to 1, took."
+    "--target",
+    "targets",
+    type=float,
+    multiple=True,
+    metavar="A",
+    help="Report the time and bits to test accuracy A, 0 to 1; repeatable.",
 )
 log_option = click.option(
     "--log",
     "log",
     multiple=True,
     metavar="TABLE",
-    help="tensorboard, wandb or mlflow, or an inline table; repeatable.",
+    help="Also log to tensorboard, wandb or mlflow: a name or an inline table; repeatable.",
 )
 experiment_options = _options(
-    click.option("--rounds", type=int, help="Number of aggregations."),
-    click.option("--seed", type=int, help="Seed of every draw."),
+    click.option("--rounds", type=int, help="Number of rounds (aggregations)."),
+    click.option("--seed", type=int, help="Seed of every random draw."),
     target_option,
-    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of the config; repeatable."
+    ),
     data_dir_option,
     out_option,
 )
@@ -150,7 +160,10 @@ experiment_options = _options(
 @out_option
 @click.pass_context
 def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -> None:
-    """Federated learning over a simulated radio uplink. Without a command: the default experiment, end to end."""
+    """Simulate federated learning over a radio uplink.
+
+    Without a command, run the default experiment end to end.
+    """
     if context.invoked_subcommand is not None and (data_dir or out):
         raise click.UsageError("--data-dir and --out belong after the command")
     if context.invoked_subcommand is None:
@@ -161,12 +174,14 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
 
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
-@click.option("--backend", help="How the UEs train; see `list backends`.")
+@click.option("--backend", help="Backend that trains the UEs; see `list backends`.")
 @address_option
 @experiment_options
 @log_option
-@click.option("--resume", type=_Path(), help="Go on with the run in this folder.")
-@click.option("--realtime", type=float, metavar="F", help="Let F virtual seconds pass in a second.")
+@click.option("--resume", type=_Path(), help="Resume the run in this folder.")
+@click.option(
+    "--realtime", type=float, metavar="F", help="Slow the run down to F virtual seconds per real second."
+)
 def run(
     file: Optional[Path],
     backend: Optional[str],
@@ -181,7 +196,7 @@ def run(
     resume: Optional[Path],
     realtime: Optional[float],
 ) -> None:
-    """Run the experiment of a TOML file."""
+    """Run the experiment in a TOML file."""
     from fl_simu.cli.run import go_on, run_file
 
     changes = _assignments(backend, rounds, seed, targets, assignments)
@@ -193,18 +208,23 @@ def run(
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--strict", is_flag=True, help="Where PySyft 0.2.4 is wrong, be wrong too.")
+@click.option("--strict", is_flag=True, help="Also reproduce the errors of PySyft 0.2.4.")
 @data_dir_option
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="Of each data set of torchvision the first N images only."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Use only the first N images of each torchvision data set.",
 )
-@click.option("--todays-draws", is_flag=True, help="For a seed draw as this torch does, not as torch 1.4.")
-@click.option("--traceback", is_flag=True, help="Tracebacks show the lines of installed packages too.")
-@click.option("--allow-network", is_flag=True, help="Websocket workers may be on other machines.")
+@click.option(
+    "--todays-draws", is_flag=True, help="Make seeded draws as the installed torch does, not as torch 1.4."
+)
+@click.option("--traceback", is_flag=True, help="Show the lines of installed packages in tracebacks too.")
+@click.option("--allow-network", is_flag=True, help="Allow websocket workers on other machines.")
 @click.argument("script", type=_Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def exec_command(script: Path, arguments: Tuple[str, ...], **options: Any) -> None:
-    """Run a SCRIPT or notebook written against PySyft 0.2, as it is."""
+    """Run an unmodified SCRIPT or notebook of PySyft 0.2."""
     from fl_simu.old_scripts.execution import Options, exec_script
 
     raise SystemExit(exec_script(script, arguments, Options(**options)))
@@ -213,7 +233,10 @@ def exec_command(script: Path, arguments: Tuple[str, ...], **options: Any) -> No
 @cli.command("list")
 @click.argument("kind", required=False)
 def list_parts(kind: Optional[str]) -> None:
-    """What is here, of one KIND or of all: experiments, backends, codecs, channels, protocols, ..."""
+    """List the parts of one KIND, or of all kinds.
+
+    The kinds are experiments, backends, codecs, channels, protocols, ...
+    """
     from fl_simu.cli.inventory import listing
 
     _say(listing(kind))
@@ -221,8 +244,10 @@ def list_parts(kind: Optional[str]) -> None:
 
 @cli.command()
 @click.argument("file", type=_Path(), required=False)
-@click.option("--backends", help="Names, separated by commas.")
-@click.option("--backend", "tables", multiple=True, metavar="TABLE", help="A name or an inline table; repeatable.")
+@click.option("--backends", help="Backend names, separated by commas.")
+@click.option(
+    "--backend", "tables", multiple=True, metavar="TABLE", help="A backend name or an inline table; repeatable."
+)
 @address_option
 @experiment_options
 def compare(
@@ -237,7 +262,10 @@ def compare(
     data_dir: Optional[Path],
     out: Optional[Path],
 ) -> None:
-    """One experiment on several backends, each in a process of its own; the default one without FILE."""
+    """Compare backends on one experiment, each in its own process.
+
+    Without FILE, they run the default experiment.
+    """
     from fl_simu.cli.compare import compare_backends
     from fl_simu.cli.defaults import MNIST
     from fl_simu.cli.run import read_experiment
@@ -254,16 +282,17 @@ def compare(
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
-@click.option("--quick", is_flag=True, help="A small size of each, in minutes.")
-@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Runs at a time.")
+@click.option("--quick", is_flag=True, help="Run a small version of each; takes minutes.")
+@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Number of runs in parallel.")
 @data_dir_option
-@click.option("--out", type=_Path(), help="Folder of what is made; runs/reproduce otherwise.")
+@click.option("--out", type=_Path(), help="Output folder; by default runs/reproduce.")
 def reproduce(
     names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
 ) -> None:
-    """Experiments below experiments/, by NAME, papers or all: theirs beside ours, figures, one page on everything.
+    """Reproduce experiments of the folder experiments/.
 
-    Ends with status 1 where a claim has another verdict than the one that was written down with it.
+    Each NAME is an experiment, papers, or all. Writes the published results next to ours, figures, and one page
+    with everything. Ends with status 1 if the verdict of a claim differs from the recorded one.
     """
     from fl_simu.cli.reproduce import reproduce as reproduce_studies
 
@@ -277,9 +306,11 @@ def reproduce(
 @cli.command()
 @click.argument("folders", nargs=-1, metavar="DIR...", type=_Path())
 @target_option
-@click.option("--out", type=_Path(), help="File; report.html in DIR, or runs/report-<time>.html of several.")
+@click.option(
+    "--out", type=_Path(), help="HTML file; by default report.html in DIR, or runs/report-<time>.html for several."
+)
 def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[Path]) -> None:
-    """One self-contained HTML page on the runs in DIR..."""
+    """Write one self-contained HTML page about the runs in DIR..."""
     from fl_simu.cli.report import report as write_report
 
     write_report(folders, targets, out, _say)
@@ -287,11 +318,11 @@ def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[
 
 @cli.command()
 @click.argument("folder", metavar="DIR", type=_Path())
-@click.option("--csv", "as_csv", is_flag=True, help="rounds.csv and uploads.csv; of a study results.csv.")
-@click.option("--latex", "as_latex", is_flag=True, help="Tables of the package booktabs.")
-@click.option("--out", type=_Path(), help="Folder of the files; DIR otherwise.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write rounds.csv and uploads.csv; for a study results.csv.")
+@click.option("--latex", "as_latex", is_flag=True, help="Write LaTeX tables for the package booktabs.")
+@click.option("--out", type=_Path(), help="Folder of the files; by default DIR.")
 def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> None:
-    """Tables of the run or the study in DIR for other programs: CSV files, LaTeX tables."""
+    """Export tables of the run or study in DIR: CSV, LaTeX."""
     from fl_simu.cli.export import export as write_tables
 
     write_tables(folder, as_csv, as_latex, out, _say)
@@ -299,17 +330,26 @@ def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> N
 
 @cli.command()
 @click.argument("file", type=_Path())
-@click.option("--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of uploads meets.")
 @click.option(
-    "--threshold", "thresholds_s", type=float, multiple=True, metavar="S", help="Another threshold in s."
+    "--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of the uploads meets."
+)
+@click.option(
+    "--threshold",
+    "thresholds_s",
+    type=float,
+    multiple=True,
+    metavar="S",
+    help="Another delay threshold in s; repeatable.",
 )
 @click.option("--draws", type=int, default=100_000, show_default=True, metavar="N", help="Number of uploads.")
-@click.option("--ues", type=int, metavar="N", help="Number of UEs; the experiment's otherwise, at most 1,000.")
-@click.option("--seconds", type=float, metavar="S", help="Virtual time in which the uploads begin.")
-@click.option("--samples", type=int, metavar="N", help="Samples of each UE, for time and energy of training.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the config.")
-@click.option("--out", type=_Path(), help="Folder for numbers and figures; runs/channel-<name>-<time> otherwise.")
-@click.option("--animate", type=_Path(), metavar="OUT.gif", help="Draw the rates moving.")
+@click.option("--ues", type=int, metavar="N", help="Number of UEs; by default the experiment's, at most 1,000.")
+@click.option("--seconds", type=float, metavar="S", help="Virtual time in s during which the uploads begin.")
+@click.option("--samples", type=int, metavar="N", help="Samples per UE, for the time and energy of training.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of the config; repeatable."
+)
+@click.option("--out", type=_Path(), help="Output folder; by default runs/channel-<name>-<time>.")
+@click.option("--animate", type=_Path(), metavar="OUT.gif", help="Write an animation of the rates.")
 def channel(
     file: Path,
     pass_rate: Optional[float],
@@ -322,7 +362,10 @@ def channel(
     out: Optional[Path],
     animate: Optional[Path],
 ) -> None:
-    """The experiment's radio without training: rates, delays, pass rates, losses, energy, a shared medium."""
+    """Simulate the radio of an experiment without training.
+
+    Prints rates, delays, pass rates, losses and energy, also on a shared medium.
+    """
     from fl_simu.cli.channel import study_channel
     from fl_simu.cli.run import read_experiment
 
@@ -333,31 +376,54 @@ def channel(
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def attack(context: click.Context) -> None:
-    """Attacks: what the BS can see, what a UE can do."""
+    """Run an attack: gradient leakage or model poisoning."""
     if context.invoked_subcommand is None:
         _say(context.get_help())
 
 
 @attack.command()
-@click.option("--images", type=int, default=10, show_default=True, metavar="N", help="Images, or batches of them.")
-@click.option("--seeds", type=int, default=10, show_default=True, metavar="N", help="Seeds 0 to N-1 for each.")
-@click.option("--manual-seed", "manual", type=int, multiple=True, metavar="S", help="Seed torch as published.")
-@click.option("--method", default="dlg", show_default=True, help="dlg, idlg or inverting_gradients.")
-@click.option("--iterations", type=int, metavar="N", help="At most so many; as published otherwise.")
-@click.option("--codec", default="float32", show_default=True, help="What the upload goes through.")
-@click.option("--layers", type=int, metavar="N", help="Layers of the codec that the BS has; all otherwise.")
-@click.option("--local-steps", type=int, default=1, show_default=True, metavar="N", help="SGD steps of the UE.")
-@click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Images of the UE.")
+@click.option(
+    "--images", type=int, default=10, show_default=True, metavar="N", help="Number of images, or of batches."
+)
+@click.option(
+    "--seeds", type=int, default=10, show_default=True, metavar="N", help="Seeds 0 to N-1 for each image or batch."
+)
+@click.option(
+    "--manual-seed",
+    "manual",
+    type=int,
+    multiple=True,
+    metavar="S",
+    help="Seed torch with S, as the published code does, instead of --seeds; repeatable.",
+)
+@click.option(
+    "--method", default="dlg", show_default=True, help="Attack method: dlg, idlg or inverting_gradients."
+)
+@click.option("--iterations", type=int, metavar="N", help="Maximum number of iterations; by default as published.")
+@click.option("--codec", default="float32", show_default=True, help="Codec of the upload; see `list codecs`.")
+@click.option("--layers", type=int, metavar="N", help="Number of codec layers that the BS has; by default all.")
+@click.option(
+    "--local-steps", type=int, default=1, show_default=True, metavar="N", help="Number of SGD steps of the UE."
+)
+@click.option(
+    "--batch-size", type=int, default=1, show_default=True, metavar="N", help="Number of images of the UE."
+)
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="method.*, codec.*, model.*, data.*, privacy.*, transforms, lr.",
+    help="Set a key: method.*, codec.*, model.*, data.*, privacy.*, transforms or lr; repeatable.",
 )
-@click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Trials at a time.")
+@click.option(
+    "--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Number of trials in parallel."
+)
 @data_dir_option
-@click.option("--out", type=_Path(), help="Folder; trials that ended there are kept. runs/leakage-... otherwise.")
+@click.option(
+    "--out",
+    type=_Path(),
+    help="Output folder; by default runs/leakage-.... Trials that have ended there are kept.",
+)
 def leakage(
     images: int,
     seeds: int,
@@ -373,7 +439,7 @@ def leakage(
     data_dir: Optional[Path],
     out: Optional[Path],
 ) -> None:
-    """Images out of uploads: DLG, iDLG, inverting gradients."""
+    """Reconstruct images from uploads: DLG, iDLG, inverting gradients."""
     from fl_simu.cli.leakage import attack_leakage, seeds_of
     from fl_simu.studies.leakage_setting import make_setting
 
@@ -386,9 +452,9 @@ def leakage(
 
 @attack.command()
 @click.argument("file", type=_Path(), required=False)
-@click.option("--attack", "name", help="What the malicious UEs do; see `list attacks`.")
-@click.option("--rule", help="How the BS aggregates; see `list aggregations`.")
-@click.option("--model", help="A to G or LR of the poisoning paper, or any of `list models`.")
+@click.option("--attack", "name", help="Attack of the malicious UEs; see `list attacks`.")
+@click.option("--rule", help="Aggregation rule of the BS; see `list aggregations`.")
+@click.option("--model", help="Model: A to G or LR of the poisoning paper, or one of `list models`.")
 @experiment_options
 @log_option
 def poisoning(
@@ -404,7 +470,11 @@ def poisoning(
     out: Optional[Path],
     log: Tuple[str, ...],
 ) -> None:
-    """Malicious UEs among benign ones: one on Fashion-MNIST without FILE. A run as any other."""
+    """Run an experiment with malicious UEs among benign ones.
+
+    Without FILE, ten UEs train on Fashion-MNIST, and one of them is malicious. The output is the same
+    as for `run`.
+    """
     from fl_simu.cli.defaults import POISONING
     from fl_simu.cli.run import read_experiment, read_loggers, run_experiment
 
@@ -418,7 +488,7 @@ def poisoning(
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:
-    """Data sets: what is here, and how to get what is not."""
+    """List the data sets, or get one that is missing."""
     if context.invoked_subcommand is None:
         _say(context.get_help())
 
@@ -426,7 +496,7 @@ def data(context: click.Context) -> None:
 @data.command("list")
 @data_dir_option
 def data_list(data_dir: Optional[Path]) -> None:
-    """Which data sets are on this machine, and where."""
+    """List the data sets, and where each is on this machine."""
     from fl_simu.cli.inventory import data_listing
 
     _say(data_listing(data_dir))
@@ -445,7 +515,10 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """This machine's stack, what is missing, and the command that mends it."""
+    """Check the installation.
+
+    Shows the stack of this machine, what is missing, and the command that fixes it.
+    """
     from fl_simu.cli.doctor import diagnosis
 
     _say(diagnosis())
