@@ -81,7 +81,7 @@ def test_data_list(ran, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     rows = [line.split() for line in ran("data", "list").splitlines()]
     assert [row[0] for row in rows] == list(DATASETS)
-    assert {row[0]: row[1] for row in rows}["digits"] == "here"
+    assert {row[0]: row[1] for row in rows}["digits"] == "found"
     assert {row[0]: row[1] for row in rows}["mnist"] == "missing"
 
 
@@ -103,7 +103,7 @@ def test_doctor(ran, monkeypatch, tmp_path):
     assert " -m fl_simu data fetch mnist`" in said
     assert "legacy" in said or "modern" in said
     assert ("make setup" in said) == (not syft_installed())
-    assert re.search(r"\n  ray +(here\n|missing, for backend ray only: )", said)
+    assert re.search(r"\n  ray +(installed\n|missing, needed only for backend ray: )", said)
     assert all(name in said for name in DATASETS)
 
 

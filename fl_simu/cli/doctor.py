@@ -1,6 +1,6 @@
 """`doctor`: this machine's stack, what is missing, the next step.
 
-The standard library alone, and Python 3.6 and newer, until it is known that the rest is here.
+Uses only the standard library, and runs on Python 3.6 and newer, until all packages are known to be installed.
 """
 
 import importlib
@@ -22,9 +22,9 @@ class Found(NamedTuple):
     Args:
         version: of Python, as (3, 11).
         system, machine: as the platform module names them.
-        missing: packages of the stack that are not here, by the names that they are imported by.
-        source: whether the source is here: Makefile, requirements, environment.yml.
-        made: environments of `make` that are here and are not the one that runs.
+        missing: packages of the stack that are not installed, by the names under which they are imported.
+        source: whether the source is present: Makefile, requirements, environment.yml.
+        made: environments that `make` has created, without the one that is running.
         no_pip: whether pip cannot install into this Python.
     """
 
@@ -67,7 +67,7 @@ def _made(stack: str) -> bool:
 
 
 def diagnosis() -> str:
-    """What is here, what is missing, and the next step."""
+    """What is installed, what is missing, and the next step."""
     found = find()
     stacks = {"": "none", "legacy": "legacy: Python 3.7, torch 1.4.0, syft 0.2.4", "modern": "modern: torch 2"}
     lines = [
@@ -90,7 +90,7 @@ def diagnosis() -> str:
 
 
 def _broken() -> str:
-    """What fails where all packages are here: one of another release, or a library that it needs."""
+    """What fails if all packages are installed: one of another release, or a library that it needs."""
     try:
         importlib.import_module("fl_simu.cli.inventory")
     except Exception as error:
@@ -100,14 +100,14 @@ def _broken() -> str:
 
 def _state(package: packages.Package, stack: str) -> str:
     if installed(package.module):
-        return "here"
+        return "installed"
     if package.only_for:
-        return f"missing, for {package.only_for} only: {install_command(package.module, stack=stack)}"
+        return f"missing, needed only for {package.only_for}: {install_command(package.module, stack=stack)}"
     return "missing"
 
 
 def _data() -> Tuple[List[str], List[str]]:
-    """Which data are here, and the next step where MNIST is not."""
+    """Which data are on this machine, and the next step if MNIST is not."""
     from fl_simu.cli.inventory import data_listing
     from fl_simu.data.downloads import cache, roots
 
@@ -122,9 +122,11 @@ def _data() -> Tuple[List[str], List[str]]:
 
 def _syft(found: Found) -> str:
     if found.stack == "legacy":
-        return "PySyft 0.2.4 itself"
+        return "backend syft runs on PySyft 0.2.4"
     if stack_of((3, 7), found.system, found.machine) != "legacy":
-        where = f"PySyft 0.2.4 cannot be had here: its torch 1.4.0 has no build for {found.system} {found.machine}"
+        where = (
+            f"PySyft 0.2.4 cannot be installed here: torch 1.4.0 has no build for {found.system} {found.machine}"
+        )
     elif found.source:
         where = "PySyft 0.2.4 needs the legacy stack: `make setup` with a Python 3.7, or `conda env create -f {}`"
         where = where.format(os.path.relpath(os.path.join(packages.ROOT, "environment.yml")))
@@ -136,7 +138,7 @@ def _syft(found: Found) -> str:
 def _mend(broken: str, found: Found) -> List[str]:
     modules = [package.module for package in PACKAGES if not package.only_for]
     return [
-        f"the packages are here and cannot be imported ({broken}); install them anew:",
+        f"the packages are installed but cannot be imported ({broken}); reinstall them:",
         "`{}`".format(
             install_command(*modules, stack=found.stack).replace("install", "install --force-reinstall", 1)
         ),
@@ -144,15 +146,15 @@ def _mend(broken: str, found: Found) -> List[str]:
 
 
 def next_steps(found: Found) -> List[str]:
-    """What to do now, a line each."""
+    """What to do next, one line per step."""
     if found.stack and not found.missing:
-        return [f"nothing is missing: `{command_line()}` runs the default experiment"]
+        return [f"all required packages are installed: `{command_line()}` runs the default experiment"]
     steps = []
     if not found.stack:
         steps.append(_why_no_stack(found))
     if found.made:
         folder = os.path.relpath(os.path.join(packages.ROOT, ".venv", found.made[0], "bin", "activate"))
-        steps.append(f"use the environment that `make` made: `. {folder}`")
+        steps.append(f"use the environment that `make` has created: `. {folder}`")
         return [*steps, "or, for this Python:", *_packages(found)] if found.stack else steps
     return steps + (_packages(found) if found.stack else _another_python(found))
 
@@ -169,23 +171,23 @@ def _another_python(found: Found) -> List[str]:
         "get another Python: `uv python install 3.11`, `pyenv install 3.11` or `conda create -n py311 python=3.11`"
     ]
     if found.source:
-        return [*steps, f"then `make run` in {packages.ROOT}: it finds that Python and sets up"]
-    return [*steps, "then install fl_simu with that Python as it was installed with this one"]
+        return [*steps, f"then run `make run` in {packages.ROOT}: it finds that Python and sets everything up"]
+    return [*steps, "then install fl_simu with that Python in the same way as with this one"]
 
 
 def _packages(found: Found) -> List[str]:
     steps = []
     if "torch" in found.missing and found.source and not found.made:
-        steps.append(f"`make setup` in {packages.ROOT} makes an environment with everything; or, without make:")
+        steps.append(f"`make setup` in {packages.ROOT} creates a complete environment; or, without make:")
     if found.no_pip:
-        steps.append(f"make an environment: `{python_command()} -m venv .venv/own`")
-        steps.append("enter it: `. .venv/own/bin/activate`")
+        steps.append(f"create an environment: `{python_command()} -m venv .venv/own`")
+        steps.append("activate it: `. .venv/own/bin/activate`")
     command = install_command(*found.missing, stack=found.stack, python="python" if found.no_pip else "")
     return [*steps, f"install what is missing: `{command}`"]
 
 
 def advice_without(error: Exception) -> str:
-    """One line on a package that could not be imported; "" for any other error, also in a module of fl_simu."""
+    """One line about a package that could not be imported; "" for any other error, also in a module of fl_simu."""
     if (getattr(error, "name", None) or "fl_simu").split(".")[0] == "fl_simu":
         return ""
     told = " ".join(str(error).split())

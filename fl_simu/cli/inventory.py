@@ -1,4 +1,4 @@
-"""What is here: the parts, the data sets."""
+"""What is available: the parts, the data sets."""
 
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Type
@@ -15,7 +15,7 @@ PLURALS = {kind.plural: table for table, kind in KINDS.items() if kind.listed}
 
 
 def listing(kind: Optional[str]) -> str:
-    """The parts of one kind, or of all: a name and a line each, and what this stack lacks.
+    """The parts of one kind, or of all: a name and one line each, with what this stack lacks for it.
 
     Raises:
         UserError: no such kind.
@@ -49,7 +49,7 @@ def _summary(cls: Type[Any]) -> str:
 
 
 def _experiments() -> List[Tuple[str, str]]:
-    """What `reproduce` knows: studies with the comment that leads their file, scripts with their first line."""
+    """What `reproduce` knows: studies with the first comment of their file, scripts with their first line."""
     found = {
         name: plain(_leading_comment(catalogue.folders()[name] / catalogue.STUDY)) for name in catalogue.studies()
     }
@@ -70,5 +70,5 @@ def data_listing(data_dir: Optional[Path]) -> str:
     """Which data sets are on this machine, and where."""
     rows = presence(data_dir)
     return "\n".join(
-        "{:<14} {:<8} {}".format(row.name, "here" if row.present else "missing", row.where) for row in rows
+        "{:<14} {:<8} {}".format(row.name, "found" if row.present else "missing", row.where) for row in rows
     )

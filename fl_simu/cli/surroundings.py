@@ -1,6 +1,6 @@
-"""What `doctor` sees around its Python, and the next step where it matters, a line each.
+"""What `doctor` sees around its Python, and the next step where one is needed, one line each.
 
-The standard library alone, and Python 3.6 and newer.
+Uses only the standard library, and runs on Python 3.6 and newer.
 """
 
 import importlib.util
@@ -20,13 +20,13 @@ class Surroundings(NamedTuple):
     Args:
         system, machine: as the platform module names them.
         legacy: whether this Python has the legacy stack.
-        colab: whether this is a notebook of Google Colab.
-        conda: whether conda is here.
-        python37: whether a Python 3.7 is on the PATH or in an environment of conda.
-        gpu: whether a GPU of NVIDIA is here.
-        cuda: the CUDA of torch; "" for a torch without, None where there is no torch.
+        colab: whether this is a Google Colab notebook.
+        conda: whether conda is installed.
+        python37: whether a Python 3.7 is on the PATH or in a conda environment.
+        gpu: whether there is an NVIDIA GPU.
+        cuda: the CUDA version of torch; "" for a torch without CUDA, None without torch.
         display: whether windows can be shown.
-        backend: of matplotlib, as the environment sets it.
+        backend: the matplotlib backend that the environment sets.
         data: FL_SIMU_DATA, as the environment sets it.
     """
 
@@ -74,7 +74,7 @@ def _python37() -> bool:
 
 
 def _cuda_of_torch() -> Optional[str]:
-    """As torch has written it down when it was built; torch itself takes seconds to import."""
+    """The version that torch recorded when it was built; importing torch takes seconds."""
     try:
         spec = importlib.util.find_spec("torch")
     except (ImportError, ValueError):
@@ -90,47 +90,47 @@ def _cuda_of_torch() -> Optional[str]:
 
 
 def hints(here: Surroundings) -> List[str]:
-    """The next step for each thing that is not as usual."""
+    """The next step for each thing that is unusual."""
     steps = []
     if here.system == "Windows":
-        steps.append("Windows is not tested: `wsl --install` gives a Linux, in which all of this runs")
+        steps.append("Windows is not tested: `wsl --install` sets up a Linux in which everything runs")
     elif here.system == "Darwin" and here.machine == "arm64" and not here.legacy:
         steps.append(
             "for PySyft 0.2.4 on Apple silicon, through Rosetta: "
             "`CONDA_SUBDIR=osx-64 conda create -n py37 -c conda-forge python=3.7`"
         )
     elif here.conda and not here.legacy and not here.python37 and here.machine in ("x86_64", "AMD64"):
-        steps.append("for PySyft 0.2.4: `conda create -n py37 -c conda-forge python=3.7`; no Python 3.7 is here")
+        steps.append("for PySyft 0.2.4: `conda create -n py37 -c conda-forge python=3.7`; no Python 3.7 was found")
     if here.colab:
         steps.append(
-            "in Colab, begin commands with `!`, and let --out and FL_SIMU_DATA name folders of a mounted Drive: "
-            "what lies elsewhere goes with the session"
+            "in Colab, begin commands with `!`, and set --out and FL_SIMU_DATA to folders of a mounted Drive: "
+            "files elsewhere are lost when the session ends"
         )
     if here.gpu and here.cuda == "":
         steps.append(
-            "an NVIDIA GPU is here and torch has no CUDA: take the command for it from "
-            f"https://pytorch.org/get-started/locally, with `{python_command()} -m pip`"
+            "there is an NVIDIA GPU, but torch has no CUDA: take the command that installs it from "
+            f"https://pytorch.org/get-started/locally, and run it with `{python_command()} -m pip`"
         )
     if not here.display:
         told = f"; MPLBACKEND is {here.backend}: `export MPLBACKEND=Agg`" if _shows_windows(here.backend) else ""
         steps.append(
-            f"no display is here, and none is needed: figures are files, `report` makes a page of them{told}"
+            f"there is no display, and none is needed: figures are files, and `report` writes a page of them{told}"
         )
     if here.data and not os.path.isdir(os.path.expanduser(here.data)):
         steps.append(
-            f"FL_SIMU_DATA is {here.data}, which is no folder: point it to one that holds mnist/ or others"
+            f"FL_SIMU_DATA is {here.data}, which is not a folder: set it to one that contains mnist/ or others"
         )
     return steps
 
 
 def _shows_windows(backend: str) -> bool:
-    """Whether a backend of matplotlib needs a display: those in files, and in notebooks, do not."""
+    """Whether a matplotlib backend needs a display; those for files and notebooks do not."""
     return bool(backend) and not re.match("(agg|cairo|pdf|pgf|ps|svg|template|module:.*)$", backend, re.IGNORECASE)
 
 
 def without_data(cache: str) -> str:
-    """The next step where no data set is here that does not come with a package."""
+    """The next step if MNIST is not on this machine."""
     return (
-        f"no MNIST is here: `{command_line('data', 'fetch', 'mnist')}` downloads it into {cache}, or "
-        "`export FL_SIMU_DATA=FOLDER` names a folder that holds mnist/; until then the default run takes digits"
+        f"MNIST was not found: `{command_line('data', 'fetch', 'mnist')}` downloads it into {cache}, or "
+        "`export FL_SIMU_DATA=FOLDER` names a folder that contains mnist/; until then the default run uses digits"
     )

@@ -1,6 +1,6 @@
 """The packages that fl_simu needs, and the commands that install them.
 
-The standard library alone, and Python 3.6 and newer: `doctor` needs it where nothing is installed.
+Uses only the standard library, and runs on Python 3.6 and newer: `doctor` needs it if nothing is installed.
 """
 
 import importlib.util
@@ -61,13 +61,13 @@ PACKAGES = (
     _both("typing_extensions"),
     Package("ray", ("ray>=2.7,<2.8",), ("ray>=2.7",), "backend ray"),
     _both("scikit-image>=0.19", "skimage", "SSIM of attack leakage"),
-    _both("pandas>=1.3", only_for="frames of runs in Python"),
+    _both("pandas>=1.3", only_for="pandas data frames of runs"),
     _both("scipy", only_for="attack leakage on batches of images"),
     Package("websockets", (), ("websockets>=15",), "websocket workers of old PySyft scripts"),
     _both("tensorboard>=2.10", only_for="logger tensorboard"),
     _both("wandb>=0.15", only_for="logger wandb"),
     Package("mlflow", ("mlflow-skinny>=1.30",), ("mlflow>=2.10",), "logger mlflow"),
-    Package("dp_accounting", (), ("dp-accounting>=0.6,<0.7",), "epsilon of privacy where UEs are drawn"),
+    Package("dp_accounting", (), ("dp-accounting>=0.6,<0.7",), "epsilon of privacy if UEs are drawn"),
 )
 
 

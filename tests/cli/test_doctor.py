@@ -100,7 +100,7 @@ def test_a_wheel_points_to_no_file(monkeypatch, tmp_path):
     for machine in (X86, ARM):
         told = doctor._syft(Found((3, 11), *machine, source=False))
         assert "environment.yml" not in told and "make" not in told
-    assert "cannot be had here" in told
+    assert "cannot be installed here" in told
 
 
 def test_packages_are_those_of_setup_py(monkeypatch):
@@ -157,7 +157,7 @@ def test_doctor_without_a_package():
     parts = done.stdout.split("@ ")[1:]
     for package, part in zip(needed, parts):
         lines = part.splitlines()
-        states = {line.split()[0]: line.split()[1] for line in lines if line.endswith(("here", "missing"))}
+        states = {line.split()[0]: line.split()[1] for line in lines if line.endswith(("installed", "missing"))}
         assert [name for name, state in states.items() if state == "missing"] == [package.module]
         (install,) = [line for line in lines if line.startswith("  install what is missing: ")]
         assert "-m pip install -c requirements/" in install

@@ -41,7 +41,7 @@ CPU = "__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\n"
 MACHINES = {
     "as usual": ({}, []),
     "as usual, Python 3.7": ({"version": (3, 7), "programs": ("conda",)}, []),
-    "Windows": ({"system": "Windows", "processor": "AMD64", "DISPLAY": ""}, ["`wsl --install` gives a Linux"]),
+    "Windows": ({"system": "Windows", "processor": "AMD64", "DISPLAY": ""}, ["`wsl --install` sets up a Linux"]),
     "Apple silicon": (
         {"system": "Darwin", "processor": "arm64", "DISPLAY": ""},
         ["`CONDA_SUBDIR=osx-64 conda create -n py37 -c conda-forge python=3.7`"],
@@ -49,7 +49,7 @@ MACHINES = {
     "an Intel Mac": ({"system": "Darwin", "DISPLAY": ""}, []),
     "conda without a 3.7": (
         {"programs": ("conda",)},
-        ["for PySyft 0.2.4: `conda create -n py37 -c conda-forge python=3.7`; no Python 3.7 is here"],
+        ["for PySyft 0.2.4: `conda create -n py37 -c conda-forge python=3.7`; no Python 3.7 was found"],
     ),
     "an environment of conda without a 3.7": ({"CONDA_PREFIX": "/opt/conda"}, ["`conda create -n py37 "]),
     "conda and a 3.7": ({"programs": ("conda", "python3.7")}, []),
@@ -60,7 +60,7 @@ MACHINES = {
     "a GPU with CUDA": ({"programs": ("nvidia-smi",), "torch": "cuda: Optional[str] = '12.8'\n"}, []),
     "a GPU with the CUDA of torch 1.4": ({"programs": ("nvidia-smi",), "torch": "cuda = '10.1'\n"}, []),
     "no GPU": ({"torch": CPU}, []),
-    "no display": ({"DISPLAY": ""}, ["`report` makes a page of them"]),
+    "no display": ({"DISPLAY": ""}, ["`report` writes a page of them"]),
     "no display, and windows asked for": (
         {"DISPLAY": "", "MPLBACKEND": "TkAgg"},
         ["MPLBACKEND is TkAgg: `export MPLBACKEND=Agg`"],
@@ -92,5 +92,5 @@ def test_without_data_it_tells_where_they_would_be(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     told = doctor.diagnosis()
     assert f"looked for in {tmp_path / 'fl_simu'} (FL_SIMU_DATA is not set)" in told
-    (step,) = [line for line in told.splitlines() if "no MNIST is here" in line]
+    (step,) = [line for line in told.splitlines() if "MNIST was not found" in line]
     assert f" data fetch mnist` downloads it into {tmp_path / 'fl_simu'}, or `export FL_SIMU_DATA=FOLDER`" in step
