@@ -122,7 +122,7 @@ def test_a_run_with_few_checkpoints_goes_on_after_the_last_one(tmp_path):
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoint").glob("*.json"))
     assert kept == ["round-000003.json"] and len(lines(tmp_path / "run")) == 5
     resumed = fl.resume(tmp_path / "run", say=told.append)
-    assert told == ["going on after round 3"]
+    assert told == ["resuming after round 3"]
     whole = fl.run(experiment.with_(checkpoint=fl.Experiment().checkpoint))
     assert resumed.summary.model_sha256 == whole.summary.model_sha256
     assert [record.time_s for record in resumed.records] == [record.time_s for record in whole.records]

@@ -111,7 +111,7 @@ MINE = [line for line in commands() if "mine" in line and "attack" not in line]
 
 def test_the_commands_of_an_experiment_leave_what_is_described(checkout):
     printed = {line: checkout.shell(f"{ENTER}\n{line}") for line in MINE}
-    assert "going on after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
+    assert "resuming after round 5" in printed["python -m fl_simu run --resume runs/mine --rounds 7"]
     (comparison,) = checkout.root.glob("runs/compare-*")
     check_comparison(comparison, printed["python -m fl_simu compare mine.toml --backends syft,torch"])
 

@@ -131,7 +131,7 @@ def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
         assert running.stop(killed, rounds, pause_s, signal.SIGKILL) == -signal.SIGKILL
         running = start("run", "--resume", killed, "--realtime", 4)
     assert running.end() == 0, running.said()
-    assert "going on after round" in running.said()
+    assert "resuming after round" in running.said()
 
     assert main(["run", str(experiment), *BACKENDS["torch"], "--out", str(whole)]) == 0
     assert outcome(killed)[:2] == outcome(whole)[:2]
@@ -227,7 +227,7 @@ def test_a_damaged_checkpoint_is_passed_over(damage, suffix, four_rounds, copied
     assert len(told) == 1
     assert told[0].startswith("checkpoint of round 4 is damaged")
     assert told[0].endswith("using the one before it")
-    assert "going on after round 3" in lines
+    assert "resuming after round 3" in lines
     assert outcome(copied) == outcome(four_rounds)
 
 
@@ -241,7 +241,7 @@ def test_a_deleted_half_is_passed_over(suffix, told, four_rounds, copied, capsys
 
     lines = capsys.readouterr().out.splitlines()
     assert sum("round-000004.safetensors is missing" in line for line in lines) == told
-    assert "going on after round 3" in lines
+    assert "resuming after round 3" in lines
     assert outcome(copied) == outcome(four_rounds)
 
 
@@ -252,7 +252,7 @@ def test_all_damaged_starts_from_the_first_round(four_rounds, copied, capsys):
     assert resume(copied) == 0
 
     said = capsys.readouterr().out
-    assert f"no whole checkpoint in {copied}: starting from the first round" in said
+    assert f"no complete checkpoint in {copied}: starting from the first round" in said
     assert outcome(copied) == outcome(four_rounds)
 
 
@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_a_run_that_goes_on(full_at, four_rounds, tmp_path, m
     assert line.endswith("No space left on device")
 
     assert resume(folder) == 0
-    assert "going on after round 1" in capsys.readouterr().out
+    assert "resuming after round 1" in capsys.readouterr().out
     assert outcome(folder) == outcome(four_rounds)
 
 

@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_whose_checksums_fit_is_passed_over(damage, made, f
     assert (status, complaints) == (0, "")
     told = [line for line in said.splitlines() if line.startswith("checkpoint of round 4 is damaged")]
     assert len(told) == 1 and len(told[0]) < 200 and told[0].endswith("using the one before it")
-    assert "going on after round 3" in said
+    assert "resuming after round 3" in said
     assert model_of(folder) == model_of(made)
 
 

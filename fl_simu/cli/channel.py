@@ -111,10 +111,10 @@ def report(found: Mapping[str, Any]) -> str:
         "{part}: {size_bits:,} bits, {load_mbit:.2f} Mbit on the air".format(**row) for row in found["loads"]
     ]
     if "medium" in found:
-        form = "medium {name}, allocator {allocator}: {rounds} rounds of {ues} UEs that begin to send at once"
+        form = "medium {name}, allocator {allocator}: {rounds} rounds of {ues} UEs that start to send together"
         lines.append(form.format(**found["medium"]))
     if "download" in found:
-        form = "downlink {cast}, codec {codec}: {ues} UEs a round, {bits:,.0f} bits to all of them"
+        form = "downlink {cast}, codec {codec}: {ues} UEs per round, {bits:,.0f} bits for all of them"
         lines.append(form.format(**found["download"]))
     lines += ["", *_shares(found)]
     if "wanted" in found:
@@ -128,15 +128,15 @@ def sums_report(found: Mapping[str, Any]) -> str:
     silent, noise = found["silent"], found["noise_std"]
     lines = [
         "{name}: medium {medium}, {rounds:,} rounds of {ues} UEs, seed {seed}".format(**found),
-        "a sum of {numbers:,} numbers: {symbols:,} symbols one after the other, {seconds:.5g} s".format(**found),
+        "a sum of {numbers:,} numbers: {symbols:,} symbols in sequence, {seconds:.5g} s".format(**found),
         "silent UEs: {measured:.3%}, 95 % interval {low:.3%} to {high:.3%}; closed form {closed_form:.3%}".format(
             **silent
         ),
-        "noise on a number of the mean of models of variance 1, standard deviation: "
+        "standard deviation of the noise on a number of the mean, for models of variance 1: "
         "mean {mean:.4g}, median {p50:.4g}, 99 % {p99:.4g}".format(**noise),
     ]
     if "sending_j" in found:
-        lines.append("energy of sending of a UE that sends: {sending_j:.4g} J".format(**found))
+        lines.append("energy of sending per UE that sends: {sending_j:.4g} J".format(**found))
     return "\n".join(lines)
 
 
@@ -151,7 +151,7 @@ def _shares(found: Mapping[str, Any]) -> List[str]:
         at_once = found["medium"]["pass_rates"]
         rows += [(form.format(**row, ues=together), {**row, **unknown}) for row in at_once]
     if not rows:
-        return ["pass rates: the protocol has no threshold on a delay; give one with --threshold SECONDS"]
+        return ["pass rates: the protocol has no delay threshold; give one with --threshold SECONDS"]
     width = max(len(label) for label, _ in rows)
     form = "{:<" + str(width) + "}  {:>9}  {:>19}  {:>11}"
     lines = [form.format("share of uploads", "measured", "95 % interval", "closed form")]

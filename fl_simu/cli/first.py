@@ -22,7 +22,7 @@ def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None
     require_matplotlib()
     keep_freed_memory()
     if not syft_installed():
-        say("syft is not installed, it needs the legacy stack (Python 3.7, torch 1.4.0): using backend torch")
+        say("syft is not installed (it needs the legacy stack: Python 3.7, torch 1.4.0); using backend torch")
     planned = plan(Experiment.read(MNIST))
     try:
         dataset = load_data(planned, data_dir)

@@ -67,7 +67,7 @@ def attack_leakage(
     try:
         records = run_trials(trials, wanted, jobs, data_dir, say)
     except KeyboardInterrupt:
-        say(f"\nstopped; the same command with --out {folder} goes on")
+        say(f"\nstopped; the same command with --out {folder} continues")
         raise
     return report(trials, wanted, records, say)
 

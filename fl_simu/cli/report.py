@@ -75,7 +75,7 @@ def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path
     file = out or _file(list(places.values()))
     make_folder(file.parent)
     title = f"{len(runs)} runs" if several else runs[0].summary.name
-    write_text(file, html_page(title, f"Made of {', '.join(places)} by fl_simu.", sections))
+    write_text(file, html_page(title, f"Made by fl_simu from {', '.join(places)}.", sections))
     say(f"  {file}")
     return file
 
@@ -131,10 +131,10 @@ def _together(runs: Sequence[_Run], targets: Sequence[float]) -> Section:
     differences += [[key, *(run.config.get(key, "") for run in runs)] for key in differing]
     shared = _shared_columns([run.summary for run in runs])
     rows = [_row(run, shared, targets) for run in runs]
-    tables = [Table(_upright([_head(shared, targets), *rows]), caption="What they came to")]
+    tables = [Table(_upright([_head(shared, targets), *rows]), caption="Results")]
     if differing:
-        tables.append(Table(differences, caption="Keys of the config in which they differ"))
-    lead = "What they came to; the keys of the config in which they differ; their rounds and uploads."
+        tables.append(Table(differences, caption="Config keys in which the runs differ"))
+    lead = "Results of the runs, the config keys in which they differ, and their rounds and uploads."
     return Section("All runs", lead, tables, charts=_charts(runs))
 
 
@@ -167,7 +167,7 @@ def _section(run: _Run, targets: Sequence[float], found: Optional[Mapping[str, A
         for path in sorted(run.folder.figures.glob("*.png"))
         if not any(fnmatch(path.name, pattern) for pattern in CHARTED)
     ]
-    lead = f"Experiment {run.summary.name}. The config below gives the same model again."
+    lead = f"Experiment {run.summary.name}. The config below reproduces the model."
     columns = columns_of(run.summary.facts)
     tables = [Table(_upright([_head(columns, targets), _row(run, columns, targets)]))]
     matrix = read_evaluated(run.folder.confusion, run.folder.ue_accuracy).confusion

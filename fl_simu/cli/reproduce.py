@@ -114,7 +114,7 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
         refuse_links(run.path)
     remove_leftovers([folder, folder / "figures"])
     todo = [job for job in everything.values() if not job.folder.ended()]
-    say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to do, in {folder}")
+    say(f"{study.name}: {study.title}\n{len(everything)} runs, {len(todo)} of them to run, in {folder}")
     run_all(todo, jobs, Runs(data_dir), say, folder)
     lines = {
         levels: Line(levels, tuple(tuple(folders[levels, seed].log.read()) for seed in study.seeds))

@@ -175,7 +175,7 @@ class _resumable:
             words = ["run", "--resume", self.folder.path, *self.data_option]
             # A signal may come because the terminal is closed; then there is nobody to tell.
             with contextlib.suppress(OutputLost):
-                self.say("\nstopped; go on with\n  " + command_line(*words))
+                self.say("\nstopped; resume with\n  " + command_line(*words))
 
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> "List[Observer]":

@@ -131,11 +131,11 @@ def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds:
     for line in passed_over:
         say(line)
     if checkpoint is None:
-        say(f"no whole checkpoint in {folder.path}: starting from the first round")
+        say(f"no complete checkpoint in {folder.path}: starting from the first round")
     elif checkpoint.round > rounds:
         raise UserError(f"rounds = {rounds} is not allowed: the run has {checkpoint.round} already")
     else:
-        say(f"going on after round {checkpoint.round}")
+        say(f"resuming after round {checkpoint.round}")
         put_into(found[-1], coordinator)
 
 

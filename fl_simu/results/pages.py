@@ -284,7 +284,7 @@ def reproduced_page(done: Sequence[Reproduced]) -> str:
     sections = []
     if any(one.findings for one in done):
         classes = [_class(finding) for one in done for finding in one.findings]
-        lead = "What papers, and we, said before the runs, and what came out."
+        lead = "Claims of papers, and our own from before the runs, with the results."
         sections.append(Section("claims", lead, [Table(_everything(done)[-1], classes)]))
     for one in done:
         tables = []

@@ -108,7 +108,7 @@ def run_trials(
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)
     trials.prepare()
     todo = [trial for trial in wanted if not trials.file(trial).exists()]
-    say(f"{len(wanted)} trials, {len(todo)} of them to do, in {trials.path}")
+    say(f"{len(wanted)} trials, {len(todo)} of them to run, in {trials.path}")
     run_all(todo, jobs, Attacker(trials, images, labels), say, trials.path)
     return [trials.record(trial) for trial in wanted]
 

@@ -47,7 +47,7 @@ def test_a_run_that_has_come_to_its_limit_stays_where_it_is(tmp_path):
     ended = run(tmp_path / "run", stop={"uplink_bits": 1.0}, checkpoint={"every": 5})
     told = []
     again = fl.resume(tmp_path / "run", say=told.append)
-    assert told == ["going on after round 1"]
+    assert told == ["resuming after round 1"]
     assert len(ended.records) == len(again.records) == 1
     assert again.summary.model_sha256 == ended.summary.model_sha256
 

@@ -108,7 +108,7 @@ def test_what_comes_of_a_study_is_what_its_runs_gave(folder, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["reproduce", "all", "--jobs", "2", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "8 runs, 8 of them to do" in said, "of 12, four are the same as four others"
+    assert "8 runs, 8 of them to run" in said, "of 12, four are the same as four others"
     results = json.loads((out / "tiny" / "results.json").read_text())
     assert [row["levels"]["bits"] for row in results] == ["eight", "exact", "8 again"] * 2
 
@@ -154,8 +154,8 @@ def test_what_has_ended_is_kept_and_what_was_broken_off_goes_on(folder, tmp_path
 
     said.clear()
     reproduce_study(study, tmp_path / "out", 2, None, said.append)
-    assert "4 runs, 2 of them to do" in said[0]
-    assert sum("going on after round 2" in line for line in said) == 1
+    assert "4 runs, 2 of them to run" in said[0]
+    assert sum("resuming after round 2" in line for line in said) == 1
     assert sum("starting from the first round" in line for line in said) == 1
     assert (tmp_path / "out" / "results.json").read_bytes() == before
 
@@ -224,7 +224,7 @@ def test_ctrl_c_leaves_no_process_and_nothing_lost(folder, environment, tmp_path
     assert not group_lives(process.pid)
     capsys.readouterr()
     assert main(command[3:]) == 0
-    assert "going on after round" in capsys.readouterr().out
+    assert "resuming after round" in capsys.readouterr().out
 
 
 def test_graded_upload_holds_the_scenes_of_the_notes():
@@ -314,7 +314,7 @@ def test_claims_are_tested_over_the_seeds(folder, tmp_path, capsys):
     # One seed, two of six levels, and a verdict that is another than what was written down.
     assert main(["reproduce", "tiny", "--quick", "--out", str(out)]) == 1
     said = capsys.readouterr()
-    assert "2 runs, 2 of them to do" in said.out
+    assert "2 runs, 2 of them to run" in said.out
     (line,) = said.err.splitlines()
     assert "tiny: What takes fewer bits arrives sooner: cannot be told, because one seed has no spread" in line
     assert [one["says"][:5] for one in json.loads((out / "tiny-quick" / "findings.json").read_text())] == [

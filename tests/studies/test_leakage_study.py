@@ -35,12 +35,12 @@ def test_a_second_call_keeps_what_is_there_and_makes_what_is_missing(tmp_path):
     trials, wanted = Trials(tmp_path, Setting(**DIGITS)), [Trial(i, seed) for seed in (0, 5) for i in range(2)]
     said = []
     records = run_trials(trials, wanted, 2, None, said.append)
-    assert said[0].startswith("4 trials, 4 of them to do") and len(said) == 5
+    assert said[0].startswith("4 trials, 4 of them to run") and len(said) == 5
     before = files(tmp_path)
     assert len(before) == 8
     trials.file(wanted[1]).unlink()
     again = run_trials(trials, [*wanted, Trial(0, 9)], 1, None, said.append)
-    assert "5 trials, 2 of them to do" in said[5]
+    assert "5 trials, 2 of them to run" in said[5]
     assert [told(one) for one in again[:4]] == [told(one) for one in records]
     after = files(tmp_path)
     for trial in wanted[:1] + wanted[2:]:

@@ -234,9 +234,9 @@ def test_all_of_it_is_printed_and_written(tmp_path, capsys):
     assert main([*command, "--samples", "30"]) == 0
     said = capsys.readouterr().out
     for words in (
-        "medium shared_band, allocator equal: 25 rounds of 8 UEs that begin to send at once",
+        "medium shared_band, allocator equal: 25 rounds of 8 UEs that start to send together",
         "complete upload lost",
-        "downlink unicast, codec float32: 8 UEs a round, 2,009,600 bits to all of them",
+        "downlink unicast, codec float32: 8 UEs per round, 2,009,600 bits for all of them",
         "last download of 8 [s]",
         "complete upload within 1 s (threshold 1), 8 at once",
         "last of 8 at once, complete upload [s]",

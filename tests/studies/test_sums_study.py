@@ -51,7 +51,7 @@ def test_the_command_says_so_and_writes_it(tmp_path, capsys):
     file.write_text(fl_simu.to_toml())
     assert main(["channel", str(file), "--draws", "2000", "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "a sum of 7,850 numbers: 4 symbols one after the other, 0.00026667 s" in said
+    assert "a sum of 7,850 numbers: 4 symbols in sequence, 0.00026667 s" in said
     assert "closed form 9.516%" in said
     assert json.loads((tmp_path / "out" / "channel.json").read_text())["symbols"] == 4
     assert main(["channel", str(file), "--draws", "0"]) == 2
