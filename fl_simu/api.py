@@ -1,8 +1,8 @@
-"""fl_simu from Python: run an experiment, go on with one, look at what one left behind.
+"""fl_simu from Python: run an experiment, resume a run, load the results of a run.
 
-Nothing is printed and nothing is written unless it is asked for, and the process is left as it was found: torch's
-threads and switches, its random numbers, the environment. (Real PySyft cannot be undone: where backend `syft` runs
-on it, torch stays hooked.)
+Nothing is printed or written unless you ask for it. A run restores the state of the process: torch's threads and
+switches, its random numbers, the environment. (Real PySyft cannot be undone: if backend `syft` runs on it, torch
+stays hooked.)
 """
 
 from dataclasses import dataclass, field
@@ -36,17 +36,17 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run came to.
+    """The results of a run.
 
     Args:
-        config: the experiment as TOML has it, complete.
-        records: one a round.
-        summary: what they come to; see docs/run-folder.md.
+        config: the complete experiment, as TOML values.
+        records: one per round.
+        summary: totals and final values; see docs/run-folder.md.
         model: the final global model, a state_dict.
-        folder: where it all lies; None of a run that was not written.
-        evaluated: what the evaluation of the final model tells beside the last record: `confusion`, the test
-            samples by true class (rows) and predicted class (columns), and `ues`, with a meter that asks for it,
-            as `fairness`: `samples` and `accuracies` of each UE.
+        folder: the run folder; None if the run was not written.
+        evaluated: what the evaluation of the final model gives in addition to the last record. `confusion` counts
+            the test samples by true class (rows) and predicted class (columns). `ues` exists with a meter that
+            needs it, such as `fairness`, and has `samples` and `accuracies` of each UE.
     """
 
     config: Mapping[str, Any]
@@ -59,12 +59,14 @@ class Run:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment. Of a run that was loaded, files that its config names are imported now."""
+        """The experiment. If the run was loaded, this imports the files that its config names."""
         return self._planned.experiment if self._planned else Experiment.parse(self.config, self.folder)
 
     def reached(self, accuracy: float) -> Optional[Reached]:
-        """What it took to reach a test accuracy: `round`, `time_s`, `uplink_bits`, `downlink_bits`, and `meters`
-        with what those that are an axis had come to, as "energy_j"; None where no round is as good.
+        """The cost of reaching a test accuracy; None if no round reaches it.
+
+        The result has `round`, `time_s`, `uplink_bits`, `downlink_bits`, and `meters`: the totals up to that round
+        of the meter columns that are an axis, such as "energy_j".
 
         Args:
             accuracy: above 0, at most 1.
@@ -73,10 +75,10 @@ class Run:
         return reached(self.records, accuracy, columns_of(self.summary.facts))
 
     def frame(self) -> "DataFrame":
-        """The records as a pandas DataFrame, a row a round.
+        """The records as a pandas DataFrame, one row per round.
 
-        Columns: round, time_s, accuracy, loss (NaN where it was not evaluated), uplink_bits and downlink_bits of
-        the round [bit], full, base and rejected (numbers of uploads), wall_time_s, and the columns of meters.
+        Columns: round, time_s, accuracy, loss (NaN if the round was not evaluated), uplink_bits and downlink_bits
+        of the round [bit], full, base and rejected (numbers of uploads), wall_time_s, and the columns of meters.
         """
         pandas = import_pandas()
         return pandas.DataFrame([row(record) for record in self.records]).set_index("round", drop=False)
@@ -85,9 +87,10 @@ class Run:
         """A matplotlib figure of one column of `frame` over another.
 
         Args:
-            y: the column that is drawn.
-            over: the column on the x axis. Bits, joules and the like are added up from round to round.
-            style: "screen", 8 inches wide with the name of the run above; or "paper", as `fl.paper_style` has it.
+            y: the column on the y axis.
+            over: the column on the x axis. Bits, joules and the like are summed over the rounds.
+            style: "screen", 8 inches wide with the name of the run as title; or "paper", the style of
+                `fl.paper_style`.
 
         Raises:
             UserError: there is no such column or style.
@@ -98,8 +101,8 @@ class Run:
         """Write the run to a folder, as the command line does: config, records, model, summary, figures.
 
         Raises:
-            UserError: the folder is not empty, or cannot be written to; or the config names something that no file
-                or module holds.
+            UserError: the folder is not empty or cannot be written to, or a part of the experiment comes from no
+                file or module that the config can name.
         """
         if self._planned is None:
             raise UserError(f"save({str(folder)!r}) is not allowed: this run lies in {self.folder} already")
@@ -126,17 +129,18 @@ def run(
     """Run an experiment from its first round to its last.
 
     Args:
-        experiment: what to run.
-        folder: where records, checkpoints, model, summary and figures go, as of the command line; nothing is
+        experiment: the experiment to run.
+        folder: folder for records, checkpoints, model, summary and figures, as on the command line. Nothing is
             written if None.
-        observers: told of its beginning, each round and its end; one may end the run by `coordinator.stop()`.
-            Those of `fl.observers` write it down for TensorBoard, Weights & Biases or MLflow.
+        observers: they are called when the run begins, after each round, and when it ends. An observer may end the
+            run with `coordinator.stop()`. Those of `fl.observers` log the run to TensorBoard, Weights & Biases or
+            MLflow.
         data_dir: folder to search for data sets first.
-        progress: whether a bar (on a terminal) or a line a round is printed.
+        progress: whether to print progress: a bar on a terminal, otherwise one line per round.
 
     Raises:
-        UserError: a value that is not allowed, parts that do not fit each other, data that are not here, or a
-            folder that cannot be written to; one line.
+        UserError: a value is not allowed, parts do not fit together, data are missing, or the folder cannot be
+            written to. The message is one line.
 
     Examples:
         >>> import fl_simu as fl
@@ -173,16 +177,16 @@ def resume(
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Run:
-    """Go on with the run in a folder, after the last round that was finished.
+    """Resume the run in a folder after its last finished round.
 
     Args:
-        folder: of a run that was stopped or has ended.
-        rounds: how many it shall have in all; as many as planned if None.
+        folder: folder of a run that was stopped or has ended.
+        rounds: total number of rounds; as planned if None.
         observers, data_dir, progress: as for `run`.
-        say: is told from where the run goes on.
+        say: called with a line that says from which round the run resumes.
 
     Raises:
-        UserError: the folder holds no run, or one of another experiment, fl_simu, torch or data.
+        UserError: the folder contains no run, or a run of another experiment, fl_simu, torch or data.
     """
     with process_kept():
         place = RunFolder(Path(folder))
@@ -194,10 +198,10 @@ def resume(
 
 
 def load(folder: PathLike) -> Run:
-    """What a run left in a folder. Nothing that its config names is imported.
+    """Load a finished run from its folder. This imports nothing that the config names.
 
     Raises:
-        UserError: the folder holds no run that has ended, or a file in it is damaged.
+        UserError: the folder contains no run that has ended, or a file in it is damaged.
     """
     place = RunFolder(Path(folder))
     left = place.read()

@@ -1,4 +1,4 @@
-"""One experiment: a frozen value whose parts are objects, made in Python or from TOML."""
+"""One experiment: a frozen value whose parts are objects, created in Python or from TOML."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -145,17 +145,17 @@ class Stopping:
         check(self, "stop.")
 
     def spent(self, amounts: Mapping[str, float]) -> bool:
-        """Whether one of these amounts, by the names of the fields, has come to its limit."""
+        """Whether one of these amounts, by the names of the fields, has reached its limit."""
         limits = ((name, getattr(self, name)) for name in ("time_s", "uplink_bits", "energy_j"))
         return any(limit is not None and amounts.get(name, 0.0) >= limit for name, limit in limits)
 
     def reached(self, accuracy: float) -> bool:
-        """Whether an accuracy is enough; NaN never is."""
+        """Whether an accuracy reaches the limit; NaN never does."""
         return self.accuracy is not None and accuracy >= self.accuracy
 
 
 def _part(table: str, name: str) -> Any:
-    """A field that holds a part; by default that of this name."""
+    """A field that contains a part, by default the one of this name."""
     return field(default_factory=lambda: KINDS[table].build({"name": name}), metadata={"part": name})
 
 
@@ -183,15 +183,15 @@ class Experiment:
             (FedBN, FedPer). `*`, `?` and `[...]` match as in file names. Accuracy and loss are then means over all
             UEs, each with its complete model on the test set, and the model that a run saves lacks these tensors.
         training: local training.
-        checkpoint: how often the run can be gone on with.
+        checkpoint: how often the run writes a checkpoint.
         evaluation: how the global model is evaluated.
         stop: when the run ends before its last round.
         transforms: what a UE does to its update between training and codec, in this order.
-        meters: what is measured besides.
+        meters: additional measurements.
         backend ... attack: one part each.
 
     Raises:
-        UserError: a value that is not allowed; one line that names it.
+        UserError: a value is not allowed. The message is one line that names it.
     """
 
     name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "experiment"
@@ -252,28 +252,29 @@ class Experiment:
 
     @property
     def drawn(self) -> int:
-        """Number of UEs that a round draws; with edges, that an edge draws if it has so many."""
+        """Number of UEs selected for a round; with edges, for a round of an edge that has at least so many."""
         return self.ues_per_round or self.ues
 
     def without_targets(self) -> "Experiment":
-        """The experiment without the accuracies of which its summary tells, which decide no result."""
+        """The experiment without the target accuracies of its summary, which do not affect the result."""
         return self.with_(evaluation=dataclasses.replace(self.evaluation, targets=()))
 
     @property
     def uploads(self) -> int:
-        """Number of uploads that a round has where no UE fails."""
+        """Number of uploads of a round if no UE fails."""
         return self.topology.uploads(self.ues, self.drawn)
 
     @staticmethod
     def parse(values: Mapping[str, Any], folder: Optional[Path] = None) -> "Experiment":
-        """The experiment that the values of a TOML document describe.
+        """Create the experiment that the values of a TOML document describe.
 
         Args:
-            values: as TOML has them; what is left out has its default.
-            folder: that files of parts are relative to; the working directory if None.
+            values: the TOML values; omitted keys have their defaults.
+            folder: paths of files in parts are relative to this folder; to the working directory if None.
 
         Raises:
-            UserError: an unknown key, a wrong type, or a value that is not allowed; one line that names it.
+            UserError: a key is unknown, a type is wrong, or a value is not allowed. The message is one line that
+                names it.
         """
         given = dict(values)
         for key, value in values.items():
@@ -288,7 +289,7 @@ class Experiment:
 
     @staticmethod
     def read(path: Path, changes: Iterable[str] = ()) -> "Experiment":
-        """The experiment of a TOML file, with `--set` assignments carried out.
+        """Read the experiment from a TOML file, and apply `--set` assignments.
 
         Raises:
             UserError: the file cannot be read, or as for `parse`.
@@ -299,25 +300,25 @@ class Experiment:
         return Experiment.parse(values, path.parent)
 
     def named(self, table: str) -> str:
-        """The name of the part in a table, also of one that no config can name."""
+        """The name of the part in a table, also if no config can name it."""
         return KINDS[table].name_of(getattr(self, table), nameless=True)
 
     def with_(self, **changes: Any) -> "Experiment":
-        """The experiment with other values in some fields."""
+        """A copy of the experiment with other values in some fields."""
         return dataclasses.replace(self, **changes)
 
     def own_files(self) -> Dict[str, OwnFile]:
-        """The files that parts of it come from, by the table of the part."""
+        """The files that its parts come from, by the table of the part."""
         files = {place: imported_file(origin(part)) for place, part in self.parts().items()}
         return {place: file for place, file in files.items() if file}
 
     def columns(self) -> "Dict[str, Column]":
-        """The columns of its meters, its medium, its privacy mechanism and its topology."""
+        """The columns of its meters, medium, privacy mechanism and topology."""
         measured = {name: column for meter in self.meters for name, column in meter.columns.items()}
         return {**measured, **self.medium.columns, **self.privacy.columns, **self.topology.columns}
 
     def parts(self) -> Dict[str, Any]:
-        """Every part, by its table; of several in one table each with its number, from 0."""
+        """Every part, by its table; several parts in one table are numbered from 0."""
         found = {}
         for table in PARTS:
             value = getattr(self, table)
@@ -328,13 +329,13 @@ class Experiment:
         return found
 
     def to_plain(self, nameless: bool = False) -> Dict[str, Any]:
-        """The experiment as TOML values, complete; without the fields that are not given.
+        """The complete experiment as TOML values, without the fields that are not given.
 
         Args:
-            nameless: whether a part may come from where no config can name it, as from a notebook.
+            nameless: whether a part may come from a place that no config can name, such as a notebook.
 
         Raises:
-            UserError: one does, and may not.
+            UserError: a part comes from such a place, but may not.
         """
         tables: Dict[str, Any] = {}
         for table in PARTS:
@@ -345,7 +346,7 @@ class Experiment:
         return {**scalars, **{key: plain(getattr(self, key)) for key in TABLES}, **tables}
 
     def to_toml(self) -> str:
-        """The experiment as a TOML document; parsing it gives the same experiment."""
+        """The experiment as a TOML document. Parsing the document gives the same experiment."""
         return tomli_w.dumps(self.to_plain())
 
 
@@ -365,7 +366,7 @@ def _items(table: str, value: Any) -> Sequence[Any]:
 
 
 def _taken(kind: Kind, value: Any, default: Optional[str] = None) -> Any:
-    """The part that Python code gives: itself, its name, or its table."""
+    """The part that Python code gives as an object, a name, or a table."""
     named = isinstance(value, (str, Mapping))
     return kind.build(kind.table_of(value, default)) if named else kind.take(value)
 

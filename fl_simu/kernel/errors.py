@@ -1,4 +1,4 @@
-"""What a user did wrong, in one line."""
+"""Mistakes of users, each with a message of one line."""
 
 import difflib
 from pathlib import PurePath
@@ -9,7 +9,7 @@ LONGEST = 60
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: the command line prints it as one line and exits with status 2."""
+    """A mistake that the user can fix. The command line prints it as one line and exits with status 2."""
 
 
 class BadField(UserError):
@@ -17,8 +17,8 @@ class BadField(UserError):
 
     Args:
         field: name of the field, as written in the config.
-        value: what was given.
-        allowed: what is allowed, as a phrase ("a number above 0").
+        value: the value that was given.
+        allowed: the allowed values, as a phrase ("a number above 0").
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
@@ -29,7 +29,7 @@ class BadField(UserError):
 
 
 class NetworkNotAllowed(UserError):
-    """A script wants to reach other machines, or to be reached by them, and nobody has allowed it."""
+    """A script wants to connect to other machines, or to accept their connections, without permission."""
 
 
 def require(condition: bool, field: str, value: Any, allowed: str) -> None:

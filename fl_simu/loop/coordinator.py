@@ -47,33 +47,39 @@ from fl_simu.ue.algorithms.base import Round
 
 
 class Observer:
-    """Is told what happens and decides nothing."""
+    """Is notified of what happens in a run, and decides nothing."""
 
     def began(self, experiment: Experiment, rounds: int, folder: Optional[Path]) -> None:
-        """The run is about to begin, or to go on after so many rounds; in a folder, if it has one."""
+        """The run is about to begin, or to resume.
+
+        Args:
+            experiment: the experiment of the run.
+            rounds: number of rounds that have already ended; 0 for a new run.
+            folder: folder of the run; None if it has none.
+        """
 
     def fetched(self, ue: int) -> None:
-        """The BS has fetched a UE's model."""
+        """The BS has fetched the model of a UE."""
 
     def aggregated(self, record: RoundRecord, coordinator: "Coordinator") -> None:
-        """A round has ended; the coordinator stands between two events."""
+        """A round has ended, with this record. The coordinator is between two events."""
 
     def ended(self, summary: Optional[Summary]) -> None:
-        """The run has ended with this summary; None where it was broken off, also before it began."""
+        """The run has ended with this summary; None if it was interrupted, even before it began."""
 
 
 class Coordinator:
     """The BS and its clock.
 
     Args:
-        setting: what stays as it is.
-        state: what decides the rest of the run, with the clock.
+        setting: what stays the same during the run.
+        state: what decides the rest of the run, together with the clock.
         clock: the events to come.
         cohorts: the UEs.
-        observers: told of each round, in this order.
+        observers: notified of each round, in this order.
 
     Attributes:
-        edges: the coordinators below it; none where it is the only BS.
+        edges: the coordinators below it; none if it is the only BS.
     """
 
     edges: "Sequence[Coordinator]" = ()
@@ -106,20 +112,20 @@ class Coordinator:
 
     @property
     def version(self) -> int:
-        """Number of aggregations behind it."""
+        """Number of aggregations that led to the global model."""
         return self.state.version
 
     @property
     def over(self) -> bool:
-        """Whether the last round has ended: of all, by a limit that is reached, or because an observer stops."""
+        """Whether the run is over: all rounds have ended, a limit is reached, or an observer has stopped it."""
         return self.state.version >= self.setting.rounds or self.stopped or self.state.ended
 
     def stop(self) -> None:
-        """End the run with the round that is being told to the observers."""
+        """End the run after the round of which the observers are being notified."""
         self.stopped = True
 
     def run(self) -> None:
-        """Go on until the last round has ended."""
+        """Run until the last round has ended."""
         state, setting = self.state, self.setting
         if state.protocol is None:
             state.protocol, state.server = setting.protocol.start(), setting.server.start(state.model)

@@ -1,4 +1,4 @@
-"""What a run has to tell: one record a round, a log that survives a crash, and a summary."""
+"""The results of a run: one record per round, a log that survives a crash, and a summary."""
 
 import hashlib
 import json
@@ -30,22 +30,22 @@ _ONE_OF_THESE = "one of " + ", ".join(ACCEPTED)
 
 @dataclass(frozen=True)
 class UeOutcome:
-    """What one UE did in one round, and what the base station took of it.
+    """What one UE did in one round, and which part of it the base station accepted.
 
     Args:
         ue: number of the UE.
         compute_s: simulated training time [s].
-        delays_s: one entry a layer, base first: from the start of the upload to that layer's arrival [s];
-            infinite or NaN when it never arrived.
-        bits: what this UE sent in this round [bit].
+        delays_s: one delay per layer, base first: from the start of the upload to the arrival of that layer [s];
+            infinite or NaN if it never arrived.
+        bits: bits that this UE sent in this round [bit].
         accepted: "full", "base" or "none".
         reason: why nothing was accepted ("late", "lost", "not finite", "wrong shape", "dropped out", "not
-            reached", "not moved"), else empty.
-        download_s: from the broadcast to the arrival of the global model [s]; 0 where the downlink is free.
-        meters: what meters tell of it, by the names of their columns.
+            reached", "not moved"), otherwise empty.
+        download_s: from the broadcast to the arrival of the global model [s]; 0 if the downlink is free.
+        meters: numbers of the meters for this upload, by the names of their columns.
 
     Raises:
-        BadField: another word for `accepted`, or negative bits.
+        BadField: `accepted` is another word, or `bits` is negative.
     """
 
     ue: int
@@ -66,19 +66,19 @@ class UeOutcome:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One round, that is one aggregation.
+    """One round, i.e. one aggregation.
 
     Args:
         round: number of the round.
         time_s: virtual time of the aggregation, since the run began [s].
-        accuracy: test accuracy of the aggregated model, 0 to 1; NaN when it was not evaluated.
-        loss: test loss of the aggregated model; NaN when it was not evaluated.
-        uplink_bits: what all UEs sent in this round [bit].
+        accuracy: test accuracy of the aggregated model, 0 to 1; NaN if it was not evaluated.
+        loss: test loss of the aggregated model; NaN if it was not evaluated.
+        uplink_bits: bits that all UEs sent in this round [bit].
         ues: the UEs that took part.
-        wall_time_s: what this round took on the wall clock [s].
-        downlink_bits: what the BS sent to hand these UEs the model [bit]; 0 where the downlink is free.
-        attack: measures of the attack that the run is under, as JSON has them; None where it is under none.
-        meters: what meters tell of the round, by the names of their columns.
+        wall_time_s: wall-clock time of this round [s].
+        downlink_bits: bits that the BS sent to hand these UEs the model [bit]; 0 if the downlink is free.
+        attack: measures of the attack on the run, as JSON values; None without an attack.
+        meters: numbers of the meters for the round, by the names of their columns.
 
     Raises:
         BadField: `uplink_bits` is not the sum of the UEs' bits.
@@ -121,7 +121,7 @@ class RoundRecord:
 
     @staticmethod
     def from_line(line: str) -> "RoundRecord":
-        """Return the record of a line: finite floats bit for bit, and NaN where the line has null.
+        """Return the record of a line. Finite floats are the same bit for bit; null becomes NaN.
 
         Raises:
             ValueError: the line is not a record.
@@ -170,10 +170,10 @@ def _read_outcome(value: Dict[str, Any]) -> UeOutcome:
 
 
 class RoundLog:
-    """The records of a run in one file (`rounds.jsonl`), a line a round.
+    """The records of a run in one file (`rounds.jsonl`), one line per round.
 
     Args:
-        path: the file; it need not exist yet, its folder must.
+        path: the file. It need not exist yet, but its folder must.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -181,10 +181,10 @@ class RoundLog:
         self._hash: Optional[Any] = None
 
     def append(self, record: RoundRecord) -> None:
-        """Add a record and bring it to the disk.
+        """Add a record and write it to disk.
 
         Raises:
-            UserError: the file cannot be written; it then holds the records it held before.
+            UserError: the file cannot be written; it then contains the same records as before.
         """
         if not self._ends_whole():
             self.truncate(len(self.read()))
@@ -195,7 +195,7 @@ class RoundLog:
         self._hash.update(line)
 
     def read(self) -> List[RoundRecord]:
-        """Return the records in order; none when there is no file. A half-written last line is left out.
+        """Return the records in order; none if there is no file. A half-written last line is skipped.
 
         Raises:
             UserError: the file cannot be read, or a line before the last is damaged; it names the line.
@@ -203,18 +203,18 @@ class RoundLog:
         return self.read_as(RoundRecord.from_line)
 
     def read_as(self, read: Callable[[str], T]) -> List[T]:
-        """Return what `read` makes of each line, in order; as `read`.
+        """Like `read`, but return the result of a function for each line, in order.
 
         Args:
-            read: given a line, raises ValueError where it is no record.
+            read: called with each line; raises ValueError if the line is not a record.
         """
         return [self._parse(line, at, read) for at, line in enumerate(self._whole_lines(), start=1)]
 
     def digest(self, rounds: Optional[int] = None) -> str:
-        """The SHA-256 of the first `rounds` lines, or of all that this log has appended to.
+        """The SHA-256 of the first `rounds` lines, or of all lines if not given.
 
         Raises:
-            UserError: the file cannot be read, or holds fewer records.
+            UserError: the file cannot be read, or contains fewer records.
         """
         if rounds is None:
             return (self._hash or hashlib.sha256(self._content())).hexdigest()
@@ -224,7 +224,7 @@ class RoundLog:
         """Keep the first `rounds` records, byte for byte, and drop the rest and any half-written line.
 
         Raises:
-            UserError: the file holds fewer records, one of those to keep is damaged, or it cannot be written.
+            UserError: the file contains fewer records, a record to keep is damaged, or the file cannot be written.
         """
         lines = self._first(rounds)
         for at, line in enumerate(lines, start=1):
@@ -269,19 +269,19 @@ _NUMBERS = ("final_accuracy", "final_loss", "virtual_time_s", "wall_time_s")
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run comes to: the content of `summary.json`.
+    """The summary of a run: the content of `summary.json`.
 
     Args:
-        name, backend, stack, seed: which experiment ran, and on what.
-        rounds, ues: how many there were.
-        final_accuracy, final_loss: of the last round; accuracy is 0 to 1; NaN without a round.
+        name, backend, stack, seed: which experiment ran, and on which backend and stack.
+        rounds, ues: number of rounds and of UEs.
+        final_accuracy, final_loss: those of the last round; accuracy is 0 to 1; NaN without a round.
         virtual_time_s: virtual time of the last aggregation [s].
-        wall_time_s: time on the wall clock [s].
-        uplink_bits: what all UEs sent in all rounds [bit].
-        downlink_bits: what the BS sent in all rounds to hand them the model [bit].
-        accepted_full, accepted_base, rejected: uploads, counted over all rounds.
+        wall_time_s: wall-clock time [s].
+        uplink_bits: bits that all UEs sent in all rounds [bit].
+        downlink_bits: bits that the BS sent in all rounds to hand them the model [bit].
+        accepted_full, accepted_base, rejected: numbers of uploads over all rounds.
         model_sha256: hash of the final params.
-        facts: anything else worth keeping, as values that JSON has; they stand beside the fields above.
+        facts: other results, as JSON values; `summary.json` has them next to the fields above.
     """
 
     name: str
@@ -303,12 +303,12 @@ class Summary:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
-        """Return the fields in order, then the facts."""
+        """Return the fields in order, followed by the facts."""
         own = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "facts"}
         return {**own, **{name: fact for name, fact in self.facts.items() if name not in own}}
 
     def write(self, path: PathLike) -> None:
-        """Write `summary.json`, atomically; NaN is null.
+        """Write `summary.json` atomically, with null for NaN.
 
         Raises:
             UserError: the file cannot be written.
@@ -317,10 +317,10 @@ class Summary:
 
     @staticmethod
     def read(path: PathLike) -> "Summary":
-        """The summary in a file that `write` wrote.
+        """Read the summary from a file that `write` wrote.
 
         Raises:
-            UserError: the file cannot be read, or holds no summary.
+            UserError: the file cannot be read, or contains no summary.
         """
         try:
             value = read_json(path)
@@ -350,12 +350,12 @@ def summarise(
     wall_time_s: Optional[float] = None,
     **facts: Any,
 ) -> Summary:
-    """Count what the records tell and put it beside what the caller knows.
+    """Make a summary from the records and from what the caller knows.
 
     Args:
         records: the rounds in order; may be empty.
         name, backend, stack, seed, ues, model_sha256, facts: as in `Summary`.
-        wall_time_s: time of the whole run [s]; the sum over the rounds when left out.
+        wall_time_s: time of the complete run [s]; the sum over the rounds if omitted.
     """
     outcomes = [outcome.accepted for record in records for outcome in record.ues]
     if wall_time_s is None:

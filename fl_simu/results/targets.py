@@ -1,4 +1,4 @@
-"""What it took to reach an accuracy: rounds, virtual time, bits, and what meters count as an axis, as energy."""
+"""The cost of reaching an accuracy: rounds, virtual time, bits, and meter columns that are an axis, as energy."""
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
@@ -13,14 +13,14 @@ NOT_REACHED = "not reached"
 
 
 class Reached(NamedTuple):
-    """What a run had come to with the first round that was as good as a target.
+    """The totals of a run up to the first round that reaches a target accuracy.
 
     Args:
-        round: its number.
+        round: number of that round.
         time_s: virtual time [s].
-        uplink_bits: what all UEs had sent [bit].
-        downlink_bits: what the BS had sent to hand them the model [bit].
-        meters: what columns that are an axis had come to, by name.
+        uplink_bits: bits that all UEs have sent [bit].
+        downlink_bits: bits that the BS has sent to hand out the model [bit].
+        meters: totals of the meter columns that are an axis, by name.
     """
 
     round: int
@@ -33,12 +33,12 @@ class Reached(NamedTuple):
 def reached(
     records: Sequence[Union[RoundRecord, Round]], target: float, columns: Columns = NONE
 ) -> Optional[Reached]:
-    """What it took to reach a test accuracy; None where no round that was evaluated is as good.
+    """The cost of reaching a test accuracy; None if no evaluated round reaches it.
 
     Args:
         records: the rounds, in order.
         target: 0 to 1.
-        columns: of meters; those that are an axis are told.
+        columns: the columns of meters; the result includes those that are an axis.
     """
     at = next((at for at, record in enumerate(records) if record.accuracy >= target), None)
     if at is None:
@@ -54,16 +54,16 @@ def reached(
 
 
 def told(records: Sequence[RoundRecord], targets: Sequence[float], columns: Columns) -> List[Dict[str, Any]]:
-    """The entry `targets` of a summary: each one with what it took, None where it was not reached."""
+    """The entry `targets` of a summary: each target with its cost, None if it was not reached."""
     found = ((target, reached(records, target, columns)) for target in targets)
     return [{"accuracy": target, "reached": one and dict(one._asdict())} for target, one in found]
 
 
 def targets_of(summary: Mapping[str, Any]) -> List[float]:
-    """The targets of which a summary tells.
+    """The targets in a summary.
 
     Raises:
-        UserError: what it tells is of another form.
+        UserError: the entry has another form.
     """
     try:
         return [number(entry["accuracy"]) for entry in items(summary.get("targets", []))]

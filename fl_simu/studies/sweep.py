@@ -1,4 +1,4 @@
-"""Many runs that differ along axes, from Python. Grids that are worth keeping are studies; see docs/studies.md."""
+"""Many runs that differ along axes, from Python. A grid that is worth keeping is a study; see docs/studies.md."""
 
 import dataclasses
 import itertools
@@ -28,21 +28,21 @@ class Sweep:
     """The runs of a sweep.
 
     Args:
-        axes: what was varied.
-        runs: by the label of the level on each axis, and the seed.
+        axes: the keys that were varied.
+        runs: the runs, by the label of the level on each axis, and the seed.
     """
 
     axes: Tuple[str, ...]
     runs: Mapping[Tuple[Any, ...], Run]
 
     def frame(self, target: Optional[float] = None) -> "DataFrame":
-        """A pandas DataFrame with a row a run: the level on each axis, the seed, and the numbers of the summary.
+        """A pandas DataFrame with one row per run: the level on each axis, the seed, the numbers of the summary.
 
         Args:
-            target: a test accuracy, 0 to 1. What it took stands in further columns, as `target_time_s`,
-                `target_uplink_bits` and, with the meter `energy`, `target_energy_j`; NaN where it was not reached.
+            target: a test accuracy, 0 to 1. More columns give the cost of reaching it: `target_time_s`,
+                `target_uplink_bits` and, with the meter `energy`, `target_energy_j`; NaN if it was not reached.
 
-        Over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
+        Statistics over seeds: `frame().groupby("codec.base_bits").final_accuracy.agg(["mean", "std"])`.
         """
         pandas, rows = import_pandas(), []
         for place, run in self.runs.items():
@@ -71,18 +71,18 @@ def sweep(
     folder: Optional[PathLike] = None,
     data_dir: Optional[PathLike] = None,
 ) -> Sweep:
-    """Run an experiment with every combination of values, with each seed, one run after the other.
+    """Run an experiment with every combination of values and every seed, one run after the other.
 
     Args:
-        experiment: what all runs share.
+        experiment: the experiment that all runs share.
         axes: values for fields of the experiment ("codec"), or for arguments of its parts ("codec.base_bits").
-        seeds: the experiment's own if there are none.
-        folder: each run gets a folder in it. One that has ended there is not run again, one that was stopped goes
-            on. Nothing is written if None.
+        seeds: the seeds; the experiment's own if there are none.
+        folder: each run gets a subfolder here. A run that has ended there is not run again, and one that was
+            stopped resumes. Nothing is written if None.
         data_dir: as for `run`.
 
     Raises:
-        UserError: no such field or argument, a value that is not allowed, or what `run` raises; nothing was run
+        UserError: there is no such field or argument, a value is not allowed, or as for `run`. Nothing is run
             unless every combination is allowed.
 
     Examples:
@@ -141,10 +141,10 @@ def _changed(experiment: Experiment, key: str, value: Any) -> Experiment:
 
 
 def _labels(key: str, values: Sequence[Any]) -> List[Any]:
-    """The levels of an axis as rows of a table have them, no two alike.
+    """The levels of an axis as labels for table rows, no two of them the same.
 
     Raises:
-        UserError: a level stands there twice.
+        UserError: a level occurs twice.
     """
     labels = [_label(key, value, full=False) for value in values]
     if len(set(labels)) < len(labels):
@@ -156,7 +156,7 @@ def _labels(key: str, values: Sequence[Any]) -> List[Any]:
 
 
 def _label(key: str, value: Any, full: bool) -> Any:
-    """A number or text as it is; a part by its name, or with its arguments too."""
+    """A number or text unchanged; a part by its name, or by its name and arguments."""
     if key in CHAINS and isinstance(value, (list, tuple)):
         return " + ".join(str(_label(key, one, full)) for one in value) or "none"
     if isinstance(value, Mapping):
