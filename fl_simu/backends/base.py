@@ -12,12 +12,12 @@ Measuring = Callable[[], List[Any]]
 
 
 class StepWork(NamedTuple):
-    """How much there is to do.
+    """The amount of training work.
 
     Args:
-        multiply_adds: of a step forward and backward, about.
-        ues: that a round draws.
-        threads: of torch.
+        multiply_adds: approximate number in a step, forward and backward.
+        ues: number of UEs that are selected for a round.
+        threads: number of torch threads.
     """
 
     multiply_adds: int
@@ -28,17 +28,17 @@ class StepWork(NamedTuple):
 class Backend(ABC):
     """Places data, hands out models, trains, and fetches models.
 
-    The order is `place` once for each UE; then, for any UEs and any number of times, `train`, `get`. A backend
-    holds nothing that decides a result but the tasks under way: what a UE remembers goes in and comes out.
-    Whatever a backend does in between, `get` returns what the plain loop gives for the same task and data: bit for
-    bit on one stack, or within the tolerance that the backend states.
+    `place` is called once for each UE; then `train` and `get`, for any UEs and any number of times. Except for
+    tasks under way, a backend holds no state that affects a result: the memory of a UE is passed in and returned.
+    Whatever a backend does in between, `get` returns the same as the plain loop for the same task and data: bit
+    for bit on one stack, or within the tolerance that the backend states.
 
     Args:
-        training: what every UE does in a round.
+        training: the local training of every UE in a round.
 
     Class attributes:
-        stacks: whether the last bits of a UE's model depend on who trains with it, so that only the same tasks
-            handed over together give the same models again.
+        stacks: whether the last bits of a UE's model depend on the UEs that train together with it, so that only
+            the same group of tasks gives the same models again.
         aside: whether UEs train, and models are measured, while this process does something else.
     """
 
@@ -57,34 +57,35 @@ class Backend(ABC):
 
     @abstractmethod
     def train(self, tasks: Sequence[Task]) -> None:
-        """Hand these UEs, none of which holds a model, the global one, and let them make a round's local steps.
+        """Give the global model to these UEs, none of which holds a model, and start their local steps of a round.
 
         The backend does not change the tensors of a task.
         """
 
     @abstractmethod
     def get(self, ue: int) -> Trained:
-        """What a UE has trained, which it then no longer holds.
+        """The model that a UE has trained. The UE then no longer holds it.
 
-        Its tensors may be slices of one that holds many UEs' models: who keeps one for long, copies it.
+        Its tensors may be slices of a tensor with many UEs' models: copy a tensor that you keep for long.
         """
 
     @abstractmethod
     def peek(self, ue: int) -> Params:
-        """The model that a UE has trained, which it still holds. Nobody may change these tensors."""
+        """The model that a UE has trained and still holds. These tensors must not be changed."""
 
     @abstractmethod
     def give_up(self, ue: int) -> None:
-        """Nobody will fetch what a UE trains, if it does."""
+        """Drop the task of a UE, if it has one: its model will not be fetched."""
 
     def measure(self, params: Params, items: Sequence[Any]) -> "Measuring":
-        """Let `measuring`, which is set before any UE trains, tell of a model what it makes of each item.
+        """Apply `measuring`, which is set before any UE trains, to a model and each item.
 
-        Here it is done when it is asked for; where workers do it, it begins before what was not begun so far.
+        By default this happens when the result is requested. With workers, it begins before any task that has not
+        begun yet.
 
         Args:
-            params: the model; nobody changes it.
-            items: what small things are sent for.
+            params: the model; not changed.
+            items: small values that can be sent to workers.
         """
         work = self.measuring
         assert work is not None
@@ -92,7 +93,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything that the UEs hold."""
+        """Release everything that the UEs hold."""
 
 
 @dataclass(frozen=True)
@@ -104,40 +105,40 @@ class BackendSpec(ABC):
     """
 
     def chosen(self, work: "Callable[[], StepWork]") -> "BackendSpec":
-        """What is run here: itself, unless it leaves the choice to this installation.
+        """The backend to run: this one, unless it leaves the choice to this installation.
 
         Args:
-            work: tells how much there is to do.
+            work: function that returns the amount of training work.
         """
         return self
 
     def anywhere(self) -> "BackendSpec":
-        """The same on no particular machines: where it runs decides no result."""
+        """The same backend without particular machines: where it runs does not affect the result."""
         return self
 
     @property
     def fast(self) -> bool:
-        """Whether it may round otherwise than the plain loop does; see `LocalTraining`."""
+        """Whether it may round differently from the plain loop; see `LocalTraining`."""
         return False
 
     @classmethod
     def missing(cls) -> str:
-        """What this installation lacks for it, in a few words; empty where it lacks nothing."""
+        """What this installation lacks for it, in a few words; empty if it lacks nothing."""
         return ""
 
     @classmethod
     def whose(cls) -> str:
-        """Whose implementation it runs on here, where there are several; empty where there is one."""
+        """Which implementation it runs on here, if there are several; otherwise empty."""
         return ""
 
     def how(self) -> str:
-        """Whose implementation, and how many workers, in a few words for the line that a run begins with."""
+        """The implementation and the number of workers, in a few words for the first line of a run."""
         return self.whose()
 
     @abstractmethod
     def build(self, training: LocalTraining) -> Backend:
-        """The backend, with no UE yet.
+        """Create the backend, without UEs.
 
         Raises:
-            UserError: it cannot run this here.
+            UserError: the backend cannot run this training here.
         """

@@ -89,8 +89,8 @@ class DataSource(ABC):
     its characters.
 
     Class attributes:
-        symbols: of text, how many characters or words there are; each is a whole number in float32, from 0 to
-            symbols - 1. None of pixels.
+        symbols: for text, the number of characters or words; each is a whole number in float32, from 0 to
+            symbols - 1. None for pixels.
     """
 
     files: ClassVar[Optional[FileSet]] = None
@@ -99,12 +99,12 @@ class DataSource(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the data are called."""
+        """Name of the data."""
 
     @property
     @abstractmethod
     def shape(self) -> Shape:
-        """Of one image, (C, H, W)."""
+        """Shape of one image, (C, H, W)."""
 
     @property
     @abstractmethod
@@ -116,7 +116,7 @@ class DataSource(ABC):
         """Read the data.
 
         Args:
-            data_dir: folder to search first, where the data are files that may lie in several places.
+            data_dir: folder to search first, if the data are files that may be in several folders.
         """
 
 

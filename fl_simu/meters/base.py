@@ -1,4 +1,4 @@
-"""The contract of a meter: what is measured of a run besides accuracy, time and bits."""
+"""The contract of a meter: what a run measures besides accuracy, time and bits."""
 
 from abc import ABC, abstractmethod
 from typing import Callable, Mapping, NamedTuple, Optional, Sequence
@@ -10,19 +10,19 @@ from fl_simu.ue.compute import Processor
 
 
 class UploadView(NamedTuple):
-    """One upload that is settled, as a meter sees it.
+    """One settled upload, as a meter sees it.
 
     Args:
         ue: index of the UE.
-        samples, epochs: what it trained on in this round; a part of an epoch counts as such.
+        samples, epochs: number of samples and epochs that it trained in this round; epochs may be fractional.
         works: whether it trained at all.
-        compute_s: how long it trained [s].
-        airtime_s: how long it was on the air until its last layer had arrived or it was given up, without the time
-            in which it had no share of a medium [s].
-        sent_bits: what it put on the air [bit].
+        compute_s: training time [s].
+        airtime_s: time on the air until its last layer arrived or the upload was given up, without the time in
+            which it had no share of a medium [s].
+        sent_bits: bits that it put on the air [bit].
         accepted: "full", "base" or "none".
-        processor: what it trains on, where the compute rule tells of one.
-        transmit_w: mean power that it sent, where the channel or the medium tells of one [W].
+        processor: the processor that it trains on, if the compute rule models one.
+        transmit_w: mean transmit power, if the channel or the medium models one [W].
     """
 
     ue: int
@@ -38,22 +38,22 @@ class UploadView(NamedTuple):
 
 
 class ModelView(NamedTuple):
-    """A new global model in a round in which it is evaluated, as a meter sees it.
+    """The new global model of a round with an evaluation, as a meter sees it.
 
     Args:
-        accuracies: tells its accuracy on each UE's own training samples, shape (UEs,); computed when it is asked.
-            Where an attack changes labels, the true ones count.
+        accuracies: function that returns its accuracy on each UE's own training samples, shape (UEs,); computed
+            when it is called. If an attack changes labels, the true labels count.
     """
 
     accuracies: Callable[[], np.ndarray]
 
 
 class RunView(NamedTuple):
-    """Where a run stands after a round, as a meter sees it.
+    """The state of a run after a round, as a meter sees it.
 
     Args:
-        taken: int64, shape (UEs,): of how many uploads of each UE the BS has taken something so far.
-        empty: tells how many UEs have no energy left; computed when it is asked.
+        taken: int64, shape (UEs,): number of uploads of each UE of which the BS has accepted something so far.
+        empty: function that returns the number of UEs without energy; computed when it is called.
     """
 
     taken: np.ndarray
@@ -61,7 +61,7 @@ class RunView(NamedTuple):
 
 
 class Meter(ABC):
-    """What a run measures in addition.
+    """Additional measurements of a run.
 
     A meter is a frozen dataclass. Each column is named after its quantity and unit, for example `energy_j`.
     """
@@ -69,17 +69,17 @@ class Meter(ABC):
     @property
     @abstractmethod
     def columns(self) -> Mapping[str, Column]:
-        """Name -> column, of each round."""
+        """The columns of each round, by name."""
 
     @abstractmethod
     def upload(self, view: UploadView) -> Mapping[str, float]:
-        """Numbers of one upload, by the names of columns; they stand beside the upload in the record."""
+        """Numbers of one upload, by the names of columns. The record stores them with the upload."""
 
     def round(self, uploads: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-        """Numbers of a round: by default what its uploads come to together.
+        """Numbers of a round: by default the sums over its uploads.
 
         Args:
-            uploads: what `upload` gave for each that was settled in the round, by UE.
+            uploads: the result of `upload` for each upload that was settled in the round, by UE.
         """
         return {name: sum(one.get(name, 0.0) for one in uploads) for name in self.columns}
 
@@ -88,7 +88,7 @@ class Meter(ABC):
         return {}
 
     def model(self, view: ModelView) -> Mapping[str, float]:
-        """Numbers of the new global model, in rounds in which it is evaluated; by default none."""
+        """Numbers of the new global model, in rounds with an evaluation; by default none."""
         return {}
 
 

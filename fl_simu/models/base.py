@@ -12,7 +12,7 @@ Shape = Tuple[int, int, int]
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Mean loss of a batch of logits. Looked up at the call: a hooked torch has another one."""
+    """Mean loss of a batch of logits. Looked up at each call, because a hooked torch has another function."""
     return F.cross_entropy(output, target)
 
 
@@ -25,9 +25,9 @@ class Model(ABC):
     """The model to train: a classifier of images.
 
     Class attributes:
-        shape: the one image shape (C, H, W) that the model takes, or None for any.
-        reads_symbols: whether images hold whole numbers, as characters do, from 0 to the number of classes - 1, in
-            place of pixels.
+        shape: the only image shape (C, H, W) that the model takes, or None for any.
+        reads_symbols: whether images contain whole numbers instead of pixels, for example characters, from 0 to
+            the number of classes - 1.
         loss: mean loss of a batch from the module's output and the labels.
     """
 
@@ -37,7 +37,7 @@ class Model(ABC):
 
     @abstractmethod
     def build(self, shape: Shape, classes: int) -> nn.Module:
-        """The module for images of that shape (C, H, W) and that many classes, with torch's initial weights."""
+        """The module for images of a shape (C, H, W) and a number of classes, with torch's initial weights."""
 
 
 class Flatten(nn.Module):

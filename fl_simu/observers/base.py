@@ -1,4 +1,4 @@
-"""What the loggers share."""
+"""The base class of the loggers."""
 
 import contextlib
 import math
@@ -16,10 +16,10 @@ Numbers = Mapping[str, float]
 
 
 class Logger(Observer):
-    """Writes a run down with another program's package: its config, the numbers of each round, what it came to.
+    """Logs a run with the package of another program: its config, the numbers of each round, its results.
 
-    A round's numbers are those of `Run.frame`, by the same names; its step is the number of the round. What was
-    not evaluated is left out.
+    The numbers of a round have the names of the columns of `Run.frame`; the step is the number of the round.
+    Numbers that were not evaluated are omitted.
     """
 
     # The package, by the name that it is imported by.
@@ -35,15 +35,15 @@ class Logger(Observer):
             )
 
     def open(self, experiment: Experiment, rounds: int, folder: Optional[Path]) -> None:
-        """Begin: as `Observer.began`."""
+        """Begin, as for `Observer.began`."""
         raise NotImplementedError
 
     def write(self, step: int, numbers: Numbers) -> None:
-        """The finite numbers of a round, by name."""
+        """Log the finite numbers of a round, by name."""
         raise NotImplementedError
 
     def close(self, summary: Optional[Summary]) -> None:
-        """End: as `Observer.ended`. Nothing may have been opened."""
+        """End, as for `Observer.ended`. The logger may not have opened anything."""
         raise NotImplementedError
 
     def began(self, experiment: Experiment, rounds: int, folder: Optional[Path]) -> None:
@@ -66,7 +66,7 @@ class Logger(Observer):
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """What the package complains of, in one line."""
+        """Report an error of the package in one line."""
         try:
             yield
         except Exception as error:
@@ -75,7 +75,7 @@ class Logger(Observer):
 
 
 def config_of(experiment: Experiment) -> Dict[str, Any]:
-    """The keys of an experiment's config, those of its tables as "codec.name"; lists stay whole."""
+    """The keys of an experiment's config, with those of its tables as "codec.name"; lists are kept."""
     flat: Dict[str, Any] = {}
     for key, value in experiment.to_plain(nameless=True).items():
         flat.update(
@@ -85,6 +85,6 @@ def config_of(experiment: Experiment) -> Dict[str, Any]:
 
 
 def outcome_of(summary: Summary) -> Dict[str, Any]:
-    """What a run came to, without what it shares with its config and what is no number and no text."""
+    """The results of a run: the numbers and texts of its summary that are not in its config."""
     own = {name: value for name, value in summary.as_dict().items() if name not in ("name", "seed", "ues")}
     return {name: value for name, value in own.items() if isinstance(value, (int, float, str))}

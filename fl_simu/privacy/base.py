@@ -1,4 +1,4 @@
-"""The contract of a privacy mechanism: what UEs and the BS do so that the model tells of no single UE."""
+"""The contract of a privacy mechanism: what UEs and the BS do so that the model reveals no single UE."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from fl_simu.ue.transforms.base import Transform
 
 
 class Release(NamedTuple):
-    """What a round comes to, before anybody but the BS sees it.
+    """The state of a round before it is released, i.e. while only the BS knows it.
 
     Fields:
-        seed: of the experiment, for keyed draws.
-        version: number of aggregations behind `current`.
+        seed: seed of the experiment, for keyed draws.
+        version: number of aggregations that led to `current`.
         ues: number of all UEs.
-        drawn: number of UEs that a round draws.
+        drawn: number of UEs that are selected for a round.
         current: the global model so far.
-        norms: by UE, of each update that was taken, what `bound` found of it.
+        norms: for each accepted update, by UE, the number that `bound` returned.
         sent: the UEs that put anything on the air in this round.
     """
 
@@ -46,11 +46,11 @@ class Mechanism(ABC):
     Zhang 2019; Wang, Balle, Kasiviswanathan 2019), from the package dp-accounting, which needs Python 3.10.
 
     Note:
-        A frozen dataclass whose state goes in and comes out: plain data.
+        A mechanism is a frozen dataclass. Its state is plain data, which is passed in and returned.
 
     Class attributes:
-        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
-        active: whether it does anything at all.
+        state_classes: the named tuples or dataclasses in its state, for a checkpoint.
+        active: whether it does anything.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
@@ -62,60 +62,59 @@ class Mechanism(ABC):
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """Name -> column, of each round; `release` gives their numbers."""
+        """The columns of each round, by name; `release` returns their numbers."""
         return {}
 
     @property
     def bounds_single(self) -> bool:
-        """Whether the BS bounds each update by itself, which it must hear for that."""
+        """Whether the BS bounds each single update; it must then hear single updates."""
         return False
 
     @property
     def sums_only(self) -> bool:
-        """Whether it rests on the BS learning the sum of the uploads and nothing else of them."""
+        """Whether it relies on the BS learning only the sum of the uploads."""
         return False
 
     @property
     def samples(self) -> bool:
-        """Whether it counts on the UEs of a round being drawn uniformly, and on nobody knowing whom."""
+        """Whether it relies on a uniform selection of the UEs of a round, and on the selection being secret."""
         return False
 
     def check(self, ues: int, drawn: int) -> None:  # noqa: B027
-        """Raise UserError unless it keeps its word with so many UEs, and this installation can count it."""
+        """Raise UserError unless it can give its guarantee with these numbers, and compute it here."""
 
     def transforms(self, drawn: int) -> Tuple[Transform, ...]:
         """What every UE does to its update.
 
-        They come after the transforms of the experiment, since what is done to an update after the noise would no
-        longer be bounded by the clipping before it; and before error feedback and the codec, which see the noisy
-        update alone.
+        These transforms come after those of the experiment, because clipping would not bound changes to the update
+        after it. They come before error feedback and the codec, which see only the noisy update.
 
         Args:
-            drawn: number of UEs that a round draws.
+            drawn: number of UEs that are selected for a round.
         """
         return ()
 
     def bound(self, state: Any, current: Params, update: Update) -> Tuple[Update, float]:
-        """An update as the BS lets it count.
+        """Bound an update at the BS.
 
         Args:
-            state: what the mechanism remembers.
+            state: the state of the mechanism.
             current: the global model that the UE started from.
-            update: as decoded; not changed.
+            update: the decoded update; not changed.
 
         Returns:
-            The update, and what `release` needs to know of it; by default as it is, and 0.
+            The bounded update, and a number for `release`; by default the same update, and 0.
         """
         return update, 0.0
 
     @abstractmethod
     def release(self, state: Any, round: Release, combined: Params) -> Tuple[Any, Params, Mapping[str, float]]:
-        """What becomes the round's model.
+        """Compute the model of the round that is released.
 
         Args:
-            state: what it remembers; not changed.
-            round: what the round came to.
-            combined: what the aggregation rule made of the bounded updates; not changed.
+            state: the state of the mechanism; not changed.
+            round: the state of the round.
+            combined: the result of the aggregation rule for the bounded updates; not changed.
 
         Returns:
             The new state, the model, and the numbers of the columns.
@@ -133,13 +132,13 @@ class NoPrivacy(Mechanism):
 
 
 class Intake:
-    """The updates of a round as they pass the BS's bound on their way to the aggregation rule.
+    """The updates of a round, each bounded by the BS on its way to the aggregation rule.
 
     Args:
-        mechanism: that bounds them.
-        state: what it remembers.
+        mechanism: the mechanism that bounds them.
+        state: its state.
         current: the global model so far.
-        updates: as decoded, one at a time.
+        updates: the decoded updates, one at a time.
     """
 
     def __init__(self, mechanism: Mechanism, state: Any, current: Params, updates: Iterable[Update]) -> None:

@@ -1,8 +1,8 @@
-"""Losses: which layers of an upload never arrive, and what it costs to send them again. One class a kind, one row
+"""Losses: which layers of an upload never arrive, and the cost of retransmissions. One class per kind, one row
 below.
 
-What is drawn is one layer: how many bits go on the air for it, and whether it arrives. The chances that follow are
-also told in closed form: `lost_after`, `mean_tries`.
+Each draw is for one layer: how many bits go on the air for it, and whether it arrives. The resulting probabilities
+also have closed forms: `lost_after`, `mean_tries`.
 """
 
 import math
@@ -20,11 +20,11 @@ MOST_TRIES = 100
 
 
 class Carried(NamedTuple):
-    """What becomes of one layer.
+    """The outcome of one layer.
 
     Args:
-        bits: what the UE puts on the air for it, with all that it sends again.
-        arrives: whether the BS can read it in the end.
+        bits: bits that the UE puts on the air for it, including retransmissions.
+        arrives: whether the BS can decode it in the end.
     """
 
     bits: int
@@ -46,7 +46,7 @@ class Loss(ABC):
 
     @abstractmethod
     def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
-        """Send one layer of so many bits, at least 0."""
+        """Send one layer of a number of bits, at least 0."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class Tried(Loss):
 
     @abstractmethod
     def lost_after(self, tries: int) -> float:
-        """The chance that a block cannot be read after so many tries, at least 1."""
+        """The probability that a block cannot be decoded after this number of tries, at least 1."""
 
     def mean_tries(self) -> float:
-        r"""How often a block is sent in the mean.
+        r"""The mean number of times that a block is sent.
 
         .. math:: \sum_{k=0}^{n-1} P(\text{not read after } k) = \frac{1 - q^n}{1 - q}
 
-        where n is the most tries, and each fails by itself with the chance q.
+        where n is the maximum number of tries, and each fails independently with probability q.
 
         >>> round(Fixed(error_rate=0.5, tries=3).mean_tries(), 6)
         1.75
@@ -106,7 +106,7 @@ class Fixed(Tried):
         return self.error_rate**tries
 
     def packets(self, size_bits: int) -> int:
-        """N, of a layer of so many bits."""
+        """N, the number of packets of a layer."""
         return -(-size_bits // (8 * self.packet_bytes))
 
     def carry(self, size_bits: int, draws: np.random.Generator) -> Carried:
@@ -153,7 +153,7 @@ class Waterfall(Tried):
         require_count("tries", self.tries, most=MOST_TRIES)
 
     def error_rate(self) -> float:
-        """q, of one try.
+        """q, the error probability of one try.
 
         >>> round(Waterfall(threshold_db=0.0, sinr_db=10.0).error_rate(), 4)
         0.2334
@@ -208,7 +208,7 @@ class Outage(Tried):
         require_count("tries", self.tries, most=MOST_TRIES)
 
     def least_gain(self) -> float:
-        """x, the gain h from which on a layer can be read."""
+        """x, the smallest gain h at which a layer can be decoded."""
         return math.expm1(self.spectral_efficiency * math.log(2)) / _factor(self.snr_db)
 
     def lost_after(self, tries: int) -> float:
@@ -225,7 +225,7 @@ class Outage(Tried):
 
 
 def _gamma_p(count: int, x: float) -> float:
-    """The regularised gamma function: the chance that so many exponential draws of mean 1 sum to less than x."""
+    """The regularised gamma function: the probability that `count` exponential draws of mean 1 sum to below x."""
     from scipy.special import gammainc
 
     return float(gammainc(count, x))

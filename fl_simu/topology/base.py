@@ -12,13 +12,12 @@ COLUMNS = {"backhaul_bits": Column("bit", "sent over the backhaul", axis=True)}
 
 
 class Backhaul(NamedTuple):
-    """What it takes to carry a model between an edge and the cloud.
+    """The time and traffic to carry a model between an edge and the cloud.
 
     Args:
-        up_s: how long it takes from the edge to the cloud [s].
-        down_s: how long it takes back [s].
-        copies: how many models cross the backhaul for that, of which the bits count: 1 where the way back is
-            free, else 2.
+        up_s: time from the edge to the cloud [s].
+        down_s: time back [s].
+        copies: number of models on the backhaul whose bits are counted: 1 if the way back is free, otherwise 2.
     """
 
     up_s: float = 0.0
@@ -40,7 +39,7 @@ class Topology(ABC):
     the number of edge rounds so far.
 
     Note:
-        A frozen dataclass. What it draws comes from `kernel.randomness`, keyed by the seed that it is given.
+        A topology is a frozen dataclass. Its draws come from `kernel.randomness`, keyed by the seed that it gets.
 
     Class attributes:
         active: whether there are edges and a cloud.
@@ -50,47 +49,48 @@ class Topology(ABC):
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """Name -> column, of each round."""
+        """The columns of each round, by name."""
         return COLUMNS if self.active else {}
 
     @property
     def rounds_each(self) -> int:
-        """How many edge rounds each edge makes in a round."""
+        """Number of edge rounds of each edge in a round."""
         return 1
 
     def check(self, ues: int) -> None:  # noqa: B027
-        """Raise BadField unless so many UEs can be dealt to the edges."""
+        """Raise BadField unless this number of UEs can be assigned to the edges."""
 
     @abstractmethod
     def sizes(self, ues: int) -> Tuple[int, ...]:
-        """How many of so many UEs each edge gets, at least 1; known before any data are read."""
+        """Number of UEs of each edge, at least 1, given the total; known before any data are read."""
 
     @abstractmethod
     def groups(self, labels: Sequence[np.ndarray], seed: int) -> Tuple[Tuple[int, ...], ...]:
-        """The UEs of each edge, ascending; each UE at one edge.
+        """The UEs of each edge, ascending. Each UE belongs to one edge.
 
         Args:
             labels: class of each training sample of each UE, int64; not changed.
-            seed: of the experiment, for keyed draws.
+            seed: seed of the experiment, for keyed draws.
         """
 
     def backhaul(self, edge: int, load_mbit: float) -> Backhaul:
-        """What it takes to carry a model of so many Mbit between edge number `edge` and the cloud."""
+        """The time and traffic to carry a model of this load between edge number `edge` and the cloud."""
         return Backhaul()
 
     def weight(self, samples: int, accepted: int) -> float:
-        """What an edge's model counts in the cloud's mean, at least 0.
+        """The weight of an edge's model in the cloud's mean, at least 0.
 
-        Where all of them count 0, the cloud keeps its model.
+        If all weights are 0, the cloud keeps its model.
 
         Args:
-            samples: of all UEs of the edge.
-            accepted: of the uploads of which the edge took something since the cloud's last model, each time.
+            samples: number of samples of all UEs of the edge.
+            accepted: number of samples behind the uploads of which the edge accepted something since the cloud's
+                last model; a UE counts once for each such upload.
         """
         return samples
 
     def uploads(self, ues: int, each: int) -> int:
-        """How many uploads a round has where a BS draws so many UEs, or all that it has if those are fewer."""
+        """Number of uploads of a round if each BS selects `each` UEs, or all its UEs if it has fewer."""
         return self.rounds_each * sum(min(size, each) for size in self.sizes(ues))
 
 

@@ -1,4 +1,4 @@
-"""The contract of a poisoning attack: what a malicious UE knows, and what it makes of it."""
+"""The contract of a poisoning attack: what a malicious UE knows, and what it sends."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from fl_simu.ue.training import Key, LocalTraining, Shard
 
 
 class Targets(NamedTuple):
-    """What a targeted attack wants the global model to get wrong.
+    """Images that a targeted attack wants the global model to misclassify.
 
     Fields:
         images: float32, shape (t, C, H, W).
-        wanted: the wrong class that each shall get, int64, shape (t,).
+        wanted: the wrong class that the attack wants for each image, int64, shape (t,).
     """
 
     images: Tensor
@@ -27,7 +27,7 @@ class Targets(NamedTuple):
 
 
 def draw_targets(seed: int, count: int, images: Tensor, labels: Tensor, classes: int) -> Targets:
-    """So many of these images at random, each with a wrong class at random.
+    """Draw `count` of these images at random, each with a random wrong class.
 
     Raises:
         BadField: there are fewer images.
@@ -41,7 +41,7 @@ def draw_targets(seed: int, count: int, images: Tensor, labels: Tensor, classes:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a malicious UE knows when it is to send.
+    """What a malicious UE knows when it has to send.
 
     Args:
         key: seed, UE and round, for its draws.
@@ -49,13 +49,13 @@ class Knowledge:
         shard: its own data.
         classes: number of classes.
         training: what a benign UE does in a round.
-        module: to train with; its numbers are overwritten.
-        targets: what shall go wrong; none for an untargeted attack.
+        module: a module to train with; its numbers are overwritten.
+        targets: the images to misclassify; none for an untargeted attack.
         drawn: number of UEs that were handed this model.
         benign: the model that it would send if it were benign.
-        others: the models of the benign UEs of this round, for omniscient attacks; else none.
-        others_last: the mean update of the other UEs in the round before, as far as the global models tell it (see
-            `others_update`); None where it was not drawn then.
+        others: the models of the benign UEs of this round, for omniscient attacks; otherwise none.
+        others_last: the mean update of the other UEs in the previous round, as far as the global models reveal it
+            (see `others_update`); None if the malicious UE was not selected in that round.
     """
 
     key: Key
@@ -78,9 +78,9 @@ class Attack(ABC):
 
     Class attributes:
         malicious: number of malicious UEs, the last ones.
-        targets: number of images that shall go wrong; 0 for an untargeted attack.
-        omniscient: whether a malicious UE knows the models of the benign ones.
-        remembers: whether it compares the global model with the one of the round before.
+        targets: number of images to misclassify; 0 for an untargeted attack.
+        omniscient: whether a malicious UE knows the models of the benign UEs.
+        remembers: whether it compares the global model with that of the previous round.
     """
 
     malicious: int = 0
@@ -92,7 +92,7 @@ class Attack(ABC):
         return False
 
     def own_data(self, shard: Shard, targets: Targets, classes: int) -> Shard:
-        """The data that a malicious UE trains on in place of its own."""
+        """The data that a malicious UE trains on instead of its own."""
         return shard
 
     @abstractmethod
@@ -130,7 +130,7 @@ def update_of(params: Params, start: Params) -> Params:
 
 
 def moved(start: Params, update: Params, factor: float = 1.0) -> Params:
-    """start + factor * update; tensors that the update does not name are those of the start."""
+    """start + factor * update; tensors that are not in the update are those of the start."""
     return {name: like + factor * update[name] if name in update else like for name, like in start.items()}
 
 
@@ -143,9 +143,9 @@ def mean_of(models: Sequence[Params]) -> Params:
 
 
 def others_update(before: Params, now: Params, own: Params, drawn: int) -> Params:
-    r"""The mean update of the others in a round, told by the global models before and after it.
+    r"""The mean update of the others in a round, derived from the global models before and after it.
 
-    Where the BS takes the mean of n updates, :math:`w' - w = \frac{1}{n} \sum_i \delta_i`, so the others' mean is
+    If the BS takes the mean of n updates, :math:`w' - w = \frac{1}{n} \sum_i \delta_i`, so the others' mean is
     :math:`(n (w' - w) - \delta_m) / (n - 1)`. Under another rule this is a guess.
 
     Args:

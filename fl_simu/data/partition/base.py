@@ -1,9 +1,9 @@
 """The contract of a partition: how the training samples are dealt to the UEs.
 
-Every partition is a frozen part with one method, `split(labels, ues, rng)`: int64 index arrays into the
-training samples, one a UE, none empty. One that depends on the UEs that the data name has `deal` instead. Draws
-come from `rng` alone, as sorted uniform keys rather than by `rng.permutation`, whose numbers numpy may change.
-Where what a UE holds is not what the data have, as with noise of its own, `as_held` says so.
+Every partition is a frozen part with one method, `split(labels, ues, rng)`. It returns int64 index arrays into
+the training samples, one per UE, none empty. A partition that depends on the UEs that the data name has `deal`
+instead. Draws come only from `rng`, as sorted uniform keys rather than by `rng.permutation`, whose numbers numpy
+may change. If the samples of a UE differ from the data, for example by its own noise, `as_held` returns them.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ class Partition(ABC):
     """How the training images are distributed among the UEs.
 
     Class attributes:
-        changes_pixels: whether it changes the pixels of what it deals, so that images of characters are refused.
+        changes_pixels: whether it changes pixels, so that images of characters are refused.
     """
 
     changes_pixels: ClassVar[bool] = False
@@ -34,42 +34,42 @@ class Partition(ABC):
             rng: the only source of randomness.
 
         Returns:
-            For each UE the int64 indices of its samples: never empty; ascending unless stated otherwise.
+            For each UE, the int64 indices of its samples; never empty, and ascending unless stated otherwise.
 
         Raises:
-            UserError: the samples do not suffice for that many UEs.
+            UserError: there are too few samples for this number of UEs.
         """
 
     def deal(
         self, labels: np.ndarray, owners: Optional[np.ndarray], ues: int, rng: np.random.Generator
     ) -> List[np.ndarray]:
-        """`split`, for a partition that may look at the UEs that the data name; by default it does not.
+        """`split` for a partition that may use the UEs that the data name; by default it ignores them.
 
         Args:
             labels, ues, rng: as for `split`.
-            owners: the UE that has each training sample, int64 (N,), from 0 on; None where the data do not say.
+            owners: the UE of each training sample, int64 (N,), from 0 on; None if the data do not say.
 
         Returns:
-            As `split`.
+            As for `split`.
 
         Raises:
-            UserError: as `split`, or owners that are missing or do not fit.
+            UserError: as for `split`, or `owners` are missing or do not fit.
         """
         return self.split(labels, ues, rng)
 
     def as_held(self, samples: Samples, parts: Sequence[np.ndarray], seed: int) -> Samples:
-        """The training samples as the UEs hold them; by default as they are.
+        """The training samples that the UEs have; by default unchanged.
 
-        The UEs train on these, and what is measured on their own samples is measured on these. The test set is
-        what it was.
+        The UEs train on these samples, and measurements on their own samples use them too. The test set does not
+        change.
 
         Args:
-            samples: of all UEs, which are left alone.
-            parts: what was dealt.
-            seed: of the experiment, for `stream`.
+            samples: the samples of all UEs; not changed.
+            parts: the result of the partition.
+            seed: seed of the experiment, for `stream`.
 
         Returns:
-            As many samples, in the same order and of the same shape.
+            The same number of samples, in the same order and of the same shape.
         """
         return samples
 
@@ -93,7 +93,7 @@ def shuffled(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw(samples: int, ues: int, per_ue: Optional[int], rng: np.random.Generator) -> np.ndarray:
-    """Indices of the samples to deal, in random order: all, or `per_ue` for each UE."""
+    """Indices of the samples to deal, in random order: all of them, or `per_ue` for each UE."""
     require_ues(ues, samples)
     allowed = f"at most {samples // ues}, so that {ues} UEs can share {samples} samples"
     require(per_ue is None or per_ue <= samples // ues, "samples_per_ue", per_ue, allowed)

@@ -10,13 +10,13 @@ LINEAR = Linear()
 
 
 class Sending(NamedTuple):
-    """What an allocator knows of a UE that is sending.
+    """What an allocator knows of a sending UE.
 
     Args:
-        left_mbit: what is left of each layer that has not arrived, in Mbit, in the order of sending.
-        arrived: how many of its layers have arrived; while it is 0 the first of `left_mbit` is the base.
-        rate_mbps: the rate that it would have now with the whole band, in Mbit/s.
-        sending_s: how long ago it began to send [s].
+        left_mbit: remaining load of each layer that has not arrived, in Mbit, in the order of sending.
+        arrived: number of its layers that have arrived; while it is 0, the first of `left_mbit` is the base.
+        rate_mbps: its current rate with the complete band, in Mbit/s.
+        sending_s: time since it began to send [s].
     """
 
     left_mbit: Tuple[float, ...]
@@ -33,25 +33,25 @@ class Allocator(ABC):
 
     @abstractmethod
     def shares(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
-        """The share of the band of each UE that is sending, until somebody begins or ends to send.
+        """The share of the band of each sending UE, until a UE starts or stops sending.
 
         Args:
-            loads_mbit: what each of them still has to send, in Mbit, in the order in which they began.
-            rates_mbps: the rate that each would have now with the whole band, in Mbit/s.
+            loads_mbit: remaining load of each of them, in Mbit, in the order in which they began to send.
+            rates_mbps: current rate of each with the complete band, in Mbit/s.
 
         Returns:
             A number for each of them, at least 0 and together at most 1.
         """
 
     def divide(self, senders: Mapping[int, Sending], spectrum: Spectrum = LINEAR) -> Dict[int, float]:
-        """The shares, for whoever looks at more than loads and rates; a medium asks this.
+        """The shares of an allocator that uses more than loads and rates. A medium calls this method.
 
         Args:
-            senders: in the order in which they began.
-            spectrum: which rate a share of the band gives.
+            senders: the sending UEs, in the order in which they began.
+            spectrum: the rate for a share of the band.
 
         Returns:
-            As `shares`, which it asks unless a class says otherwise.
+            As for `shares`, which it calls by default.
         """
         loads = {ue: sum(one.left_mbit) for ue, one in senders.items()}
         return self.shares(loads, {ue: one.rate_mbps for ue, one in senders.items()})

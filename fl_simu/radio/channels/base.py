@@ -1,4 +1,4 @@
-"""The contract of a channel: the rate of a link over time, and what follows from it."""
+"""The contract of a channel: the rate of a link over time, and quantities that follow from it."""
 
 import math
 from abc import ABC, abstractmethod
@@ -32,12 +32,12 @@ class Channel(ABC):
     """The rate of every UE's link over time, piecewise constant.
 
     Note:
-        A channel holds no state: what it draws is keyed by the seed, the UE and the round, or the UE and a block
-        of time, so that it tells the same rates whenever it is asked.
+        A channel has no state. Its draws are keyed by the seed, the UE and the round, or the UE and a block of
+        time, so it returns the same rates whenever it is called.
 
     Class attributes:
         falls_below_0: whether a rate may be negative, a quirk of the notes.
-        adapts: whether its rate is what arrives at the present SNR, so that no losses are to be drawn besides.
+        adapts: whether its rate adapts to the current SNR, so that losses must not be drawn in addition.
     """
 
     falls_below_0: ClassVar[bool] = False
@@ -45,7 +45,7 @@ class Channel(ABC):
 
     @abstractmethod
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
-        """The rate from a moment on.
+        """The rate from a start time on.
 
         Args:
             seed: the experiment's seed.
@@ -54,48 +54,48 @@ class Channel(ABC):
             start_s: virtual time at which the first piece begins.
 
         Yields:
-            (rate in Mbit/s, virtual time in s until which it holds); the last piece holds until infinity.
+            (rate in Mbit/s, virtual time in s at which the piece ends); the last piece ends at infinity.
         """
 
     def arrivals_s(
         self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, ...]:
-        """When the last bit of each load arrives by the integral of the rate; see `uplink.delays`.
+        """Arrival of the last bit of each load, by the integral of the rate; see `uplink.delays`.
 
         Args:
             seed, ue, round, start_s: as for `pieces`.
-            loads_mbit: what there is to send, in Mbit, in the order of sending.
+            loads_mbit: loads to send, in Mbit, in the order of sending.
 
         Returns:
-            Virtual time in s for each load; infinity where the link never carries it.
+            Virtual time in s for each load; infinity if the link never carries it.
         """
         return arrivals_over(self.pieces(seed, ue, round, start_s), start_s, loads_mbit)
 
     def carried_mbit(self, seed: int, ue: int, round: int, start_s: float, end_s: float) -> float:
-        """The integral of the rate: what an upload that began at `start_s` has sent by `end_s`, in Mbit."""
+        """The integral of the rate: how much an upload that began at `start_s` has sent by `end_s`, in Mbit."""
         return carried_over(self.pieces(seed, ue, round, start_s), start_s, end_s)
 
     def transmit_w(self, seed: int, ue: int, start_s: float, end_s: float) -> Optional[float]:
-        """The mean power that a UE sends between two moments, in W; None where the channel tells of none."""
+        """The mean transmit power of a UE between two times, in W; None if the channel models no power."""
         return None
 
     def rates_of(self, seed: int, ues: Sequence[int], rounds: Sequence[int], now_s: float) -> np.ndarray:
-        """The rates of several links at a moment, in Mbit/s; shape (UEs,). A channel may know a faster way."""
+        """The rates of several links at one time, in Mbit/s; shape (UEs,). A channel may override it for speed."""
         return np.array([next(self.pieces(seed, ue, round, now_s))[0] for ue, round in zip(ues, rounds)])
 
     def carried_of(
         self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, end_s: float
     ) -> np.ndarray:
-        """What several links carry between the same moments, each as `carried_mbit`, in Mbit; shape (UEs,)."""
+        """`carried_mbit` of several links between the same two times, in Mbit; shape (UEs,)."""
         return np.array([self.carried_mbit(seed, ue, round, start_s, end_s) for ue, round in zip(ues, rounds)])
 
     def first_arrival(
         self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, int]:
-        """Of several links, each with a load above 0 to carry from the same moment on, the one that is done first.
+        """The first of several links to finish, if each has a load above 0 and starts at the same time.
 
         Returns:
-            When, as `arrivals_s` tells it, and the place of the link among `ues`, the first one of equals.
+            The arrival as `arrivals_s` gives it, and the position of the link in `ues`; the first one in a tie.
         """
         arrivals = [
             self.arrivals_s(seed, ue, round, start_s, [load])[0]
@@ -105,17 +105,17 @@ class Channel(ABC):
 
 
 def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[float]) -> Tuple[float, ...]:
-    """When the last bit of each load arrives, sent one after the other.
+    """Arrival of the last bit of each load, if the loads are sent one after the other.
 
-    The rate is integrated over time, piece by piece, exactly: a rate that changes while sending counts.
+    The rate is integrated over time exactly, piece by piece, so a rate that changes during sending counts.
 
     Args:
         pieces: as `Channel.pieces` gives them from `start_s` on.
         start_s: virtual time at which sending begins.
-        loads_mbit: what there is to send, in Mbit, in the order of sending.
+        loads_mbit: loads to send, in Mbit, in the order of sending.
 
     Returns:
-        Virtual time in s for each load; infinity where the link never carries it.
+        Virtual time in s for each load; infinity if the link never carries it.
 
     >>> arrivals_over(iter([(10.0, 1.0), (5.0, math.inf)]), 0.0, [5.0, 15.0])
     (0.5, 3.0)
@@ -136,7 +136,7 @@ def arrivals_over(pieces: Iterator[Piece], start_s: float, loads_mbit: Sequence[
 
 
 def carried_over(pieces: Iterator[Piece], start_s: float, end_s: float) -> float:
-    """What a link carries from one moment to another, in Mbit."""
+    """How much a link carries between two times, in Mbit."""
     now, carried = start_s, 0.0
     for rate_mbps, until_s in pieces:
         if now >= end_s:

@@ -1,4 +1,4 @@
-"""The contract of a codec, the floating-point tensors as one array, and how the others travel."""
+"""The contract of a codec, floating-point tensors as one array, and the encoding of the other tensors."""
 
 from abc import ABC, abstractmethod
 from itertools import accumulate
@@ -24,7 +24,7 @@ EXACT = tuple(dtype for dtype in LITTLE_ENDIAN if not dtype.is_floating_point)
 
 
 def _halves() -> Tuple[torch.dtype, ...]:
-    """float16 where torch can compute with it, which 1.4 cannot on a processor."""
+    """float16 if torch can compute with it; torch 1.4 cannot on a CPU."""
     try:
         torch.zeros(1, dtype=torch.float16).sum()
     except RuntimeError:
@@ -48,15 +48,15 @@ class Codec(ABC):
     tensor is refused before training.
 
     Class attributes:
-        floats: the floating-point dtypes that it carries as precisely as it says. All carry the dtypes in EXACT.
+        floats: the floating-point dtypes that it carries with its stated precision. All codecs carry the dtypes in
+            EXACT.
     """
 
     floats: ClassVar[Tuple[torch.dtype, ...]] = (torch.float32, *HALVES)
 
     @abstractmethod
     def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
-        """Bits that each layer spends on one floating-point parameter, base first; empty where there is no such
-        number."""
+        """Bits of each layer for one floating-point parameter, base first; empty if there is no such number."""
 
     @abstractmethod
     def layer_bytes(self, structure: Structure) -> Tuple[int, ...]:
@@ -68,12 +68,12 @@ class Codec(ABC):
 
         Args:
             params: what to encode; every floating-point number must be finite.
-            draws: keyed to this upload, for codecs that round at random; not to be kept.
+            draws: random generator keyed to this upload, for codecs that round at random; do not keep it.
         """
 
     @abstractmethod
     def decode(self, layers: Sequence[bytes], structure: Structure) -> Params:
-        """The params as far as these layers, a prefix of what `encode` gave, tell them."""
+        """The params decoded from these layers, a prefix of the layers from `encode`."""
 
 
 def numpy_dtype(spec: TensorSpec) -> np.dtype:
@@ -82,7 +82,7 @@ def numpy_dtype(spec: TensorSpec) -> np.dtype:
 
 
 def split(structure: Structure) -> Tuple[List[TensorSpec], List[TensorSpec]]:
-    """The floating-point tensors, which a codec may approximate, and the others, which travel exactly."""
+    """The floating-point tensors, which a codec may approximate, and the others, which it sends exactly."""
     floating = [spec for spec in structure if spec.dtype.is_floating_point]
     return floating, [spec for spec in structure if not spec.dtype.is_floating_point]
 
@@ -94,7 +94,7 @@ def raw_bytes(params: Params, specs: Sequence[TensorSpec]) -> bytes:
 
 
 def raw_length(specs: Sequence[TensorSpec]) -> int:
-    """Length of what `raw_bytes` gives."""
+    """Length of the result of `raw_bytes`."""
     return sum(spec.elements * numpy_dtype(spec).itemsize for spec in specs)
 
 
@@ -127,9 +127,9 @@ def flatten(params: Params) -> Tuple[np.ndarray, bytes]:
 
 
 def unflatten(flat: np.ndarray, base: bytes, structure: Structure) -> Params:
-    """The inverse of `flatten`; `base` may go on after the bytes of the other tensors.
+    """The inverse of `flatten`; `base` may continue after the bytes of the other tensors.
 
-    What rounding has put beyond the largest number of a tensor's dtype becomes that number.
+    Numbers that rounding has put beyond the largest number of a tensor's dtype become that number.
     """
     floating, exact = split(structure)
     arrays = {}
@@ -143,6 +143,6 @@ def unflatten(flat: np.ndarray, base: bytes, structure: Structure) -> Params:
 
 
 def places(floating: Sequence[TensorSpec]) -> List[slice]:
-    """Where each tensor lies in the array of `flatten`."""
+    """The position of each tensor in the array of `flatten`."""
     ends = accumulate(spec.elements for spec in floating)
     return [slice(end - spec.elements, end) for spec, end in zip(floating, ends)]

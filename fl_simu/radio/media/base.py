@@ -1,4 +1,4 @@
-"""The contract of a medium: what uploads on the air do to one another."""
+"""The contract of a medium: how uploads on the air affect one another."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ Of = TypeVar("Of")
 
 
 class Arrival(NamedTuple):
-    """The next layer to arrive, if nobody begins or ends to send before."""
+    """The next layer to arrive, unless a UE starts or stops sending before."""
 
     time_s: float
     ue: int
 
 
 class Air(NamedTuple):
-    """What a medium may know of a round whose uploads the BS takes.
+    """What a medium may know of a round whose uploads the BS accepts.
 
     Args:
-        link: the uplink, with the seed of all draws, and what a UE sends of its model (`content`).
-        version: number of aggregations behind the present global model.
-        current: that model.
-        weight_of: the weight of an update in the aggregation rule's mean; None where the rule is no such mean.
-        told: numbers of the round by the names of the medium's `columns`, at first 0 each, to be set by it.
+        link: the uplink, with the seed of all draws, and with what a UE sends of its model (`content`).
+        version: number of aggregations that led to the current global model.
+        current: this model.
+        weight_of: the weight of an update in the aggregation rule's mean; None if the rule is no such mean.
+        told: numbers of the round by the names of the medium's `columns`; all 0 at first, set by the medium.
     """
 
     link: Link
@@ -39,7 +39,7 @@ class Air(NamedTuple):
 
 
 def without(of_ues: Mapping[int, Of], ue: int) -> Dict[int, Of]:
-    """What there is of all UEs but one."""
+    """The entries of all UEs but one."""
     return {other: one for other, one in of_ues.items() if other != ue}
 
 
@@ -49,9 +49,9 @@ class Medium:
     A medium is a frozen dataclass.
 
     Class attributes:
-        separable: whether the BS hears each upload by itself. Rules that need them are refused where it does not.
-        analog: whether numbers are sent as amplitudes, added on the air, and not as bits. What tells bits of a
-            number, or takes one upload of a sum and another not, is refused then.
+        separable: whether the BS hears each single upload. If not, rules that need single uploads are refused.
+        analog: whether UEs send numbers as amplitudes that add up on the air, not as bits. Parts that count the
+            bits of a number, or accept only some uploads of a sum, are then refused.
     """
 
     separable: ClassVar[bool] = True
@@ -59,36 +59,36 @@ class Medium:
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """Name -> column, of each round; `listen` gives their numbers."""
+        """The columns of each round, by name; `listen` sets their numbers."""
         return {}
 
     def hear(
         self, taken: Iterable[Taken], decode: Callable[[Taken], Optional[Update]]
     ) -> Iterator[Optional[Update]]:
-        """What the BS makes of the uploads that it takes, one at a time.
+        """The updates that the BS gets from the uploads that it accepts, one at a time.
 
         Args:
-            taken: in the order of the UEs.
-            decode: the update that an upload tells; None if it is refused.
+            taken: the accepted uploads, in the order of the UEs.
+            decode: function that returns the update of an upload; None if it is refused.
         """
         return map(decode, taken)
 
     def listen(
         self, taken: Iterable[Taken], decode: Callable[[Taken], Optional[Update]], air: Air
     ) -> Iterator[Optional[Update]]:
-        """As `hear`, which it asks unless a class says otherwise; for media that need to know of the round."""
+        """Like `hear`, which it calls by default, but for media that need to know the round."""
         return self.hear(taken, decode)
 
 
 class SharedMedium(Medium, ABC):
-    """A medium on which the arrivals of an upload depend on which other UEs are sending.
+    """A medium on which the arrivals of an upload depend on the other UEs that are sending.
 
-    Its state is plain data, which is passed in and returned. Times are virtual times in s, and never go back.
+    Its state is plain data, which is passed in and returned. Times are virtual times in s, and never decrease.
 
     Class attributes:
-        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
-        own_links: whether it says by itself what the links of the UEs are: rates, powers, losses. The channel is
-            not asked then, and what needs its rates is refused.
+        state_classes: the named tuples or dataclasses in its state, for a checkpoint.
+        own_links: whether it defines the links of the UEs itself: rates, powers, losses. The channel is then not
+            used, and parts that need its rates are refused.
         allocates: whether an allocator divides it.
     """
 
@@ -101,7 +101,7 @@ class SharedMedium(Medium, ABC):
 
     @abstractmethod
     def start(self) -> Any:
-        """The state while nobody sends."""
+        """The state while no UE sends."""
 
     def pending(
         self,
@@ -113,28 +113,28 @@ class SharedMedium(Medium, ABC):
         bits: int,
         compute_s: float,
     ) -> Upload:
-        """An upload that begins at `start_s`, whose arrivals nobody can foresee: what goes on the air for it.
+        """An upload that begins at `start_s`, with its load on the air, but without its unknown arrival times.
 
         Args:
-            structure: of what the UE encodes.
-            bits: bits a parameter that it chose; 0 for the codec as it is configured.
-            compute_s: how long it trains before.
+            structure: structure of what the UE encodes.
+            bits: bits per parameter that the UE chose; 0 for the codec as configured.
+            compute_s: its training time before.
         """
         return link.pending(ue, version, start_s, structure, bits, compute_s)
 
     def handed(
         self, state: Any, link: Link, allocator: Allocator, uploads: Mapping[int, Upload], now_s: float
     ) -> Any:
-        """A cohort is handed the global model; by default nothing changes before its UEs begin to send.
+        """A cohort is handed the global model. By default nothing changes before its UEs begin to send.
 
         Args:
-            uploads: by UE, those that will begin at their `start_s` unless their UE leaves before; each with the
+            uploads: the uploads by UE. Each begins at its `start_s` unless its UE leaves before, and has the
                 `training` before it.
         """
         return state
 
     def silence(self, state: Any, link: Link, upload: Upload, now_s: float) -> str:
-        """Why a UE that has trained now will not send, in a word for the records; empty if it will."""
+        """Why a UE that has just trained will not send, in a word for the records; empty if it will send."""
         return ""
 
     @abstractmethod
@@ -142,43 +142,43 @@ class SharedMedium(Medium, ABC):
         """A UE begins to send an upload."""
 
     def lost(self, state: Any, link: Link, upload: Upload) -> int:
-        """The first layer that will be lost of an upload that begins, -1 for none; by default as the link says."""
+        """The first layer of a beginning upload that will be lost, -1 for none; by default that of the link."""
         return upload.lost
 
     @abstractmethod
     def leave(self, state: Any, link: Link, ue: int, now_s: float) -> Any:
-        """A UE ends to send, whatever is left of its upload, or will not begin; the same state if it does not
-        send and nobody waits for it."""
+        """A UE stops sending, whatever is left of its upload, or will not begin. The state stays the same if the
+        UE does not send and no other UE waits for it."""
 
     @abstractmethod
     def plan(self, state: Any, link: Link, allocator: Allocator, now_s: float) -> Tuple[Any, Optional[Arrival]]:
-        """Share the medium among those who are sending; the layer that will arrive first, None if nobody sends.
+        """Share the medium among the sending UEs; return the layer that will arrive first, None if no UE sends.
 
-        Of layers that arrive at the same moment, that of the UE which joined first comes first.
+        If layers arrive at the same time, that of the UE that joined first comes first.
         """
 
     @abstractmethod
     def arrived(self, state: Any, link: Link, arrival: Arrival) -> Any:
-        """That layer has arrived; a UE whose last layer it is sends no longer."""
+        """This layer has arrived. If it is the last layer of a UE, the UE stops sending."""
 
     def began_s(self, state: Any, upload: Upload, now_s: float) -> float:
-        """Since when a UE that has joined is on the air; infinity if it still waits for others."""
+        """The time since when a joined UE has been on the air; infinity if it still waits for others."""
         return upload.start_s
 
     @abstractmethod
     def sent_mbit(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
-        """What an upload that is being sent has put on the air by now, in Mbit."""
+        """The load that an upload under way has put on the air so far, in Mbit."""
 
     def airtime_s(self, state: Any, link: Link, upload: Upload, now_s: float) -> float:
-        """How long the UE of an upload that is being sent has transmitted by now, or until its last layer arrives
-        now; by default all the time since it began."""
+        """The time for which a sending UE has transmitted so far, or until its last layer arrives now; by default
+        all the time since it began."""
         return max(0.0, now_s - self.began_s(state, upload, now_s))
 
     def transmits_w(self, state: Any, link: Link, upload: Upload) -> Optional[float]:
-        """The power with which a UE will send an upload that begins, in W; None where the medium tells of none."""
+        """The transmit power of a UE for a beginning upload, in W; None if the medium models no power."""
         return None
 
 
 @dataclass(frozen=True)
 class Orthogonal(Medium):
-    """Every UE has its own link, as given by the channel, whoever else is sending."""
+    """Every UE has its own link, as given by the channel, regardless of other UEs."""

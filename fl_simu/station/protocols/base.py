@@ -1,4 +1,4 @@
-"""The contract of a protocol: pure, from a state and an event to a state and actions."""
+"""The contract of a protocol: a pure function from a state and an event to a state and actions."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple
@@ -15,9 +15,9 @@ class Protocol(ABC):
     """Which UEs the BS waits for, and which layers of their uploads it accepts.
 
     Class attributes:
-        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
-        takes_whole: whether of uploads of one round that arrive at the same moment it takes all or none. Where a
-            medium adds them on the air, they cannot be told apart, and other protocols are refused.
+        state_classes: the named tuples or dataclasses in its state, for a checkpoint.
+        takes_whole: whether it accepts all or none of the uploads of one round that arrive at the same time. If a
+            medium adds them on the air, the BS cannot separate them, and other protocols are refused.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
@@ -29,16 +29,16 @@ class Protocol(ABC):
 
     @abstractmethod
     def on(self, state: Any, event: Event) -> Tuple[Any, Actions]:
-        """Take one event; return the new state and what the BS does now. The given state is left alone."""
+        """Process one event; return the new state and the actions of the BS. The given state is not changed."""
 
     def settled(self, state: Any, round: int, ues: int, under_way: Mapping[int, int]) -> bool:
-        """Whether it may stand so between an aggregation and the next event; a checkpoint is checked by this.
+        """Whether a state is possible between an aggregation and the next event. This validates a checkpoint.
 
         Args:
-            state: of one of its classes.
+            state: an object of one of its state classes.
             round: number of aggregations.
             ues: number of UEs.
-            under_way: for each UE whose upload is, the version that it started from.
+            under_way: for each UE with an upload under way, the model version that it started from.
         """
         return True
 
@@ -47,13 +47,13 @@ class Protocol(ABC):
         return {}
 
     def bears_silence(self) -> bool:
-        """Whether a round ends though a UE that was handed the model never answers."""
+        """Whether a round ends even if a UE that was handed the model never answers."""
         return False
 
     def movement_threshold(self) -> Optional[float]:
-        """How far a model must have moved since its UE's last accepted upload to be sent; None sends every one."""
+        """How far a model must have moved since its UE's last accepted upload to be sent; None sends all."""
         return None
 
     def repeats(self) -> bool:
-        """Whether it may let a UE's last accepted upload stand in, which the BS then keeps."""
+        """Whether it may reuse the last accepted upload of a UE. The BS then keeps these uploads."""
         return False

@@ -14,17 +14,17 @@ def _unknown(ue: int) -> Any:
 
 
 class View(NamedTuple):
-    """What the BS knows when it selects. What is a function is computed when it is asked.
+    """What the BS knows when it selects. Functions are evaluated only when they are called.
 
     Fields:
-        seed: of the experiment, for keyed draws.
-        version: number of aggregations behind the global model that is to be handed out.
+        seed: seed of the experiment, for keyed draws.
+        version: number of aggregations that led to the global model to be handed out.
         now_s: virtual time [s].
         samples: number of samples of each UE.
         idle: UEs that neither train nor send, ascending.
-        rate_mbps: the rate that a UE's uplink has at this moment, with the whole band [Mbit/s].
-        upload_s: how long its upload would take at that rate [s]; infinite at a rate of 0.
-        compute_s: how long it will train if it makes all its steps [s].
+        rate_mbps: current uplink rate of a UE with the full band [Mbit/s].
+        upload_s: duration of its upload at that rate [s]; infinite at a rate of 0.
+        compute_s: its training time if it makes all its steps [s].
         loss: mean loss of the global model on its own training samples.
     """
 
@@ -40,19 +40,19 @@ class View(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What became of the UEs in an aggregation. What is a function is computed when it is asked, and may be asked
-    until `settled` returns.
+    """The result of an aggregation for the UEs. Functions are evaluated only when they are called. Calls are
+    allowed until `settled` returns.
 
     Fields:
-        version: of the new global model.
+        version: version of the new global model.
         now_s: virtual time [s].
-        accepted: UEs of which the BS has taken something, ascending.
-        lasted_s: of all UEs with which the BS is done for this time, ascending: from the moment when the model was
-            sent to it, of an accepted one until the last layer that was taken of it had arrived, of another one,
-            which was late, lost or refused, failed or did not send, until now [s].
-        losses: of the model that one of these was handed, on each of its training samples, shape (samples,); with
-            layers that stay at the UE as they are now.
-        norm: Euclidean norm of the update of an accepted one, as decoded, over all its floating-point tensors.
+        accepted: UEs of which the BS has accepted something, ascending.
+        lasted_s: for each UE that is finished for this time, ascending, the time since the model was sent to it
+            [s]. For an accepted UE it ends when its last accepted layer arrived. For any other UE, which was late,
+            lost or refused, failed or did not send, it ends now.
+        losses: losses of the model that such a UE was handed, on each of its training samples, shape (samples,);
+            layers that stay at the UE are in their current state.
+        norm: Euclidean norm of the decoded update of an accepted UE, over all its floating-point tensors.
     """
 
     version: int
@@ -70,12 +70,12 @@ class Selection(ABC):
     chooses as many as there are free places.
 
     Note:
-        A selection is a frozen dataclass whose state goes in and comes out.
+        A selection is a frozen dataclass. Its state is passed in and returned.
 
     Class attributes:
-        state_classes: the named tuples or dataclasses that its state is made of, for a checkpoint.
-        weighs: whether it tells weights, by which aggregation has to add updates up.
-        compares: whether it looks at single updates; where the BS hears none it is refused.
+        state_classes: the named tuples or dataclasses in its state, for a checkpoint.
+        weighs: whether it gives weights, which the aggregation must use when it adds up updates.
+        compares: whether it looks at single updates; it is refused if the BS hears no single update.
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = ()
@@ -83,7 +83,7 @@ class Selection(ABC):
     compares: ClassVar[bool] = False
 
     def check(self, ues: int) -> None:  # noqa: B027
-        """Raise UserError unless it can choose among so many UEs."""
+        """Raise UserError unless it can choose among this number of UEs."""
 
     def start(self) -> Any:
         """The state before the first choice: plain data."""
@@ -91,33 +91,33 @@ class Selection(ABC):
 
     @abstractmethod
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
-        """Whom to hand the model now.
+        """Choose the UEs that receive the model now.
 
         Args:
-            state: what it remembers; not changed.
+            state: the state of the selection; not changed.
             view: what the BS knows.
-            free: how many may be chosen, at least 0: all that a round draws, or under an asynchronous protocol the
-                places that are free.
+            free: maximum number of UEs to choose, at least 0: the number for a round, or the number of free places
+                under an asynchronous protocol.
 
         Returns:
-            The new state, and at most `free` of the idle UEs, in the order in which they are chosen: of uploads
-            that arrive at the same moment, that of the first one counts as first.
+            The new state, and at most `free` of the idle UEs, in the order of choice. If uploads arrive at the
+            same time, that of the UE chosen first counts as the first.
         """
 
     def weight(self, state: Any, ue: int) -> float:
-        """What an update counts of a UE that was chosen last: a finite number above 0, by default 1.
+        """The weight of the update of a UE from the last choice: a finite number above 0, by default 1.
 
         Args:
-            state: as `choose` gave it.
-            ue: one of those that it chose.
+            state: the state that `choose` returned.
+            ue: one of the UEs that it chose.
         """
         return 1.0
 
     def settled(self, state: Any, round: Settled) -> Any:
-        """What it remembers once uploads were settled; by default what it did.
+        """The new state once uploads are settled; by default the same state.
 
         Args:
-            state: not changed.
-            round: what became of them.
+            state: the state of the selection; not changed.
+            round: the result of the aggregation.
         """
         return state

@@ -1,4 +1,4 @@
-"""The contract of a server optimiser, and the one that FedAvg has."""
+"""The contract of a server optimiser, and the one of FedAvg."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from fl_simu.kernel.parameters import Params
 class ServerOptimizer(ABC):
     """How the BS turns the aggregated model into the next global model.
 
-    It can follow any aggregation rule.
+    It can be combined with any aggregation rule.
 
     Note:
-        A server optimiser is a frozen dataclass; what it remembers from round to round goes in and comes out.
+        A server optimiser is a frozen dataclass. Its state from round to round is passed in and returned.
     """
 
     def start(self, model: Params) -> Params:
-        """What it remembers before the first round: named tensors, of the same names and shapes ever after."""
+        """The state before the first round: named tensors, whose names and shapes never change later."""
         return {}
 
     @abstractmethod
     def step(self, state: Params, current: Params, combined: Params, version: int) -> Tuple[Params, Params]:
-        """The next global model.
+        """Compute the next global model.
 
         Args:
-            state: what it remembers; not changed.
+            state: its state; not changed.
             current: the global model; not changed.
-            combined: what the aggregation rule made of the accepted uploads; the current model where there are
-                too few.
-            version: number of aggregations behind the current model.
+            combined: the result of the aggregation rule for the accepted uploads; the current model if there are
+                too few uploads.
+            version: number of aggregations that led to the current model.
 
         Returns:
-            What it remembers now, and the next global model.
+            The new state, and the next global model.
         """
 
 

@@ -1,4 +1,4 @@
-"""The contract of a local algorithm, and the plain one."""
+"""The contract of a local algorithm, and plain FedAvg."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ GLOBAL = "global"
 
 
 class Finished(NamedTuple):
-    """What a UE has done in a round.
+    """The work of a UE in a round.
 
     Args:
         start: the global model that it was handed.
@@ -32,12 +32,12 @@ class Finished(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What the BS has taken of one UE beside its model.
+    """The tensors that the BS has accepted from one UE in addition to its model.
 
     Args:
         ue: index of the UE.
         samples: number of its samples.
-        groups: as decoded.
+        groups: the decoded groups.
     """
 
     ue: int
@@ -46,13 +46,13 @@ class Message(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What the BS has made of a round.
+    """The result of a round at the BS.
 
     Args:
-        current: the global model before it.
-        combined: what the aggregation rule made of the accepted uploads.
-        messages: what it has taken beside their models.
-        taken: number of uploads of which it has taken something.
+        current: the global model before the round.
+        combined: the result of the aggregation rule for the accepted uploads.
+        messages: the tensors that the BS has accepted in addition to the models.
+        taken: number of uploads of which the BS has accepted something.
         ues: number of all UEs.
     """
 
@@ -64,11 +64,11 @@ class Round(NamedTuple):
 
 
 class Station(NamedTuple):
-    """What the BS has beside the global model.
+    """The tensors that the BS has in addition to the global model.
 
     Args:
-        shared: what it sends with the model, by group.
-        kept: what it keeps for itself, by group.
+        shared: tensors that it sends with the model, by group.
+        kept: tensors that it keeps, by group.
     """
 
     shared: Groups
@@ -76,17 +76,17 @@ class Station(NamedTuple):
 
 
 class LocalAlgorithm(ABC):
-    """What local steps add to the gradient of a UE's loss; on every backend.
+    """What local steps add to the gradient of a UE's loss, on every backend.
 
     An algorithm is a frozen dataclass. The tensors that a UE keeps from round to round, and those that the BS
     sends with the model, form named groups, which are passed in and returned. The tensors that a UE sends with its
     model are encoded, charged and delayed like the model. Those that the BS sends are charged on the downlink.
 
     Class attributes:
-        remembers: whether there is any such group; where there is none, nothing of it is asked.
-        personal: whether each UE also trains a model of its own, which is never sent, in as many steps. In them
-            the global model is the group `global` of what the BS sent, and `start` is the UE's own model before;
-            in the steps on the global model there is no such group.
+        remembers: whether there is any such group. Without one, the methods for groups are not called.
+        personal: whether each UE also trains its own model, which is never sent, with the same number of steps. In
+            these steps the global model is the group `global` of what the BS sent, and `start` is the UE's own
+            model before. In the steps on the global model there is no such group.
     """
 
     remembers: ClassVar[bool] = False
@@ -94,46 +94,46 @@ class LocalAlgorithm(ABC):
 
     @property
     def corrects(self) -> bool:
-        """Whether there is a correction; where there is none, nothing is computed for it."""
+        """Whether there is a correction; without one, nothing is computed for it."""
         return True
 
     def check(self, optimizer: Optimizer) -> None:  # noqa: B027
-        """Raise BadField unless the local optimiser is one that it is right with; by default any is."""
+        """Raise BadField unless the algorithm is correct with the local optimiser; by default it accepts any."""
 
     def start(self, model: Params) -> Groups:
-        """What a UE remembers before its first round."""
+        """The memory of a UE before its first round."""
         return {}
 
     def station(self, model: Params) -> Station:
-        """What the BS sends beside the first global model, and what it keeps."""
+        """What the BS sends in addition to the first global model, and what it keeps."""
         return Station({}, {})
 
     def message(self, model: Params) -> Groups:
-        """Names, shapes and dtypes of what a UE sends beside its model; the numbers do not count."""
+        """Names, shapes and dtypes of what a UE sends in addition to its model; the values are ignored."""
         return {}
 
     @abstractmethod
     def correction(
         self, params: Tensors, start: Tensors, memory: Mapping[str, Tensors], shared: Mapping[str, Tensors]
     ) -> Tensors:
-        """What is added to the gradient of each step, before the optimiser sees it.
+        """The term that is added to the gradient of each step, before the optimiser sees it.
 
-        It works element by element, with arithmetic alone, so that it is the same on tensors, on stacks of UEs'
-        tensors and on pointers.
+        It must work element by element and use only arithmetic, so that it gives the same on tensors, on stacks of
+        UEs' tensors and on pointers.
 
         Args:
-            params: the parameters now; not changed.
+            params: the current parameters; not changed.
             start: the same parameters of the global model that the UE was handed.
-            memory: what the UE remembers of them, by group.
-            shared: what the BS sent of them, by group.
+            memory: the memory of the UE for them, by group.
+            shared: what the BS sent for them, by group.
         """
 
     def finish(self, work: Finished, memory: Groups, shared: Groups) -> Tuple[Groups, Groups]:
-        """What the UE sends beside its model, and what it remembers now.
+        """What the UE sends in addition to its model, and its new memory.
 
         Args:
-            work: what it has done.
-            memory: what it remembered before; not changed.
+            work: its work in this round.
+            memory: its memory before; not changed.
             shared: what the BS sent; not changed.
         """
         return {}, memory
@@ -142,11 +142,11 @@ class LocalAlgorithm(ABC):
         """The BS's part of the algorithm, after the aggregation rule and before the server optimiser.
 
         Args:
-            station: what the BS has beside the model; not changed.
-            round: what it has made of the round.
+            station: what the BS has in addition to the model; not changed.
+            round: the result of the round at the BS.
 
         Returns:
-            What it has then, and the model that goes on to the server optimiser.
+            What the BS has afterwards, and the model for the server optimiser.
         """
         return station, round.combined
 
