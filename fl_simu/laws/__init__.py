@@ -1,11 +1,11 @@
-"""What parts of each kind promise, as functions that a test calls on an own part; ours pass the same.
+"""The laws of each kind of parts, as functions for tests of your own parts. Our parts pass the same laws.
 
     import fl_simu
 
     def test_my_codec():
         fl_simu.laws.check(MyCodec(base_bits=3))
 
-Another kind has a module here whose laws each take a part and one input, and a row in PLACES.
+A new kind gets a module here, whose laws each take a part and one input, and a row in PLACES.
 """
 
 import importlib
@@ -51,7 +51,7 @@ PLACES: Dict[str, str] = {
 
 
 def laws_of(kind: str) -> Tuple[Law, ...]:
-    """The laws of a kind, by its table; those of every part first."""
+    """The laws of a kind, by its table; the laws of every part come first."""
     own: Tuple[Law, ...] = ()
     if kind in PLACES:
         module, _, name = PLACES[kind].partition(":")
@@ -60,19 +60,19 @@ def laws_of(kind: str) -> Tuple[Law, ...]:
 
 
 def check(part: Any, kind: Optional[str] = None) -> None:
-    """Try every law of a part's kind on it, with fixed inputs and keyed draws.
+    """Check a part against every law of its kind, with fixed inputs and keyed draws.
 
-    Backends, downlinks and methods of gradient leakage have the laws of every part alone.
+    Backends, downlinks and methods of gradient leakage have only the laws of every part.
 
     Args:
         part: an object, as Python code gives it to an experiment.
-        kind: the table of the config that it stands in. It is needed only for what a part is made of, as a
-            function that makes a module ("model") or data ("data").
+        kind: the table of the config for the part. It is needed only for an object from which a part is made,
+            such as a function that makes a module ("model") or data ("data").
 
     Raises:
-        AssertionError: a law is broken; one sentence that names the part, the law, the input, what was found and
-            what is right.
-        BadField: what is given is no part.
+        AssertionError: a law is broken. The message is one sentence that names the part, the law, the input, the
+            result and the correct result.
+        BadField: the object is not a part.
         DataUnavailable: the part is a data set that is not on this machine.
 
     >>> from fl_simu.radio.codecs.affine import Affine

@@ -22,12 +22,12 @@ def model(seed: int) -> Params:
 
 
 def given(count: int) -> List[Update]:
-    """Updates of so many UEs, with other numbers of samples and other weights."""
+    """Updates of a number of UEs, with different numbers of samples and different weights."""
     return [Update(ue, 0, 10 + ue, model(ue), 1.0 - ue % 2 / 4, 1 + ue % 3) for ue in range(count)]
 
 
 def combined(rule: Aggregation, count: int) -> Params:
-    """What a rule makes of so many updates."""
+    """The result of a rule for a number of updates."""
     return rule.combine(model(9), iter(given(count)), count + 1)
 
 
@@ -50,7 +50,7 @@ def the_same_updates_give_the_same_model(rule: Aggregation, count: int) -> None:
 
 
 def every_update_is_asked_for_once(rule: Aggregation, count: int) -> None:
-    """An upload is decoded as the rule asks for it, and both sides then remember of it what they need."""
+    """An upload is decoded when the rule asks for it, and both sides then remember what they need of it."""
     asked: List[int] = []
     updates = given(count)
     rule.combine(model(9), (asked.append(update.ue) or update for update in updates), count + 1)  # type: ignore
@@ -58,7 +58,7 @@ def every_update_is_asked_for_once(rule: Aggregation, count: int) -> None:
 
 
 def models_that_agree_with_the_current_one_change_nothing(rule: Aggregation, count: int) -> None:
-    """Where all that were drawn are taken; a rounding of 1e-6 is borne."""
+    """If all selected UEs are accepted; rounding of 1e-6 is allowed."""
     current = model(9)
     result = rule.combine(current, iter([Update(ue, 0, 5, model(9)) for ue in range(count)]), count)
     for name, tensor in current.items():
@@ -67,7 +67,7 @@ def models_that_agree_with_the_current_one_change_nothing(rule: Aggregation, cou
 
 
 def the_mean_by_the_weights_that_it_tells_is_all_it_needs(rule: Aggregation, count: int) -> None:
-    """A medium that adds updates on the air hands it that mean alone; a rule that needs more tells no weights."""
+    """A medium that adds updates on the air gives it only that mean; a rule that needs more returns no weights."""
     updates, whole = given(count), combined(rule, count)
     weights = [weight for weight in map(rule.weight_of, updates) if weight is not None]
     if len(weights) < count:
@@ -87,7 +87,7 @@ def the_mean_by_the_weights_that_it_tells_is_all_it_needs(rule: Aggregation, cou
 
 
 def counts(*numbers: int) -> Inputs:
-    """So many updates each."""
+    """Numbers of updates."""
     return {f"{number} updates": (number,) for number in numbers}
 
 

@@ -11,7 +11,7 @@ from fl_simu.ue.algorithms.base import GLOBAL, Finished, Groups, LocalAlgorithm,
 
 
 class Known(NamedTuple):
-    """The parameters now, those of the global model, what the UE remembers, what the BS sent."""
+    """The current parameters, those of the global model, the memory of the UE, and what the BS sent."""
 
     params: Params
     start: Params
@@ -19,7 +19,7 @@ class Known(NamedTuple):
     shared: Groups
 
     def copied(self) -> List[Params]:
-        """The numbers, in tensors of their own."""
+        """The same numbers in new tensors."""
         return [copied(one) for one in (self.params, self.start, flat(self.memory), flat(self.shared))]
 
 
@@ -32,7 +32,7 @@ def corrected(algorithm: LocalAlgorithm, known: Known) -> Dict[str, Any]:
 
 
 def finished(algorithm: LocalAlgorithm, known: Known) -> List[Groups]:
-    """What a UE sends beside the model after ten steps, and what it remembers then."""
+    """What a UE sends in addition to the model after ten steps, and its memory then."""
     work = Finished(known.start, known.params, 10, 0.1)
     return list(algorithm.finish(work, known.memory, known.shared))
 
@@ -44,7 +44,7 @@ def a_correction_leaves_what_it_is_given_alone(algorithm: LocalAlgorithm, known:
 
 
 def a_correction_has_names_and_shapes_of_parameters(algorithm: LocalAlgorithm, known: Known) -> None:
-    """Of all or of some of them; it is added to their gradients."""
+    """Of all or of some parameters; the correction is added to their gradients."""
     found, params = corrected(algorithm, known), known.params
     same("the names that are no parameters", sorted(set(found) - set(params)), [])
     for name, tensor in found.items():
@@ -59,14 +59,14 @@ def the_same_parameters_give_the_same_correction(algorithm: LocalAlgorithm, know
 
 
 def who_does_not_correct_adds_nothing(algorithm: LocalAlgorithm, known: Known) -> None:
-    """Where `corrects` is false, `correction` is not asked."""
+    """If `corrects` is false, `correction` is not called."""
     if not algorithm.corrects:
         for name, tensor in corrected(algorithm, known).items():
             expect(not bool(tensor.abs().sum()), f"the correction of {name} is {tensor.tolist()}; right are zeros")
 
 
 def a_stack_of_two_ues_is_corrected_as_each_of_them(algorithm: LocalAlgorithm, known: Known) -> None:
-    """Row by row, as it works element by element; a share of 1e-6 is borne, as sums may be rounded otherwise."""
+    """Row by row, because it works element by element; a relative rounding error of 1e-6 is allowed."""
     other = known._replace(params={name: 1 - 3 * tensor for name, tensor in known.params.items()})
     alone = [corrected(algorithm, one) for one in (known, other)]
     groups = ({name: _two(one, one) for name, one in each.items()} for each in (known.memory, known.shared))
@@ -82,7 +82,7 @@ def a_stack_of_two_ues_is_corrected_as_each_of_them(algorithm: LocalAlgorithm, k
 
 
 def a_round_ends_with_what_was_said_it_would(algorithm: LocalAlgorithm, known: Known) -> None:
-    """The message has names, shapes and dtypes of `message`, and a memory keeps those of `start`."""
+    """The message has the names, shapes and dtypes of `message`, and a memory keeps those of `start`."""
     before = known.copied()
     message, memory = finished(algorithm, known)
     same_structure("what a UE sends beside its model", flat(message), flat(algorithm.message(known.start)))
@@ -92,7 +92,7 @@ def a_round_ends_with_what_was_said_it_would(algorithm: LocalAlgorithm, known: K
 
 
 def who_says_that_nobody_remembers_is_asked_nothing(algorithm: LocalAlgorithm, known: Known) -> None:
-    """Where `remembers` is false, there is no group at all."""
+    """If `remembers` is false, there are no groups."""
     if not algorithm.remembers:
         station = algorithm.station(known.start)
         for groups in (algorithm.start(known.start), algorithm.message(known.start), *station):
@@ -100,7 +100,7 @@ def who_says_that_nobody_remembers_is_asked_nothing(algorithm: LocalAlgorithm, k
 
 
 def what_the_bs_has_keeps_its_structure(algorithm: LocalAlgorithm, known: Known) -> None:
-    """So does what it keeps, and the model, whatever it has taken of whom; its arguments are left alone."""
+    """So do the tensors that it keeps, and the model, for any accepted uploads; its arguments are not changed."""
     message, _ = finished(algorithm, known)
     station = algorithm.station(known.start)._replace(shared=known.shared)
     models = [*map(flat, station), known.start, known.params]
@@ -118,7 +118,7 @@ def _two(one: Params, other: Params) -> Params:
 
 
 def examples(algorithm: LocalAlgorithm) -> Inputs:
-    """Parameters away from the global model, at it, and zeros; what is remembered and sent is not 0."""
+    """Parameters away from the global model, equal to it, and zeros; memory and sent tensors are not 0."""
     generator = torch.Generator().manual_seed(1)
     shapes: Dict[str, tuple] = {"conv": (4, 2, 3, 3), "weight": (3, 5), "bias": (3,), "scale": (), "empty": (0, 2)}
 

@@ -1,4 +1,4 @@
-"""The laws of poisoning attacks. Each takes what a malicious UE knows in one round."""
+"""The laws of poisoning attacks. Each takes the knowledge of a malicious UE in one round."""
 
 from typing import List
 
@@ -26,7 +26,7 @@ SHAPE, CLASSES, UES, SAMPLES = (1, 2, 3), 4, 5, 10
 
 
 def known(attack: Attack) -> Knowledge:
-    """What the last UE of five knows in the second round, of a model with batch norm and dropout."""
+    """The knowledge of the last of five UEs in the second round, for a model with batch norm and dropout."""
     generator = torch.Generator().manual_seed(SEED)
     images = torch.randn(UES * SAMPLES, *SHAPE, generator=generator)
     labels = torch.randint(0, CLASSES, (UES * SAMPLES,), generator=generator)
@@ -50,7 +50,7 @@ def known(attack: Attack) -> Knowledge:
 
 
 def poisoned(attack: Attack, knowledge: Knowledge) -> Params:
-    """What it sends, with torch's own draws where they always begin."""
+    """What it sends, with torch's own random numbers from a fixed start."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         return attack.poison(knowledge)
@@ -75,7 +75,7 @@ def it_sends_finite_params_of_the_structure_of_the_model(attack: Attack, knowled
 
 
 def knowing_the_same_it_sends_the_same(attack: Attack, knowledge: Knowledge) -> None:
-    """Its draws are keyed, and it remembers nothing."""
+    """Its draws are keyed, and it has no memory."""
     first = copied(poisoned(attack, knowledge))
     same_params("what it sends the second time", poisoned(attack, knowledge), first)
 

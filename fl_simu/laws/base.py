@@ -1,4 +1,4 @@
-"""A law, the inputs on which it is tried, and what a broken one says."""
+"""A law, its inputs, and the message of a broken law."""
 
 import json
 from typing import Any, Callable, Mapping, NamedTuple, Sequence, Tuple
@@ -21,9 +21,9 @@ class Law(NamedTuple):
     """One law of a kind of parts.
 
     Fields:
-        holds: takes a part and one input, and raises AssertionError where the part breaks the law. Its name is
-            what the law says.
-        inputs: for a part, what the law is tried on; made anew at each call.
+        holds: function that takes a part and one input, and raises AssertionError if the part breaks the law. Its
+            name states the law.
+        inputs: function that returns the inputs of the law for a part; they are new at each call.
     """
 
     holds: Callable[..., None]
@@ -31,22 +31,22 @@ class Law(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the law says."""
+        """The statement of the law."""
         return self.holds.__name__.replace("_", " ")
 
     def check(self, part: Any) -> None:
-        """Try the law on a part with each input.
+        """Check the law for a part with each input.
 
         Raises:
-            AssertionError: the part breaks it, or raises anything itself; one sentence that names the part, the
-                law, the input, what was found and what is right.
+            AssertionError: the part breaks the law, or raises an error. The message is one sentence that names the
+                part, the law, the input, the result and the correct result.
             DataUnavailable: the part is a data set that is not on this machine.
         """
         for label, given in self._told(part, "", self.inputs).items():
             self._told(part, label, self.holds, *given)
 
     def _told(self, part: Any, label: str, call: Callable[..., Any], *given: Any) -> Any:
-        """What a call for a part returns; of what it raises, the part, the law and the input are told."""
+        """The result of a call for a part; an error from it names the part, the law and the input."""
         broken = f'{brief(repr(part), 120)} breaks the law "{self.name}"{f" with {label}" if label else ""}: '
         try:
             return call(part, *given)
@@ -59,12 +59,12 @@ class Law(NamedTuple):
 
 
 def once(part: Any) -> Inputs:
-    """The inputs of a law that takes the part alone."""
+    """The inputs of a law that takes only the part."""
     return {"": ()}
 
 
 def each_link(part: Any) -> Inputs:
-    """A few UEs and rounds, for laws of what is keyed by both."""
+    """A few UEs and rounds, for laws about draws that are keyed by both."""
     return {f"UE {ue} in round {round}": (ue, round) for ue, round in ((0, 0), (1, 0), (0, 1), (999, 50))}
 
 
@@ -72,7 +72,7 @@ def kind_of(part: Any) -> Kind:
     """The kind of a part.
 
     Raises:
-        BadField: it is of none.
+        BadField: it is of no kind.
     """
     for kind in KINDS.values():
         if kind.holds(part):
@@ -81,25 +81,25 @@ def kind_of(part: Any) -> Kind:
 
 
 def stored_and_read(state: Any, classes: Tuple[type, ...]) -> Any:
-    """A state as a checkpoint gives it back."""
+    """A state after it was stored in a checkpoint and read again."""
     flat = flatten(state, classes)
     return unflatten(Flat(json.loads(json.dumps(flat.plain)), flat.arrays), classes)
 
 
 def expect(right: bool, found: str) -> None:
-    """Raise AssertionError with what was found unless it is right."""
+    """Raise AssertionError with the result unless it is right."""
     if not right:
         raise AssertionError(found)
 
 
 def same(what: str, found: Any, wanted: Any) -> None:
-    """Raise AssertionError unless a value is the one that is right."""
+    """Raise AssertionError unless a value is the correct one."""
     if found != wanted:
         raise AssertionError(f"{what} is {shown(found)}; right is {shown(wanted)}")
 
 
 def same_params(what: str, found: Params, wanted: Params) -> None:
-    """Raise AssertionError unless params have the names, order, shapes, dtypes and numbers that are right."""
+    """Raise AssertionError unless params have the correct names, order, shapes, dtypes and numbers."""
     same_structure(what, found, wanted)
     for name, tensor in wanted.items():
         if not torch.equal(found[name], tensor):
@@ -109,7 +109,7 @@ def same_params(what: str, found: Params, wanted: Params) -> None:
 
 
 def same_structure(what: str, found: Params, wanted: Params) -> None:
-    """Raise AssertionError unless params have the names, order, shapes and dtypes that are right."""
+    """Raise AssertionError unless params have the correct names, order, shapes and dtypes."""
     same(f"the names of {what}", list(found), list(wanted))
     for one, right in zip(structure_of(found), structure_of(wanted)):
         same(f"shape and dtype of {one.name} of {what}", one[1:], right[1:])
@@ -122,17 +122,17 @@ def finite(what: str, params: Params) -> None:
 
 
 def copied(params: Params) -> Params:
-    """The same numbers in tensors of their own."""
+    """The same numbers in new tensors."""
     return {name: tensor.clone() for name, tensor in params.items()}
 
 
 def left_alone(names: str, given: Sequence[Params], before: Sequence[Params]) -> None:
-    """Raise AssertionError unless params are what they were.
+    """Raise AssertionError unless params are unchanged.
 
     Args:
-        names: of each, as "current, combined".
-        given: as they are now.
-        before: as they were.
+        names: the name of each, as "current, combined".
+        given: the params now.
+        before: the params before.
     """
     for name, now, was in zip(names.split(", "), given, before):
         same_params(f"{name} afterwards", now, was)

@@ -1,4 +1,4 @@
-"""The laws of channels. Each takes a UE, a round and a start [s], and some of them loads [Mbit]."""
+"""The laws of channels. Each takes a UE, a round and a start [s], and some also take loads [Mbit]."""
 
 import math
 from itertools import islice
@@ -19,7 +19,7 @@ def first_pieces(channel: Channel, ue: int, round: int, start_s: float, count: i
 
 
 def time_goes_on_without_end(channel: Channel, ue: int, round: int, start_s: float) -> None:
-    """Each piece ends later than the one before, and the last one holds until infinity."""
+    """Each piece ends later than the one before, and the last one ends at infinity."""
     now, found = start_s, first_pieces(channel, ue, round, start_s)
     for _, until_s in found:
         expect(until_s > now, f"a piece that begins at {now} s ends at {until_s} s; right is later")
@@ -28,7 +28,7 @@ def time_goes_on_without_end(channel: Channel, ue: int, round: int, start_s: flo
 
 
 def rates_are_finite_and_not_negative(channel: Channel, ue: int, round: int, start_s: float) -> None:
-    """Where `falls_below_0`, they are finite."""
+    """With `falls_below_0`, they must only be finite."""
     least = -math.inf if channel.falls_below_0 else 0.0
     for rate_mbps, until_s in first_pieces(channel, ue, round, start_s):
         right = least <= rate_mbps < math.inf and rate_mbps > -math.inf
@@ -46,7 +46,7 @@ def asked_again_a_link_tells_the_same(channel: Channel, ue: int, round: int, sta
 def links_that_are_asked_in_turn_do_not_disturb_one_another(
     channel: Channel, ue: int, round: int, start_s: float
 ) -> None:
-    """A generator that one link holds on to must not be turned by another."""
+    """The random generator of one link must not be advanced by another link."""
     links = [(ue, round), (ue + 1, round), (ue, round + 1)]
     alone = [first_pieces(channel, *link, start_s) for link in links]
     under_way = [channel.pieces(SEED, *link, start_s) for link in links]
@@ -61,7 +61,7 @@ def links_that_are_asked_in_turn_do_not_disturb_one_another(
 def the_rate_at_a_moment_does_not_depend_on_the_start(
     channel: Channel, ue: int, round: int, start_s: float, wait_s: float = 0.7
 ) -> None:
-    """Who looks at a link from later on sees the same rate."""
+    """A later start gives the same rate at the same time."""
     later = start_s + wait_s
     rate_mbps, until_s = next(piece for piece in channel.pieces(SEED, ue, round, start_s) if piece[1] > later)
     # Edges are sums of floats: one that lies within a nanosecond of the moment may fall on either side.
@@ -71,7 +71,7 @@ def the_rate_at_a_moment_does_not_depend_on_the_start(
 
 
 def a_power_that_is_told_is_finite_and_told_again(channel: Channel, ue: int, round: int, start_s: float) -> None:
-    """Where a channel tells which power a UE sends, in the mean over a time."""
+    """For a channel that models the mean transmit power of a UE over a time."""
     watt = channel.transmit_w(SEED, ue, start_s, start_s + 2.5)
     if watt is not None:
         expect(0 <= watt < math.inf, f"the power is {watt} W; right is a finite one, 0 or more")
@@ -100,9 +100,9 @@ def what_is_on_the_air_grows_up_to_the_load(
 def what_has_arrived_has_been_carried(
     channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """By the arrival of a load it and those before it are carried; more where a packet is not full.
+    """When a load arrives, this load and those before it are carried, and more if a packet is not full.
 
-    At the start itself nothing is carried, even where a packet leaves at that moment.
+    At the start nothing is carried, even if a packet leaves at that time.
     """
     sent = 0.0
     for load, arrival_s in zip(loads_mbit, channel.arrivals_s(SEED, ue, round, start_s, loads_mbit)):
@@ -118,7 +118,7 @@ def what_has_arrived_has_been_carried(
 def many_links_at_once_are_as_one_after_the_other(
     channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """What is told of several links at once is what each tells alone, bit for bit."""
+    """Results for several links at once are those of each link alone, bit for bit."""
     ues, loads = (ue + 2, ue, ue + 1), [loads_mbit[0], loads_mbit[-1], 1.5 * loads_mbit[0]]
     # The second link is asked alone first, and the others are new to a channel that remembers.
     for some in ((ue,), ues):
@@ -150,7 +150,7 @@ def links(channel: Channel) -> Inputs:
 
 
 def uploads(channel: Channel) -> Inputs:
-    """Loads that a link carries within its first pieces, or ten seconds; none where a rate may be negative."""
+    """Loads that a link carries within its first pieces, or ten seconds; none if a rate may be negative."""
     found: Dict[str, Tuple[int, int, float, Tuple[float, ...]]] = {}
     for label, (ue, round, start_s) in links(channel).items():
         end_s = min(first_pieces(channel, ue, round, start_s)[-1][1], start_s + 10.0)

@@ -17,7 +17,7 @@ def encoded(codec: Codec, params: Params) -> Tuple[bytes, ...]:
 
 
 def decoded(codec: Codec, params: Params) -> List[Params]:
-    """What each prefix of the layers decodes to, the base alone first."""
+    """The decoded params for each prefix of the layers, beginning with the base alone."""
     layers, structure = encoded(codec, params), structure_of(params)
     return [codec.decode(layers[:count], structure) for count in range(1, len(layers) + 1)]
 
@@ -29,7 +29,7 @@ def encoding_leaves_the_params_alone(codec: Codec, params: Params) -> None:
 
 
 def lengths_follow_from_the_structure_alone(codec: Codec, params: Params) -> None:
-    """Each layer is as long as `layer_bytes` says, for these numbers and for zeros."""
+    """Each layer has the length from `layer_bytes`, for these numbers and for zeros."""
     lengths = codec.layer_bytes(structure_of(params))
     expect(len(lengths) > 0, "it has no layer; right is at least a base")
     for given in (params, {name: torch.zeros_like(tensor) for name, tensor in params.items()}):
@@ -37,7 +37,7 @@ def lengths_follow_from_the_structure_alone(codec: Codec, params: Params) -> Non
 
 
 def bits_are_those_of_each_layer_or_of_none(codec: Codec, params: Params) -> None:
-    """`layer_bits` names a number for each layer, or none at all."""
+    """`layer_bits` gives a number for each layer, or no numbers."""
     layers = len(codec.layer_bytes(structure_of(params)))
     for dtype in codec.floats:
         bits = len(codec.layer_bits(dtype))
@@ -51,7 +51,7 @@ def any_prefix_decodes_to_finite_params_of_the_same_structure(codec: Codec, para
 
 
 def integers_and_booleans_come_back_exactly(codec: Codec, params: Params) -> None:
-    """From the base on."""
+    """Already from the base layer."""
     exact = [name for name, tensor in params.items() if not tensor.dtype.is_floating_point]
     for last, found in enumerate(decoded(codec, params)):
         wanted = {name: params[name] for name in exact}
@@ -59,7 +59,7 @@ def integers_and_booleans_come_back_exactly(codec: Codec, params: Params) -> Non
 
 
 def the_same_draws_give_the_same_layers(codec: Codec, params: Params) -> None:
-    """Nothing is remembered of what was encoded or decoded before, and nothing is drawn but from the draws."""
+    """Earlier encoding and decoding have no effect, and all random numbers come from the draws."""
     layers, structure = encoded(codec, params), structure_of(params)
     found = codec.decode(layers, structure)
     codec.encode({"other": torch.ones(3)}, stream(SEED, "other laws"))
@@ -68,7 +68,7 @@ def the_same_draws_give_the_same_layers(codec: Codec, params: Params) -> None:
 
 
 def examples(codec: Codec) -> Inputs:
-    """Params of each dtype that a codec carries: as of a model, and at the edges."""
+    """Params of each dtype that a codec carries: like those of a model, and edge cases."""
     found: Dict[str, Params] = {
         "integers and booleans": {str(dtype)[6:]: _edges(dtype) for dtype in EXACT},
         "tensors without elements": {"w": torch.zeros(0, 4), "n": torch.zeros(0, dtype=torch.int64)},

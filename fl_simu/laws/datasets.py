@@ -9,7 +9,7 @@ from fl_simu.laws.base import Law, expect, once, same
 def images_and_labels_are_as_it_says(source: DataSource) -> None:
     """Images float32, (N, C, H, W), finite; labels int64, (N,), from 0 to classes - 1; N at least 1.
 
-    Of text whole numbers from 0 to symbols - 1.
+    For text, images are whole numbers from 0 to symbols - 1.
     """
     found = source.load()
     same("the number of classes that are loaded", found.classes, source.classes)

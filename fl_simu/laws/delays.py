@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 def arrivals_ascend_from_the_start(
     rule: DelayRule, channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """One arrival a load, none before the start or before the one before."""
+    """One arrival per load, none before the start or before the previous one."""
     arrivals = rule.arrivals_s(channel, SEED, ue, round, start_s, loads_mbit)
     same("the number of arrivals", len(arrivals), len(loads_mbit))
     in_order = [start_s, *arrivals]
@@ -40,7 +40,7 @@ def arrivals_ascend_from_the_start(
 def a_larger_load_does_not_arrive_earlier(
     rule: DelayRule, channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """The first load alone, before all of them at once."""
+    """The first load alone, compared with the sum of all loads."""
     small, large = loads_mbit[0], sum(loads_mbit)
     arrivals = [rule.arrivals_s(channel, SEED, ue, round, start_s, [load])[0] for load in (small, large)]
     expect(
@@ -52,7 +52,7 @@ def a_larger_load_does_not_arrive_earlier(
 def what_is_on_the_air_grows_up_to_the_load(
     rule: DelayRule, channel: Channel, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
 ) -> None:
-    """From 0 at the start, and before the last arrival never more than all loads."""
+    """From 0 at the start; before the last arrival never more than all loads."""
     arrival_s = min(rule.arrivals_s(channel, SEED, ue, round, start_s, loads_mbit)[-1], start_s + 20.0)
     moments = [start_s + share * (arrival_s - start_s) for share in (0.0, 0.3, 0.6, 0.999)]
     carried = [rule.carried_mbit(channel, SEED, ue, round, start_s, moment) for moment in moments]
@@ -65,7 +65,7 @@ def what_is_on_the_air_grows_up_to_the_load(
 
 
 def examples(rule: DelayRule) -> Inputs:
-    """Uploads over channels of several sorts, as far as the rule takes them."""
+    """Uploads over several types of channels, if the rule accepts them."""
     found: Dict[str, Tuple[Channel, int, int, float, Tuple[float, ...]]] = {}
     for channel in CHANNELS:
         try:

@@ -10,12 +10,12 @@ from fl_simu.parts import Adapted
 
 
 def a_part_is_a_frozen_dataclass(part: Any) -> None:
-    """So it compares, prints and pickles, and a run cannot change it."""
+    """So it can be compared, printed and pickled, and a run cannot change it."""
     kind_of(part).take(part)
 
 
 def equal_fields_make_equal_parts(part: Any) -> None:
-    """Another one with the same fields is equal, and has the same hash where its fields have one."""
+    """Another part with the same fields is equal, and has the same hash if its fields have one."""
     other = dataclasses.replace(part)
     expect(other == part, "another one with the same fields differs from it; right is an equal one")
     try:
@@ -26,9 +26,9 @@ def equal_fields_make_equal_parts(part: Any) -> None:
 
 
 def made_again_from_its_table_it_is_equal(part: Any) -> None:
-    """What a config says of it makes it again; of a part that no config can name, its arguments do.
+    """Its description in a config makes an equal part; if no config can name it, its arguments do.
 
-    What is adapted, as a function that makes a module, has no fields that say what it is.
+    An adapted object, such as a function that makes a module, has no fields that describe it.
     """
     kind = kind_of(part)
     if isinstance(part, Adapted):

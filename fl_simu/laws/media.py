@@ -1,4 +1,4 @@
-"""The laws of shared media and of allocators. Each takes a link and when each UE begins to send."""
+"""The laws of shared media and of allocators. Each takes a link and the time at which each UE begins to send."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Begins = Mapping[int, float]
 
 
 class Step(NamedTuple):
-    """One plan: the state before it, at which moment, who is sending, and what came of it."""
+    """One plan: the state before it, its time, the sending UEs, and its result."""
 
     before: Any
     now_s: float
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Play:
-    """Uploads of one cohort, which is handed the model at 0 s, on a medium, until all have arrived."""
+    """The uploads of one cohort on a medium, until all have arrived. The cohort is handed the model at 0 s."""
 
     medium: SharedMedium
     link: Link
@@ -82,7 +82,7 @@ def everything_arrives_and_time_never_goes_back(medium: Medium, link: Link, begi
 
 
 def a_plan_is_pure(medium: Medium, link: Link, begins: Begins) -> None:
-    """The same state gives the same plan again, and is left alone."""
+    """The same state gives the same plan again, and is not changed."""
     if not isinstance(medium, SharedMedium):
         return
     for step in Play(medium, link, begins).steps():
@@ -91,7 +91,7 @@ def a_plan_is_pure(medium: Medium, link: Link, begins: Begins) -> None:
 
 
 def a_medium_survives_a_checkpoint(medium: Medium, link: Link, begins: Begins) -> None:
-    """As JSON and back, with the classes that the medium names."""
+    """To JSON and back, with the state classes of the medium."""
     if not isinstance(medium, SharedMedium):
         return
     for step in Play(medium, link, begins).steps():
@@ -100,7 +100,7 @@ def a_medium_survives_a_checkpoint(medium: Medium, link: Link, begins: Begins) -
 
 
 def what_was_sent_grows_from_nothing_to_the_load(medium: Medium, link: Link, begins: Begins) -> None:
-    """And never beyond it."""
+    """It never exceeds the load."""
     if not isinstance(medium, SharedMedium):
         return
     sent: Dict[int, float] = {}
@@ -115,7 +115,7 @@ def what_was_sent_grows_from_nothing_to_the_load(medium: Medium, link: Link, beg
 
 
 def a_ue_is_on_the_air_for_no_longer_than_it_sends(medium: Medium, link: Link, begins: Begins) -> None:
-    """And the time on the air never falls; an upload of which something has arrived had some."""
+    """The time on the air never decreases; it is above 0 if something of the upload has arrived."""
     if not isinstance(medium, SharedMedium):
         return
     before: Dict[int, float] = {}
@@ -132,7 +132,7 @@ def a_ue_is_on_the_air_for_no_longer_than_it_sends(medium: Medium, link: Link, b
 
 
 def who_leaves_sends_no_longer(medium: Medium, link: Link, begins: Begins) -> None:
-    """Whoever leaves is planned no more; leaving twice changes nothing."""
+    """A UE that leaves is no longer planned; leaving twice changes nothing."""
     if not isinstance(medium, SharedMedium):
         return
     for step in Play(medium, link, begins).steps():
@@ -145,7 +145,7 @@ def who_leaves_sends_no_longer(medium: Medium, link: Link, begins: Begins) -> No
 
 
 def links(medium: Medium) -> Inputs:
-    """One UE, several at once, one after the other, in the middle of one another, with equal and other rates."""
+    """One UE; several UEs at once, one after the other, and overlapping, with equal and unequal rates."""
     even = Link(Affine(2, (3,)), Constant(0.5), RealBytes(), "update", SEED)
     drawn = Link(Affine(4), Uniform(0.1, 2.0), RealBytes(), "update", SEED)
     return {
@@ -157,14 +157,14 @@ def links(medium: Medium) -> Inputs:
 
 
 def shares_are_of_one_band(allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]) -> None:
-    """One for each UE, at least 0, together at most 1, and not all 0."""
+    """One share per UE, at least 0, in total at most 1, and not all 0."""
     _of_one_band(allocator.shares(loads, rates), loads)
 
 
 def shares_are_of_one_band_whatever_layers_are_left(
     allocator: Allocator, loads: Mapping[int, float], rates: Mapping[int, float]
 ) -> None:
-    """Where the loads are of one layer, of two, of two behind the base; in turn."""
+    """In turn for loads of one layer, of two layers, and of two layers after the base."""
     senders: Dict[int, Sending] = {}
     for place, (ue, load) in enumerate(loads.items()):
         left, arrived = [((load,), 0), ((load, 2 * load), 0), ((load, load), 1)][place % 3]

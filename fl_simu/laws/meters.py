@@ -19,7 +19,7 @@ def columns_say_their_unit_and_how_they_add_up(meter: Meter, uploads: Sequence[U
 
 
 def its_numbers_are_those_of_its_columns(meter: Meter, uploads: Sequence[UploadView]) -> None:
-    """Finite, and named as the columns."""
+    """They are finite, and have the names of the columns."""
     told = [meter.upload(view) for view in uploads]
     round = meter.round(told)
     model = meter.model(ModelView(lambda: np.array([0.5, 1.0, 0.0])))
@@ -38,7 +38,7 @@ def asked_again_its_numbers_are_the_same(meter: Meter, uploads: Sequence[UploadV
 
 
 def rounds(meter: Meter) -> Inputs:
-    """Nobody, one UE, and one of each fate."""
+    """No UE, one UE, and one UE of each outcome."""
     full = UploadView(0, 100, 2, True, 1.5, 0.25, 32_000, "full")
     return {
         "no upload": ([],),

@@ -16,13 +16,13 @@ SHAPES = ((1, 28, 28), (1, 8, 8), (3, 32, 32), (2, 9, 7))
 
 
 def made(model: Model, shape: Shape, seed: int = 1) -> nn.Module:
-    """A module with the initial weights of a seed."""
+    """A module with the initial weights for a seed."""
     torch.manual_seed(seed)
     return model.build(shape, CLASSES)
 
 
 def batch(shape: Shape, model: Optional[Model] = None) -> Tuple[Tensor, Tensor]:
-    """Images and labels; whole numbers in place of pixels for a model that reads them."""
+    """Images and labels; whole numbers instead of pixels for a model that reads symbols."""
     generator, labels = torch.Generator().manual_seed(1), torch.arange(BATCH)
     if model is not None and model.reads_symbols:
         return torch.randint(CLASSES, (BATCH, *shape), generator=generator).float(), labels
@@ -38,7 +38,7 @@ def it_scores_each_class(model: Model, shape: Shape) -> None:
 
 
 def its_loss_has_a_gradient_in_every_parameter(model: Model, shape: Shape) -> None:
-    """A mean over the batch, one number."""
+    """The loss is one number, a mean over the batch."""
     module, (images, labels) = made(model, shape).train(), batch(shape, model)
     loss = model.loss(module(images), labels)
     same("the shape of the loss", tuple(loss.shape), ())
@@ -56,12 +56,12 @@ def in_evaluation_it_tells_the_same_again(model: Model, shape: Shape) -> None:
 
 
 def initial_weights_follow_from_torchs_seed(model: Model, shape: Shape) -> None:
-    """Every process that builds the module with one seed must have the same."""
+    """Every process that builds the module with one seed must get the same weights."""
     same_params("the second module", params_of(made(model, shape)), params_of(made(model, shape)))
 
 
 def a_state_dict_carries_the_whole_module(model: Model, shape: Shape) -> None:
-    """Another module that loads it, tells the same; both share no numbers."""
+    """Another module that loads it gives the same output; the two share no memory."""
     one, other = made(model, shape).eval(), made(model, shape, seed=2).eval()
     sent, images = params_of(one), batch(shape, model)[0]
     other.load_state_dict(copied(sent))
@@ -74,8 +74,8 @@ def a_state_dict_carries_the_whole_module(model: Model, shape: Shape) -> None:
 
 
 def shapes(model: Model) -> Inputs:
-    """The shape that a model takes; one that takes any is tried on several. A user's module, which cannot say what
-    it takes, is tried on the first shape that it does take."""
+    """The shape that a model takes, or several shapes if it takes any. A user's module, which does not state its
+    shape, is checked with the first shape that works."""
     if model.shape is not None:
         return _labelled((model.shape,))
     if not isinstance(model, Adapted):

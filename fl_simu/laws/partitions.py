@@ -13,7 +13,7 @@ from fl_simu.laws.base import SEED, Inputs, Law, expect, same
 
 
 def dealt(partition: Partition, labels: np.ndarray, ues: int) -> List[np.ndarray]:
-    """What each UE gets, with the same draws each time; nothing where the samples do not suffice."""
+    """The samples of each UE, with the same draws each time; nothing if there are too few samples."""
     try:
         return _deal(partition, labels, ues)
     except UserError:
@@ -21,17 +21,17 @@ def dealt(partition: Partition, labels: np.ndarray, ues: int) -> List[np.ndarray
 
 
 def _deal(partition: Partition, labels: np.ndarray, ues: int) -> List[np.ndarray]:
-    """Of data that name a UE for each sample, where the partition asks for it."""
+    """With data that name a UE for each sample, if the partition needs it."""
     return partition.deal(labels, np.arange(len(labels)) % ues, ues, stream(SEED, "laws"))
 
 
 def sixty_thousand_samples_suffice_for_two_ues(partition: Partition) -> None:
-    """As many as MNIST has; else nothing of it could be tried."""
+    """As many as in MNIST; otherwise no other law could be checked."""
     _deal(partition, np.arange(60_000) % 10, 2)
 
 
 def every_ue_gets_indices_of_samples(partition: Partition, labels: np.ndarray, ues: int) -> None:
-    """One int64 array a UE, shape (n,), none empty, all from 0 to N - 1."""
+    """One int64 array per UE, shape (n,), none empty, all indices from 0 to N - 1."""
     parts = dealt(partition, labels, ues)
     if parts:
         same("the number of UEs that get samples", len(parts), ues)
@@ -44,7 +44,7 @@ def every_ue_gets_indices_of_samples(partition: Partition, labels: np.ndarray, u
 
 
 def the_same_draws_deal_the_same(partition: Partition, labels: np.ndarray, ues: int) -> None:
-    """Nothing is drawn but from `rng`."""
+    """All random numbers come from `rng`."""
     first, second = dealt(partition, labels, ues), dealt(partition, labels, ues)
     equal = len(first) == len(second) and all(np.array_equal(one, other) for one, other in zip(first, second))
     expect(equal, "with the same generator it deals otherwise the second time; right is the same")
@@ -57,7 +57,7 @@ def the_labels_are_left_alone(partition: Partition, labels: np.ndarray, ues: int
 
 
 def ues_hold_as_many_samples_of_the_same_shape(partition: Partition, labels: np.ndarray, ues: int) -> None:
-    """Images float32, (N, C, H, W), finite; labels int64, (N,); those that were given are left alone."""
+    """Images float32, (N, C, H, W), finite; labels int64, (N,); the given samples are not changed."""
     samples, parts = _samples(labels), dealt(partition, labels, ues)
     given = samples.images.clone(), samples.labels.clone()
     found = partition.as_held(samples, parts, SEED)

@@ -1,4 +1,4 @@
-"""The laws of privacy mechanisms. Each takes the models that UEs trained, round by round."""
+"""The laws of privacy mechanisms. Each takes the models that UEs have trained, round by round."""
 
 import math
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
@@ -29,7 +29,7 @@ Rounds = Sequence[Sequence[Params]]
 
 
 class Step(NamedTuple):
-    """One round: the model and the state before it, what was taken and combined, and what came of it."""
+    """One round: the model and the state before it, the accepted and combined updates, and the result."""
 
     current: Params
     state: Any
@@ -42,7 +42,7 @@ class Step(NamedTuple):
 
 
 def steps(mechanism: Mechanism, rounds: Rounds) -> Iterator[Step]:
-    """One round after the other, of models as the UEs trained them."""
+    """One round after the other, with the models that the UEs have trained."""
     current, state, chain = floating_of(model(9)), mechanism.start(), Chain(mechanism.transforms(UES))
     for version, models in enumerate(rounds):
         updates = [
@@ -92,13 +92,13 @@ def its_numbers_are_those_of_its_columns(mechanism: Mechanism, rounds: Rounds) -
 
 
 def epsilon_never_falls(mechanism: Mechanism, rounds: Rounds) -> None:
-    """What was released stays released."""
+    """A released model stays released."""
     told = [step.numbers.get("epsilon", 0.0) for step in steps(mechanism, rounds)]
     same("epsilon, round by round,", told, sorted(told))
 
 
 def the_same_rounds_give_the_same_again(mechanism: Mechanism, rounds: Rounds) -> None:
-    """Its draws are keyed, and what it remembers comes in and goes out, also by way of a checkpoint."""
+    """Its draws are keyed, and its state is passed in and returned, also through a checkpoint."""
     for step in steps(mechanism, rounds):
         read = stored_and_read(step.state, mechanism.state_classes)
         same("the state of a checkpoint", read, step.state)
@@ -109,7 +109,7 @@ def the_same_rounds_give_the_same_again(mechanism: Mechanism, rounds: Rounds) ->
 
 
 def cohorts(mechanism: Mechanism) -> Inputs:
-    """Rounds of all, of one UE, of nobody, and then of all again; of models far apart, and of one that stays."""
+    """Rounds of all UEs, of one, of none, and of all again; with distant models, and with an unchanged model."""
 
     def far(*seeds: int) -> Tuple[Params, ...]:
         return tuple(floating_of(model(seed)) for seed in seeds)

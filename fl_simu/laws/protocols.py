@@ -1,4 +1,4 @@
-"""The laws of protocols. Each takes a world: what becomes of the upload of each UE in each round."""
+"""The laws of protocols. Each takes a world: the outcome of the upload of each UE in each round."""
 
 import copy
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
@@ -34,11 +34,11 @@ LOST = {"base lost": 0, "rest lost": 1}
 
 
 class Upload(NamedTuple):
-    """What becomes of one UE in one round.
+    """The outcome of one UE in one round.
 
     Fields:
         compute_s: time from the broadcast until it begins to send.
-        base_s, more_s: time until its first layer, and from then on until its second one has arrived.
+        base_s, more_s: time until its first layer has arrived, and from then until its second layer has.
         fate: one of FATES.
     """
 
@@ -53,7 +53,7 @@ World = Sequence[Sequence[Upload]]
 
 
 class Step(NamedTuple):
-    """One event, and what a protocol answered."""
+    """One event, and the answer of a protocol."""
 
     before: Any
     event: Event
@@ -64,7 +64,7 @@ class Step(NamedTuple):
 
 
 class Round(NamedTuple):
-    """One aggregation: the versions that the UEs in flight started from, the action, its time [s]."""
+    """One aggregation: the versions that the UEs under way started from, the action, its time [s]."""
 
     in_flight: Dict[int, int]
     aggregate: Aggregate
@@ -72,11 +72,11 @@ class Round(NamedTuple):
 
 
 class Game:
-    """A protocol in a world, with the events as the coordinator makes them.
+    """A protocol in a world, with the same events as from the coordinator.
 
     Args:
-        protocol: the one that is tried.
-        world: what becomes of each upload.
+        protocol: the protocol to check.
+        world: the outcome of each upload.
     """
 
     def __init__(self, protocol: Protocol, world: World) -> None:
@@ -86,14 +86,14 @@ class Game:
         self._clock, self._in_flight = Clock(), {}  # type: Clock, Dict[int, int]
 
     def fate(self, ue: int, version: int) -> str:
-        """What becomes of an upload under this protocol."""
+        """The outcome of an upload under this protocol."""
         fate = self.world[ue][version].fate
         skips = version > 0 and self.protocol.movement_threshold() is not None
         bears = {"skipped": skips, "lost": self.protocol.bears_silence()}
         return fate if bears.get(fate, True) else "sent"
 
     def steps(self) -> Iterator[Step]:
-        """Every event, until the last round has ended or nothing happens any more."""
+        """Every event, until the last round has ended or no event is left."""
         state, clock = self.protocol.start(), self._clock
         clock.push(0.0, Ready(0.0, 0))
         while len(clock) and len(self.rounds) < ROUNDS:
@@ -152,7 +152,7 @@ class Game:
 
 
 def the_same_state_and_event_give_the_same_answer(protocol: Protocol, world: World) -> None:
-    """And leave the given state as it is."""
+    """The given state is not changed."""
     state = copy.deepcopy(protocol.start())
     for step in Game(protocol, world).steps():
         same("the state that it was given, afterwards,", step.before, state)
@@ -163,7 +163,7 @@ def the_same_state_and_event_give_the_same_answer(protocol: Protocol, world: Wor
 
 
 def a_checkpoint_holds_the_state(protocol: Protocol, world: World) -> None:
-    """As JSON and back, with the classes that the protocol names."""
+    """To JSON and back, with the state classes of the protocol."""
     for step in Game(protocol, world).steps():
         read = stored_and_read(step.state, protocol.state_classes)
         same("the state from a checkpoint", read, step.state)
@@ -171,7 +171,7 @@ def a_checkpoint_holds_the_state(protocol: Protocol, world: World) -> None:
 
 
 def after_an_aggregation_the_state_is_one_that_may_be(protocol: Protocol, world: World) -> None:
-    """A checkpoint is taken there, and refused later unless `settled` says so."""
+    """A checkpoint is written there, and a resume refuses it unless `settled` is true."""
     for step in Game(protocol, world).steps():
         if any(isinstance(action, Aggregate) for action in step.actions):
             right = protocol.settled(step.state, step.version, len(world), step.in_flight)
@@ -179,13 +179,13 @@ def after_an_aggregation_the_state_is_one_that_may_be(protocol: Protocol, world:
 
 
 def every_round_ends(protocol: Protocol, world: World) -> None:
-    """When nothing more can happen, nobody waits; so a round ends when all have arrived, at the latest."""
+    """When no event is left, no UE waits; so a round ends at the latest when all uploads have arrived."""
     rounds = Game(protocol, world).played().rounds
     same("the number of rounds that ended when everything had arrived", len(rounds), ROUNDS)
 
 
 def each_ue_is_settled_once(protocol: Protocol, world: World) -> None:
-    """What is taken is in the order of the UEs; a protocol in rounds settles all UEs of a round."""
+    """Accepted uploads are in the order of the UEs; a protocol in rounds settles all UEs of a round."""
     for in_flight, aggregate, _ in Game(protocol, world).played().rounds:
         taken = [choice.ue for choice in aggregate.taken]
         named = sorted([*taken, *aggregate.rejected, *aggregate.repeated])
@@ -196,7 +196,7 @@ def each_ue_is_settled_once(protocol: Protocol, world: World) -> None:
 
 
 def only_what_has_arrived_is_taken(protocol: Protocol, world: World) -> None:
-    """Nothing that was refused, never sent, or is still on its way."""
+    """Nothing that was refused, was never sent, or is still under way."""
     game = Game(protocol, world).played()
     for in_flight, aggregate, closed_s in game.rounds:
         for choice in aggregate.taken:
@@ -216,7 +216,7 @@ def _has_arrived(game: Game, choice: Taken, version: int, closed_s: float) -> No
 
 
 def older_uploads_stand_in_for_those_who_do_not_send(protocol: Protocol, world: World) -> None:
-    """For all who said so by then, where the protocol `repeats`; for nobody else."""
+    """For all UEs that have said so by then, if the protocol `repeats`; for no other UE."""
     game = Game(protocol, world).played()
     for in_flight, aggregate, closed_s in game.rounds:
         silent = [
@@ -233,7 +233,7 @@ def older_uploads_stand_in_for_those_who_do_not_send(protocol: Protocol, world: 
 
 
 def worlds(protocol: Protocol) -> Inputs:
-    """A lone UE, UEs that are all alike, and worlds of one to five UEs drawn at random."""
+    """One UE, identical UEs, and random worlds of one to five UEs."""
     alike = [[Upload(0.5, 0.5, 0.5, "sent")] * ROUNDS]
     found: Dict[str, List[List[Upload]]] = {"a lone UE": alike, "four UEs that are all alike": alike * 4}
     for fate in FATES[1:]:
@@ -247,7 +247,7 @@ def worlds(protocol: Protocol) -> Inputs:
 
 
 def _drawn(compute: float, base: float, more: float, fate: float) -> Upload:
-    """Of four numbers from 0 to 1 the upload: quarters of a second up to 3 s, so that many moments coincide."""
+    """The upload for four numbers from 0 to 1, in quarters of a second up to 3 s, so that many times coincide."""
     times_s = [int(13 * number) / 4 for number in (compute, base, more)]
     return Upload(times_s[0], times_s[1], times_s[2], FATES[max(0, int(8 * fate) - 2)])
 

@@ -1,4 +1,4 @@
-"""The laws of secure aggregation. Each takes the codes of some UEs of a cohort, and who is lost."""
+"""The laws of secure aggregation. Each takes the codes of some UEs of a cohort, and the lost UEs."""
 
 from typing import List, NamedTuple, Tuple
 
@@ -12,7 +12,7 @@ ROUND = 3
 
 
 class Cohort(NamedTuple):
-    """UEs that were handed a model together, the bits of a code, each one's codes, and whose upload is lost."""
+    """UEs that were handed a model together, the bits of a code, the codes of each UE, and the lost uploads."""
 
     ues: Tuple[int, ...]
     width: int
@@ -28,7 +28,7 @@ def _sealed(secure: SecureAggregation, cohort: Cohort) -> List[np.ndarray]:
 
 
 def a_sum_is_the_sum_or_stays_sealed(secure: SecureAggregation, cohort: Cohort) -> None:
-    """Of the codes of those who are not lost, modulo 2^width; sealed where they are fewer than `least` says."""
+    """The sum of the codes that are not lost, modulo 2^width; sealed if there are fewer UEs than `least`."""
     sent = {ue: one for ue, one in zip(cohort.ues, _sealed(secure, cohort)) if ue not in cohort.lost}
     found = secure.open(sent, cohort.width, SEED, ROUND, cohort.ues) if sent else None
     if len(sent) < max(1, secure.least(len(cohort.ues))):
@@ -42,7 +42,7 @@ def a_sum_is_the_sum_or_stays_sealed(secure: SecureAggregation, cohort: Cohort) 
 
 
 def what_is_sent_has_as_many_bits(secure: SecureAggregation, cohort: Cohort) -> None:
-    """Each code is below 2^width, of as many elements; the codes are left alone; asked again it is the same."""
+    """Codes are below 2^width and keep their number; the given codes are not changed; a second call is equal."""
     before = cohort.codes.copy()
     sent = _sealed(secure, cohort)
     same("the codes afterwards", cohort.codes.tolist(), before.tolist())
@@ -53,7 +53,7 @@ def what_is_sent_has_as_many_bits(secure: SecureAggregation, cohort: Cohort) -> 
 
 
 def traffic_is_no_less_than_nothing(secure: SecureAggregation, cohort: Cohort) -> None:
-    """And a sum asks for no more UEs than there are."""
+    """A sum needs no more UEs than there are."""
     ues = len(cohort.ues)
     for bits in (secure.uplink_bits(ues), secure.downlink_bits(ues)):
         expect(
@@ -63,7 +63,7 @@ def traffic_is_no_less_than_nothing(secure: SecureAggregation, cohort: Cohort) -
 
 
 def cohorts(secure: SecureAggregation) -> Inputs:
-    """Of six UEs, few or all of them lost, with codes of few and of all bits."""
+    """Six UEs, few or all of them lost, with codes of few and of all bits."""
     ues, found = (1, 2, 5, 7, 8, 11), {}
     for width in (3, 20, 32):
         codes = stream(SEED, "laws", width).integers(0, 2**width, (len(ues), 9)).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""The laws of client selection. Each takes the views of a run with the places that are free."""
+"""The laws of client selection. Each takes the views of a run, with the number of free places."""
 
 import copy
 import math
@@ -16,7 +16,7 @@ Course = Sequence[Tuple[View, int]]
 
 
 class Choice(NamedTuple):
-    """One choice: what was remembered before, what was known, what came of it."""
+    """One choice: the state before it, the view, and the result."""
 
     before: Any
     view: View
@@ -37,7 +37,7 @@ class Told:
 
 
 def choices(selection: Selection, course: Course) -> Iterator[Choice]:
-    """One choice after the other, with what becomes of each."""
+    """One choice after the other, with the outcome of each."""
     state = selection.start()
     for view, free in course:
         before, (state, ues) = state, selection.choose(state, view, free)
@@ -46,7 +46,7 @@ def choices(selection: Selection, course: Course) -> Iterator[Choice]:
 
 
 def settled(view: View, ues: Sequence[int]) -> Settled:
-    """What becomes of a choice: the first half of the UEs answer, and of the others nothing is taken."""
+    """The outcome of a choice: the first half of the UEs is accepted, and the other half is not."""
     lasted_s = {ue: 1.0 + view.upload_s(ue) for ue in sorted(ues)}
     accepted = tuple(sorted(ues[: (len(ues) + 1) // 2]))
     norm = Told(view.version, 4)
@@ -67,7 +67,7 @@ def it_takes_idle_ues_once_each_and_no_more_than_are_free(selection: Selection, 
 
 
 def the_same_state_and_view_give_the_same_choice(selection: Selection, course: Course) -> None:
-    """And leave both as they are."""
+    """State and view are not changed."""
     state = copy.deepcopy(selection.start())
     for (view, _), choice in zip(copy.deepcopy(list(course)), choices(selection, course)):
         same("the state that it was given, afterwards,", choice.before, state)
@@ -90,7 +90,7 @@ def who_is_chosen_counts_something(selection: Selection, course: Course) -> None
 
 
 def a_checkpoint_holds_the_state(selection: Selection, course: Course) -> None:
-    """As JSON and back, with the classes that the selection names; it stays of one class."""
+    """To JSON and back, with the state classes of the selection; the class stays the same."""
     for choice in choices(selection, course):
         same("the class of the state", type(choice.state), type(selection.start()))
         read = stored_and_read(choice.state, selection.state_classes)
@@ -98,7 +98,7 @@ def a_checkpoint_holds_the_state(selection: Selection, course: Course) -> None:
 
 
 def courses(selection: Selection) -> Inputs:
-    """Twelve choices each: in rounds, with all UEs drawn, with some at work, one UE, more UEs than are idle."""
+    """Twelve choices each: in rounds, with all UEs selected, with some busy, one UE, more UEs than are idle."""
     found: Dict[str, List[Tuple[View, int]]] = {}
     for ues, free, busy in ((10, 3, 0), (4, 4, 0), (8, 3, 2), (1, 1, 0), (5, 9, 1), (6, 0, 0), (3, 2, 3)):
         samples = {ue: 10 + 7 * ue % 5 for ue in range(ues)}

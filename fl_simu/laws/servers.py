@@ -1,4 +1,4 @@
-"""The laws of server optimisers. Each takes models: the first global one, then what each round comes to."""
+"""The laws of server optimisers. Each takes models: the first global model, then the result of each round."""
 
 from typing import Iterator, NamedTuple, Sequence
 
@@ -46,7 +46,7 @@ def the_next_model_is_finite_and_of_the_same_structure(server: ServerOptimizer, 
 
 
 def the_state_keeps_its_structure_and_is_finite(server: ServerOptimizer, models: Sequence[Params]) -> None:
-    """A checkpoint whose tensors are others than those of `start` is refused."""
+    """A checkpoint with other tensors than those of `start` is refused."""
     wanted = server.start(models[0])
     for step in steps(server, models):
         same("the names of the state", sorted(step.after), sorted(wanted))
@@ -55,7 +55,7 @@ def the_state_keeps_its_structure_and_is_finite(server: ServerOptimizer, models:
 
 
 def the_same_models_give_the_same_step(server: ServerOptimizer, models: Sequence[Params]) -> None:
-    """All that is remembered is in the state."""
+    """Its complete memory is in the state."""
     first = [(copied(step.after), copied(step.model)) for step in steps(server, models)]
     for step, (state, following) in zip(steps(server, models), first):
         same_params("the state, the second time,", step.after, state)
@@ -63,7 +63,7 @@ def the_same_models_give_the_same_step(server: ServerOptimizer, models: Sequence
 
 
 def courses(server: ServerOptimizer) -> Inputs:
-    """Rounds that move the model, that leave it alone, and models at the edges."""
+    """Rounds that move the model, rounds that do not, and edge cases of models."""
     zeros = {name: torch.zeros_like(tensor) for name, tensor in model(0).items()}
     tiny = {name: tensor / 1e30 if tensor.dtype.is_floating_point else tensor for name, tensor in model(1).items()}
     return {

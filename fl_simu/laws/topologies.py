@@ -13,12 +13,12 @@ Labels = Sequence[np.ndarray]
 
 
 def it_deals_some_number_of_ues(topology: Topology) -> None:
-    """Of those up to 100; else nothing of it could be tried."""
+    """A number up to 100; otherwise no other law could be checked."""
     expect(any(_bears(topology, ues) for ues in range(1, 101)), "it refuses every number of UEs up to 100")
 
 
 def every_ue_is_of_one_edge(topology: Topology, labels: Labels) -> None:
-    """A tuple of whole numbers an edge, ascending, none empty."""
+    """One tuple of whole numbers per edge, ascending, none empty."""
     groups = topology.groups(labels, SEED)
     for edge, ues in enumerate(groups):
         whole = isinstance(ues, tuple) and all(type(ue) is int for ue in ues)
@@ -35,7 +35,7 @@ def edges_get_as_many_ues_as_it_says(topology: Topology, labels: Labels) -> None
 
 
 def with_the_same_seed_it_deals_the_same(topology: Topology, labels: Labels) -> None:
-    """And leaves the labels alone."""
+    """The labels are not changed."""
     before = copy.deepcopy(list(labels))
     first = topology.groups(labels, SEED)
     same("what it deals the second time", topology.groups(labels, SEED), first)
@@ -51,7 +51,7 @@ def edges_make_rounds(topology: Topology) -> None:
 
 
 def more_bits_take_no_less_time_to_the_cloud(topology: Topology, labels: Labels) -> None:
-    """A finite time, 0 or more, also back; 1 or 2 models cross the backhaul."""
+    """The times there and back are finite, 0 or more; 1 or 2 models cross the backhaul."""
     for edge in range(len(topology.sizes(len(labels)))):
         small, large = (topology.backhaul(edge, load_mbit) for load_mbit in (1.0, 2.0))
         told = f"1 Mbit of edge {edge} take {small}, 2 Mbit {large}"
@@ -70,7 +70,7 @@ def a_weight_is_finite_and_not_negative(topology: Topology) -> None:
 
 
 def dealings(topology: Topology) -> Inputs:
-    """Of the numbers of UEs that it takes up to 100 the least, the next and the most; alike and unlike data."""
+    """The smallest, second smallest and largest number of UEs up to 100 that it takes; IID and non-IID data."""
     able = [ues for ues in range(1, 101) if _bears(topology, ues)]
     found = {}
     for ues in sorted({*able[:2], *able[-1:]}):

@@ -1,4 +1,4 @@
-"""The laws of transforms. Each takes updates of several rounds, and what the BS took of each."""
+"""The laws of transforms. Each takes updates of several rounds, and what the BS accepted of each."""
 
 from typing import Any, List, NamedTuple, Sequence
 
@@ -22,7 +22,7 @@ from fl_simu.ue.transforms.base import Context, Transform
 
 
 class Step(NamedTuple):
-    """One upload: what was known and remembered before, the update that came of it, the memories after."""
+    """One upload: the context and the memory before, the transformed update, and the memories after."""
 
     update: Params
     context: Context
@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
 
 def steps(transform: Transform, contexts: Sequence[Context]) -> List[Step]:
-    """Uploads of one UE; of each the BS takes three quarters of every number, which a codec may have lost."""
+    """Uploads of one UE. The BS gets three quarters of every number, like after a lossy codec."""
     memory, found = None, []
     for context in contexts:
         update = difference(context.trained, context.start)
@@ -63,14 +63,14 @@ def what_it_is_given_is_left_alone(transform: Transform, contexts: Sequence[Cont
 
 
 def the_same_update_gives_the_same_again(transform: Transform, contexts: Sequence[Context]) -> None:
-    """Its draws are keyed, and what it remembers comes in and goes out."""
+    """Its draws are keyed, and its memory is passed in and returned."""
     for first, second in zip(steps(transform, contexts), steps(transform, contexts)):
         for name, tensor in first.sent.items():
             expect(torch.equal(tensor, second.sent[name]), f"{name} of the second update is another one")
 
 
 def a_memory_survives_a_checkpoint(transform: Transform, contexts: Sequence[Context]) -> None:
-    """As JSON and arrays and back, with the classes that the transform names."""
+    """To JSON and arrays and back, with the memory classes of the transform."""
     for step in steps(transform, contexts):
         read = stored_and_read(step.settled, transform.memory_classes)
         sent, _ = transform.apply(step.update, step.context, read)
@@ -84,7 +84,7 @@ def before_its_first_upload_a_ue_is_not_silent(transform: Transform, contexts: S
 
 
 def uploads(transform: Transform) -> Inputs:
-    """Three rounds of one UE: a usual model, one that does not move, one tensor alone."""
+    """Three rounds of one UE: a usual model, a model that does not move, a single tensor."""
     draws = torch.Generator().manual_seed(SEED)
 
     def context(round: int, start: Params, moved: float) -> Context:

@@ -1,4 +1,4 @@
-"""The laws of what a UE has: local work, compute times, faults, optimisers and schedules."""
+"""The laws of a UE's parts: local work, compute times, faults, optimisers and schedules."""
 
 import math
 from typing import Any, Callable, List
@@ -18,7 +18,7 @@ FULL = Work(100, 2, 20)
 
 
 def _asked_again(ask: Callable[[int, int, int], Any], ue: int, round: int) -> None:
-    """Others in between change nothing."""
+    """Calls for other UEs in between change nothing."""
     first = ask(SEED, ue, round)
     ask(SEED, ue + 1, round), ask(SEED + 1, ue, round), ask(SEED, ue, round + 1)
     same("what it tells when it is asked again", ask(SEED, ue, round), first)
@@ -34,7 +34,7 @@ def asked_again_a_time_is_the_same(compute: Compute, ue: int, round: int) -> Non
 
 
 def a_processor_takes_the_time_that_is_told(compute: Compute, ue: int, round: int) -> None:
-    """Who tells of a processor tells its time, so that time and energy are of the same one."""
+    """A rule that models a processor uses its time, so that time and energy are consistent."""
     processor = compute.processor(SEED, ue)
     if processor is None:
         return
@@ -47,7 +47,7 @@ def a_processor_takes_the_time_that_is_told(compute: Compute, ue: int, round: in
 
 
 def a_ue_makes_at_least_one_step(work: LocalWork, ue: int, round: int) -> None:
-    """Also where it gets the model late or never, and where a step takes no time."""
+    """Even if it gets the model late or never, and if a step takes no time."""
     for step_s, waited_s in ((0.1, 0.0), (0.0, 0.0), (1e9, 0.5), (0.1, math.inf)):
         steps = work.steps(SEED, ue, round, FULL, step_s, waited_s)
         expect(
@@ -77,7 +77,7 @@ def several_ues_work_as_each_of_them_does(faults: Faults, ue: int, round: int) -
 
 
 def what_it_keeps_of_a_ue_survives_a_checkpoint(faults: Faults, ue: int, round: int) -> None:
-    """And is the same when it is told the same again."""
+    """It is the same again for the same input."""
     kept, now_s = None, 0.0
     for number in range(5):
         powered = faults.powered(SEED, ue, kept, now_s)
@@ -112,7 +112,7 @@ def a_parameter_without_a_gradient_stays(optimizer: Optimizer, steps: int) -> No
 
 
 def two_of_them_take_the_same_steps(optimizer: Optimizer, steps: int) -> None:
-    """Nothing is shared between what is built."""
+    """The built objects share nothing."""
     for one, other in zip(_stepped(optimizer, steps), _stepped(optimizer, steps)):
         expect(
             torch.equal(one, other), f"the second comes to {other.tolist()}; right is {one.tolist()}, as the first"
@@ -125,14 +125,14 @@ def a_factor_is_finite_and_not_negative(schedule: Schedule, round: int) -> None:
 
 
 def a_round_has_one_factor(schedule: Schedule, round: int) -> None:
-    """Whatever was asked before."""
+    """Regardless of earlier calls."""
     first = schedule.factor(round)
     schedule.factor(round + 1)
     same("the factor when it is asked again", schedule.factor(round), first)
 
 
 def some_rounds(schedule: Schedule) -> Inputs:
-    """The first rounds, and a late one."""
+    """The first rounds, and a late round."""
     return {f"round {round}": (round,) for round in (0, 1, 7, 100_000)}
 
 

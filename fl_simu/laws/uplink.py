@@ -21,7 +21,7 @@ from fl_simu.radio.sizes import SizeRule
 
 
 def a_choice_is_a_number_of_bits_or_0(rule: BitRule, outlook: Outlook) -> None:
-    """1 to 16, or 0 for the codec as it is configured; the same from the same outlook."""
+    """1 to 16, or 0 for the codec as configured; the same for the same outlook."""
     bits = rule.choose(outlook)
     right = isinstance(bits, int) and not isinstance(bits, bool) and 0 <= bits <= MAX_BITS
     expect(right, f"it chooses {bits!r} bits; right is a whole number from 0 to {MAX_BITS}")
@@ -29,7 +29,7 @@ def a_choice_is_a_number_of_bits_or_0(rule: BitRule, outlook: Outlook) -> None:
 
 
 def outlooks(rule: BitRule) -> Inputs:
-    """Before the first upload, after some, and with losses and rates at the edges."""
+    """Before the first upload, after some uploads, and with extreme losses and rates."""
     memories = {
         "no upload so far": Memory(),
         "uploads behind it": Memory(2.0, 3.0, 4, 0.1),
@@ -51,7 +51,7 @@ def outlooks(rule: BitRule) -> Inputs:
 
 
 def each_layer_is_charged_bits(rule: SizeRule, codec: Codec, structure: Structure) -> None:
-    """A whole number, 0 or more, for each layer; the same again."""
+    """A whole number, 0 or more, for each layer; the same for a second call."""
     bits = rule.layer_bits(codec, structure)
     same("the number of layers that are charged", len(bits), len(codec.layer_bytes(structure)))
     expect(
@@ -72,7 +72,7 @@ def more_bits_are_no_smaller_load(rule: SizeRule, codec: Codec, structure: Struc
 
 
 def codecs(rule: SizeRule) -> Inputs:
-    """A model in the codecs that the rule takes."""
+    """A model in the codecs that the rule accepts."""
     model = (
         TensorSpec("w", (20, 5), torch.float32),
         TensorSpec("n", (), torch.int64),
@@ -99,20 +99,20 @@ def a_layer_is_sent_whole_and_arrives_or_does_not(loss: Loss, size_bits: int, nu
 
 
 def the_same_draws_give_the_same_fate(loss: Loss, size_bits: int, number: int) -> None:
-    """Whatever was sent in between."""
+    """Regardless of what was sent in between."""
     first = loss.carry(size_bits, stream(SEED, "laws", round=number))
     loss.carry(size_bits + 1, stream(SEED, "laws", round=number + 1))
     same("what becomes of it again", loss.carry(size_bits, stream(SEED, "laws", round=number)), first)
 
 
 def layers(loss: Loss) -> Inputs:
-    """Nothing, a bit, a packet, a packet and a bit, a model; each with some draws."""
+    """No bits, one bit, a packet, a packet and one bit, a model; each with some draws."""
     sizes = (0, 1, 12_000, 12_001, 1_000_000)
     return {f"{size} bits, draws {number}": (size, number) for size in sizes for number in range(4)}
 
 
 def every_ue_is_in_one_group(cast: Cast, ues: Tuple[int, ...]) -> None:
-    """None of them empty."""
+    """No group is empty."""
     groups = cast.groups(ues)
     members = sorted(ue for group in groups for ue in group)
     expect(members == list(ues), f"the groups of {ues} are {groups}; right is each of them once")
@@ -120,14 +120,14 @@ def every_ue_is_in_one_group(cast: Cast, ues: Tuple[int, ...]) -> None:
 
 
 def asked_again_the_groups_are_the_same(cast: Cast, ues: Tuple[int, ...]) -> None:
-    """Whomever it was asked for in between."""
+    """Regardless of calls for other UEs in between."""
     first = cast.groups(ues)
     cast.groups((*ues, 99))
     same("the groups again", cast.groups(ues), first)
 
 
 def cohorts(cast: Cast) -> Inputs:
-    """One UE, two, some of many."""
+    """One UE, two UEs, some of many UEs."""
     return {f"UEs {ues}": (ues,) for ues in ((0,), (3, 7), (0, 1, 2, 5, 9, 20))}
 
 
