@@ -1,4 +1,4 @@
-"""Secure aggregation: the BS learns the sum of the updates, and no single one."""
+"""Secure aggregation: the BS learns the sum of the updates, and no single update."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from fl_simu.radio.link import Link, Upload
 class SecureAggregation(ABC):
     """How single updates are hidden from the BS.
 
-    A frozen dataclass.
+    A secure aggregation is a frozen dataclass.
 
     The UEs quantise their updates on one grid (codec `fixed_point`) and seal the codes, which are added modulo
     2^w, with w bits per code. The BS opens the sum of the codes that it accepts and computes their plain mean. All
@@ -33,48 +33,48 @@ class SecureAggregation(ABC):
 
     @abstractmethod
     def uplink_bits(self, ues: int) -> int:
-        """Bits that a UE of a cohort of so many sends besides its codes."""
+        """Bits that a UE sends in addition to its codes, given the size of its cohort."""
 
     @abstractmethod
     def downlink_bits(self, ues: int) -> int:
-        """Bits that the BS sends to a UE of a cohort of so many besides the model."""
+        """Bits that the BS sends to a UE in addition to the model, given the size of its cohort."""
 
     @abstractmethod
     def seal(
         self, codes: np.ndarray, width: int, seed: int, ue: int, round: int, cohort: Sequence[int]
     ) -> np.ndarray:
-        """What a UE sends in place of its codes.
+        """Seal the codes of a UE.
 
         Args:
             codes: uint32, shape (elements,), each below 2^width; not changed.
             width: w, at most 32.
-            seed, ue, round: what draws are keyed by.
-            cohort: the UEs that were handed the model with it, in order, it among them.
+            seed, ue, round: the key of draws.
+            cohort: the UEs that were handed the model together with this UE, in order, including it.
 
         Returns:
-            uint32, the same shape, each below 2^width.
+            What the UE sends instead: uint32, the same shape, each below 2^width.
         """
 
     @abstractmethod
     def open(
         self, sealed: Mapping[int, np.ndarray], width: int, seed: int, round: int, cohort: Sequence[int]
     ) -> Optional[np.ndarray]:
-        """The sum of the codes behind what these UEs sent, modulo 2^width; None where it stays sealed.
+        """The sum of the codes of these UEs, modulo 2^width; None if it stays sealed.
 
         Args:
-            sealed: what `seal` gave, by UE, of those that the BS takes; not changed.
+            sealed: the results of `seal` that the BS accepts, by UE; not changed.
             width, seed, round, cohort: as for `seal`.
         """
 
     def least(self, ues: int) -> int:
-        """Number of UEs of a cohort of so many without which a sum stays sealed."""
+        """Number of UEs that are needed to open a sum, given the size of the cohort."""
         return 1
 
     def link(self, link: Link, ues: int) -> Link:
-        """The uplink of a cohort of so many: its codec has room for their sum, and their traffic is charged.
+        """The uplink of a cohort of a given size. Its codec has room for the sum, and the traffic is charged.
 
         Raises:
-            BadField: there is not so much room.
+            BadField: the codec has too little room.
         """
         if not self.active:
             return link
@@ -87,15 +87,15 @@ class SecureAggregation(ABC):
         return replace(link, codec=replace(codec, headroom_bits=headroom), overhead_bits=self.uplink_bits(ues))
 
     def check(self, ues: int) -> None:  # noqa: B027
-        """Raise BadField unless it hides anything in a cohort of so many."""
+        """Raise BadField unless it hides anything in a cohort of this size."""
 
 
 class Sums:
     """The codec's side of secure aggregation: layers to codes and back.
 
     Args:
-        secure: what seals and opens.
-        link: the uplink, as `SecureAggregation.link` makes it.
+        secure: the secure aggregation.
+        link: the uplink that `SecureAggregation.link` returned.
     """
 
     def __init__(self, secure: SecureAggregation, link: Link) -> None:
@@ -107,7 +107,7 @@ class Sums:
     def sealed(
         self, layers: Sequence[bytes], elements: int, upload: Upload, cohort: Sequence[int]
     ) -> Tuple[bytes]:
-        """What a UE sends in place of its layers."""
+        """What a UE sends instead of its layers."""
         codes = self._codec.codes_of(layers[0], elements)
         found = self._secure.seal(codes, self._codec.width, self._seed, upload.ue, upload.version, cohort)
         return (self._codec.layer_of(found),)
@@ -115,13 +115,13 @@ class Sums:
     def mean(
         self, sent: Mapping[int, bytes], structure: Structure, version: int, cohort: Sequence[int]
     ) -> Optional[Params]:
-        """The plain mean of what these UEs sent; None where it stays sealed.
+        """The plain mean of the uploads of these UEs; None if it stays sealed.
 
         Args:
-            sent: the sealed layer of each UE that the BS takes.
-            structure: of what they encoded.
-            version: of the global model that the cohort was handed.
-            cohort: who was handed it, in order.
+            sent: the sealed layer of each UE that the BS accepts.
+            structure: structure of what they encoded.
+            version: version of the global model that the cohort was handed.
+            cohort: the UEs that were handed it, in order.
         """
         count, _ = lengths(structure)
         codes = {ue: self._codec.codes_of(layer, count) for ue, layer in sent.items()}

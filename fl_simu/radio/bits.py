@@ -1,4 +1,4 @@
-"""Adaptive bits: how many bits a parameter a UE spends on its next upload. One class a rule, one row below."""
+"""Adaptive bits: the bits per parameter of a UE's next upload. One class per rule, one row below."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ KNOWLEDGE = ("last", "mean", "oracle")
 
 @dataclass(frozen=True)
 class Memory:
-    """What a UE remembers of its own uploads.
+    """The memory of a UE of its own uploads.
 
     Args:
         last_mbps: mean rate of its last upload in Mbit/s; 0 before the first.
-        mean_mbps: mean of those rates over its uploads.
-        uploads: number of uploads behind that mean.
+        mean_mbps: mean of these rates over its uploads.
+        uploads: number of uploads in this mean.
         spread: largest minus smallest element of its last update; 0 before the first.
     """
 
@@ -37,13 +37,13 @@ class Memory:
 
 
 class Outlook(NamedTuple):
-    """What a rule may go by.
+    """What a rule may use for its choice.
 
     Args:
-        memory: the UE's own.
-        losses: loss of the global model after the first round and after the last one; empty before.
-        load_mbit: what an upload at so many bits puts on the air, in Mbit.
-        delay_s: the delay that it will really have, in s, which only an oracle knows.
+        memory: the memory of the UE.
+        losses: loss of the global model after the first and after the last round; empty before.
+        load_mbit: function from bits per parameter to the load of an upload on the air, in Mbit.
+        delay_s: function from bits per parameter to the true delay in s, which only an oracle knows.
     """
 
     memory: Memory
@@ -59,22 +59,22 @@ class BitRule(ABC):
     sent in one layer.
 
     Class attributes:
-        remembers: whether it goes by what a UE remembers, which is then kept.
+        remembers: whether it uses the memory of a UE, which is then kept.
     """
 
     remembers: ClassVar[bool] = True
 
     @property
     def foresees(self) -> bool:
-        """Whether it asks for the delay that the upload will really have."""
+        """Whether it uses the true delay of the upload."""
         return False
 
     @abstractmethod
     def choose(self, outlook: Outlook) -> int:
-        """Bits a parameter of the next upload, sent in one layer; 0 for the codec as it is configured."""
+        """Bits per parameter of the next upload, sent in one layer; 0 for the codec as configured."""
 
     def check(self, codec: Codec) -> None:
-        """Raise BadField unless the codec can take other bits."""
+        """Raise BadField unless the codec allows other numbers of bits."""
         name, ours = KINDS["codec"].name_of(codec, nameless=True), KINDS["bits"].name_of(self, nameless=True)
         allowed = f"codec {name} has no bits to choose; take affine"
         require(isinstance(codec, Layered), "bits.name", ours, allowed)
@@ -90,7 +90,7 @@ class FixedBits(BitRule):
         return 0
 
     def check(self, codec: Codec) -> None:
-        """Every codec will do."""
+        """Accept every codec."""
 
 
 def _require_bits(least: int, most: int) -> None:
@@ -99,7 +99,7 @@ def _require_bits(least: int, most: int) -> None:
 
 
 def _enough_bits(steps: float, least: int, most: int) -> int:
-    """The bits with which so many steps between levels can be told apart, within bounds."""
+    """The number of bits for a number of steps between levels, within bounds."""
     # A hair below a whole number of bits is that number: sqrt and log2 round.
     return min(max(math.ceil(math.log2(1 + min(steps, 2.0**MAX_BITS)) - 1e-9), least), most)
 

@@ -1,4 +1,4 @@
-"""Delay rules: when what an upload sends arrives, given the rate of its link over time."""
+"""Delay rules: the arrival times of an upload, given the rate of its link over time."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,33 +14,33 @@ from fl_simu.radio.channels.base import Channel
 class DelayRule(ABC):
     """How arrival times follow from a channel's rate, which may change during a transmission.
 
-    A delay rule goes with any channel.
+    A delay rule can be combined with any channel.
     """
 
     @abstractmethod
     def arrivals_s(
         self, channel: Channel, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, ...]:
-        """When the last bit of each load arrives, sent one after the other from `start_s` on.
+        """Arrival of the last bit of each load, if the loads are sent one after the other from `start_s` on.
 
         Args:
             channel: the rate over time.
             seed, ue, round, start_s: as for `Channel.pieces`.
-            loads_mbit: what there is to send, in Mbit, in the order of sending.
+            loads_mbit: loads to send, in Mbit, in the order of sending.
 
         Returns:
-            Virtual time in s for each load, `start_s` or later; infinity where the link never carries it.
+            Virtual time in s for each load, `start_s` or later; infinity if the link never carries it.
         """
 
     @abstractmethod
     def carried_mbit(
         self, channel: Channel, seed: int, ue: int, round: int, start_s: float, end_s: float
     ) -> float:
-        """What an upload that began at `start_s` and has not ended has put on the air by `end_s`, in Mbit."""
+        """The load that an upload from `start_s` on has put on the air by `end_s` if it has not ended, in Mbit."""
 
     @abstractmethod
     def check(self, channel: Channel) -> None:
-        """Raise BadField unless this rule has an answer for every rate of the channel."""
+        """Raise BadField unless this rule accepts every rate of the channel."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class RateAtStart(DelayRule):
         return max(0.0, _first_rate_mbps(channel, seed, ue, round, start_s)) * (end_s - start_s)
 
     def check(self, channel: Channel) -> None:
-        """Every rate has an answer."""
+        """Accept every rate."""
 
 
 def _first_rate_mbps(channel: Channel, seed: int, ue: int, round: int, start_s: float) -> float:

@@ -1,4 +1,4 @@
-"""The downlink: how the UEs get the global model, for nothing or over a channel, each alone or all together."""
+"""The downlink: how the UEs get the global model, for free or over a channel, by unicast or multicast."""
 
 import math
 from abc import ABC, abstractmethod
@@ -65,10 +65,10 @@ class Cast(ABC):
 
     @abstractmethod
     def groups(self, ues: Sequence[int]) -> Sequence[Sequence[int]]:
-        """Those who share a copy; every UE is in one group.
+        """The groups of UEs that share a copy. Every UE is in one group.
 
         Args:
-            ues: that are handed the model together, ascending.
+            ues: the UEs that are handed the model together, ascending.
         """
 
 

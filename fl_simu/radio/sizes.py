@@ -1,4 +1,4 @@
-"""Size rules: how many bits an upload is charged, and how much load they put on the air."""
+"""Size rules: how many bits are charged for an upload, and how much load they put on the air."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class SizeRule(ABC):
 
     @abstractmethod
     def check(self, codec: Codec) -> None:
-        """Raise BadField if this rule does not know what a codec costs."""
+        """Raise BadField if this rule cannot charge a codec."""
 
     @abstractmethod
     def load_mbit(self, size_bits: int) -> float:
-        """What a link of so many Mbit/s has to carry for that size, in Mbit."""
+        """The load in Mbit that a link with a rate in Mbit/s has to carry for this size."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Compute time: how long a UE trains, in virtual time. One class a rule, one row in the registry below."""
+"""Compute time: how long a UE trains, in virtual time. One class per rule, one row in the registry below."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ LEAST_SHAPE = 0.1
 
 
 class Processor(NamedTuple):
-    """What a UE trains on: it works samples * epochs * `cycles_per_sample` / `frequency_hz` s.
+    """The processor of a UE: it works samples * epochs * `cycles_per_sample` / `frequency_hz` s.
 
     Args:
-        cycles_per_sample: cycles that one pass over a sample takes, at least 0.
-        frequency_hz: cycles a second, above 0.
+        cycles_per_sample: cycles of one pass over a sample, at least 0.
+        frequency_hz: cycles per second, above 0.
     """
 
     cycles_per_sample: float
     frequency_hz: float
 
     def time_s(self, work: Work) -> float:
-        """How long it takes for this work [s]."""
+        """Its time for this work [s]."""
         return self.cycles_per_sample * work.samples * work.epochs / self.frequency_hz
 
 
@@ -38,10 +38,10 @@ class Compute(ABC):
 
     @abstractmethod
     def time_s(self, seed: int, ue: int, round: int, work: Work) -> float:
-        """Virtual time in s that UE `ue` trains in a round if it does all this work, at least 0 and finite."""
+        """Virtual time in s in which UE `ue` does all this work in a round, at least 0 and finite."""
 
     def processor(self, seed: int, ue: int) -> Optional[Processor]:
-        """What UE `ue` trains on in the whole run; None where the rule tells times alone."""
+        """The processor of UE `ue` in the complete run; None if the rule gives only times."""
         return None
 
 

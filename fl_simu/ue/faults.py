@@ -1,4 +1,4 @@
-"""Faults: whether a UE takes part in a round that it was drawn for. One class a kind, one row below."""
+"""Faults: whether a UE takes part in a round that it was selected for. One class per kind, one row below."""
 
 import functools
 from abc import ABC, abstractmethod
@@ -13,11 +13,11 @@ from fl_simu.kernel.randomness import briefly, uniforms
 
 
 class Spent(NamedTuple):
-    """What a UE has spent from the moment it was handed the model until the BS was done with it.
+    """What a UE has spent between receiving the model and being settled by the BS.
 
     Args:
-        energy_j: on training and sending, as the meter tells [J].
-        handed_s, now_s: that moment, and this one [s].
+        energy_j: energy for training and sending, according to the meter [J].
+        handed_s, now_s: the times at which the UE was handed the model, and now [s].
     """
 
     energy_j: float
@@ -32,9 +32,9 @@ class Faults(ABC):
     still sent. Protocols that would wait for it for ever are refused.
 
     Class attributes:
-        drains: whether it asks what UEs spend, and keeps something of each; else `powered` and `spent` are not
-            asked.
-        state_classes: the named tuples or dataclasses that this is made of, for a checkpoint.
+        drains: whether it uses the energy that UEs spend, and keeps a state of each. Otherwise `powered` and
+            `spent` are not called.
+        state_classes: the named tuples or dataclasses in this state, for a checkpoint.
     """
 
     drains: ClassVar[bool] = False
@@ -45,24 +45,24 @@ class Faults(ABC):
         """Whether UE `ue` takes part in the round that starts from version `round`."""
 
     def working(self, seed: int, ues: Sequence[int], round: int) -> np.ndarray:
-        """Which of several UEs take part, each as for `works`, bool of shape (UEs,); there may be a faster way."""
+        """`works` for several UEs, bool of shape (UEs,). A class may override it for speed."""
         return np.array([self.works(seed, ue, round) for ue in ues], dtype=bool)
 
     def powered(self, seed: int, ue: int, kept: Any, now_s: float) -> bool:
-        """Whether a UE has energy to take part; without it, it does not, whatever `works` says.
+        """Whether a UE has energy to take part. Without energy it fails, whatever `works` returns.
 
         Args:
-            kept: what `spent` gave; None for a UE that was never handed the model.
+            kept: the result of `spent`; None for a UE that was never handed the model.
             now_s: virtual time [s].
         """
         return True
 
     def spent(self, seed: int, ue: int, kept: Any, spent: Spent) -> Any:
-        """What is kept of a UE with which the BS is done for this time: plain data.
+        """The state to keep of a UE that the BS has settled for this time: plain data.
 
         Args:
-            kept: what it gave before; not changed.
-            spent: since then.
+            kept: the previous state; not changed.
+            spent: what the UE has spent since then.
         """
         return kept
 

@@ -1,4 +1,4 @@
-"""Optimisers of a UE's local training: torch's own, described. One class each, one row in the registry below."""
+"""Optimisers of local training: descriptions of torch's own. One class each, one row in the registry below."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -17,9 +17,9 @@ _UNCOMPILED: Dict[type, Any] = {}
 
 
 def uncompiled(torch_class: Type[Kind]) -> Type[Kind]:
-    """A class of torch.optim without what torch 2 wraps around its methods for `torch.compile`.
+    """A class of torch.optim without the wrappers of torch 2 around its methods for `torch.compile`.
 
-    It does the same. But the wrappers import the compiler when the first optimiser is made, which takes a second.
+    It does the same. The wrappers import the compiler when the first optimiser is made, which takes a second.
     """
     if not MODERN:
         return torch_class
@@ -44,11 +44,11 @@ class Optimizer(ABC):
         """The class of torch.optim."""
 
     def build(self, parameters: Iterable[torch.Tensor], fast: bool = False) -> torch.optim.Optimizer:
-        """The torch optimiser of these parameters.
+        """Create the torch optimiser of these parameters.
 
         Args:
-            parameters: to optimise.
-            fast: whether a step may be one fused call where torch 2 has one; sums may then be rounded otherwise.
+            parameters: the parameters to optimise.
+            fast: whether a step may be one fused call if torch 2 has one; sums may then be rounded differently.
         """
         fused: Dict[str, Any] = {"fused": True} if fast and self.torch_class in FUSED else {}
         return uncompiled(self.torch_class)(parameters, **asdict(self), **fused)

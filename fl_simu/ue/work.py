@@ -1,4 +1,4 @@
-"""Local work: how many of its steps a UE makes in a round. One class a rule, one row in the registry below."""
+"""Local work: how many of its steps a UE makes in a round. One class per rule, one row in the registry below."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ ROUNDING = 1e-12
 
 
 class Work(NamedTuple):
-    """What a UE trains in a round.
+    """The training of a UE in a round.
 
     Args:
         samples: number of its samples.
-        epochs: passes over them; of a part of the full work, as many as its steps come to.
-        steps: number of batches in all.
+        epochs: passes over them; fractional according to the steps if it is a part of the full work.
+        steps: total number of batches.
     """
 
     samples: int
@@ -40,9 +40,9 @@ class LocalWork(ABC):
         """Number of steps, at least 1.
 
         Args:
-            seed, ue, round: what draws are keyed by.
-            full: the full work of this UE, of at least one step.
-            step_s: compute time of one step of it [s].
+            seed, ue, round: the key of draws.
+            full: the full work of this UE, at least one step.
+            step_s: compute time of one step [s].
             waited_s: time from the broadcast until the UE has the global model [s]; infinite if it never has.
         """
 
