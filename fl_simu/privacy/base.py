@@ -81,7 +81,7 @@ class Mechanism(ABC):
         return False
 
     def check(self, ues: int, drawn: int) -> None:  # noqa: B027
-        """Raise UserError unless it can give its guarantee with these numbers, and compute it here."""
+        """Raise UserError unless its guarantee holds for these numbers and can be computed here."""
 
     def transforms(self, drawn: int) -> Tuple[Transform, ...]:
         """What every UE does to its update.
