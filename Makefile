@@ -28,7 +28,7 @@ test-modern:  ## run the tests on Python 3.10 or newer and torch 2
 test-experiments:  ## run the tests of the experiments' findings on both stacks; takes minutes
 	@$(STACK) each $(PYTEST) -m experiments
 
-test-commands:  ## type every command that the pages print, on both stacks; takes half an hour each
+test-commands:  ## type every command that the pages print, on both stacks; takes about three quarters of an hour each
 	@$(STACK) each $(ONE_THREAD) python -m pytest -p no:benchmark -m commands $(ARGS)
 
 fuzz:  ## run property tests with random examples, then 3,000 random inputs to the program; ARGS="--seed 7" repeats a run

@@ -1,4 +1,4 @@
-"""Every command that a page prints, typed as it stands in a fresh shell: `make test-commands`, in half an hour."""
+"""Every command that a page prints, typed as it stands in a fresh shell: `make test-commands`, in three quarters of an hour."""
 
 import os
 import re
