@@ -1,4 +1,4 @@
-"""Every command that a page prints, typed as it stands in a fresh shell: `make test-commands`, in three quarters of an hour."""
+"""Every command that a page prints, typed as it stands in a fresh shell (`make test-commands`)."""
 
 import os
 import re
