@@ -1,1 +1,1 @@
-"""Everything between a UE's trained model and the BS: codecs, channels, bands, and the link that joins them."""
+"""Everything between a UE's trained model and the BS: codecs, channels, media, and the link that joins them."""

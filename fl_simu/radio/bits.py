@@ -1,4 +1,4 @@
-"""Adaptive bits: the bits per parameter of a UE's next upload. One class per rule, one row below."""
+"""Adaptive bits: the bits per parameter of a UE's next upload. One class per rule, one registry row below."""
 
 import math
 from abc import ABC, abstractmethod
@@ -100,7 +100,7 @@ def _require_bits(least: int, most: int) -> None:
 
 def _enough_bits(steps: float, least: int, most: int) -> int:
     """The number of bits for a number of steps between levels, within bounds."""
-    # A hair below a whole number of bits is that number: sqrt and log2 round.
+    # Just below a whole number of bits counts as that number, since sqrt and log2 round.
     return min(max(math.ceil(math.log2(1 + min(steps, 2.0**MAX_BITS)) - 1e-9), least), most)
 
 
@@ -172,7 +172,7 @@ class LossAdaptive(BitRule):
         if not outlook.losses:
             return self.first_bits
         first, last = outlook.losses[0], outlook.losses[-1]
-        # Of losses without a ratio (0, NaN, infinite ones) as many as there are.
+        # If the ratio of losses is undefined (0, NaN, infinity), the most bits.
         ratio = first / last if last > 0 else math.inf
         steps = (2**self.first_bits - 1) * math.sqrt(ratio) if ratio >= 0 else math.inf
         return _enough_bits(steps, 1, self.most_bits)

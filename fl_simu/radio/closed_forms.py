@@ -1,4 +1,4 @@
-"""What is known of channels and losses without drawing anything: of rates, outages, capacities."""
+"""Closed forms for channels and losses, without draws: rates, outages, capacities."""
 
 import math
 from typing import Callable, Dict, Optional, Sequence, Type
@@ -12,7 +12,7 @@ from fl_simu.radio.channels.normal import Normal
 from fl_simu.radio.channels.uniform import Uniform
 from fl_simu.radio.losses import Fixed, Loss, NoLoss, Tried
 
-# The chance that a rate is at least so many Mbit/s.
+# The probability that a rate is at least a number of Mbit/s.
 Survival = Callable[[float], float]
 
 
@@ -43,11 +43,11 @@ def _folded_normal(channel: Normal) -> Survival:
 
 
 def _above(deviations: float) -> float:
-    """The chance that a standard normal number lies above."""
+    """The probability that a standard normal number is larger."""
     return math.erfc(deviations / math.sqrt(2)) / 2
 
 
-# Channels that draw one rate for each upload and hold it until its end.
+# Channels that draw one rate per upload and keep it until its end.
 RATE_LAWS: Dict[Type[Channel], Callable] = {
     Constant: _constant,
     Uniform: _uniform,
@@ -56,12 +56,12 @@ RATE_LAWS: Dict[Type[Channel], Callable] = {
 
 
 def rate_survival(channel: Channel) -> Optional[Survival]:
-    r"""The chance P(R >= r) over r in Mbit/s, for a channel that holds one rate for a whole upload.
+    r"""The probability P(R >= r) over r in Mbit/s, for a channel with a constant rate during each upload.
 
-    An upload of L Mbit then passes a threshold of t s with the chance :math:`P(R \ge L / t)`.
+    An upload of L Mbit then passes a threshold of t s with probability :math:`P(R \ge L / t)`.
 
     Returns:
-        The function, or None for a channel whose rate changes while sending: its delays have no such law.
+        The function, or None for a channel whose rate changes during an upload, where this does not hold.
 
     >>> round(rate_survival(Uniform(10.0, 90.0))(50.0), 6)
     0.5
@@ -71,7 +71,7 @@ def rate_survival(channel: Channel) -> Optional[Survival]:
 
 
 def rate_passed(survival: Survival, pass_rate: float) -> float:
-    """The largest rate in Mbit/s that is reached with at least the chance `pass_rate`, above 0 and below 1.
+    """The largest rate in Mbit/s that is reached with probability `pass_rate` or more, above 0 and below 1.
 
     >>> round(rate_passed(rate_survival(Uniform(10.0, 90.0)), 0.75), 6)
     30.0
@@ -87,12 +87,12 @@ def rate_passed(survival: Survival, pass_rate: float) -> float:
 
 
 def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional[float]:
-    r"""The share of fading blocks in outage, over UEs whose places are drawn already.
+    r"""The share of fading blocks in outage, averaged over UEs at given positions.
 
     .. math:: P(snr < min) = \frac{1}{|ues|} \sum_{u} 1 - e^{-min / \overline{snr}_u}
 
     Returns:
-        The share, or None where the channel is not `fading`, or its fading not Rayleigh's.
+        The share, or None if the channel is not `fading` with Rayleigh fading.
 
     Reference: Goldsmith, Wireless Communications, section 6.3.2.
     """
@@ -103,12 +103,12 @@ def rayleigh_outage(channel: Channel, seed: int, ues: Sequence[int]) -> Optional
 
 
 def mean_s_a_mbit(channel: Channel) -> Optional[float]:
-    r"""How long a Mbit takes in the mean, :math:`E[1 / R]`, for a channel that holds one rate for a whole upload.
+    r"""Mean time per Mbit, :math:`E[1 / R]`, for a channel with a constant rate during each upload.
 
-    It is infinite where rates near 0 are as likely as those of a folded normal law.
+    It is infinite if the density of the rate is above 0 near 0, as for a folded normal distribution.
 
     Returns:
-        That time in s, or None for any other channel.
+        The time in s, or None for any other channel.
 
     >>> round(mean_s_a_mbit(Uniform(1.0, 2.0)), 6)
     0.693147
@@ -126,7 +126,7 @@ def mean_s_a_mbit(channel: Channel) -> Optional[float]:
 
 
 def block_arrives(loss: Loss, size_bits: int) -> Optional[float]:
-    """The chance that a layer of so many bits arrives, with all that is sent again; None where it is not known.
+    """The probability that a layer of a number of bits arrives, retransmissions included; None if it is unknown.
 
     >>> round(block_arrives(Fixed(error_rate=0.1, packet_bytes=125), 2500), 6)
     0.729
@@ -139,25 +139,26 @@ def block_arrives(loss: Loss, size_bits: int) -> Optional[float]:
 
 
 def mean_tries(loss: Loss) -> Optional[float]:
-    """How often what is sent is on the air in the mean; None where it is not known."""
+    """Mean number of transmissions; None if it is unknown."""
     if isinstance(loss, NoLoss):
         return 1.0
     return loss.mean_tries() if isinstance(loss, Tried) else None
 
 
 def mac_bits(uses: int, ues: int, energy_ratio: float) -> float:
-    r"""The bits that each of M UEs can send in s uses of a real Gaussian channel on which all send at once.
+    r"""The bits that each of M UEs can send in s uses of a real Gaussian channel on which all send at the same
+    time.
 
     .. math:: R = \frac{s}{2 M} \log_2\left(1 + \frac{M P}{s \sigma^2}\right)
 
-    It is what digital uploads can have of the band of an over-the-air sum (D-DSGD): a band of B Hz has 2 B uses a
-    second, so that each UE has B / M log2(1 + M snr) bit/s, snr being P / (s sigma^2). That is the rate of a UE on
-    medium `shannon_band` with allocator `equal`.
+    Digital uploads can carry this much in the band of an over-the-air sum (D-DSGD): a band of B Hz has 2 B uses
+    per second, so each UE has B / M log2(1 + M snr) bit/s, where snr is P / (s sigma^2). That is the rate of a UE
+    on medium `shannon_band` with allocator `equal`.
 
     Args:
-        uses: s, above 0; a complex symbol is two.
+        uses: s, above 0; a complex symbol counts as two.
         ues: M, above 0.
-        energy_ratio: P / sigma^2, the energy that the BS receives of a UE in all uses over the noise in one.
+        energy_ratio: P / sigma^2, the energy that the BS receives from a UE in all uses over the noise in one use.
 
     Reference: Amiri, Gunduz 2020, "Machine Learning at the Wireless Edge: Distributed Stochastic Gradient Descent
     Over-the-Air".

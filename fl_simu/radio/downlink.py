@@ -68,7 +68,7 @@ class Cast(ABC):
         """The groups of UEs that share a copy. Every UE is in one group.
 
         Args:
-            ues: the UEs that are handed the model together, ascending.
+            ues: the UEs that receive the model together, ascending.
         """
 
 
@@ -97,11 +97,11 @@ class Multicast(Cast):
 
 @dataclass(frozen=True)
 class Slowest(Channel):
-    """The lowest of the rates of several UEs, at every moment.
+    """The minimum of the rates of several UEs, at every moment.
 
     Args:
-        channel: of each of them.
-        ues: one or more.
+        channel: the channel of each UE.
+        ues: the UEs, one or more.
     """
 
     channel: Channel
@@ -121,12 +121,12 @@ class Slowest(Channel):
 def downlink(
     part: Union[Free, Channel], uplink: Link, overhead_bits: int = 0, codec: Codec = AS_IT_IS
 ) -> Optional[Link]:
-    """The link on which a drawn UE gets a copy of the global model; None where that is free.
+    """The link on which a selected UE gets a copy of the global model; None if the downlink is free.
 
-    The copy travels under the uplink's size rule and delay rule. Both directions of a link draw the same random
-    numbers, for the same UE and round or moment, so that with the same arguments they have the same rate: a
-    reciprocal link, one place in the cell, one fading. Other arguments (a power, a bandwidth) change what the
-    numbers mean, not which they are. So many bits come besides, in each copy.
+    The copy is sent under the uplink's size rule and delay rule. Both directions of a link draw the same random
+    numbers for the same UE and round or time. So with the same arguments they have the same rate: a reciprocal
+    link with one position in the cell and one fading process. Other arguments (a power, a bandwidth) change only
+    how the draws are used. Each copy has `overhead_bits` in addition.
     """
     if isinstance(part, Free):
         return None
@@ -139,19 +139,19 @@ def to_all(link: Link, ues: Sequence[int]) -> Link:
 
 
 def goes_as_it_is(codec: Codec) -> bool:
-    """Whether UEs get the global model as it is at the BS."""
+    """Whether UEs get the global model unchanged."""
     return type(codec) is Float32
 
 
 def decoded(codec: Codec, model: Params, seed: int, version: int) -> Params:
-    """What the UEs get of a global model that goes down through a codec; itself where it goes as it is."""
+    """The global model as the UEs decode it; the model itself if it is sent unchanged."""
     if goes_as_it_is(codec):
         return model
     return codec.decode(codec.encode(model, briefly(seed, "downlink codec", round=version)), structure_of(model))
 
 
 def on_the_air(link: Link, model: Structure, beside: Structure) -> Tuple[Link, Structure]:
-    """The link of a copy, and what it encodes; what an algorithm sends beside the model goes as it is."""
+    """The link of a copy, and the structure that it encodes; an algorithm's additional data are sent unchanged."""
     if goes_as_it_is(link.codec):
         return link, model + beside
     return replace(link, overhead_bits=link.overhead_bits + sum(link.size.layer_bits(AS_IT_IS, beside))), model

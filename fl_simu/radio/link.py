@@ -1,9 +1,9 @@
-"""One UE's path to the BS: the codec, the channel, the codec back.
+"""One UE's path to the BS: encode, send, decode.
 
-An upload crosses the link in steps. The UE encodes what it trained (`encode`); the layers travel one after the
-other and arrive when the channel has carried their bits (`transmit`); the BS decodes the layers that it takes
-(`told`) and makes a model of them (`model`). Because the length of a layer follows from the structure of the model
-alone, `transmit` can tell the arrivals when the UE begins to send, and the BS fetches the model only when the
+An upload crosses the link in steps. The UE encodes its trained model (`encode`). The layers are sent one after the
+other and arrive when the channel has carried their bits (`transmit`). The BS decodes the layers that it accepts
+(`told`) and computes a model from them (`model`). The length of a layer follows from the structure of the model
+alone. So `transmit` knows the arrivals when the UE begins to send, and the BS fetches the model only when the
 clock has reached them.
 """
 
@@ -26,19 +26,20 @@ from fl_simu.radio.losses import Loss, NoLoss
 from fl_simu.radio.sizes import SizeRule
 
 PAYLOADS = ("update", "weights")
-# A layer as it travels: bytes, or the very numbers where `float32` would write them into bytes and read them back.
+# A layer on the air: bytes, or the tensors themselves where `float32` would write them to bytes and read them
+# back.
 Layer = Union[bytes, Params]
-# Up to here float64 tells moments apart that lie a millisecond from each other.
+# Up to here float64 can distinguish times a millisecond apart.
 LATEST_S = 1e12
 
 
 class Training(NamedTuple):
-    """What a UE trains before its upload.
+    """The training of a UE before its upload.
 
     Args:
-        samples: how many samples it has.
-        passes: over how many of them it goes: samples times epochs.
-        cycles_per_sample, frequency_hz: of its processor; 0 where the compute rule tells of none.
+        samples: number of its samples.
+        passes: samples times epochs.
+        cycles_per_sample, frequency_hz: of its processor; 0 if the compute rule models none.
     """
 
     samples: int = 1
@@ -48,20 +49,20 @@ class Training(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """One upload under way.
+    """One upload that is under way.
 
     Args:
         ue: index of the UE.
         version: version of the global model that it trained on.
         start_s: virtual time at which it began to send.
-        sizes_bits: what goes on the air for each layer, base first, with all that is sent again.
-        arrivals_s: virtual time at which each layer has arrived whole, or would have if it were not lost; infinity
-            where the channel never carries it.
-        bits: bits a parameter that the UE chose, in one layer; 0 for the codec as it is configured.
-        compute_s: virtual time in s that the UE trained before it.
-        lost: number of the first layer that is lost; the BS reads none from there on. -1 where none is.
-        numbers: of an upload that is sent as amplitudes and not as bits, how many numbers it is; else 0.
-        training: what its UE trains before, where a medium is told whom the model was handed; else None.
+        sizes_bits: bits on the air for each layer, base first, retransmissions included.
+        arrivals_s: virtual time at which each layer has arrived completely, or would have if it were not lost;
+            infinity if the channel never carries it.
+        bits: bits per parameter that the UE chose, in one layer; 0 for the codec as configured.
+        compute_s: virtual time in s for which the UE trained before.
+        lost: number of the first lost layer; the BS reads no layer from there on. -1 if none is lost.
+        numbers: count of numbers in an upload sent as amplitudes instead of bits; else 0.
+        training: the UE's training before, if a medium needs to know it; else None.
     """
 
     ue: int
@@ -82,7 +83,7 @@ class Upload(NamedTuple):
 
     @property
     def delays_s(self) -> Tuple[float, ...]:
-        """Delay of each layer, from the start of the upload to its arrival; infinity where it never arrives."""
+        """Delay of each layer, from the start of the upload to its arrival; infinity if it never arrives."""
         return tuple(arrival - self.start_s if arrival < math.inf else math.inf for arrival in self.arrivals_s)
 
 
@@ -91,15 +92,15 @@ class Link:
     """The uplink of every UE.
 
     Args:
-        codec: params to layers of bytes and back.
+        codec: converts params to layers of bytes and back.
         channel: rate over time.
-        size: how many bits a layer is charged.
+        size: rule for the bits charged for a layer.
         payload: what is encoded: "weights" (the params themselves) or "update" (params minus the global model
             that the UE started from, which the BS knows).
-        seed: the experiment's seed, for what the channel draws.
-        delay: what a rate that changes while sending means for the arrivals.
-        overhead_bits: what is charged and sent with the base of each upload besides.
-        loss: which layers are lost, and what is sent again.
+        seed: the experiment's seed, for the draws of the channel.
+        delay: rule for the arrivals when the rate changes during an upload.
+        overhead_bits: bits charged and sent in addition, with the base of each upload.
+        loss: rule for lost layers and retransmissions.
     """
 
     codec: Codec
@@ -110,8 +111,8 @@ class Link:
     delay: DelayRule = field(default_factory=Integrated)
     overhead_bits: int = 0
     loss: Loss = field(default_factory=NoLoss)
-    # By bits: the structure that was asked for last, and the bits of each layer. All UEs of a round send models of
-    # one structure, and the same object tells it.
+    # By bits: the last requested structure, and the bits of each layer. All UEs of a round send models of one
+    # structure, which is the same object.
     _sizes: Dict[int, Tuple[Structure, Tuple[int, ...]]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -122,8 +123,9 @@ class Link:
         self.delay.check(self.channel)
 
     def check(self, structure: Structure, table: str = "codec") -> None:
-        """Raise BadField unless the codec, of this table, carries every tensor of a model, integers and booleans
-        exactly."""
+        """Raise BadField unless the codec, set in this table, carries every tensor of a model, integers and
+        booleans exactly.
+        """
         for spec in structure:
             able = (*self.codec.floats, *EXACT)
             allowed = f"it carries {', '.join(map(str, able))}, and the model's tensor {spec.name} is {spec.dtype}"
@@ -131,11 +133,11 @@ class Link:
             require(spec.dtype in able, f"{table}.name", KINDS[table].name_of(self.codec, nameless=True), allowed)
 
     def codec_at(self, bits: int) -> Codec:
-        """The codec at other bits, in one layer; as it is configured for 0."""
+        """The codec with other bits, in one layer; the configured codec for 0."""
         return self.codec.with_bits(bits) if bits and isinstance(self.codec, Layered) else self.codec
 
     def content(self, params: Params, reference: Params) -> Params:
-        """What a UE encodes of the model that it has trained from `reference`; transforms may change it."""
+        """The params that a UE encodes for its model trained from `reference`; transforms may change them."""
         return difference(params, reference) if self.payload == "update" else params
 
     @property
@@ -145,11 +147,11 @@ class Link:
 
     @property
     def intact(self) -> bool:
-        """Whether the BS gets the very model that a UE sends."""
+        """Whether the BS gets exactly the model that a UE sends."""
         return self.exact and self.payload == "weights"
 
     def encode(self, upload: Upload, content: Params) -> Tuple[Layer, ...]:
-        """Step 1, at the UE: the layers that it sends of its content, base first."""
+        """Step 1, at the UE: the layers of its content, base first."""
         if self.exact:
             return (content,)
         return self.codec_at(upload.bits).encode(content, briefly(self.seed, "codec", upload.ue, upload.version))
@@ -162,7 +164,7 @@ class Link:
         An upload that never begins (`start_s` infinite) never arrives.
 
         Raises:
-            UserError: virtual time has gone on for too long.
+            UserError: virtual time is too large.
         """
         sizes, lost = self._on_air(ue, version, structure, bits)
         arrivals: Tuple[float, ...] = (math.inf,) * len(sizes)
@@ -178,62 +180,64 @@ class Link:
     def pending(
         self, ue: int, version: int, start_s: float, structure: Structure, bits: int, compute_s: float
     ) -> Upload:
-        """An upload whose arrivals nobody can foresee, since they depend on who else sends."""
+        """An upload whose arrival times are unknown, since they depend on other UEs that send."""
         sizes, lost = self._on_air(ue, version, structure, bits)
         return Upload(ue, version, start_s, sizes, (math.inf,) * len(sizes), bits, compute_s, lost)
 
     def told(self, upload: Upload, layers: Sequence[Layer], structure: Structure) -> Params:
-        """Step 3, at the BS: what the first layers say of the content."""
+        """Step 3, at the BS: the content, decoded from the first layers."""
         first = layers[0]
         if isinstance(first, dict):
             return first
         return self.codec_at(upload.bits).decode(cast(Sequence[bytes], layers), structure)
 
     def model(self, told: Params, reference: Params) -> Params:
-        """Step 4, at the BS: the model that this content tells of a UE that started from `reference`."""
+        """Step 4, at the BS: the model for this content of a UE that started from `reference`."""
         return total(told, reference) if self.payload == "update" else told
 
     def decode(self, upload: Upload, layers: Sequence[Layer], reference: Params) -> Params:
-        """Steps 3 and 4: the model that the first layers tell."""
+        """Steps 3 and 4: the model decoded from the first layers."""
         return self.model(self.told(upload, layers, structure_of(reference)), reference)
 
     def loads_mbit(self, upload: Upload) -> Tuple[float, ...]:
-        """What goes on the air for each layer of an upload, in Mbit."""
+        """The load on the air of each layer of an upload, in Mbit."""
         return tuple(map(self.size.load_mbit, upload.sizes_bits))
 
     def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
-        """The rate of the channel at a moment."""
+        """The rate of the channel at a given time."""
         return next(self.channel.pieces(self.seed, ue, version, now_s))[0]
 
     def transmit_w(self, ue: int, start_s: float, end_s: float) -> Optional[float]:
-        """The mean power that a UE sends between two moments, in W; None where the channel tells of none."""
+        """The mean transmit power of a UE between two times, in W; None if the channel models none."""
         return self.channel.transmit_w(self.seed, ue, start_s, end_s)
 
     def carried_mbit(self, ue: int, version: int, start_s: float, end_s: float) -> float:
-        """What the channel carries from one moment to another, in Mbit."""
+        """The load that the channel carries between two times, in Mbit."""
         return self.delay.carried_mbit(self.channel, self.seed, ue, version, start_s, end_s)
 
     def arrival_s(self, ue: int, version: int, start_s: float, load_mbit: float) -> float:
-        """When a load has been carried by the channel, sent from `start_s` on; infinity if it never is."""
+        """The time at which the channel has carried a load sent from `start_s` on; infinity if it never does."""
         return self.delay.arrivals_s(self.channel, self.seed, ue, version, start_s, [load_mbit])[0]
 
     def rates_of(self, ues: Sequence[int], versions: Sequence[int], now_s: float) -> np.ndarray:
-        """The rates of several links at a moment, in Mbit/s; shape (UEs,)."""
+        """The rates of several links at a given time, in Mbit/s; shape (UEs,)."""
         return self.channel.rates_of(self.seed, ues, versions, now_s)
 
     def carried_of(self, ues: Sequence[int], versions: Sequence[int], start_s: float, end_s: float) -> np.ndarray:
-        """What the channel carries on several links between the same moments, by the integral of the rate.
+        """The load that the channel carries on several links between the same two times, by the integral of the
+        rate.
 
         Returns:
-            In Mbit, shape (UEs,).
+            The loads in Mbit, shape (UEs,).
         """
         return self.channel.carried_of(self.seed, ues, versions, start_s, end_s)
 
     def first_arrival(
         self, ues: Sequence[int], versions: Sequence[int], start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, int]:
-        """Of several links, each with a load above 0 to carry from `start_s` on, the first to be done by the
-        integral of the rate: when, and its place."""
+        """The first of several links to carry its load above 0 from `start_s` on, by the integral of the rate: its
+        time and position.
+        """
         return self.channel.first_arrival(self.seed, ues, versions, start_s, loads_mbit)
 
     def require_integrated(self, field: str, value: str) -> None:
@@ -242,11 +246,11 @@ class Link:
         require(integrated, field, value, "it divides the rate over time; take delay integrated")
 
     def load_mbit(self, structure: Structure, bits: int) -> float:
-        """What an upload at so many bits puts on the air, in Mbit."""
+        """The load on the air of an upload with a number of bits per parameter, in Mbit."""
         return sum(map(self.size.load_mbit, self._sizes_bits(structure, bits)))
 
     def sent_bits(self, upload: Upload, end_s: float) -> int:
-        """Bits that an upload has put on the air by a moment, where it is cut off if it has not ended."""
+        """Bits that an upload has put on the air by `end_s`, when it is cut off unless it has ended."""
         if end_s <= upload.start_s:
             return 0
         if end_s >= upload.arrivals_s[-1]:
@@ -261,7 +265,7 @@ class Link:
         return known[1]
 
     def _on_air(self, ue: int, version: int, structure: Structure, bits: int) -> Tuple[Tuple[int, ...], int]:
-        """What goes on the air for each layer, and the first one that is lost, -1 for none."""
+        """The bits on the air of each layer, and the first layer that is lost, -1 if none is."""
         sizes = self._sizes_bits(structure, bits)
         if isinstance(self.loss, NoLoss):
             return sizes, -1
@@ -273,5 +277,5 @@ class Link:
         return tuple(one.bits for one in carried), min(lost, default=-1)
 
     def bits_of(self, upload: Upload, sent_mbit: float) -> int:
-        """The bits of an upload that so much load on the air is."""
+        """The bits of an upload that correspond to a load on the air."""
         return min(sum(upload.sizes_bits), round(sent_mbit / self.size.load_mbit(1)))

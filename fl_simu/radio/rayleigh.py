@@ -1,12 +1,12 @@
-"""Means over Rayleigh fading: what a link has that is too short, or too long, to know how it fades."""
+"""Means over Rayleigh fading, for links that average over the fading or cannot know it."""
 
 import math
 from typing import Callable
 
 import numpy as np
 
-# A power gain h = e^t; beyond these t the density e^(t - h) is nothing. A smaller step tells no more of functions
-# that are smooth in t.
+# With a power gain h = e^t, the density e^(t - h) is negligible beyond these t. A smaller step adds no accuracy
+# for functions that are smooth in t.
 _LOGS, _STEP = np.linspace(-60.0, 6.0, 661, retstep=True)
 _GAINS = np.exp(_LOGS)
 _WEIGHTS = _GAINS * np.exp(-_GAINS) * _STEP
@@ -15,19 +15,19 @@ _WEIGHTS = _GAINS * np.exp(-_GAINS) * _STEP
 def rayleigh_mean(of_gain: Callable[[np.ndarray], np.ndarray]) -> float:
     """The mean of a function of the power gain h, exponential with mean 1, by the trapezoidal rule over log h.
 
-    Nothing is lost where the mean is close to 0 or 1: there is no difference of two close numbers in it.
+    No accuracy is lost if the mean is close to 0 or 1, since no difference of two close numbers occurs.
 
     Args:
-        of_gain: takes gains above 0 and gives a number for each, same shape.
+        of_gain: function that takes gains above 0 and returns a number for each, same shape.
     """
     return float(np.sum(_WEIGHTS * of_gain(_GAINS)))
 
 
 def waterfall_error(ratio: float) -> float:
-    r"""The chance that a block is lost, :math:`E_h[1 - e^{-a / h}] = 1 - 2 \sqrt{a} K_1(2 \sqrt{a})`.
+    r"""The probability that a block is lost, :math:`E_h[1 - e^{-a / h}] = 1 - 2 \sqrt{a} K_1(2 \sqrt{a})`.
 
     Args:
-        ratio: a, the waterfall threshold over the mean SINR (no decibels), at least 0.
+        ratio: a, the waterfall threshold over the mean SINR (not in dB), at least 0.
 
     >>> round(waterfall_error(0.1), 4)
     0.2334
@@ -36,8 +36,8 @@ def waterfall_error(ratio: float) -> float:
 
 
 def waterfall_arrives(ratio: float, draws: np.random.Generator, fading: bool = True) -> bool:
-    """Whether such a block arrives, drawn with h; without fading h is 1."""
-    # P(E h > a) = exp(-a / h) of one h, where E is exponential with mean 1.
+    """Whether such a block arrives, with h drawn; without fading h is 1."""
+    # P(E h > a) = exp(-a / h) for a given h, where E is exponential with mean 1.
     gain, luck = (-math.log1p(-draws.random()) for _ in range(2))
     return luck * (gain if fading else 1.0) > ratio
 
@@ -48,7 +48,7 @@ def shannon_mean(sinr: float) -> float:
     .. math:: E_h[\log_2(1 + \gamma h)] = e^{1 / \gamma} E_1(1 / \gamma) / \ln 2
 
     Args:
-        sinr: :math:`\gamma`, the mean SINR (no decibels), at least 0.
+        sinr: :math:`\gamma`, the mean SINR (not in dB), at least 0.
 
     Reference: Goldsmith, Wireless Communications, section 4.2.2.
 

@@ -1,21 +1,21 @@
-"""Which UE sends on which resource block."""
+"""Assignment of resource blocks to UEs."""
 
 from typing import Optional, Tuple
 
 import numpy as np
 
-# Of each UE the number of its block; None where it has none and does not send.
+# The block number of each UE; None if it has no block and does not send.
 Assignment = Tuple[Optional[int], ...]
 
 
 def hungarian(weights: np.ndarray, errors: np.ndarray, allowed: np.ndarray) -> Assignment:
-    r"""At most one block a UE and one UE a block, so that as little as can be is lost.
+    r"""At most one block per UE and one UE per block, with the smallest expected loss.
 
     .. math:: \min \sum_{i\ sends} K_i\,q_{i, n(i)} + \sum_{i\ silent} K_i
 
     Args:
         weights: K of each UE, at least 0, shape (UEs,).
-        errors: q, the chance that what a UE sends on a block is lost, shape (UEs, blocks).
+        errors: q, the probability that a UE's upload on a block is lost, shape (UEs, blocks).
         allowed: whether a UE may send on a block, same shape.
 
     Reference: Chen, Yang, Saad, Yin, Poor, Cui 2021, "A Joint Learning and Communications Framework for Federated
@@ -27,7 +27,7 @@ def hungarian(weights: np.ndarray, errors: np.ndarray, allowed: np.ndarray) -> A
     from scipy.optimize import linear_sum_assignment
 
     ues, blocks = errors.shape
-    # A block on which a UE may not send is worth what none is, and there are enough of those for all.
+    # A forbidden block costs as much as no block, and there are enough dummy columns for all UEs.
     costs = np.repeat(weights[:, None].astype(np.float64), max(ues, blocks), axis=1)
     costs[:, :blocks] = np.where(allowed, weights[:, None] * errors, weights[:, None])
     return _kept(linear_sum_assignment(costs)[1], allowed)
@@ -38,7 +38,7 @@ def in_order(order: np.ndarray, allowed: np.ndarray) -> Assignment:
 
     Args:
         order: numbers of all blocks, each once, shape (blocks,).
-        allowed: as `hungarian` has it.
+        allowed: as for `hungarian`.
 
     >>> in_order(np.array([1, 0]), np.array([[True, False], [True, True], [True, True]]))
     (None, 0, None)
@@ -48,7 +48,7 @@ def in_order(order: np.ndarray, allowed: np.ndarray) -> Assignment:
 
 
 def expected_loss(weights: np.ndarray, errors: np.ndarray, blocks: Assignment) -> float:
-    """What `hungarian` minimises."""
+    """The quantity that `hungarian` minimises."""
     told = [errors[ue, block] if block is not None else 1.0 for ue, block in enumerate(blocks)]
     return float(np.dot(weights, told))
 

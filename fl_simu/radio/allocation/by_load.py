@@ -1,4 +1,4 @@
-"""Shares that follow what is left to send."""
+"""Shares that depend on the remaining loads."""
 
 from dataclasses import dataclass
 from typing import Dict, Mapping

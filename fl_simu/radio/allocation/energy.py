@@ -1,4 +1,4 @@
-"""Shares that cost the least energy."""
+"""Shares that need the least energy."""
 
 from dataclasses import dataclass
 from typing import Dict, Mapping

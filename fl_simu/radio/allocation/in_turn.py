@@ -1,4 +1,4 @@
-"""Some send before others."""
+"""Allocators that let some UEs send before others."""
 
 import math
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Tdma(Allocator):
                 return 0.0
             return loads_mbit[ue] / rates_mbps[ue] if rates_mbps[ue] else math.inf
 
-        # The first of those that are equal, which joined before the others.
+        # In a tie, the first one, which joined before the others.
         first = min(loads_mbit, key=left_s)
         return {ue: float(ue == first) for ue in loads_mbit}
 

@@ -1,4 +1,4 @@
-"""How long each of several UEs sends that send one after the other, with as little energy as can be."""
+"""Slot lengths of several UEs that send one after the other, for the least energy."""
 
 import math
 
@@ -6,21 +6,21 @@ import numpy as np
 
 
 def cheapest_slots(alone_s: np.ndarray, weights: np.ndarray, most: np.ndarray, time_s: float) -> np.ndarray:
-    r"""The times that UEs send, together `time_s`, with which the energy of all is the least.
+    r"""The slot lengths, together `time_s`, for which the total energy is smallest.
 
     .. math:: \min_\tau \sum_i \tau_i \frac{N_0}{h_i} (e^{x_i} - 1), \quad
         x_i = \frac{S_i}{\tau_i B} \le x_i^{max}, \quad \sum_i \tau_i \le T
 
-    with S in nats. A longer slot is always cheaper, so that all of T is used, and a little more of it saves
+    with S in nats. A longer slot is always cheaper, so all of T is used. A slightly longer slot saves
 
     .. math:: -\frac{\partial E_i}{\partial \tau_i} = \frac{N_0}{h_i} \left((x_i - 1) e^{x_i} + 1\right) = \lambda
 
-    for all who need not send with their full power; lambda is bisected. Where the time is too short for all at
-    their full power, each has what it takes with that.
+    for all UEs that can send below full power; lambda is found by bisection. If the time is too short even at full
+    power, each UE gets the slot that it needs at full power.
 
     Args:
-        alone_s: S / B of each UE, the time that it sends at 1 nat/s/Hz, above 0, shape (n,).
-        weights: N_0 / h of each in any unit, above 0, shape (n,).
+        alone_s: S / B of each UE, its sending time at 1 nat/s/Hz, above 0, shape (n,).
+        weights: N_0 / h of each UE in any unit, above 0, shape (n,).
         most: the highest x, ln(1 + P h / N_0) at full power P, above 0, shape (n,).
         time_s: T.
 
@@ -37,8 +37,8 @@ def cheapest_slots(alone_s: np.ndarray, weights: np.ndarray, most: np.ndarray, t
     def slots(log_saved: float) -> np.ndarray:
         return alone_s / np.minimum(_nats(np.exp(log_saved - np.log(weights))), most)
 
-    # Where all send as densely as fills the time, some save more and others less than lambda; and at the end all
-    # send at full power.
+    # Bounds: if all UEs send with the same x that fills the time, some save more and others less than lambda; at
+    # the upper end all send at full power.
     even = np.minimum(alone_s.sum() / time_s, most)
     low = float((np.log(weights) + np.log(_saved(even))).min())
     high = float((np.log(weights) + np.log(_saved(most))).max())
@@ -52,12 +52,12 @@ def cheapest_slots(alone_s: np.ndarray, weights: np.ndarray, most: np.ndarray, t
 def _saved(nats: np.ndarray) -> np.ndarray:
     """(x - 1) e^x + 1, above 0."""
     series = nats**2 * (1 / 2 + nats * (1 / 3 + nats * (1 / 8 + nats / 30)))
-    # The difference of two numbers near 0 would lose digits.
+    # Near 0 the difference of the two terms would lose digits.
     return np.where(nats < 1e-2, series, nats * np.exp(nats) - np.expm1(nats))
 
 
 def _nats(saved: np.ndarray) -> np.ndarray:
-    """The x of which that is `saved`: Newton's method, from above, where it never goes beyond a convex curve."""
+    """The inverse of `_saved`, by Newton's method from above, which never overshoots on a convex curve."""
     found = np.minimum(np.sqrt(2 * saved), 1 + np.log1p(saved))
     for _ in range(100):
         step = (_saved(found) - saved) / (found * np.exp(found))
@@ -68,7 +68,7 @@ def _nats(saved: np.ndarray) -> np.ndarray:
 
 
 def slot_energy(alone_s: float, weight: float, slot_s: float) -> float:
-    r"""The energy of one upload, :math:`\tau (N_0 / h) (e^{S / (\tau B)} - 1)`; in J for a weight in W.
+    r"""The energy of one upload, :math:`\tau (N_0 / h) (e^{S / (\tau B)} - 1)`; in J if the weight is in W.
 
     >>> round(slot_energy(alone_s=2.0, weight=0.5, slot_s=4.0), 6)
     1.297443

@@ -1,4 +1,4 @@
-"""What a share of the band is worth: which rate it gives, and which shares let all finish together."""
+"""The value of a share of the band: the rate that it gives, and the shares with which all UEs finish together."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,49 +10,51 @@ import numpy as np
 from fl_simu.kernel.errors import UserError
 
 LN2 = math.log(2)
-# An SNR of 300 dB: beyond it a rate and a bandwidth do not belong together.
+# In bit/s/Hz, an SNR of about 300 dB; a higher rate does not fit the bandwidth.
 MOST_EFFICIENT = 100.0
-# Of a share or a time, what rounding may add or take.
+# Relative tolerance for rounding in a share or a time.
 ROUNDING = 1e-12
-# Steps of Newton's method on what is next to a straight line.
+# Steps of Newton's method on a function that is almost linear.
 NEWTONS = 6
 
 
 class Spectrum(ABC):
-    """The rate over the share of the band: 0 without any, increasing and concave."""
+    """The rate as a function of the share of the band: 0 at 0, increasing and concave."""
 
     @abstractmethod
     def rate_mbps(self, whole_mbps: float, share: float) -> float:
-        """The rate with a share of the band in Mbit/s, for a UE that has `whole_mbps` with all of it."""
+        """The rate in Mbit/s with a share of the band, for a UE that has `whole_mbps` with the complete band."""
 
     @abstractmethod
     def together(self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float]) -> Dict[int, float]:
-        """The shares with which all finish at the same moment, which is the earliest for the latest of them.
+        """The shares with which all UEs finish at the same moment, which is the earliest possible end of the last
+        one.
 
-        Who has nothing left has no share, nor who is in outage; in proportion to the loads where all are.
+        A UE in outage or with nothing left gets no share. If all UEs are in outage, shares are in proportion to
+        the loads.
 
         Args:
-            loads_mbit: of each UE, in Mbit.
-            rates_mbps: of each with the whole band, in Mbit/s.
+            loads_mbit: load of each UE, in Mbit.
+            rates_mbps: rate of each UE with the complete band, in Mbit/s.
         """
 
     def cheapest(
         self, loads_mbit: Mapping[int, float], rates_mbps: Mapping[int, float], times_s: Mapping[int, float]
     ) -> Optional[Dict[int, float]]:
-        """The shares with which the times that all send are the least together, and each ends in its time.
+        """The shares for which the sum of all sending times is smallest and each UE ends within its time.
 
-        Who has nothing left has no share, nor who is in outage, whose time does not count.
+        A UE in outage or with nothing left gets no share, and its time does not count.
 
         Args:
             loads_mbit, rates_mbps: as for `together`.
-            times_s: in which each is to end.
+            times_s: time within which each UE must end.
 
         Returns:
-            None where that cannot be, or nobody can send.
+            The shares; None if no shares meet the times, or if no UE can send.
         """
         ues = [ue for ue, load in loads_mbit.items() if load and rates_mbps[ue]]
         loads, rates, times = (np.array([of[ue] for ue in ues]) for of in (loads_mbit, rates_mbps, times_s))
-        # In less time than a share of 1 needs nobody ends; and what rounding takes of the time is not missed.
+        # No UE ends sooner than with a share of 1; the tolerance is for rounding.
         if not ues or (loads / rates > times * (1 + ROUNDING)).any():
             return None
         least = self.least_shares(rates, np.minimum(loads / times, rates))
@@ -63,16 +65,16 @@ class Spectrum(ABC):
 
     @abstractmethod
     def least_shares(self, whole_mbps: np.ndarray, wanted_mbps: np.ndarray) -> np.ndarray:
-        """The shares with which UEs have the rates that they want.
+        """The shares with which UEs get the wanted rates.
 
         Args:
-            whole_mbps: their rates with the whole band, above 0, shape (n,).
-            wanted_mbps: above 0 and at most those, shape (n,).
+            whole_mbps: their rates with the complete band, above 0, shape (n,).
+            wanted_mbps: above 0, at most `whole_mbps`, shape (n,).
         """
 
     @abstractmethod
     def cheapest_shares(self, loads_mbit: np.ndarray, whole_mbps: np.ndarray, least: np.ndarray) -> np.ndarray:
-        """The shares, together 1, each at least as given, with which all send for the least time together.
+        """Shares that sum to 1, each at least the given one, for which the sum of all sending times is smallest.
 
         Args:
             loads_mbit, whole_mbps: above 0, shape (n,).
@@ -81,12 +83,12 @@ class Spectrum(ABC):
 
     @abstractmethod
     def part(self, share: float) -> "Spectrum":
-        """That of a part of the band."""
+        """The spectrum of a part of the band."""
 
 
 @dataclass(frozen=True)
 class Linear(Spectrum):
-    """With a share s the rate is s times that of the whole band."""
+    """The rate is proportional to the share."""
 
     def rate_mbps(self, whole_mbps: float, share: float) -> float:
         return share * whole_mbps
@@ -101,8 +103,9 @@ class Linear(Spectrum):
         return wanted_mbps / whole_mbps
 
     def cheapest_shares(self, loads_mbit: np.ndarray, whole_mbps: np.ndarray, least: np.ndarray) -> np.ndarray:
-        # Of a time t alone a share s makes t / s: without the least ones s goes as the root of t. Those for whom
-        # the least is most in these terms come to have it first.
+        # A UE that takes time t alone takes t / s with share s. Without the least shares, the optimal s is
+        # proportional to the square root of t. UEs whose least share is largest relative to this are handled
+        # first.
         roots = np.sqrt(loads_mbit / whole_mbps)
         order = np.argsort(-least / roots, kind="stable")
         shares, free, roots_free = least.copy(), 1.0, float(roots.sum())
@@ -120,14 +123,14 @@ class Linear(Spectrum):
 
 @dataclass(frozen=True)
 class Shannon(Spectrum):
-    r"""A UE puts all of its power into its share, in which there is less noise.
+    r"""A UE puts all of its power into its share; a narrower share has less noise.
 
     .. math:: r(s) = s B \log_2(1 + \gamma / s), \quad \gamma = 2^{r(1) / B} - 1
 
     A constant gap to Shannon's rate is part of :math:`\gamma`.
 
     Args:
-        bandwidth_mhz: bandwidth B of the whole band in MHz.
+        bandwidth_mhz: bandwidth B of the complete band in MHz.
 
     >>> Shannon(1.0).rate_mbps(math.log2(2.5), 0.5)
     1.0
@@ -136,10 +139,10 @@ class Shannon(Spectrum):
     bandwidth_mhz: float
 
     def snr(self, whole_mbps: float) -> float:
-        """SNR over the gap, with the whole band.
+        """SNR over the gap, with the complete band.
 
         Raises:
-            UserError: no link has such a rate in that band.
+            UserError: the rate is too high for the bandwidth.
         """
         if whole_mbps > MOST_EFFICIENT * self.bandwidth_mhz:
             raise UserError(
@@ -152,19 +155,19 @@ class Shannon(Spectrum):
         if share in (0, 1):
             return share * whole_mbps
         snr = self.snr(whole_mbps)
-        # Where the share is small their ratio may be beyond float64.
+        # For a small share, snr / share may exceed the range of float64.
         nats = math.log(share + snr) - math.log(share) if snr > share else math.log1p(snr / share)
         return share * self.bandwidth_mhz * nats / LN2
 
     def least_shares(self, whole_mbps: np.ndarray, wanted_mbps: np.ndarray) -> np.ndarray:
-        r"""The shares with which UEs have the rates that they want.
+        r"""The shares with which UEs get the wanted rates.
 
-        With the SNR in the share, :math:`y = \gamma / s`, and :math:`G = r \ln 2 / (B \gamma)` the rate is right
-        where :math:`\ln(1 + y) = G y`, so that :math:`1 + y = -W_{-1}(-G e^{-G}) / G`.
+        With the SNR in the share, :math:`y = \gamma / s`, and :math:`G = r \ln 2 / (B \gamma)`, the condition for
+        the rate is :math:`\ln(1 + y) = G y`, so :math:`1 + y = -W_{-1}(-G e^{-G}) / G`.
 
         Args:
-            whole_mbps: their rates with the whole band, above 0, shape (n,).
-            wanted_mbps: above 0 and at most those, shape (n,).
+            whole_mbps: their rates with the complete band, above 0, shape (n,).
+            wanted_mbps: above 0, at most `whole_mbps`, shape (n,).
 
         Reference: Z. Yang, Chen, Saad, Hong, Shikh-Bahaei 2021, "Energy Efficient Federated Learning Over Wireless
         Communication Networks".
@@ -174,7 +177,7 @@ class Shannon(Spectrum):
         snr = np.array([self.snr(rate) for rate in whole_mbps])
         slope = wanted_mbps / self.bandwidth_mhz * LN2 / snr
         found = -lambertw(-slope * np.exp(-slope), -1).real / slope - 1
-        # Near -1/e W knows few digits, or none. The SNR is at least this, and Newton's method finds the rest.
+        # Near -1/e, W is inaccurate. The SNR is at least this lower bound, and Newton's method finds the rest.
         found = np.fmax(found, np.maximum(2 * (1 - slope), snr))
         for _ in range(3):
             steep = 1 / (1 + found) - slope
@@ -187,8 +190,8 @@ class Shannon(Spectrum):
         if len(ues) < 2:
             return Linear().together(loads_mbit, rates_mbps)
         loads, rates = (np.array([of[ue] for ue in ues]) for of in (loads_mbit, rates_mbps))
-        # In the longest of these times one UE needs all of the band. In their sum it is enough for all, since a
-        # share s gives at least s r.
+        # The smallest T lies between the longest of these times, in which one UE needs the complete band, and
+        # their sum, which is enough for all, since a share s gives at least s r.
         alone_s = loads / rates
         low, high = float(alone_s.max()), float(alone_s.sum())
         middle = (low + high) / 2
@@ -200,16 +203,18 @@ class Shannon(Spectrum):
         return {**dict.fromkeys(loads_mbit, 0.0), **dict(zip(ues, shares))}
 
     def cheapest_shares(self, loads_mbit: np.ndarray, whole_mbps: np.ndarray, least: np.ndarray) -> np.ndarray:
-        r"""The least shares or more, so that the time :math:`L r'(s) / r(s)^2` that a little more band saves is
-        one number for all that have more; that number is bisected, and each share for it."""
+        r"""Shares of at least the least ones for which :math:`L r'(s) / r(s)^2`, the time that a little more band
+        saves, is equal for all UEs above their least share. Bisection finds this value; Newton's method finds each
+        share for it.
+        """
         snr = np.array([self.snr(rate) for rate in whole_mbps])
         lowest = np.log(least)
 
         def saved(log_shares: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-            """The logarithm of that time, and its slope over that of the share, which is between -2 and -1.79."""
+            """The logarithm of the saved time, and its derivative by the log share, between -2 and -1.79."""
             ratio = snr * np.exp(-log_shares)
             nats, part = np.log1p(ratio), ratio / (1 + ratio)
-            # Where there is hardly a signal the difference would lose its digits.
+            # At a very low SNR the difference would lose its digits.
             gain = np.where(ratio < 1e-4, ratio**2 * (0.5 - 2 / 3 * ratio), nats - part)
             time = np.log(loads_mbit * gain) - 2 * (log_shares + np.log(nats))
             return time, 2 * part / nats - 2 - part**2 / gain
@@ -233,7 +238,7 @@ class Shannon(Spectrum):
 
 
 def in_proportion(weights: Mapping[int, float]) -> Dict[int, float]:
-    """Shares of the whole in proportion to weights, 0 or more; the same for all where all weights are 0."""
+    """Shares in proportion to weights of 0 or more; equal shares if all weights are 0."""
     total = sum(weights.values())
     if not total:
         return dict.fromkeys(weights, 1 / len(weights))

@@ -1,4 +1,4 @@
-"""Channels: the rate of a link over time. One file a channel, one row here."""
+"""Channels: the rate of a link over time. One file per channel, one row here."""
 
 from typing import Dict, Type
 

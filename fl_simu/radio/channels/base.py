@@ -9,10 +9,10 @@ import numpy as np
 from fl_simu.kernel.errors import require
 
 Piece = Tuple[float, float]
-# What is left of an upload below this share has arrived: sums of floats leave so little, and the rest of it would
-# fall into whatever comes after a tick, an outage even.
+# A load with less than this share left has arrived. Such a remainder is a rounding error of sums, and would
+# otherwise be sent after the next tick, which may be an outage.
 NEGLIGIBLE = 1e-9
-# A bit a second, and a Tbit a second.
+# From 1 bit/s to 1 Tbit/s.
 LEAST_MBPS, MOST_MBPS = 1e-6, 1e6
 
 

@@ -1,4 +1,4 @@
-"""A cell whose UEs move, control their power and hear of other cells."""
+"""A cell whose UEs move, control their power and suffer interference from other cells."""
 
 import functools
 import math
@@ -26,14 +26,14 @@ from fl_simu.radio.channels.ticked import BLOCK, Ticked
 MOBILITIES = ("none", "random_waypoint", "gauss_markov", "file")
 OTHER_CELLS = ("none", "poisson", "hexagons")
 POWER_CONTROLS = ("none", "open_loop")
-# So many ticks a UE that moves is followed for, in two or three seconds.
+# Number of ticks for which a moving UE is simulated; takes two or three seconds.
 MOST_MOVING_TICKS = 2**28
-# So many other cells of a Poisson process count, and so many interferers fade.
+# Number of other cells of a Poisson process that count, and number of interferers that fade.
 MOST_CELLS, MOST_FADING = 1000, 32
 MOST_RINGS = 10
-# What moves more slowly a float hardly tells from what stands still.
+# A float can hardly distinguish slower motion from standing still.
 SLOWEST_MPS = 1e-6
-# So often a UE may cross the radius of the cell within a tick.
+# How often a UE may cross the radius of the cell within a tick.
 MOST_CROSSINGS = 100
 RANGES: Dict[str, Tuple[float, float]] = {
     "min_speed_mps": (0, 1000),
@@ -48,11 +48,11 @@ RANGES: Dict[str, Tuple[float, float]] = {
 
 
 class Interference(NamedTuple):
-    """Mean powers of interferers over the noise, the strongest first, shape (n,), and where they are.
+    """Mean powers of interferers relative to the noise, strongest first, shape (n,), and their positions.
 
     Args:
-        over_noise: no decibels.
-        x_m, y_m: the place of each in m; our BS is at the origin.
+        over_noise: ratios, not in dB.
+        x_m, y_m: position of each in m; our BS is at the origin.
     """
 
     over_noise: np.ndarray
@@ -190,7 +190,7 @@ class Cell(Fading):
             require(steps <= 1e6, "step_s", self.step_s, f"at least {BLOCK * self.tick_s / 1e6:g}, for such ticks")
 
     def moves(self) -> Optional[Mobility]:
-        """How its UEs move; None where they stand still."""
+        """The mobility model of its UEs; None if they stand still."""
         if self.mobility == "random_waypoint" and self.max_speed_mps:
             return RandomWaypoint(self.radius_m, self.min_speed_mps, self.max_speed_mps)
         if self.mobility == "gauss_markov" and self.mean_speed_mps:
@@ -206,7 +206,7 @@ class Cell(Fading):
         return self if self.other_cells == "none" else InRound(self.tick_s, self, round)
 
     def snr(self, seed: int, ue: int, number: int, round: int = 0) -> np.ndarray:
-        """With the interference of a round."""
+        """SINR of a link in the ticks of a block, with the interference of a round."""
         loss_db = self.loss_db(seed, ue, number)
         mean_snr = 10 ** ((self.sent_dbm(loss_db) - loss_db - self.noise_dbm()) / 10)
         snr = mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
@@ -217,13 +217,14 @@ class Cell(Fading):
         return snr
 
     def loss_db(self, seed: int, ue: int, number: int) -> Any:
-        """Loss of a UE's link without fading, in dB, at the ticks of a block, shape (256,); where the UE stands
-        still, one number."""
+        """Loss of a UE's link without fading, in dB, at the ticks of a block, shape (256,); one number if the UE
+        stands still.
+        """
         mobility = self.moves()
         return site(self, seed, ue).loss_db if mobility is None else _losses_db(self, mobility, seed, ue, number)
 
     def sent_dbm(self, loss_db: Any) -> Any:
-        """Power that UEs with these losses send, in dBm, shape as `loss_db`, or one number for all."""
+        """Transmit power of UEs with these losses, in dBm, shape as `loss_db`, or one number for all."""
         if self.power_control == "none":
             return self.power_dbm
         blocks_db = 10 * math.log10(self.share_mhz() * 1e3 / self.block_khz)
@@ -242,7 +243,7 @@ class Cell(Fading):
 
 @dataclass(frozen=True)
 class InRound(Ticked):
-    """A cell as the uploads of one round find it; the arguments say themselves."""
+    """A cell as seen by the uploads of one round."""
 
     cell: Cell = field(default_factory=Cell)
     round: int = 0
@@ -260,7 +261,7 @@ class InRound(Ticked):
 
 @functools.lru_cache(maxsize=1024)
 def _losses_db(cell: Cell, mobility: Mobility, seed: int, ue: int, number: int) -> np.ndarray:
-    """Losses of a UE that moves, see `Cell.loss_db`."""
+    """Losses of a moving UE, see `Cell.loss_db`."""
     path = mobility.along(seed, ue, (number * BLOCK + np.arange(BLOCK + 1)) * cell.tick_s)
     distance_m, model = np.maximum(path.distance_m[:-1], cell.min_distance_m), cell.model()
     sight = np.zeros(BLOCK, dtype=bool)
@@ -273,7 +274,7 @@ def _losses_db(cell: Cell, mobility: Mobility, seed: int, ue: int, number: int) 
     losses_db = model.loss_db(distance_m, cell.carrier_ghz, sight)
     if cell.shadowing_db:
         draws = briefly(seed, "site", ue)
-        # As for `fading`: the distance and the sight come first.
+        # As in `fading`, the distance and the line of sight are drawn first.
         draws.random(2)
         first = float(draws.standard_normal())
         along = Along(mobility, cell.tick_s, cell.decorrelation_m, "shadowing")
@@ -284,7 +285,7 @@ def _losses_db(cell: Cell, mobility: Mobility, seed: int, ue: int, number: int) 
 
 @functools.lru_cache(maxsize=4096)
 def interference(cell: Cell, seed: int, ue: int, round: int) -> Interference:
-    """Who interferes with a UE in a round, and how strongly: one UE of each other cell."""
+    """The interferers of a UE in a round, one UE of each other cell, and their powers."""
     draws = briefly(seed, "interferers", ue, round)
     if cell.other_cells == "poisson":
         offset_m = in_disc(draws, MOST_CELLS, cell.radius_m)
@@ -303,7 +304,7 @@ def interference(cell: Cell, seed: int, ue: int, round: int) -> Interference:
 
 
 def _drawn_loss_db(cell: Cell, draws: np.random.Generator, distance_m: np.ndarray) -> np.ndarray:
-    """Losses over distances, with a sight and a shadowing drawn for each, in dB."""
+    """Losses over distances in dB, with line of sight and shadowing drawn for each."""
     distance_m, model = np.maximum(distance_m, cell.min_distance_m), cell.model()
     sight = draws.random(len(distance_m)) < model.line_of_sight_probability(distance_m)
     shadowing_db = cell.shadowing_db * draws.standard_normal(len(distance_m))

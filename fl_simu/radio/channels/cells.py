@@ -1,4 +1,4 @@
-"""Other cells: where their stations and UEs are."""
+"""Other cells: the positions of their BSs and UEs."""
 
 import functools
 import math
@@ -7,14 +7,14 @@ import numpy as np
 
 
 def poisson(draws: np.random.Generator, per_km2: float, count: int) -> np.ndarray:
-    """The nearest places of a Poisson process over the plane, the nearest to the origin first, shape (2, count).
+    """The nearest points of a Poisson process in the plane, nearest to the origin first, shape (2, count).
 
-    The areas up to each of them are the moments of a Poisson process in one dimension.
+    The areas of the discs up to these points form a Poisson process in one dimension.
 
     Args:
         draws: a generator.
-        per_km2: density a square kilometre, above 0.
-        count: how many of them.
+        per_km2: density per square kilometre, above 0.
+        count: number of points.
     """
     areas_m2 = np.cumsum(-np.log1p(-draws.random(count))) / (per_km2 * 1e-6)
     angle = 2 * math.pi * draws.random(count)
@@ -23,11 +23,11 @@ def poisson(draws: np.random.Generator, per_km2: float, count: int) -> np.ndarra
 
 @functools.lru_cache(maxsize=16)
 def hexagons(rings: int, site_distance_m: float) -> np.ndarray:
-    """The centres of the hexagons in so many rings around the origin, shape (2, 3 rings (rings + 1)).
+    """The centres of the hexagons in a number of rings around the origin, shape (2, 3 rings (rings + 1)).
 
     Args:
-        rings: how many.
-        site_distance_m: between neighbours, in m.
+        rings: number of rings.
+        site_distance_m: distance between neighbours, in m.
     """
     span = np.arange(-rings, rings + 1)
     along, across = (axis.ravel() for axis in np.meshgrid(span, span))
@@ -39,7 +39,7 @@ def hexagons(rings: int, site_distance_m: float) -> np.ndarray:
 
 
 def in_hexagon(draws: np.random.Generator, count: int, site_distance_m: float) -> np.ndarray:
-    """Places drawn evenly over the hexagon around the origin, shape (2, count)."""
+    """Points drawn uniformly over the hexagon around the origin, shape (2, count)."""
     corner_m = site_distance_m / math.sqrt(3)
     # Three rhombi, each between a corner and the next but one.
     angle = math.pi / 6 + 2 * math.pi / 3 * np.floor(3 * draws.random(count))
@@ -49,15 +49,15 @@ def in_hexagon(draws: np.random.Generator, count: int, site_distance_m: float) -
 
 
 def faded(powers: np.ndarray, draws: np.random.Generator, count: int, most: int) -> np.ndarray:
-    """What powers come to together over Rayleigh fading, shape (count,).
+    """The sum of powers under Rayleigh fading, shape (count,).
 
-    The `most` strongest of them fade, each for itself; of the others the mean counts.
+    The `most` strongest powers fade independently; the others count with their mean.
 
     Args:
         powers: mean powers, the strongest first, shape (n,).
         draws: a generator.
-        count: how many times.
-        most: how many fade.
+        count: number of draws.
+        most: number of powers that fade.
     """
     gains = -np.log1p(-draws.random((len(powers[:most]), count)))
     return powers[:most] @ gains + powers[most:].sum()

@@ -14,7 +14,7 @@ from fl_simu.radio.channels.ticked import BLOCK, Ticked
 
 
 class Site(NamedTuple):
-    """Where a UE is and what that costs: distance in m, whether it sees the BS, mean SNR and loss in dB."""
+    """The position of a UE and the resulting link: distance in m, line of sight, mean SNR and loss in dB."""
 
     distance_m: float
     line_of_sight: bool
@@ -22,7 +22,7 @@ class Site(NamedTuple):
     loss_db: float
 
 
-# Where the models mean something: path loss counts from 1 m on, and no cell reaches beyond 100 km.
+# Where the models are valid: path loss counts from 1 m on, and no cell reaches beyond 100 km.
 RANGES: Dict[str, Tuple[float, float]] = {
     "min_distance_m": (1, 1e5),
     "radius_m": (1, 1e5),
@@ -108,17 +108,17 @@ class Fading(Ticked):
         return self.rates_mbps(mean_snr[:, None] * self._power(parts))
 
     def snr(self, seed: int, ue: int, number: int) -> np.ndarray:
-        """SNR of a link (no decibels) in the ticks of a block, shape (256,)."""
+        """SNR of a link (not in dB) in the ticks of a block, shape (256,)."""
         mean_snr = 10 ** (site(self, seed, ue).mean_snr_db / 10)
         return mean_snr * self.power_gain(briefly(seed, "channel", ue, number), BLOCK)
 
     def rates_mbps(self, snr: np.ndarray) -> np.ndarray:
-        """What a link carries at these SNRs (no decibels), in Mbit/s, shape as `snr`."""
+        """Rates at these SNRs (not in dB), in Mbit/s, shape as `snr`."""
         rates = self.share_mhz() * np.log2(1 + snr / 10 ** (self.gap_db / 10))
         return np.where(snr < 10 ** (self.min_snr_db / 10), 0.0, rates)
 
     def model(self) -> PathLoss:
-        """The mean loss over distance."""
+        """The path loss model."""
         if self.path_loss == "log_distance":
             return LogDistance(self.exponent)
         return PATH_LOSSES[self.path_loss]()
@@ -128,7 +128,7 @@ class Fading(Ticked):
         return self.noise_dbm_hz + 10 * math.log10(self.share_mhz() * 1e6)
 
     def share_mhz(self) -> float:
-        """Bandwidth of one UE in MHz, so that a bit/s/Hz is a Mbit/s each MHz."""
+        """Bandwidth of one UE in MHz; 1 bit/s/Hz is 1 Mbit/s per MHz."""
         return self.bandwidth_mhz / self.shares
 
     def power_gain(self, draws: np.random.Generator, count: int) -> np.ndarray:
@@ -136,7 +136,7 @@ class Fading(Ticked):
         return self._power(draws.standard_normal((2, count)))
 
     def _power(self, parts: np.ndarray) -> np.ndarray:
-        """|h|^2 of normal numbers, shape (..., 2, count), which are overwritten; shape (..., count)."""
+        """|h|^2 from normal numbers of shape (..., 2, count), which it overwrites; shape (..., count)."""
         k = 10 ** (self.rician_k_db / 10)
         parts *= math.sqrt(1 / (2 * (k + 1)))
         parts[..., 0, :] += math.sqrt(k / (k + 1))
@@ -146,7 +146,7 @@ class Fading(Ticked):
 
 @functools.lru_cache(maxsize=65536)
 def site(channel: Fading, seed: int, ue: int) -> Site:
-    """A UE's place, state of sight and mean SNR, drawn once for a run."""
+    """A UE's position, line-of-sight state and mean SNR, drawn once for a run."""
     draws = stream(seed, "site", ue)
     near, far = channel.min_distance_m**2, channel.radius_m**2
     distance_m = np.array([math.sqrt(near + (far - near) * draws.random())])

@@ -1,6 +1,6 @@
 """The formats of recorded links: one reader and one row each.
 
-A format is told by what is in a file: by the names in its header (`LOGS`), or by how many numbers a line has
+A format is recognised by the contents of a file: by the names in its header (`LOGS`), or by the number of columns
 (`NUMBERS`).
 """
 
@@ -20,9 +20,9 @@ WANTED = "wanted are lines of one number (ms) or of two (s, Mbit/s), or a log of
 MOST_MBPS = 1e4
 LONGEST_S = 1e9
 LATEST_MS = 1e11
-# In s, since 1970: what is later than 1973 is a date rather than a duration.
+# In s since 1970; anything later than 1973 is a date, not a duration.
 FIRST_DATE_S = 1e8
-# By so much a clock that is set right may fall, in s.
+# How far a clock may be set back, in s.
 SET_RIGHT_S = 60
 MISSING = ("", "-", "na", "n/a", "nan", "null", "none", "\\n")
 
@@ -31,9 +31,9 @@ class Course(NamedTuple):
     """A recording that repeats.
 
     Fields:
-        times_s: for packets, the moment of each chance to send 1500 bytes; for rates, when each rate begins.
-        rates_mbps: the rate from each moment to the next; empty where the recording is of packets.
-        length_s: after this time the recording begins anew.
+        times_s: for packets, the time of each opportunity to send 1500 bytes; for rates, the start of each rate.
+        rates_mbps: the rate from each time to the next; empty for recordings of packets.
+        length_s: after this time the recording starts again.
     """
 
     times_s: np.ndarray
@@ -42,7 +42,7 @@ class Course(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What a file holds: its recordings, and how many lines were left out, by what is the matter with them."""
+    """The contents of a file: its recordings, and the number of lines left out, by reason."""
 
     courses: Tuple[Course, ...]
     left_out: Counter[str]
@@ -52,7 +52,7 @@ class Table(NamedTuple):
     """Lines of numbers.
 
     Fields:
-        lines: the number of each line that holds a row.
+        lines: the line number of each row.
         values: shape (rows, columns).
     """
 
@@ -64,9 +64,9 @@ class Log(NamedTuple):
     """Lines below a header.
 
     Fields:
-        lines: the number of each line that holds a row.
-        columns: by its name in small letters, each column that the format needs.
-        decimal: what stands before the decimals.
+        lines: the line number of each row.
+        columns: each column that the format needs, by its name in lower case.
+        decimal: the decimal point or comma.
     """
 
     lines: List[int]
@@ -74,7 +74,7 @@ class Log(NamedTuple):
     decimal: str
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column of numbers that are 0 or more, NaN where one is missing."""
+        """A column of numbers of 0 or more, with NaN for missing ones."""
         found = np.empty(len(self.lines))
         for row, text in enumerate(self.columns[name]):
             try:
@@ -87,7 +87,7 @@ class Log(NamedTuple):
         return found
 
     def rates(self, name: str, unit_mbps: float) -> np.ndarray:
-        """A column of rates, of another unit, in Mbit/s."""
+        """A column of rates in another unit, converted to Mbit/s."""
         found = self.numbers(name) * unit_mbps
         _require_rates(self.lines, np.where(np.isnan(found), 0.0, found))
         return found
@@ -105,13 +105,13 @@ class Log(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How files of one origin are read.
+    """How to read files of one origin.
 
     Fields:
-        name: what such a file is, as a phrase.
+        name: a phrase for such a file.
         read: makes recordings of a `Table`, or of a `Log` and a direction.
-        directions: those that such a file can be of. With all of them the file does not say of which it is.
-        both: a file holds both directions, and one must be chosen.
+        directions: the directions that such a file may have; if both, the file does not state which.
+        both: whether a file contains both directions, so that one must be chosen.
     """
 
     name: str
@@ -120,30 +120,30 @@ class Format(NamedTuple):
     both: bool = False
 
     def wanted(self, direction: str) -> str:
-        """Which directions are allowed, as a phrase; empty where this one is."""
+        """A phrase for the allowed directions; empty if this one is allowed."""
         if direction == "any":
             return "up or down, as it holds both" if self.both else ""
         return "" if direction in self.directions else f"it has only {' and '.join(self.directions)}"
 
 
 class NoRecording(UserError):
-    """A file that is something else: most of its lines are no numbers."""
+    """A file of another kind: most of its lines contain no numbers."""
 
 
 def packets(table: Table) -> Recorded:
-    """Mahimahi: the ms of each chance to send 1500 bytes."""
+    """Mahimahi: the time in ms of each opportunity to send 1500 bytes."""
     times_ms = table.values[:, 0]
     _require_times(table.lines, times_ms)
     _require(times_ms <= LATEST_MS, table.lines, times_ms, "times are ms since the beginning of the recording")
     if times_ms[-1] < 1:
         raise UserError("a recording lasts longer than 0 ms, 1 ms at least")
-    # mm-link begins anew at the time of the last packet.
+    # mm-link starts again at the time of the last packet.
     course = Course(times_ms / 1000, np.empty(0), float(times_ms[-1]) / 1000)
     return Recorded((course,), collections.Counter())
 
 
 def rates(table: Table) -> Recorded:
-    """Two columns, as of Pensieve: from which second on a rate in Mbit/s holds."""
+    """Two columns, as in Pensieve: the second from which a rate applies, and the rate in Mbit/s."""
     times, mbps = table.values.T
     _require_times(table.lines, times)
     _require_finite(table.lines, mbps, "a rate")
@@ -159,14 +159,14 @@ def rates(table: Table) -> Recorded:
         raise UserError("are its times in s? Its steps of about 1000 look like milliseconds")
     if times[-1] > LONGEST_S:
         raise UserError(f"it lasts longer than {LONGEST_S:g} s; are its times in s?")
-    # The last rate holds as long as the one before it.
+    # The last rate applies for as long as the one before it.
     return _usable([Course(times, mbps, float(times[-1] + steps[-1]))], collections.Counter())
 
 
 def intervals(table: Table) -> Recorded:
     """Ghent 4G and HSDPA Norway: epoch, ms, latitude, longitude, bytes since the last line, ms since then.
 
-    The bytes of a line came in the ms that the same line has, and these intervals follow one another.
+    The bytes of a line were received in the ms of the same line, and these intervals follow one another.
     """
     epochs, sizes, lengths_ms = table.values[:, 0], table.values[:, 4], table.values[:, 5]
     _require_times(table.lines, epochs)
@@ -178,14 +178,14 @@ def intervals(table: Table) -> Recorded:
     _require_lengths(table.lines, lengths_ms / 1000)
     kept = lengths_ms > 0
     left_out = collections.Counter({"lines of 0 ms": int(np.sum(~kept))})
-    with np.errstate(over="ignore"):  # of what is refused then
+    with np.errstate(over="ignore"):  # overflowing rates are refused below
         mbps = 8 * sizes[kept] / (1000 * lengths_ms[kept])
     _require_rates(_chosen(table.lines, kept), mbps)
     return _usable(_in_a_row(lengths_ms[kept] / 1000, mbps), left_out)
 
 
 def irish(log: Log, direction: str) -> Recorded:
-    """Logs of G-NetTrack, as in the Irish 4G and 5G data: a line a second, rates of both directions in kbit/s."""
+    """Logs of G-NetTrack, as in the Irish 4G and 5G data: a line per second, rates of both links in kbit/s."""
     left_out: Counter[str] = collections.Counter()
     mbps = log.rates("ul_bitrate" if direction == "up" else "dl_bitrate", 1e-3)
     times = log.seconds("timestamp", "%Y.%m.%d_%H.%M.%S")
@@ -193,12 +193,12 @@ def irish(log: Log, direction: str) -> Recorded:
 
 
 def lumos(log: Log, direction: str) -> Recorded:
-    """Lumos5G: a line a second, rates in Mbit/s; each run is a recording."""
+    """Lumos5G: one line per second, rates in Mbit/s; each run is a recording."""
     left_out: Counter[str] = collections.Counter()
     mbps, times = log.rates("throughput", 1.0), log.numbers("seq_num")
     _require(np.isfinite(times), log.lines, times, "seq_num is missing")
     runs = log.columns["run_num"]
-    # A number of a run may come again, with another run.
+    # A run number may occur again, for another run.
     begins = [row for row in range(1, len(runs)) if runs[row] != runs[row - 1] or times[row] < times[row - 1]]
     courses: List[Course] = []
     for begin, end in zip([0, *begins], [*begins, len(runs)]):
@@ -207,10 +207,10 @@ def lumos(log: Log, direction: str) -> Recorded:
 
 
 def fcc(log: Log, direction: str) -> Recorded:
-    """Tests of Measuring Broadband America: bytes in one second, and for how many microseconds.
+    """Tests of Measuring Broadband America: bytes in one second, and the duration in microseconds.
 
-    The tests of a unit, a household, follow one another; each unit is a recording. Of the lines of one test the
-    last one counts, as its numbers are those since the beginning of the test.
+    The tests of a unit, a household, follow one another; each unit is a recording. The last line of a test counts,
+    since its numbers are those since the beginning of the test.
     """
     lengths_s, mbps = log.numbers("fetch_time") / 1e6, log.rates("bytes_sec", 8e-6)
     _require_lengths(log.lines, np.nan_to_num(lengths_s))
@@ -234,11 +234,11 @@ NUMBERS: Dict[int, Format] = {
     2: Format("a file of two columns", rates),
     6: Format("a log of Ghent 4G or HSDPA Norway", intervals, ("down",)),
 }
-# By the names that a header has, among others; the first row that fits is taken.
+# By the names in a header, which may have others too; the first row that fits is used.
 LOGS: Dict[Tuple[str, ...], Format] = {
     ("timestamp", "dl_bitrate", "ul_bitrate"): Format("an Irish 4G or 5G log", irish, both=True),
     ("run_num", "seq_num", "throughput"): Format("a Lumos5G log", lumos, ("down",)),
-    # curr_httppostmt.csv and curr_httpgetmt.csv have one and the same header.
+    # curr_httppostmt.csv and curr_httpgetmt.csv have the same header.
     ("unit_id", "dtime", "target", "fetch_time", "bytes_sec", "warmup_time"): Format(
         "a file of FCC HTTP tests", fcc
     ),
@@ -247,11 +247,11 @@ LOGS: Dict[Tuple[str, ...], Format] = {
 
 
 def recognised(text: str) -> Tuple[Format, Union[Table, Log]]:
-    """The format of a text, and what is in it.
+    """The format of a text, and its contents.
 
     Raises:
-        NoRecording: most lines are of no format.
-        UserError: a line is at fault.
+        NoRecording: most lines fit no format.
+        UserError: a line is invalid.
     """
     header = next((line.strip() for line in io.StringIO(text, newline=None) if line.strip()), "")
     separator = next((mark for mark in ";,\t" if mark in header), ",")
@@ -308,7 +308,7 @@ def _table(text: str) -> Table:
 
 
 def _lines(text: str) -> Iterator[Tuple[int, str]]:
-    """Lines that hold more than a comment, with their numbers."""
+    """Lines with more than a comment, with their numbers."""
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
         content = line.split("#", 1)[0].split("%", 1)[0].strip()
         if content:
@@ -331,7 +331,7 @@ def _floats(fields: Sequence[str]) -> Optional[List[float]]:
 def _each_second(
     lines: Sequence[int], times: np.ndarray, mbps: np.ndarray, left_out: Counter[str]
 ) -> List[Course]:
-    """What was measured about once a second: a rate holds until the next one, the last for 1 s."""
+    """Rates measured about once a second: each applies until the next one, the last for 1 s."""
     given = ~np.isnan(mbps)
     left_out["lines without a rate"] += int(np.sum(~given))
     lines, times, mbps = _chosen(lines, given), times[given], mbps[given]
@@ -341,7 +341,7 @@ def _each_second(
     problem = f"it is {np.max(fallen):,.0f} s before a line above it"
     _require(fallen <= SET_RIGHT_S, lines, times, problem)
     times, mbps = times[fallen == 0], mbps[fallen == 0]
-    # Of lines of the same second the last one counts.
+    # Of several lines with the same second the last one counts.
     last = np.append(np.diff(times) > 0, True)
     left_out["lines of a repeated second"] += int(np.sum(fallen > 0) + np.sum(~last))
     times = times[last] - times[0]
@@ -349,13 +349,13 @@ def _each_second(
 
 
 def _in_a_row(lengths_s: np.ndarray, mbps: np.ndarray) -> List[Course]:
-    """The recording of rates of which each holds so long; none of no rates."""
+    """The recording of rates with these durations; none if there are no rates."""
     ends = np.cumsum(lengths_s)
     return [Course(np.append(0.0, ends[:-1]), mbps, float(ends[-1]))] if len(ends) else []
 
 
 def _usable(courses: Sequence[Course], left_out: Counter[str]) -> Recorded:
-    """Those that carry something; the others count as left out where there are several."""
+    """The recordings that carry something; if there are several, the others count as left out."""
     for course in courses:
         if course.length_s > LONGEST_S:
             raise UserError(f"it lasts longer than {LONGEST_S:g} s")
@@ -378,14 +378,14 @@ def _chosen(lines: Sequence[int], holds: np.ndarray) -> List[int]:
 
 
 def _require(holds: np.ndarray, lines: Sequence[int], values: np.ndarray, problem: str) -> None:
-    """Raise UserError with the first line for which something does not hold."""
+    """Raise UserError with the first line that fails a check."""
     if not holds.all():
         place = int(np.argmin(holds))
         raise UserError(f"line {lines[place]} has {values[place]:.15g}: {problem}")
 
 
 def _require_finite(lines: Sequence[int], values: np.ndarray, what: str) -> None:
-    # First of all NaN: numpy warns of its comparisons.
+    # NaN first, since numpy warns when it compares NaN.
     for holds in (np.isfinite, lambda finite: finite >= 0):
         _require(holds(values), lines, values, f"{what} is a finite number, 0 or more")
 

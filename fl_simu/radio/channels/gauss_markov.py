@@ -1,4 +1,4 @@
-"""A rate that remembers: the Gauss-Markov process."""
+"""A rate that is correlated over time: the Gauss-Markov process."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.base import LEAST_MBPS, require_rate
 from fl_simu.radio.channels.ticked import BLOCK, Ticked
 
-# In ticks; a block costs 256 times as many products.
+# In ticks; a block needs 256 times as many products.
 LONGEST_SUMMED = 2**10
 
 
@@ -25,10 +25,10 @@ class GaussMarkov(Ticked):
     correlation a^k (before the cut at 0), where that is 1e-9 or more.
 
     Note:
-        A past that fades to 1e-9 within 1,024 ticks, as with a memory up to 0.97996, is summed for each block of
-        256 ticks anew. With a longer one the process is drawn from the coarse to the fine: at moments so far apart
-        that they know nothing of one another; then at 255 moments between each two of them, given both, which is
-        a bridge; and so on down to ticks. So no block needs the one before it, and each costs as much.
+        If the past fades to 1e-9 within 1,024 ticks, as with a memory up to 0.97996, it is summed again for each
+        block of 256 ticks. With a longer memory the process is drawn from coarse to fine: first at times so far
+        apart that they are independent; then at 255 times between any two of these, given both (a bridge); and so
+        on down to ticks. So no block depends on the previous one, and all cost the same.
 
     Args:
         mean_mbps: mean in Mbit/s, 1e-6 to 1e6.
@@ -60,7 +60,7 @@ class GaussMarkov(Ticked):
         return np.maximum(0.0, self.mean_mbps + self.std_mbps * course)
 
     def reach(self) -> int:
-        """How many ticks back the past adds 1e-9 or more: it fades as a^k."""
+        """Number of past ticks that add 1e-9 or more; their weight falls as a^k."""
         return math.ceil(math.log(1e-9) / math.log(self.memory)) if self.memory else 0
 
 
@@ -71,8 +71,9 @@ def _noise(seed: int, ue: int, number: int) -> np.ndarray:
 
 
 def _bridged(memory: float, seed: int, ue: int, level: int, number: int) -> np.ndarray:
-    """The process at 256 moments that are 256^level ticks apart, shape (256,). The first one is 256 `number` such
-    steps after time 0."""
+    """The process at 256 times that are 256^level ticks apart, shape (256,). The first is 256 `number` such steps
+    after time 0.
+    """
     step = BLOCK**level
     noise = briefly(seed, f"channel, every {step} ticks" if level else "channel", ue, number)
     w, forgets = noise.standard_normal(BLOCK), -math.log(memory) * step
@@ -83,8 +84,8 @@ def _bridged(memory: float, seed: int, ue: int, level: int, number: int) -> np.n
     )
     past = np.arange(BLOCK + 1)
     fades = np.exp(-forgets * past)
-    # Free from the start on; then what it is off by at the end is made up for, by the share that is due at each
-    # moment: its covariance with the end over the variance of the end.
+    # The free process from the start; each time then gets its share of the error at the end: its covariance with
+    # the end over the variance of the end.
     free = start * fades
     free[1:] += math.sqrt(-math.expm1(-2 * forgets)) * np.convolve(w, fades[:-1])[:BLOCK]
     due = fades[::-1] * np.expm1(-2 * forgets * past) / math.expm1(-2 * forgets * BLOCK)

@@ -10,8 +10,8 @@ from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.base import require_rates
 from fl_simu.radio.channels.ticked import BLOCK, MOST_TICKS, Walked
 
-# With chances this far apart a link looks back over 40 blocks in the mean, and over all of 10,000,000 ticks with a
-# chance of e^-1000. A hair below 0.0001, as differences of floats may be.
+# With probabilities this far apart a link looks back 40 blocks on average, and over all 10,000,000 ticks with
+# probability e^-1000. Slightly below 0.0001, for differences of floats.
 LEAST_APART = 1e-4 * (1 - 1e-9)
 
 
@@ -47,7 +47,7 @@ class Markov(Walked):
             require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")
 
     def start(self, seed: int, ue: int) -> float:
-        """1 where the link is good at tick 0, else 0."""
+        """1 if the link is good at tick 0, else 0."""
         share = self.leave_bad / (self.leave_good + self.leave_bad)
         return float(briefly(seed, "first state", ue).random() < share)
 
@@ -68,7 +68,9 @@ class Markov(Walked):
         return float(leaves_bad[last] ^ (turns % 2 == 1))
 
     def _leaves(self, seed: int, ue: int, number: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Whether the link would leave the good state at each tick of a block, and whether the bad one."""
+        """Whether the link would leave the good state at each tick of a block, and whether it would leave the bad
+        state.
+        """
         draws = briefly(seed, "channel", ue, number).random(BLOCK)
         if number == 0:
             draws[0] = 1.0
@@ -76,9 +78,9 @@ class Markov(Walked):
 
 
 def _states(good: bool, leaves_good: np.ndarray, leaves_bad: np.ndarray) -> np.ndarray:
-    """Whether the link is good after each tick, given whether it would leave either state there, shape (ticks,).
+    """Whether the link is good after each tick, given whether it would leave either state, shape (ticks,).
 
-    A tick at which it would leave both turns the state; one at which it would leave only one ends in the other.
+    If it would leave both states, the state flips; if it would leave only one, it ends in the other.
     """
     turns = np.cumsum(leaves_good & leaves_bad)
     ends = np.maximum.accumulate(np.where(leaves_good ^ leaves_bad, np.arange(1, len(turns) + 1), 0))

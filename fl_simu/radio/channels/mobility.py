@@ -1,4 +1,4 @@
-"""Mobility: where UEs are over time, as lines from point to point. One class a model."""
+"""Mobility: the positions of UEs over time, as lines from point to point. One class per model."""
 
 import csv
 import functools
@@ -17,22 +17,22 @@ from fl_simu.kernel.limits import LONGEST_S
 from fl_simu.kernel.randomness import briefly, stream
 from fl_simu.radio.channels.recordings import text_of
 
-# Steps or legs in a piece of a path; and how many of them a UE is followed for, in a second or two.
+# Steps or legs in a piece of a path, and the number for which a UE is simulated, in a second or two.
 PIECE = 256
 MOST_STEPS = 10_000_000
-# So many pieces lie between two states that are remembered.
+# Number of pieces between two stored states.
 MARKED = 64
 FARTHEST_M = 1e5
 COLUMNS = ("ue", "time_s", "x_m", "y_m")
 
 
 class Path(NamedTuple):
-    """A UE's course: straight lines between moments, each shape (n,).
+    """A UE's path: straight lines between points in time, each array of shape (n,).
 
     Args:
         times_s: virtual time in s, ascending.
-        x_m, y_m: its place at each of them in m; the BS is at the origin.
-        travelled_m: how far it has come since time 0, in m.
+        x_m, y_m: its position at each of these times in m; the BS is at the origin.
+        travelled_m: distance travelled since time 0, in m.
     """
 
     times_s: np.ndarray
@@ -41,11 +41,11 @@ class Path(NamedTuple):
     travelled_m: np.ndarray
 
     def at(self, times_s: np.ndarray) -> "Path":
-        """The course at other moments; at its first or last place before and after it."""
+        """The path at other times; before its start and after its end the UE stands still."""
         return Path(times_s, *(np.interp(times_s, self.times_s, values) for values in self[1:]))
 
     def end(self) -> Tuple[float, float, float, float]:
-        """The last moment, the place then and the way to it."""
+        """The last time, the position then, and the distance travelled."""
         time_s, x_m, y_m, travelled_m = (float(values[-1]) for values in self)
         return time_s, x_m, y_m, travelled_m
 
@@ -60,17 +60,18 @@ class Mobility(ABC):
 
     @abstractmethod
     def along(self, seed: int, ue: int, times_s: np.ndarray) -> Path:
-        """Where a UE is at moments from virtual time 0 on.
+        """The path of a UE at these times.
 
         Args:
-            seed, ue: whose path it is.
+            seed, ue: the key of the path.
             times_s: virtual times in s, ascending, shape (n,).
         """
 
 
 class State(NamedTuple):
-    """Where a UE is between two pieces of its path: a moment in s, its place in m, the way behind it in m, and its
-    velocity in m/s and the goal of its leg in m where these go on."""
+    """The state of a UE between two pieces of its path: time in s, position in m, distance travelled in m; and, if
+    they continue, its velocity in m/s and the destination of its leg in m.
+    """
 
     time_s: float
     x_m: float
@@ -81,24 +82,24 @@ class State(NamedTuple):
 
 
 class Followed(Mobility):
-    """A path whose pieces begin where the one before has ended.
+    """A path in pieces, each of which starts where the previous one ended.
 
     Note:
-        States between pieces are remembered, see `States`, and pieces are drawn with a generator of their own, so
-        that a UE is followed once, and a moment costs the pieces between it and those that were asked for.
+        States between pieces are stored, see `States`, and each piece has its own generator. So a UE is simulated
+        once, and a time costs only the pieces between it and the nearest stored state.
     """
 
     @abstractmethod
     def start(self, seed: int, ue: int) -> State:
-        """Where a UE is at time 0."""
+        """The state of a UE at time 0."""
 
     @abstractmethod
     def onward(self, seed: int, ue: int, number: int, state: State) -> Tuple[Path, State]:
-        """A piece of its path, and where it then is, given where it was before."""
+        """The next piece of its path and the state after it, given the state before."""
 
     @abstractmethod
     def too_far(self, time_s: float) -> BadField:
-        """What to say of a moment to which a UE is not followed."""
+        """The error for a time up to which a UE is not simulated."""
 
     def along(self, seed: int, ue: int, times_s: np.ndarray) -> Path:
         states = _states(self, seed, ue)
@@ -119,11 +120,10 @@ class Followed(Mobility):
 
 
 class States:
-    """The state of a UE before every 64th piece of its path that it has come to, and before the one that it was
-    asked for last.
+    """The state of a UE before every 64th piece of its path so far, and before the piece that was last requested.
 
     Args:
-        state: at time 0.
+        state: the state at time 0.
     """
 
     def __init__(self, state: State) -> None:
@@ -131,35 +131,34 @@ class States:
         self._marks, self._times_s = [state], array("d", [state.time_s])
 
     def before(self, time_s: float) -> Tuple[int, State]:
-        """The number of a piece that begins at a moment or before it, and the state then: the nearest that is
-        known."""
+        """The number of a piece that begins at or before a time, and the state then: the latest one stored."""
         mark = max(bisect_right(self._times_s, time_s) - 1, 0)
         if mark * MARKED <= self.last[0] and self.last[1].time_s <= time_s:
             return self.last
         return mark * MARKED, self._marks[mark]
 
     def add(self, number: int, state: State) -> None:
-        """The state before a piece to which the UE has come."""
+        """Store the state before a piece."""
         if number == len(self._marks) * MARKED:
             self._marks.append(state)
             self._times_s.append(state.time_s)
 
 
-# Of a UE half a kB, and 13 bytes for each piece: 180 MB at most, after 100,000 steps or legs of each.
+# Half a kB per UE and 13 bytes per piece: at most 180 MB, after 100,000 steps or legs of each UE.
 @functools.lru_cache(maxsize=2**15)
 def _states(mobility: Followed, seed: int, ue: int) -> States:
     return States(mobility.start(seed, ue))
 
 
-# Of a piece 11 kB: 44 MB at most.
+# 11 kB per piece: at most 44 MB.
 @functools.lru_cache(maxsize=4096)
 def _piece(mobility: Followed, seed: int, ue: int, number: int, state: State) -> Tuple[Path, State]:
-    """Where a UE goes from a state on, as `onward`."""
+    """The path of a UE from a state, as `onward`."""
     return mobility.onward(seed, ue, number, state)
 
 
 def in_disc(draws: np.random.Generator, count: int, radius_m: float, least_m: float = 0.0) -> np.ndarray:
-    """Places drawn evenly over a disc around the origin, or over a ring, shape (2, count)."""
+    """Points drawn uniformly over a disc around the origin, or over a ring, shape (2, count)."""
     distance_m = np.sqrt(least_m**2 + (radius_m**2 - least_m**2) * draws.random(count))
     angle = 2 * math.pi * draws.random(count)
     return distance_m * np.stack([np.cos(angle), np.sin(angle)])
@@ -167,12 +166,14 @@ def in_disc(draws: np.random.Generator, count: int, radius_m: float, least_m: fl
 
 @dataclass(frozen=True)
 class RandomWaypoint(Followed):
-    """Straight legs between places drawn evenly over the cell, each at a speed drawn evenly, without a pause.
+    """Straight legs between points drawn uniformly over the cell, each at a uniformly drawn speed, without a
+    pause.
 
-    A path begins in the stationary regime: the leg at time 0 is drawn in proportion to the time that it takes.
+    A path starts in the stationary regime: the leg at time 0 is drawn with probability proportional to its
+    duration.
 
     Args:
-        radius_m: of the cell, in m.
+        radius_m: radius of the cell, in m.
         min_speed_mps, max_speed_mps: v1 and v2 in m/s, above 0.
 
     Reference: Navidi, Camp 2004, "Stationary Distributions for the Random Waypoint Mobility Model"; Le Boudec,
@@ -186,7 +187,7 @@ class RandomWaypoint(Followed):
     def start(self, seed: int, ue: int) -> State:
         draws = stream(seed, "waypoints before time 0", ue)
         while True:
-            # Long legs take longer, so that a moment finds a UE on one more often.
+            # Longer legs take longer, so that a UE is more often on one of them.
             begin, end = in_disc(draws, 2, self.radius_m).T
             length_m = float(np.hypot(*(end - begin)))
             if 2 * self.radius_m * draws.random() < length_m:
@@ -214,18 +215,18 @@ class RandomWaypoint(Followed):
 
 @dataclass(frozen=True)
 class GaussMarkovWalk(Followed):
-    r"""A velocity that drifts around 0, with a memory of what it was; it is reflected at the edge of the cell.
+    r"""A velocity that drifts around 0, correlated over time; the UE is reflected at the edge of the cell.
 
     .. math:: v_{n+1} = a v_n + \sigma \sqrt{1 - a^2}\,w_n, \quad w_n \sim N(0, I_2)
 
-    The mean speed is :math:`\sigma \sqrt{\pi / 2}`. A UE begins at the place that `fading` gives it. It is
-    stationary: UEs are spread evenly over the cell at all times.
+    The mean speed is :math:`\sigma \sqrt{\pi / 2}`. A UE starts at its position under `fading`. The process is
+    stationary: UEs are spread uniformly over the cell at all times.
 
     Args:
-        radius_m, min_distance_m: of the cell, in m; a UE begins no closer than the latter.
-        mean_speed_mps: in m/s, above 0.
-        memory: a, of a step.
-        step_s: how long a velocity holds, in s.
+        radius_m, min_distance_m: of the cell, in m; a UE starts no closer than the latter.
+        mean_speed_mps: mean speed in m/s, above 0.
+        memory: a, the correlation of consecutive steps.
+        step_s: duration of a velocity, in s.
 
     Reference: Liang, Haas 1999, "Predictive Distance-Based Mobility Management for PCS Networks".
     """
@@ -237,7 +238,7 @@ class GaussMarkovWalk(Followed):
     step_s: float
 
     def start(self, seed: int, ue: int) -> State:
-        # The first number of a UE's site is its distance, as for `fading`.
+        # As for `fading`, the first number of a UE's site is its distance.
         near, far = self.min_distance_m**2, self.radius_m**2
         distance_m = math.sqrt(near + (far - near) * briefly(seed, "site", ue).random())
         draws = briefly(seed, "bearing", ue)
@@ -259,13 +260,14 @@ class GaussMarkovWalk(Followed):
     def _reflected(
         self, place: np.ndarray, moves: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The course of a UE that makes these moves [m] and is turned back at the edge, with all moves after it.
+        """The path of a UE with these moves [m]. At the edge the UE is reflected, and all later moves are turned.
 
         Returns:
-            Its places x and y [m], when it is there [steps], and the matrix by which the last moves are turned.
+            Its positions x and y [m], the times at which it is there [steps], and the matrix that turns the last
+            moves.
         """
         places, steps, turn = [place[:, None]], [np.zeros(1)], np.eye(2)
-        # When the rest of the moves begins, and when each of them ends.
+        # The start of the remaining moves, and the end of each of them.
         now, ends = 0.0, np.arange(1.0, PIECE + 1)
         while True:
             course = place[:, None] + moves.cumsum(axis=1)
@@ -282,7 +284,7 @@ class GaussMarkovWalk(Followed):
             share = self._share_to_edge(place, moves[:, 0])
             edge = place + share * moves[:, 0]
             normal = edge / math.hypot(*edge)
-            # A hair inside, so that rounding does not find it outside again.
+            # Slightly inside, so that rounding does not put it outside again.
             place, now = normal * self.radius_m * (1 - 1e-12), now + share * (float(ends[0]) - now)
             places.append(place[:, None])
             steps.append(np.array([now]))
@@ -291,7 +293,7 @@ class GaussMarkovWalk(Followed):
             moves[:, 0] *= 1 - share
 
     def _share_to_edge(self, place: np.ndarray, move: np.ndarray) -> float:
-        """The share of a move from inside to outside that leads to the edge."""
+        """The share of a move from inside to outside up to the edge."""
         along, square = float(place @ move), float(move @ move)
         room = max(self.radius_m**2 - float(place @ place), 0.0)
         return (math.sqrt(along**2 + square * room) - along) / square
@@ -306,10 +308,10 @@ class GaussMarkovWalk(Followed):
 
 @dataclass(frozen=True)
 class RecordedPaths(Mobility):
-    """Places from a file, see `positions`.
+    """Positions from a file, see `positions`.
 
     Args:
-        path: of the file.
+        path: path of the file.
     """
 
     path: str
@@ -324,13 +326,13 @@ class RecordedPaths(Mobility):
 
 @functools.lru_cache(maxsize=16)
 def positions(path: str) -> Dict[int, Path]:
-    """The paths of UEs in a CSV with the columns ue, time_s, x_m and y_m, in any order of columns.
+    """The paths of UEs from a CSV with the columns ue, time_s, x_m and y_m, in any order.
 
-    Between two lines of a UE it moves straight and evenly; before its first and after its last one it stands
-    still. The lines of a UE stand in the order of time; those of several UEs may be mixed. The BS is at (0, 0).
+    Between two of its lines a UE moves straight, at constant speed; before the first and after the last it stands
+    still. The lines of a UE are in order of time; those of several UEs may be mixed. The BS is at (0, 0).
 
     Raises:
-        UserError: it is no such file; one line that names it, and the line at fault.
+        UserError: the file is invalid; the message, one line, names the file and the invalid line.
     """
     try:
         return _positions(text_of(path))

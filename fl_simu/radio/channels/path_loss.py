@@ -1,4 +1,4 @@
-"""Path loss: how much of a UE's power reaches the BS at a distance. One class a model, one row below."""
+"""Path loss: the mean attenuation of a UE's signal over distance. One class per model, one row below."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,26 +13,26 @@ UE_HEIGHT_M = 1.5
 
 @dataclass(frozen=True)
 class PathLoss(ABC):
-    """Mean loss over distance; shadowing and fading come on top."""
+    """Mean loss over distance; shadowing and fading are added to it."""
 
     @abstractmethod
     def loss_db(self, distance_m: np.ndarray, carrier_ghz: float, line_of_sight: np.ndarray) -> np.ndarray:
         """Loss in dB, shape as `distance_m`.
 
         Args:
-            distance_m: distances between UE and BS in the plane, in m, above 0.
+            distance_m: horizontal distances between UE and BS, in m, above 0.
             carrier_ghz: carrier frequency in GHz.
-            line_of_sight: whether nothing stands between, bool.
+            line_of_sight: whether there is a line of sight, bool.
         """
 
     def line_of_sight_probability(self, distance_m: np.ndarray) -> np.ndarray:
-        """Chance that nothing stands between UE and BS; 0 where the model does not tell the cases apart."""
+        """Probability of a line of sight between UE and BS; 0 if the model does not distinguish the cases."""
         return np.zeros_like(distance_m)
 
 
 @dataclass(frozen=True)
 class LogDistance(PathLoss):
-    """Free space up to 1 m, then 10 `exponent` dB a decade.
+    """Free-space loss up to 1 m, then 10 `exponent` dB per decade.
 
     Reference: Rappaport, Wireless Communications, section 4.11.
     """
@@ -46,14 +46,14 @@ class LogDistance(PathLoss):
 
 @dataclass(frozen=True)
 class _Urban(PathLoss):
-    """The form that the two urban models of 3GPP TR 38.901 share; they differ in the numbers of their tables."""
+    """The common form of the two urban models of 3GPP TR 38.901, which differ in the numbers of their tables."""
 
     bs_height_m: ClassVar[float]
-    # Line of sight: constant and slope up to the break point, and the slope of its distance beyond it.
+    # Line of sight: constant and slope up to the break point, and slope of the break point distance beyond it.
     clear: ClassVar[Tuple[float, float, float]]
     # No line of sight: constant, slope over distance, slope over frequency.
     blocked: ClassVar[Tuple[float, float, float]]
-    # Distance in m over which the sight of the BS is lost.
+    # Distance in m that sets the decay of the line-of-sight probability.
     decay_m: ClassVar[float]
 
     def loss_db(self, distance_m: np.ndarray, carrier_ghz: float, line_of_sight: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The notes' random walk of the rate: with bounds, and as they have it."""
+"""The notes' random walk of the rate: with bounds, and without them as in the notes."""
 
 from dataclasses import dataclass
 from typing import Any, Tuple
@@ -15,7 +15,7 @@ STEPS = ("uniform", "normal")
 
 @dataclass(frozen=True)
 class _Walk(Walked):
-    """What both walks share: the first rate and the change at each tick.
+    """Common part of both walks: the first rate and the change at each tick.
 
     Args:
         initial_mean_mbps: mean of the first rate, |N(mean, std)|, in Mbit/s, 0 to 1e6.
@@ -80,7 +80,8 @@ class RandomWalk(_Walk):
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
         changes = self.changes_mbps(seed, ue, number)
         if self.step_low_mbps == -self.step_high_mbps:
-            # Where steps up and down are alike, a walk reflected at two bounds is a free walk folded into them.
+            # If steps up and down are equally distributed, a walk reflected at two bounds is a free walk folded
+            # into them.
             rates = self._folded(state + np.cumsum(changes))
         else:
             rates = np.empty(BLOCK)

@@ -1,4 +1,4 @@
-"""Recordings of links as files and folders: what is in them, and how they are packed."""
+"""Recordings of links in files and folders: how to find, unpack and read them."""
 
 import bz2
 import codecs
@@ -21,14 +21,14 @@ MOST_FILES = 10_000
 
 @functools.lru_cache(maxsize=64)
 def recordings(path: str, direction: str = "any") -> Tuple[Tuple[str, int], ...]:
-    """The recordings in a file, or in the files of a folder and the folders in it, by name; all of them are read.
+    """The recordings in a file, or in the files of a folder and its subfolders, by name; all of them are read.
 
-    Each is a file and the place of the recording in it. What is no recording is left out, and so are lines of a
-    log that say nothing; a line says so.
+    Each is a file and the position of the recording in it. Files that are not recordings, and lines of a log
+    without data, are left out; a line reports this.
 
     Raises:
         UserError: a recording is damaged, or there is none.
-        BadField: a file has not this direction.
+        BadField: a file does not have this direction.
     """
     kept: List[Tuple[str, int]] = []
     strange: List[str] = []
@@ -69,13 +69,13 @@ def _files_in(path: str) -> List[str]:
 def read(path: str, direction: str = "any") -> Recorded:
     """The recordings in one file.
 
-    Text in UTF-8 or UTF-16, plain or packed (gzip, bzip2, xz). Columns stand apart by blanks, commas or semicolons
-    (with these a comma is a decimal point); the first line may be a header. Of numbers alone "#" and "%" begin a
-    comment.
+    Text in UTF-8 or UTF-16, plain or packed (gzip, bzip2, xz). Columns are separated by blanks, commas or
+    semicolons (with semicolons a comma is a decimal point); the first line may be a header. In files of numbers
+    "#" and "%" begin a comment.
 
     Raises:
-        UserError: the file holds no recording; one line that names it, and the line at fault.
-        BadField: a file of its format has not this direction.
+        UserError: the file is not a recording; the message, one line, names the file and the invalid line.
+        BadField: the file's format does not have this direction.
     """
     try:
         form, content = recognised(text_of(path))
@@ -90,10 +90,10 @@ def read(path: str, direction: str = "any") -> Recorded:
 
 
 def text_of(path: str) -> str:
-    """A file as text: in UTF-8 or UTF-16, plain or packed.
+    """The text of a file in UTF-8 or UTF-16, plain or packed.
 
     Raises:
-        UserError: it cannot be read, or is too large.
+        UserError: the file cannot be read, or is too large.
     """
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Shadowing along a way: a Gaussian process that forgets over distance."""
+"""Shadowing along a path: a Gaussian process whose correlation falls with distance."""
 
 import functools
 import math
@@ -12,28 +12,29 @@ from fl_simu.kernel.randomness import briefly
 from fl_simu.radio.channels.mobility import Mobility
 from fl_simu.radio.channels.ticked import BLOCK, Stood
 
-# Beyond so many times the length over which it forgets nothing is left that a float could tell; and so far the
-# exponential of a way may go before a float cannot hold it.
+# Beyond this many decorrelation lengths a float sees no correlation; and beyond the second number the exponential
+# of a distance overflows a float.
 FORGOTTEN, LONGEST = 40.0, 600.0
 
 
 @dataclass(frozen=True)
 class Along:
-    r"""A Gaussian process of mean 0 and deviation 1 on the way of a UE, at every tick.
+    r"""A Gaussian process of mean 0 and standard deviation 1 along the path of a UE, at every tick.
 
     .. math:: E[x(s)\,x(t)] = e^{-d / D}
 
-    with the way d that the UE goes between the moments s and t. It keeps its value while the UE stands still.
+    where d is the distance that the UE travels between the times s and t. The value is constant while the UE
+    stands still.
 
     Note:
-        The value at the first tick of each block follows from that of the block before, and the values inside from
-        those at both ends (a bridge). So a block costs two numbers for each block before it, and no more.
+        The value at the first tick of each block follows from that of the previous block, and the values inside
+        from those at both ends (a bridge). So a block costs only two numbers for each block before it.
 
     Args:
-        mobility: of the UEs.
+        mobility: mobility of the UEs.
         tick_s: length of a tick in s.
-        decorrelation_m: D in m, above 0.
-        stage: what the draws are for; UEs draw their value at time 0 with it too.
+        decorrelation_m: decorrelation distance D in m, above 0.
+        stage: purpose of the draws, part of their key.
 
     Reference: Gudmundson 1991, "Correlation Model for Shadow Fading in Mobile Radio Systems".
     """
@@ -47,25 +48,28 @@ class Along:
         """The values at the ticks of a block, shape (256,).
 
         Args:
-            seed, ue, number: of the block.
+            seed, ue, number: the key of the block.
             first: the value at time 0.
-            travelled_m: how far the UE has come at each tick of the block and at the next one, in m, shape (257,).
+            travelled_m: distance that the UE has travelled at each tick of the block and at the next one, in m,
+                shape (257,).
         """
         start, end = self._ends(seed, ue, number, first, float(travelled_m[0]), float(travelled_m[-1]))
-        # A way in between is rounded, and may seem to go back.
+        # Distances between are rounded, and may seem to decrease.
         way = np.maximum.accumulate(travelled_m - travelled_m[0]) / self.decorrelation_m
         if way[-1] == 0:
             return np.full(BLOCK, start)
         noise = briefly(seed, self.stage, ue, number).standard_normal(BLOCK)
         free = drifted(start, np.diff(way), noise)
-        # How much of what the end is off by is due at each tick: their covariance over the variance of the end.
+        # The share of the error at the end that each tick gets: their covariance over the variance of the end.
         due = np.exp(way[1:] - way[-1]) * np.expm1(-2 * way[1:]) / np.expm1(-2 * way[-1])
         return np.concatenate([[start], (free + due * (end - free[-1]))[:-1]])
 
     def _ends(
         self, seed: int, ue: int, number: int, first: float, begin_m: float, end_m: float
     ) -> Tuple[float, float]:
-        """The value at the first tick of a block, to which the UE has come `begin_m`, and at that of the next."""
+        """The values at the first ticks of a block and of the next one, where the UE has travelled `begin_m` and
+        `end_m`.
+        """
         values, ways_m = _at_blocks(self, seed, ue, first)
         (block, value), (_, way_m) = values.before(number), ways_m.before(number)
         while block < number:
@@ -81,19 +85,20 @@ class Along:
         return value, self._onward(seed, ue, number, value, end_m - way_m)
 
     def _onward(self, seed: int, ue: int, number: int, value: float, way_m: float) -> float:
-        """The value at the end of a block, over which a UE goes so far."""
+        """The value at the end of a block in which the UE travels a distance."""
         step = max(way_m, 0.0) / self.decorrelation_m
         noise = _noise(seed, self.stage, ue, (number + 1) // BLOCK)[(number + 1) % BLOCK]
         return math.exp(-step) * value + math.sqrt(-math.expm1(-2 * step)) * noise
 
 
 def drifted(start: float, steps: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    r"""A process that forgets: :math:`x_k = e^{-s_k} x_{k-1} + \sqrt{1 - e^{-2 s_k}}\,w_k`, shape (n,).
+    r"""A process with exponential correlation: :math:`x_k = e^{-s_k} x_{k-1} + \sqrt{1 - e^{-2 s_k}}\,w_k`, shape
+    (n,).
 
     Args:
         start: :math:`x_0`.
         steps: s, at least 0, shape (n,).
-        noise: w, of mean 0 and deviation 1, shape (n,).
+        noise: w, of mean 0 and standard deviation 1, shape (n,).
 
     >>> drifted(2.0, np.array([math.log(2), 0.0]), np.array([0.0, 5.0]))
     array([1., 1.])
@@ -110,14 +115,14 @@ def drifted(start: float, steps: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return found
 
 
-# Of a link half a kB, and 16 bytes for each 65,536 ticks: 100 MB at most, after 10,000,000 ticks of each.
+# Half a kB per link, and 16 bytes per 65,536 ticks: at most 100 MB, after 10,000,000 ticks of each link.
 @functools.lru_cache(maxsize=2**15)
 def _at_blocks(along: Along, seed: int, ue: int, first: float) -> Tuple[Stood, Stood]:
-    """The values at the first ticks of blocks, and how far the UE had come at each of them in m."""
+    """The values at the first ticks of blocks, and the distance in m that the UE has travelled by then."""
     return Stood(first), Stood(0.0)
 
 
-# Of 256 blocks 2.5 kB: 10 MB at most.
+# 2.5 kB per 256 blocks: at most 10 MB.
 @functools.lru_cache(maxsize=4096)
 def _noise(seed: int, stage: str, ue: int, number: int) -> "array[float]":
     return array("d", briefly(seed, f"{stage} between blocks", ue, number).standard_normal(BLOCK))

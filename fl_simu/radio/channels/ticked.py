@@ -1,4 +1,4 @@
-"""Channels whose rate changes at regular ticks: what they share."""
+"""Common parts of channels whose rate changes at regular ticks."""
 
 import functools
 import itertools
@@ -14,16 +14,17 @@ from fl_simu.kernel.errors import BadField, require
 from fl_simu.radio.channels.base import NEGLIGIBLE, Channel, Piece
 
 BLOCK = 256
-# Ticks in which a first arrival is looked for at first.
+# Number of ticks that are first searched for a first arrival.
 FIRST_TICKS = 8
 MAX_BLOCKS = 1024
 SHORTEST_TICK_S, LONGEST_TICK_S = 1e-4, 1e9
-# Ticks whose ends float64 tells apart; and as many as a link walks through in half a second or so.
+# Number of ticks whose ends float64 can distinguish, and number that a link is simulated for, in about half a
+# second.
 MOST_TICKS = 2**50
 MOST_WALKED_TICKS = 10_000_000
-# Blocks that are remembered, 80 MB at most, so that those of 30,000 UEs who send in turn stay.
+# Number of cached blocks, at most 80 MB, enough for 30,000 UEs that send in turn.
 MOST_BLOCKS = 2**15
-# Links that are remembered, by a number for each 256 blocks: 230 MB at most, after 10,000,000 ticks of each.
+# Number of links with stored states, one per 256 blocks: at most 230 MB, after 10,000,000 ticks of each link.
 MOST_WALKS, MARKED = 2**17, 256
 
 
@@ -48,18 +49,18 @@ class Ticked(Channel):
         """Rates in Mbit/s of ticks 256 `number` to 256 `number` + 255, float64 of shape (256,)."""
 
     def blocks(self, seed: int, ues: Sequence[int], number: int) -> np.ndarray:
-        """The same block of several UEs, each as for `block`, bit for bit; shape (UEs, 256).
+        """The same block of several UEs, each equal to `block`, bit for bit; shape (UEs, 256).
 
-        A channel may know a faster way.
+        A channel may override it for speed.
         """
         return np.stack([course(self, seed, ue, number) for ue in ues])
 
     def most_ticks(self) -> int:
-        """How many ticks from virtual time 0 on the channel knows."""
+        """Number of ticks from virtual time 0 on that the channel can simulate."""
         return MOST_TICKS
 
     def require_known(self, number: int) -> None:
-        """Raise BadField if a block lies beyond the last tick that the channel knows."""
+        """Raise BadField if a block lies beyond the last tick that the channel can simulate."""
         most = self.most_ticks()
         if (number + 1) * BLOCK > most:
             time_s = number * BLOCK * self.tick_s
@@ -69,7 +70,7 @@ class Ticked(Channel):
             raise BadField("tick_s", self.tick_s, allowed)
 
     def in_round(self, round: int) -> "Ticked":
-        """The channel as uploads of one round find it; by default all find the same one."""
+        """The channel as seen by uploads of one round; by default the same for all rounds."""
         return self
 
     def pieces(self, seed: int, ue: int, round: int, start_s: float) -> Iterator[Piece]:
@@ -83,9 +84,9 @@ class Ticked(Channel):
     def arrivals_s(
         self, seed: int, ue: int, round: int, start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, ...]:
-        """As `Channel.arrivals_s`, a block at a time: 1 ms ticks make many pieces.
+        """As `Channel.arrivals_s`, one block at a time, since ticks of 1 ms make many pieces.
 
-        What a link has not carried after 262,144 ticks never arrives.
+        Data that a link has not carried after 262,144 ticks never arrive.
         """
         arrivals: List[float] = []
         sent = list(itertools.accumulate(loads_mbit))
@@ -111,8 +112,9 @@ class Ticked(Channel):
     def carried_of(
         self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, end_s: float
     ) -> np.ndarray:
-        """As `Channel.carried_of`: all links tick at the same moments. Each sum is made tick by tick, in order, so
-        that it is the one that `carried_mbit` makes, bit for bit."""
+        """As `Channel.carried_of`, for links that tick at the same times. Each sum is added tick by tick, in
+        order, so that it equals that of `carried_mbit`, bit for bit.
+        """
         carried = np.zeros(len(ues))
         if end_s <= start_s:
             return carried
@@ -136,10 +138,10 @@ class Ticked(Channel):
     def first_arrival(
         self, seed: int, ues: Sequence[int], rounds: Sequence[int], start_s: float, loads_mbit: Sequence[float]
     ) -> Tuple[float, int]:
-        """As `Channel.first_arrival`, for all links at once, a few ticks at a time, with the sums of `arrivals_s`.
+        """As `Channel.first_arrival`, for all links together, a few ticks at a time, with the sums of
+        `arrivals_s`.
 
-        Where one link arrives with the end of a tick and another within a rounding error after it, the former
-        counts.
+        If one link arrives at the end of a tick and another within a rounding error after it, the former counts.
         """
         loads = np.asarray(loads_mbit)
         enough, before = loads * (1 - NEGLIGIBLE), np.zeros(len(ues))
@@ -169,7 +171,7 @@ class Ticked(Channel):
         return math.inf, 0
 
     def _tick_at(self, now_s: float) -> int:
-        """The first tick that ends after a moment, as `pieces` begins with it."""
+        """The first tick that ends after a given time; `pieces` starts with it."""
         tick = math.floor(now_s / self.tick_s)
         while (tick + 1) * self.tick_s <= now_s:
             tick += 1
@@ -185,20 +187,20 @@ class Walked(Ticked):
     continues from there.
 
     Note:
-        Where a link stood is remembered, see `Stood`, and can be drawn again: a block costs what lies between it
-        and the blocks that were asked for before.
+        States of a link are stored, see `Stood`, and blocks can be drawn again: a block costs only the blocks
+        between it and the nearest stored state.
     """
 
     @abstractmethod
     def start(self, seed: int, ue: int) -> float:
-        """Where a link stands before its first block."""
+        """The state of a link before its first block."""
 
     @abstractmethod
     def onward(self, seed: int, ue: int, number: int, state: float) -> Tuple[np.ndarray, float]:
-        """Rates of a block as for `block`, and where the link then stands, given where it stood before."""
+        """Rates of a block as for `block`, and the state of the link after it, given the state before."""
 
     def ends(self, seed: int, ue: int, number: int) -> Optional[float]:
-        """Where a link stands after a block wherever it stood before it; None where that counts."""
+        """The state of a link after a block if it does not depend on the state before; otherwise None."""
         return None
 
     def most_ticks(self) -> int:
@@ -219,10 +221,10 @@ class Walked(Ticked):
 
 
 class Stood:
-    """Where a link stood: before every 256th block on its way from time 0, and before the one it came to last.
+    """Stored states of a link: before every 256th block since time 0, and before the last block that it reached.
 
     Args:
-        start: before its first block.
+        start: state before its first block.
     """
 
     __slots__ = ("last", "marks")
@@ -232,21 +234,21 @@ class Stood:
         self.last = 0, start
 
     def before(self, number: int) -> Tuple[int, float]:
-        """The nearest block up to block `number` of which this is known, and where the link stood before it."""
+        """The nearest block up to block `number` with a stored state, and this state."""
         mark = min(number // MARKED, len(self.marks) - 1)
         if mark * MARKED <= self.last[0] <= number:
             return self.last
         return mark * MARKED, self.marks[mark]
 
     def add(self, number: int, state: float) -> None:
-        """Where it stands before a block to which it has come."""
+        """Store the state before a block."""
         self.last = number, state
         if number == len(self.marks) * MARKED:
             self.marks.append(state)
 
 
 def _crossing(edges: np.ndarray, total: np.ndarray, rates: np.ndarray, wanted: float, start_s: float) -> float:
-    """The moment at which the carried total, linear between the edges, reaches `wanted`."""
+    """The time at which the carried total, linear between the edges, reaches `wanted`."""
     place = int(total.searchsorted(wanted * (1 - NEGLIGIBLE)))
     if place == 0:
         return max(float(edges[0]), start_s)
@@ -255,7 +257,7 @@ def _crossing(edges: np.ndarray, total: np.ndarray, rates: np.ndarray, wanted: f
 
 @functools.lru_cache(maxsize=4096)
 def _edges_s(tick_s: float, number: int) -> np.ndarray:
-    """Where the ticks of a block begin, and where its last one ends, in s; shape (257,)."""
+    """The starts of the ticks of a block and the end of the last one, in s; shape (257,)."""
     edges = (number * BLOCK + np.arange(BLOCK + 1)) * tick_s
     edges.setflags(write=False)
     return edges
@@ -263,10 +265,10 @@ def _edges_s(tick_s: float, number: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=MOST_BLOCKS)
 def course(channel: Ticked, seed: int, ue: int, number: int) -> np.ndarray:
-    """A block of rates, remembered.
+    """A block of rates, cached.
 
     Raises:
-        BadField: the block lies beyond the last tick that the channel knows.
+        BadField: the block lies beyond the last tick that the channel can simulate.
     """
     channel.require_known(number)
     rates = channel.block(seed, ue, number)
@@ -275,7 +277,7 @@ def course(channel: Ticked, seed: int, ue: int, number: int) -> np.ndarray:
 
 
 class SideBySide:
-    """A block of rates of many UEs, tick by tick, so that they are summed together; UEs are added when asked for.
+    """A block of rates of many UEs, ordered by tick so that they can be summed together; UEs are added on demand.
 
     Args:
         channel, seed, number: as for `course`.
@@ -283,7 +285,7 @@ class SideBySide:
 
     def __init__(self, channel: Ticked, seed: int, number: int) -> None:
         self.block = channel, seed, number
-        # Where rounds find different rates a column is that of a UE and a round, else that of a UE.
+        # If the rates depend on the round, a column belongs to a UE and a round, otherwise to a UE.
         self._same = channel.in_round(0) is channel
         self._columns: Dict[Any, int] = {}
         self._rates = np.empty((BLOCK, 16))
@@ -326,7 +328,7 @@ class SideBySide:
 
 @functools.lru_cache(maxsize=4)
 def side_by_side(channel: Ticked, seed: int, number: int) -> SideBySide:
-    """A block of rates of many UEs, remembered: those who send at the same time look at the same block."""
+    """A block of rates of many UEs, cached, since UEs that send at the same time use the same block."""
     return SideBySide(channel, seed, number)
 
 

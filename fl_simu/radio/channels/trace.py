@@ -1,4 +1,4 @@
-"""Recorded links: Mahimahi files, files of two columns, seconds and Mbit/s, and logs of measurements."""
+"""Recorded links: Mahimahi files, files with two columns (seconds, Mbit/s), and measurement logs."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ from fl_simu.radio.channels.formats import Course
 from fl_simu.radio.channels.recordings import read, recordings
 
 PACKET_MBIT = 1500 * 8 / 1e6
-# An upload that takes more rates of its recording than this is not walked through piece by piece.
+# If an upload would take more rates of its recording than this, it is not computed piece by piece.
 MANY_PIECES = 100_000
 
 
@@ -72,9 +72,8 @@ class Trace(Channel):
             file has.
 
     Raises:
-        BadField: an offset or a direction of another name, a path that leads nowhere, or a file without this
-            direction.
-        UserError: a file that is no trace.
+        BadField: an unknown offset or direction, a path that does not exist, or a file without this direction.
+        UserError: a file that is not a trace.
 
     Reference: Netravali et al. 2015 (Mahimahi), mm-link; Mao et al. 2017 (Pensieve); van der Hooft et al. 2016
         (Ghent 4G); Riiser et al. 2013 (HSDPA Norway); Raca et al. 2018, 2020 (Irish 4G, 5G); Narayanan et al. 2020
@@ -92,7 +91,7 @@ class Trace(Channel):
         recordings(self.path, self.direction)
 
     def course(self, seed: int, ue: int) -> Tuple[Course, float]:
-        """A UE's recording, and the virtual time at which it stands at time 0."""
+        """A UE's recording, and the virtual time of its position at time 0."""
         found = recordings(self.path, self.direction)
         file, place = found[_dealt(seed, len(found))[ue % len(found)]]
         course = read(file, self.direction).courses[place]
@@ -138,7 +137,9 @@ class Trace(Channel):
     def _arrivals_after_loops(
         self, seed: int, ue: int, start_s: float, loads_mbit: Sequence[float], loop_mbit: float
     ) -> Tuple[float, ...]:
-        """As `arrivals_s`: all loops but the last two of each load are skipped, as each carries as much."""
+        """As `arrivals_s`: all loops but the last two of each load are skipped, since each carries the same
+        amount.
+        """
         arrivals, now = [], start_s
         for load in loads_mbit:
             rest = math.fmod(load, loop_mbit)
@@ -160,8 +161,9 @@ class Trace(Channel):
 
 @functools.lru_cache(maxsize=16)
 def _dealt(seed: int, count: int) -> np.ndarray:
-    """The order in which recordings are dealt: at random, so that where there are more of them than UEs those that
-    are left out are not the last by name."""
+    """A random order in which recordings are assigned, so that recordings left over are not always the last ones
+    by name.
+    """
     return permutation(stream(seed, "recordings"), count)
 
 
@@ -173,10 +175,10 @@ def _exists(path: str) -> bool:
 
 
 def _chances(course: Course, moment_s: float, those_at_it: bool = False) -> int:
-    """Chances since a recording began and before a moment, or also those at it."""
+    """Number of opportunities since the start of a recording before a time, or also at it."""
     loop, place = divmod(moment_s, course.length_s)
     place = float(np.round(place, 9))
-    # The last chance of a loop is at the same moment as the beginning of the next.
+    # The last opportunity of a loop is at the same time as the beginning of the next loop.
     if those_at_it and place >= course.length_s:
         loop, place = loop + 1, 0.0
     elif place == 0 and loop and not those_at_it:
@@ -186,7 +188,7 @@ def _chances(course: Course, moment_s: float, those_at_it: bool = False) -> int:
 
 
 def _rates_of_packets(course: Course) -> np.ndarray:
-    """Mean rate of each second of a recording of packets, in Mbit/s; the last one may be shorter."""
+    """Mean rate in each second of a recording of packets, in Mbit/s; the last second may be shorter."""
     count = math.ceil(course.length_s)
     seconds = np.minimum(course.times_s.astype(int), count - 1)
     lengths_s = np.diff(np.append(np.arange(count), course.length_s))

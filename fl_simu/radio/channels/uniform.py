@@ -1,4 +1,4 @@
-"""A link whose rate is drawn anew for every upload, uniformly."""
+"""A link whose rate is drawn again for every upload, uniformly."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Codecs: params to layers of bytes and back. One file a codec, one row here."""
+"""Codecs: params to layers of bytes and back. One file per codec, one row here."""
 
 from typing import Dict, Type
 

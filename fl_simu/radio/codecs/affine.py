@@ -54,7 +54,7 @@ class Affine(Layered):
         dtypes = [numpy_dtype(spec).newbyteorder("=") for spec in floating]
         x = np.empty(len(codes), np.result_type(np.float32, *dtypes))
         for limits, place, dtype in zip(np.frombuffer(head, "<f4").reshape(-1, 2), places(floating), dtypes):
-            # Next to the largest number there is, half a step more would be infinite.
+            # Half a step more than the largest float would be infinite.
             most = np.finfo(dtype).max
             levels = self._levels(limits, missing).clip(-most, most).astype(dtype).astype(x.dtype)
             levels.take(codes[place], out=x[place], mode="clip")
@@ -74,7 +74,7 @@ class Affine(Layered):
         codes[:] = scaled
 
     def _levels(self, limits: np.ndarray, missing: int) -> np.ndarray:
-        """What each code stands for, float64 of shape (2^n,), when its lowest `missing` bits are unknown."""
+        """The decoded value of each code, float64 of shape (2^n,), when its lowest `missing` bits are unknown."""
         q, r = self._scale(limits)
         codes = np.arange(2**self.total_bits, dtype=np.float64)
         if q == 0.0:

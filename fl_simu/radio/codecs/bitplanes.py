@@ -8,7 +8,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-# A byte of a plane -> its eight bits, each in the lowest bit of a byte of a word.
+# Each byte of a plane gives eight bits, each in the lowest bit of a byte of a word.
 _SPREAD = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).view(np.uint64)[:, 0]
 
 
@@ -35,7 +35,7 @@ def pack(codes: np.ndarray, first: int, last: int) -> bytes:
 
 
 def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
-    """Set bits `first` down to `last` of `codes`, in place, from what `pack` gave for them."""
+    """Set bits `first` down to `last` of `codes`, in place, from the output of `pack`."""
     width = plane_bytes(len(codes))
     for byte in range(last // 8, first // 8 + 1):
         words = np.zeros(width, np.uint64)
@@ -47,7 +47,7 @@ def unpack_into(codes: np.ndarray, data: bytes, first: int, last: int) -> None:
 
 
 def bit_ranges(layer_bits: Sequence[int]) -> List[Tuple[int, int]]:
-    """First and last bit of each layer, numbered from the lowest bit of the whole code.
+    """First and last bit of each layer, numbered from the lowest bit of the complete code.
 
     >>> bit_ranges((2, 1))
     [(2, 1), (0, 0)]

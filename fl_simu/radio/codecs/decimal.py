@@ -9,7 +9,7 @@ from fl_simu.kernel.parameters import TensorSpec
 from fl_simu.radio.codecs.layered import Layered
 from fl_simu.radio.codecs.tens import exponent_of, power_of_ten
 
-# Every float32 but 0 is m 10^e with m in [0.1, 1) and e in -44..39; the head holds e + 46, and 0 for 0.
+# Every float32 except 0 is m 10^e with m in [0.1, 1) and e in -44..39; the head holds e + 46, and 0 for 0.
 EXPONENT_BIAS = 46
 
 

@@ -71,7 +71,7 @@ class FixedPoint(Codec):
         return self.mean(self.codes_of(layers[0][start:], count), 1, structure, layers[0])
 
     def codes_of(self, layer: bytes, count: int) -> np.ndarray:
-        """The codes of so many elements, uint32."""
+        """The codes of a number of elements, uint32."""
         codes = np.zeros(count, np.uint32)
         unpack_into(codes, layer, self.width - 1, 0)
         return codes
@@ -81,13 +81,13 @@ class FixedPoint(Codec):
         return pack(codes, self.width - 1, 0)
 
     def mean(self, codes: np.ndarray, summands: int, structure: Structure, exact: bytes = b"") -> Params:
-        """The mean of the elements of so many UEs whose codes have this sum.
+        """The mean of the elements of several UEs, given the sum of their codes.
 
         Args:
             codes: uint32, shape (elements,).
-            summands: number of UEs, 1 or more.
-            structure: of the params.
-            exact: a layer that begins with the tensors that are no floating-point ones, where there are any.
+            summands: number of UEs in the sum, 1 or more.
+            structure: structure of the params.
+            exact: a layer that begins with the tensors that are not floating point, if there are any.
         """
         total = codes.astype(np.float64) - summands * self._most
         return unflatten((total * (self.step / summands)).astype(np.float32), exact, structure)
@@ -98,5 +98,5 @@ class FixedPoint(Codec):
 
     @property
     def step(self) -> float:
-        """Distance of two numbers of the grid next to each other."""
+        """Distance between adjacent numbers of the grid."""
         return self.limit / self._most

@@ -1,4 +1,4 @@
-"""Half precision, and what it leaves over."""
+"""Half precision, and the remainder."""
 
 from dataclasses import dataclass
 from typing import Sequence, Tuple
@@ -51,5 +51,5 @@ class Float16(Codec):
 
 
 def _half(x: np.ndarray) -> np.ndarray:
-    """The nearest float16, at most the largest one. By torch, which has an instruction for it; numpy has none."""
+    """The nearest float16, at most the largest one. torch has an instruction for it; numpy does not."""
     return torch.from_numpy(x.clip(-MOST, MOST)).to(torch.float16).numpy().astype("<f2", copy=False)

@@ -1,4 +1,4 @@
-"""No quantisation: every tensor as it is, in one layer."""
+"""No quantisation: every tensor unchanged, in one layer."""
 
 from dataclasses import dataclass
 from typing import Sequence, Tuple

@@ -1,4 +1,4 @@
-"""What the quantisers share: codes of n bits, the top ones the base and the lower ones the enhancements."""
+"""Common part of the quantisers: codes of n bits, with the top bits as base and the lower bits as enhancements."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -48,11 +48,11 @@ class Layered(Codec):
 
     @property
     def total_bits(self) -> int:
-        """Bits of a whole code."""
+        """Bits of a complete code."""
         return self.base_bits + sum(self.enhancement_bits)
 
     def with_bits(self: Quantiser, base_bits: int, *enhancement_bits: int) -> Quantiser:
-        """The same quantiser with other bits."""
+        """The same quantiser with other numbers of bits."""
         return replace(self, base_bits=base_bits, enhancement_bits=enhancement_bits)
 
     def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
@@ -102,4 +102,4 @@ class Layered(Codec):
 
     @abstractmethod
     def restore(self, head: bytes, codes: np.ndarray, missing: int, floating: Sequence[TensorSpec]) -> np.ndarray:
-        """The elements, as far as codes tell them whose lowest `missing` bits are unknown (0)."""
+        """The elements decoded from codes whose lowest `missing` bits are unknown (0)."""

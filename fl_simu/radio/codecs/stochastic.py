@@ -43,7 +43,7 @@ class Stochastic(Layered):
         self, x: np.ndarray, floating: Sequence[TensorSpec], draws: np.random.Generator
     ) -> Tuple[bytes, np.ndarray]:
         count, buckets = len(x), self._buckets(len(x))
-        # One bucket is no longer than the model.
+        # A bucket is at most as long as the model.
         width = min(self.bucket_size, max(count, 1))
         padded = np.zeros(buckets * width)
         padded[:count] = np.abs(x)

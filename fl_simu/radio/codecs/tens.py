@@ -1,9 +1,9 @@
-"""Powers of ten and decimal exponents, from tables: quicker than the power function and the logarithm."""
+"""Powers of ten and decimal exponents from tables, which are faster than the power function and the logarithm."""
 
 import numpy as np
 
 LARGEST_POWER = 110
-# Read from text each is the nearest float64 on every machine; numpy's power is an ulp off here and there.
+# Reading from text gives the nearest float64 on every machine; numpy's power is sometimes off by an ulp.
 POWERS = np.array([float(f"1e{power}") for power in range(-LARGEST_POWER, LARGEST_POWER + 1)])
 
 
@@ -12,7 +12,7 @@ def power_of_ten(exponent: np.ndarray) -> np.ndarray:
     return POWERS.take(exponent + LARGEST_POWER, mode="clip")
 
 
-# Numbers with the same binary exponent lie in one decade or in two: the first, and where the second begins.
+# Numbers with the same binary exponent lie in one or two decades: the first, and the start of the second.
 LARGEST_EXPONENT = 99
 BINARY_EXPONENTS = np.arange(2048) - 1023
 FIRST_DECADE = np.floor(BINARY_EXPONENTS * np.log10(2.0)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""The notes' first idea: print each number, cut the text in two, and send the front first."""
+"""The notes' first idea: print each number, split the text, and send the front first."""
 
 from dataclasses import dataclass
 from typing import Iterable, Sequence, Tuple
@@ -17,7 +17,7 @@ SIGNS = np.frombuffer(b"+-", np.uint8)
 
 
 def _columns(texts: Iterable[str]) -> np.ndarray:
-    """The characters at each place of texts of one width, uint8, shape (width, texts)."""
+    """The characters at each position of texts of equal width, uint8, shape (width, texts)."""
     return np.array([list(text.encode()) for text in texts], dtype=np.uint8).T.copy()
 
 
@@ -47,7 +47,7 @@ class TextSplit(Codec):
         require(1 <= self.front_digits < DIGITS, "front_digits", self.front_digits, "1 to 8")
 
     def _widths(self) -> Tuple[int, int]:
-        """Characters an element in each layer: sign, digits, sign and two digits of the exponent."""
+        """Characters per element in each layer: sign, digits, sign and two digits of the exponent."""
         return 1 + self.front_digits + 3, DIGITS - self.front_digits
 
     def layer_bits(self, dtype: torch.dtype = torch.float32) -> Tuple[int, ...]:
@@ -110,5 +110,5 @@ def _scientific(size: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _sign(characters: np.ndarray) -> np.ndarray:
-    """1 for "+" and -1 for "-", int8: in ASCII "," lies between them."""
+    """1 for "+" and -1 for "-", int8; in ASCII "," lies between them."""
     return (COMMA - characters).view(np.int8)

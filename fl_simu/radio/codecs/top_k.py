@@ -1,4 +1,4 @@
-"""Sparsification: only the largest elements travel."""
+"""Sparsification: only the largest elements are sent."""
 
 from dataclasses import dataclass
 from typing import List, Sequence, Tuple
@@ -81,12 +81,12 @@ class TopK(Codec):
 
 
 def _place_bits(count: int) -> int:
-    """Bits of a place among `count`; at least 1."""
+    """Bits of a position among `count`; at least 1."""
     return max(1, (count - 1).bit_length())
 
 
 def _largest(size: np.ndarray, k: int) -> np.ndarray:
-    """Places of the k largest elements, the largest first; of equal ones the first in the model comes first."""
+    """Positions of the k largest elements, largest first; in a tie the first in the model comes first."""
     if k == 0:
         return np.empty(0, np.int64)
     bar = np.partition(size, len(size) - k)[len(size) - k]

@@ -1,4 +1,4 @@
-"""Media: what uploads that are on the air at the same time do to one another."""
+"""Media: how uploads that are on the air at the same time affect one another."""
 
 from typing import Dict, Type
 

@@ -1,4 +1,4 @@
-"""What media have in common on which the updates add up on the air."""
+"""Common parts of media on which the updates add up on the air."""
 
 import math
 from abc import abstractmethod
@@ -20,19 +20,19 @@ from fl_simu.radio.link import Link, Upload
 from fl_simu.radio.media.base import Air, Arrival, SharedMedium
 
 SYMBOLS, NOISE = "air_symbols", "air_noise_std"
-# Numbers on the two quadratures of a symbol.
+# Numbers per symbol, one on each quadrature.
 A_SYMBOL = 2
 
 
 class Cohort(NamedTuple):
-    """Where the sum of a cohort stands.
+    """The state of the sum of a cohort.
 
     Args:
-        coming: the UEs that were handed the model and have not said yet whether they send.
-        ready: those that send, in the order in which they had trained.
-        latest_s: when they begin at the latest.
-        began_s: when they have begun; infinity before.
-        lasts_s: how long they send; 0 before any is ready.
+        coming: the UEs that were handed the model and have not yet decided whether they send.
+        ready: the UEs that send, in the order in which they finished training.
+        latest_s: latest time at which they begin.
+        began_s: time at which they began; infinity before.
+        lasts_s: duration of sending; 0 before any UE is ready.
     """
 
     coming: Tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class Analog(SharedMedium):
         }
 
     def symbols(self, numbers: int) -> int:
-        """Symbols one after the other that so many numbers take, whoever sends with whom."""
+        """Number of consecutive symbols for a count of numbers, however many UEs send."""
         return -(-numbers // (A_SYMBOL * self.subcarriers))
 
     def noise_ratio(self) -> float:
@@ -89,17 +89,17 @@ class Analog(SharedMedium):
 
     @abstractmethod
     def noise_variance(self, seed: int, version: int, factors: Mapping[int, float]) -> float:
-        """Variance of the noise on a number of the sum of what these UEs send, whose numbers have variance 1.
+        """Variance of the noise on each number of the sum of these UEs, whose own numbers have variance 1.
 
         Args:
-            factors: by UE, with which each scales what it sends, above 0 and at most 1.
+            factors: the scaling factor of each UE, above 0 and at most 1.
         """
 
     def residual(self, seed: int, ue: int, version: int) -> complex:
-        """What the channel leaves of a symbol that a UE has sent, for 1."""
+        """The factor by which the channel changes a symbol that a UE has sent; 1 for none."""
         return 1.0
 
-    # When they send.
+    # Sending.
 
     def pending(
         self,
@@ -157,15 +157,15 @@ class Analog(SharedMedium):
     def sent_mbit(self, state: Cohort, link: Link, upload: Upload, now_s: float) -> float:
         return 0.0
 
-    # What the BS hears.
+    # Reception at the BS.
 
     def side_numbers(self, means: Sequence[float], variances: Sequence[float]) -> Tuple[float, float]:
-        """mu and nu, by which all UEs scale, of the mean and the variance of what each of them is to send."""
+        """mu and nu, by which all UEs scale, from the mean and the variance of each UE's numbers."""
         centre = float(np.mean(means))
         return centre, math.sqrt(float(np.mean(variances) + np.mean((np.array(means) - centre) ** 2)))
 
     def arriving(self, updates: Iterable[Update], air: Air) -> Iterator[Tuple[Update, complex]]:
-        """Each update, and what is left for 1 of a symbol that its UE is to send."""
+        """Each update, with the factor by which the channel changes its UE's symbols."""
         for update in updates:
             yield update, self.residual(air.link.seed, update.ue, update.version)
 
@@ -195,11 +195,11 @@ class Analog(SharedMedium):
 class Heard:
     """The sum that the BS hears, added up update by update.
 
-    The means are those of the aggregation rules, in float64, so that without noise and residual nothing differs.
+    The means are those of the aggregation rules, in float64, so without noise and residual the result is the same.
 
     Args:
-        air: of the round.
-        side_numbers: mu and nu of the mean and the variance of what each UE is to send.
+        air: the round.
+        side_numbers: function that returns mu and nu, given the means and variances of the UEs' numbers.
     """
 
     def __init__(
@@ -210,16 +210,16 @@ class Heard:
         self._sums = {name: torch.zeros(one.shape, dtype=torch.float64) for name, one in air.current.items()}
         self.numbers = sum(one.numel() for one in air.current.values())
         self.weights: Dict[int, float] = {}
-        # Without their models.
+        # The models are left out.
         self.updates: List[Update] = []
         self._means: List[float] = []
         self._variances: List[float] = []
-        # Of each symbol, and of the constant that is no part of what is sent: what residuals make of them.
+        # The error that residuals cause in each symbol, and in the constant that is not sent.
         self._astray: Any = 0.0
         self._astray_weight = 0.0 + 0.0j
 
     def add(self, update: Update, residual: complex) -> None:
-        """A UE that sends, and what the channel leaves of its symbols."""
+        """Add a UE that sends, and the residual of its symbols."""
         weight = self._air.weight_of(update)
         assert weight is not None, "the aggregation rule is a mean"
         self.weights[update.ue] = weight
@@ -236,14 +236,14 @@ class Heard:
             self._astray_weight += lost
 
     def std(self) -> float:
-        """nu, of the side numbers."""
+        """nu, one of the side numbers."""
         return self._side_numbers(self._means, self._variances)[1]
 
     def mean(self, noise: Optional[np.ndarray] = None) -> Update:
-        """What the BS makes of the sum: one update, in the place of all.
+        """The BS's estimate from the sum: one update that replaces all.
 
         Args:
-            noise: on each number, shape (numbers,); None where there is none.
+            noise: noise on each number, shape (numbers,); None for no noise.
         """
         total, wrong = sum(self.weights.values()), noise
         if self._astray_weight:
@@ -276,18 +276,18 @@ def _without(state: Cohort, ue: int) -> Cohort:
 
 
 def numbers_of(update: Update, air: Air) -> np.ndarray:
-    """All numbers that a UE is to send of its model, in the order of the global one, float64."""
+    """All numbers that a UE is to send of its model, in the order of the global model, float64."""
     content = air.link.content(update.params, air.current)
     return np.concatenate([content[name].detach().double().numpy().reshape(-1) for name in air.current])
 
 
 def moments(numbers: np.ndarray) -> Tuple[float, float]:
-    """Their mean and their variance; 0 of none."""
+    """Mean and variance of numbers; 0 if there are none."""
     return (float(numbers.mean()), float(numbers.var())) if numbers.size else (0.0, 0.0)
 
 
 def _symbols(numbers: np.ndarray) -> np.ndarray:
-    """Two numbers a complex symbol; of an odd one the other quadrature is empty."""
+    """Two numbers per complex symbol; if their count is odd, the last quadrature is empty."""
     padded = np.append(numbers, np.zeros(len(numbers) % 2))
     return padded[0::2] + 1j * padded[1::2]
 

@@ -115,7 +115,7 @@ class OverTheAir(Analog):
         return {**super().columns, LIMITED: Column("", "UEs at the limit of their power")}
 
     def silent_share(self) -> float:
-        """The share of UEs that do not send, in the mean.
+        """The mean share of UEs that do not send.
 
         >>> round(OverTheAir(least_gain=0.1).silent_share(), 4)
         0.0952
@@ -123,7 +123,7 @@ class OverTheAir(Analog):
         return -math.expm1(-self._relative_gain())
 
     def power_ratio(self) -> float:
-        """P0 / rho: the mean over all UEs of the power with which a number is sent, for one received.
+        """P0 / rho: the mean transmit power per number over all UEs, relative to the received power.
 
         >>> round(OverTheAir(least_gain=0.1).power_ratio(), 4)
         1.8229
@@ -131,18 +131,18 @@ class OverTheAir(Analog):
         return _exp1(self._relative_gain()) / (1 + self.csi_error)
 
     def residual_mean(self) -> float:
-        """E[a], of those who send."""
+        """E[a] of the sending UEs."""
         return 1 / (1 + self.csi_error)
 
     def residual_variance(self) -> float:
-        """E|a - E[a]|^2, of those who send."""
+        """E|a - E[a]|^2 of the sending UEs."""
         if not self.csi_error:
             return 0.0
         gain = self._relative_gain()
         return self.csi_error / (1 + self.csi_error) ** 2 * _exp1(gain) * math.exp(gain)
 
     def known_gain(self, seed: int, ue: int, version: int) -> complex:
-        """The channel h of a UE in a round as it knows it, with the error."""
+        """The channel h of a UE in a round as the UE knows it, with the error."""
         return gains(seed, ue, version, 1)[0] + self._error(seed, ue, version)
 
     def silence(self, state: Cohort, link: Link, upload: Upload, now_s: float) -> str:

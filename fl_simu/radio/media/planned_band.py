@@ -9,7 +9,7 @@ from fl_simu.radio.media.base import Arrival, SharedMedium, without
 from fl_simu.radio.media.shannon_band import ShannonBand, require_bandwidth
 from fl_simu.radio.media.shared_band import Band, SharedBand
 
-# Less of the band than this is what rounding leaves.
+# A smaller part of the band is a rounding error.
 LEAST_FREE = 1e-9
 
 
@@ -17,9 +17,9 @@ class Booking(NamedTuple):
     """The part of the band that a UE holds from the moment it is handed the model until its upload has ended.
 
     Args:
-        version: of the global model that its upload belongs to.
-        loads_mbit: of each layer that it will send.
-        share: of the band; 0 while it waits for one.
+        version: version of the global model that its upload belongs to.
+        loads_mbit: load of each layer that it will send.
+        share: its share of the band; 0 while it waits for one.
     """
 
     version: int
@@ -28,7 +28,7 @@ class Booking(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Who is sending, and who holds what."""
+    """The sending UEs, and the bookings."""
 
     band: Band
     booked: Dict[int, Booking]
@@ -55,7 +55,7 @@ class PlannedBand(SharedMedium):
 
     @property
     def shared(self) -> SharedBand:
-        """What a share is worth, and how those who send go on with theirs."""
+        """The band on which UEs send with their shares."""
         return SharedBand()
 
     def check(self, link: Link) -> None:
@@ -98,7 +98,7 @@ class PlannedBand(SharedMedium):
         return self.shared.airtime_s(state.band, link, upload, now_s)
 
     def _booked(self, state: Plan, link: Link, allocator: Allocator, now_s: float) -> Plan:
-        """What is free is divided among those who have no share, none of whom has sent anything yet."""
+        """Divide the free part of the band among the UEs without a share, none of which has sent anything yet."""
         waiting = {ue: one for ue, one in state.booked.items() if not one.share}
         free = 1 - sum(one.share for one in state.booked.values())
         if not waiting or free < LEAST_FREE:

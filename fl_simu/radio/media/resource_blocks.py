@@ -1,4 +1,4 @@
-"""A band of resource blocks, of which each UE of a cohort has one or none."""
+"""A band of resource blocks; each UE of a cohort has one or none."""
 
 import math
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ MOST_BLOCKS = 1000
 
 
 class Options(NamedTuple):
-    """What each UE of a cohort would have on each block; arrays of shape (UEs, blocks).
+    """The properties of each block for each UE of a cohort; arrays of shape (UEs, blocks).
 
     Args:
         rates_mbps: mean rate in Mbit/s.
-        errors: the chance that a layer is lost.
-        delays_s: how long the download and the upload take.
-        energies_j: what training and sending cost.
+        errors: probability that a layer is lost.
+        delays_s: duration of the download and the upload.
+        energies_j: energy of training and sending.
     """
 
     rates_mbps: np.ndarray
@@ -50,10 +50,10 @@ class Held(NamedTuple):
     Args:
         block: its number, from 0.
         rate_mbps: mean rate of the UE on it.
-        ratio: waterfall threshold over the mean SINR, no decibels.
-        loads_mbit: of each layer.
-        began_s: when the UE began to send; infinity before.
-        arrived: how many of its layers have arrived.
+        ratio: waterfall threshold over the mean SINR, not in dB.
+        loads_mbit: load of each layer.
+        began_s: time at which the UE began to send; infinity before.
+        arrived: number of its layers that have arrived.
     """
 
     block: int
@@ -65,12 +65,12 @@ class Held(NamedTuple):
 
     @property
     def next_s(self) -> float:
-        """When its next layer arrives."""
+        """The time at which its next layer arrives."""
         return self.began_s + sum(self.loads_mbit[: self.arrived + 1]) / self.rate_mbps
 
 
 class Blocks(NamedTuple):
-    """Who holds which block, those who send in the order in which they began."""
+    """The block of each UE, and the sending UEs in the order in which they began."""
 
     held: Dict[int, Held]
 
@@ -162,10 +162,10 @@ class ResourceBlocks(SharedMedium):
         require_factor("cycles_per_sample", self.cycles_per_sample, or_zero=True)
         require_factor("frequency_hz", self.frequency_hz)
 
-    # What a UE would have.
+    # Properties of blocks.
 
     def distance_m(self, seed: int, ue: int) -> float:
-        """Of a UE from the BS, uniform over the area of the cell."""
+        """Distance of a UE from the BS, uniform over the area of the cell."""
         near, far = self.min_distance_m**2, self.radius_m**2
         return math.sqrt(near + (far - near) * stream(seed, "site", ue).random())
 
@@ -177,13 +177,13 @@ class ResourceBlocks(SharedMedium):
         return np.array([-self.mean_interference_w * math.log1p(-one.random()) for one in draws])
 
     def sinrs(self, seed: int, ues: Sequence[int], version: int) -> np.ndarray:
-        """Mean SINR of each UE in each block, no decibels, shape (UEs, blocks)."""
+        """Mean SINR of each UE on each block, not in dB, shape (UEs, blocks)."""
         received_w = np.array([self.power_w * self.distance_m(seed, ue) ** -self.exponent for ue in ues])
         noise_w = 10 ** (self.noise_dbm_hz / 10 - 3) * self.block_khz * 1e3
         return received_w[:, None] / (self.interferences_w(seed, version) + noise_w)
 
     def options(self, link: Link, uploads: Mapping[int, Upload], now_s: float) -> Options:
-        """What these UEs, in this order, would have on each block if they were handed the model now."""
+        """The properties of each block for these UEs, in this order, if they were handed the model now."""
         told = list(uploads.values())
         sinrs = self.sinrs(link.seed, list(uploads), told[0].version)
         rates = np.array([[self._rate_mbps(one) for one in row] for row in sinrs.tolist()])
@@ -201,19 +201,19 @@ class ResourceBlocks(SharedMedium):
         return self.kappa * cycles * training.passes * frequency**2
 
     def allowed(self, options: Options) -> np.ndarray:
-        """Whether a UE keeps both limits on a block, shape (UEs, blocks)."""
+        """Whether a UE meets both limits on a block, shape (UEs, blocks)."""
         return (options.delays_s <= self.delay_s) & (options.energies_j <= self.energy_j)
 
     def assigned(self, seed: int, version: int, weights: np.ndarray, options: Options) -> Assignment:
         """The block of each UE.
 
         Args:
-            weights: samples of each, shape (UEs,).
-            options: of the blocks that are free.
+            weights: number of samples of each UE, shape (UEs,).
+            options: properties of the free blocks.
         """
         return hungarian(weights, options.errors, self.allowed(options))
 
-    # Who sends, and when.
+    # Sending.
 
     def start(self) -> Blocks:
         return Blocks({})
@@ -294,7 +294,7 @@ class RandomBlocks(ResourceBlocks):
     def assigned(self, seed: int, version: int, weights: np.ndarray, options: Options) -> Assignment:
         ues, blocks = options.errors.shape
         draws = briefly(seed, "blocks at random", 0, version)
-        # Who has none where blocks are fewer is drawn too.
+        # If there are fewer blocks than UEs, the UEs without a block are drawn too.
         dealt = permutation(draws, max(ues, blocks))
         allowed = np.concatenate([self.allowed(options), np.full((ues, max(0, ues - blocks)), False)], axis=1)
         return in_order(dealt, allowed)

@@ -1,4 +1,4 @@
-"""One band for all who are sending, in which a narrower share has less noise."""
+"""One band for all sending UEs, in which a narrower share has less noise."""
 
 from dataclasses import dataclass, replace
 from typing import Iterator
@@ -13,7 +13,7 @@ from fl_simu.radio.media.shared_band import FollowedBand
 
 @dataclass(frozen=True)
 class Narrowed(Channel):
-    """A channel of which a UE has a share of the band; the arguments say themselves."""
+    """The channel of a UE with a share of the band."""
 
     channel: Channel
     spectrum: Spectrum
@@ -57,6 +57,6 @@ class ShannonBand(FollowedBand):
 
 
 def require_bandwidth(bandwidth_mhz: float) -> None:
-    """Raise BadField unless that is the bandwidth of a band."""
+    """Raise BadField unless this is a valid bandwidth of a band."""
     low, high = RANGES["bandwidth_mhz"]
     require(low <= bandwidth_mhz <= high, "bandwidth_mhz", bandwidth_mhz, f"{low:g} to {high:g}")

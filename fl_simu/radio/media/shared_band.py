@@ -1,4 +1,4 @@
-"""One band for all who are sending."""
+"""One band for all sending UEs."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Sender(NamedTuple):
     """A UE that is sending.
 
     Args:
-        version: of the global model that its upload belongs to.
-        left_mbit: what is left of each layer that has not arrived, at the time of the band.
-        share: of the band.
-        arrived: how many of its layers have arrived.
+        version: version of the global model that its upload belongs to.
+        left_mbit: remaining load of each layer that has not arrived, at the time of the band.
+        share: its share of the band.
+        arrived: number of its layers that have arrived.
         began_s: virtual time at which it began.
-        waited_s: how long it had no share since.
+        waited_s: time since then for which it had no share.
     """
 
     version: int
@@ -36,15 +36,15 @@ class Sender(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Who is sending, in the order in which they began, at a moment: a column each of what `Sender` says, so that
-    all are brought on at once.
+    """The sending UEs at a moment, in the order in which they began: one column per field of `Sender`, so that all
+    UEs are updated together.
 
     Args:
-        at_s: the moment.
-        ues: who.
-        versions, shares, arrived, began_s, waited_s: of each.
-        left_mbit: what is left of the layer that each is sending.
-        behind_mbit: its layers after that one.
+        at_s: this moment.
+        ues: the UEs.
+        versions, shares, arrived, began_s, waited_s: as in `Sender`.
+        left_mbit: remaining load of the layer that each is sending.
+        behind_mbit: loads of the layers after that one.
     """
 
     at_s: float
@@ -59,30 +59,30 @@ class Band(NamedTuple):
 
     @property
     def senders(self) -> Dict[int, Sender]:
-        """By UE."""
+        """The senders by UE."""
         return {ue: self.sender(place) for place, ue in enumerate(self.ues)}
 
     def sender(self, place: int) -> Sender:
-        """The one at that place."""
+        """The sender at a position."""
         left = (self.left_mbit[place], *self.behind_mbit[place])
         rest = (self.shares[place], self.arrived[place], self.began_s[place], self.waited_s[place])
         return Sender(self.versions[place], left, *rest)
 
     def joined(self, ue: int, sender: Sender) -> "Band":
-        """With one more."""
+        """The band with one more sender."""
         return self._with([(*column, one) for column, one in zip(self[1:], _row(ue, sender))])
 
     def without(self, place: int) -> "Band":
-        """With one fewer."""
+        """The band with one sender fewer."""
         return self._with([(*column[:place], *column[place + 1 :]) for column in self[1:]])
 
     def replaced(self, place: int, sender: Sender) -> "Band":
-        """With another sender, of the same UE, at that place."""
+        """The band with another sender of the same UE at this position."""
         new = _row(self.ues[place], sender)
         return self._with([(*column[:place], one, *column[place + 1 :]) for column, one in zip(self[1:], new)])
 
     def only(self, places: Sequence[int]) -> "Band":
-        """With those at some places, in ascending order."""
+        """The band with only the senders at these positions, in ascending order."""
         if len(places) == len(self.ues):
             return self
         return self._with([tuple([column[place] for place in places]) for column in self[1:]])
@@ -97,10 +97,10 @@ def _row(ue: int, sender: Sender) -> Tuple[Any, ...]:
 
 
 class Known(Mapping[int, Sending]):
-    """What an allocator may know of those who are sending, worked out when it asks.
+    """What an allocator may know of the sending UEs, computed on demand.
 
     Args:
-        band, link, now_s: as `plan` has them.
+        band, link, now_s: as for `SharedMedium.plan`.
     """
 
     def __init__(self, band: Band, link: Link, now_s: float) -> None:
@@ -183,20 +183,24 @@ class SharedBand(SharedMedium):
         return now_s - state.began_s[place] - (state.waited_s[place] + waits_s)
 
     def spectrum(self) -> Spectrum:
-        """Which rate a share of the band gives."""
+        """The rate as a function of the share of the band."""
         return LINEAR
 
     def carried_mbit(self, band: Band, link: Link, now_s: float) -> np.ndarray:
-        """What each sends with its share from the time of the band to a later one, in Mbit; shape (UEs,)."""
+        """The load that each UE sends with its share from the time of the band to a later time, in Mbit; shape
+        (UEs,).
+        """
         return np.array(band.shares) * link.carried_of(band.ues, band.versions, band.at_s, now_s)
 
     def first_arrival(self, band: Band, link: Link) -> Tuple[float, int]:
-        """When the first of those who send, and keep a share above 0, has sent its layer; and its place."""
+        """The time at which the first of the UEs with a share above 0 has sent its layer if all keep their shares,
+        and its position.
+        """
         loads = np.array(band.left_mbit) / np.array(band.shares)
         return link.first_arrival(band.ues, band.versions, band.at_s, loads)
 
     def at(self, band: Band, link: Link, now_s: float) -> Band:
-        """The band at a later moment, at which nobody has begun or ended to send yet."""
+        """The band at a later time, before any UE starts or stops sending."""
         if now_s == band.at_s:
             return band
         places, waited = self._sending(band), band.waited_s
@@ -205,8 +209,8 @@ class SharedBand(SharedMedium):
             waited = tuple([one if share else one + (now_s - band.at_s) for one, share in told])
         if not places:
             return band._replace(at_s=now_s, waited_s=waited)
-        # A layer has arrived when its event says so. Rounding may make it seem to be over a little earlier or
-        # later: what would be left then is no load, for which an allocator might let it wait for others.
+        # A layer arrives at its event. Rounding may put its end slightly earlier or later. The remainder is not a
+        # load, and an allocator must not let it wait for other UEs.
         sending = band.only(places)
         before = np.array(sending.left_mbit)
         left = before - self.carried_mbit(sending, link, now_s)
@@ -218,7 +222,7 @@ class SharedBand(SharedMedium):
         return band._replace(at_s=now_s, left_mbit=left_mbit, waited_s=waited)
 
     def first(self, band: Band, link: Link) -> Arrival:
-        """The layer that arrives first if everybody keeps its share, the first of those that are equal."""
+        """The layer that arrives first if all UEs keep their shares; in a tie the first one."""
         if 0.0 in band.left_mbit:
             return Arrival(band.at_s, band.ues[band.left_mbit.index(0.0)])
         places = self._sending(band)
@@ -228,7 +232,7 @@ class SharedBand(SharedMedium):
         return Arrival(time_s, band.ues[places[place]])
 
     def _sending(self, band: Band) -> Sequence[int]:
-        """The places of those who have a share."""
+        """The positions of the UEs with a share."""
         if 0.0 not in band.shares:
             return range(len(band.ues))
         return [place for place, share in enumerate(band.shares) if share]
@@ -238,7 +242,7 @@ class FollowedBand(SharedBand):
     """A band on which the rate of a UE is not proportional to its share.
 
     Note:
-        So each sender is followed by itself, on a link of its own.
+        So each sender is simulated separately, on its own link.
     """
 
     @abstractmethod

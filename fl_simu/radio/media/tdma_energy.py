@@ -1,4 +1,4 @@
-"""One UE after the other, each with the power that costs the least energy in a time."""
+"""One UE after the other, each with the power that needs the least energy within a time."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from fl_simu.radio.media.shared_band import Band, FollowedBand, SharedBand
 
 
 class Turns(NamedTuple):
-    """Who is sending or waits, and with which part of the full power each sends that was handed the model."""
+    """The sending and waiting UEs, and the part of full power of each UE that was handed the model."""
 
     band: Band
     parts: Dict[int, float]
@@ -28,7 +28,7 @@ class Turns(NamedTuple):
 
 @dataclass(frozen=True)
 class Quieter(Channel):
-    """A channel over which a UE sends at a part of its full power, above 0 and at most 1."""
+    """A channel on which a UE sends with a part of its full power, above 0 and at most 1."""
 
     channel: Channel
     bandwidth_mhz: float
@@ -42,7 +42,7 @@ class Quieter(Channel):
 
 @dataclass(frozen=True)
 class QuieterBand(FollowedBand):
-    """All of a band for one UE at a time, at a part of its full power; the arguments say themselves."""
+    """The complete band for one UE at a time, which sends with a part of its full power."""
 
     bandwidth_mhz: float = 20.0
     parts: Mapping[int, float] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class TdmaEnergy(SharedMedium):
         return Turns(Band(0.0), {})
 
     def parts(self, link: Link, uploads: Mapping[int, Upload], now_s: float) -> Dict[int, float]:
-        """With which part of the full power each is to send, above 0 and at most 1."""
+        """The part of full power with which each UE must send, above 0 and at most 1."""
         versions = [upload.version for upload in uploads.values()]
         rates = dict(zip(uploads, link.rates_of(tuple(uploads), versions, now_s).tolist()))
         loads = {ue: sum(link.loads_mbit(upload)) for ue, upload in uploads.items()}
@@ -123,11 +123,11 @@ class TdmaEnergy(SharedMedium):
         return {**whole, **dict(zip(ues, parts.tolist()))}
 
     def slots_s(self, alone_s: np.ndarray, snrs: np.ndarray) -> np.ndarray:
-        """How long each sends, shape (n,).
+        """The sending time of each UE, shape (n,).
 
         Args:
-            alone_s: how long it would at 1 nat/s/Hz, shape (n,).
-            snrs: of each at its full power, no decibels, shape (n,).
+            alone_s: sending time of each UE at 1 nat/s/Hz, shape (n,).
+            snrs: SNR of each UE at full power, not in dB, shape (n,).
         """
         return cheapest_slots(alone_s, 1 / snrs, np.log1p(snrs), self.time_s)
 

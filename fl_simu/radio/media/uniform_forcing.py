@@ -52,18 +52,18 @@ class UniformForcing(Analog):
 
         Args:
             channels: h of each UE, complex, shape (M,).
-            factors: phi of each, above 0 and at most 1.
+            factors: phi of each UE, above 0 and at most 1.
         """
         scaled = np.stack([channels[ue] / factors[ue] for ue in factors])
         lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
         together = (scaled / lengths**2).sum(axis=0)
         _, vectors = np.linalg.eigh(scaled.T @ scaled.conj())
         candidates: List[np.ndarray] = [*(scaled / lengths), vectors[:, -1], together / np.linalg.norm(together)]
-        # The first of those that are equally good.
+        # The first one in a tie.
         return max(candidates, key=lambda one: float(np.min(np.abs(scaled.conj() @ one))))
 
     def power_scale(self, channels: Mapping[int, np.ndarray], factors: Mapping[int, float]) -> float:
-        """eta / P0 with this m."""
+        """eta / P0 for this m."""
         beam = self.beamformer(channels, factors)
         return float(min(abs(np.vdot(beam, channels[ue])) ** 2 / factors[ue] ** 2 for ue in factors))
 
