@@ -1,1 +1,1 @@
-"""What a user equipment does: local training, what it does to its update, how long it takes, whether it fails."""
+"""The work of a user equipment (UE): local training, transforms of its update, compute time, faults."""

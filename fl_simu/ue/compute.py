@@ -9,7 +9,7 @@ from fl_simu.kernel.limits import LARGEST, LONGEST_S, require_factor, require_ti
 from fl_simu.kernel.randomness import briefly
 from fl_simu.ue.work import Work
 
-# Below, a draw may be beyond what a float holds: one in a million is about 1e60 s already here.
+# With a smaller shape a draw may exceed the range of a float: one in a million is about 1e60 s here.
 LEAST_SHAPE = 0.1
 
 

@@ -114,8 +114,8 @@ class Crash(Faults):
         require(0 < self.return_rate <= 1, "return_rate", self.return_rate, "above 0 and at most 1")
 
     def works(self, seed: int, ue: int, round: int) -> bool:
-        # From this round back to one whose draw leaves a UE that works and one that is down in the same state, or
-        # to the one that was asked for last.
+        # Go back to a round whose draw gives a working UE and a crashed UE the same state, or to the round that
+        # was last requested.
         last = _last_asked(self, seed, ue)
         (known, works), outcomes = last[0] if last[0][0] <= round else (-1, True), []
         for earlier in range(round, known, -1):
@@ -129,26 +129,26 @@ class Crash(Faults):
         return works
 
 
-# 32 MB at most.
+# At most 32 MB.
 @functools.lru_cache(maxsize=2**17)
 def _last_asked(faults: Crash, seed: int, ue: int) -> List[Tuple[int, bool]]:
-    """A round and whether a UE works in it, one pair, to be replaced; before round 0 it works."""
+    """The last requested round and whether the UE works in it, in a replaceable pair; before round 0 it works."""
     return [(-1, True)]
 
 
 class Charge(NamedTuple):
-    """What a battery held at a moment.
+    """The charge of a battery at a time.
 
     Args:
-        level_j: energy [J]; below 0 by what the last round lacked.
-        at_s: the moment [s].
+        level_j: energy [J]; negative by the deficit of the last round.
+        at_s: this time [s].
     """
 
     level_j: float
     at_s: float
 
 
-# A share of a battery that is rounding: so many equal rounds as fill it empty it.
+# A share of a battery below this is a rounding error, so a whole number of equal rounds can empty it.
 ROUNDING = 1e-9
 
 
@@ -202,13 +202,13 @@ class Battery(Faults):
         return Charge(self.level_j(full_j, before, spent.now_s), spent.now_s)
 
     def full_j(self, seed: int, ue: int) -> float:
-        """What a UE's battery holds."""
+        """The capacity of a UE's battery."""
         if not self.spread:
             return self.battery_j
         return float(self.battery_j * (1 + self.spread * (2 * briefly(seed, "battery", ue).random() - 1)))
 
     def level_j(self, full_j: float, charge: Optional[Charge], now_s: float) -> float:
-        """What a battery holds now of which nothing was taken since."""
+        """The charge of a battery now, if nothing was taken since."""
         if charge is None:
             return full_j
         return min(full_j, charge.level_j + self.harvest_w * (now_s - charge.at_s))

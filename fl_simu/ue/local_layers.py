@@ -10,11 +10,11 @@ def local_names(patterns: Sequence[str], names: Sequence[str]) -> Tuple[str, ...
     """Names of the tensors that stay at the UE, in the order of the model.
 
     Args:
-        patterns: names of tensors, with `*`, `?` and `[...]` as file names have them.
-        names: of all tensors of the model.
+        patterns: names of tensors, with `*`, `?` and `[...]` as in patterns for file names.
+        names: names of all tensors of the model.
 
     Raises:
-        BadField: a pattern matches none of them, or all of them stay.
+        BadField: a pattern matches no tensor, or all tensors stay.
 
     >>> local_names(["bn*", "fc.bias"], ["conv.weight", "bn.weight", "bn.bias", "fc.weight", "fc.bias"])
     ('bn.weight', 'bn.bias', 'fc.bias')

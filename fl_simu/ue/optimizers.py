@@ -1,4 +1,4 @@
-"""Optimisers of local training: descriptions of torch's own. One class each, one row in the registry below."""
+"""Optimisers of local training, as descriptions of torch's own. One class each, one row in the registry below."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ _UNCOMPILED: Dict[type, Any] = {}
 def uncompiled(torch_class: Type[Kind]) -> Type[Kind]:
     """A class of torch.optim without the wrappers of torch 2 around its methods for `torch.compile`.
 
-    It does the same. The wrappers import the compiler when the first optimiser is made, which takes a second.
+    It works the same. The wrappers import the compiler when the first optimiser is created, which takes a second.
     """
     if not MODERN:
         return torch_class
@@ -55,11 +55,11 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            # A part of one's own may have arguments that no one here knows.
+            # A user's part may have arguments that are unknown here.
             _CHECKS.get(name, _any)(name, value)
 
 
-# Those of which torch 2.4 and later have a fused step on processors too.
+# Optimisers for which torch 2.4 and later have a fused step on CPUs too.
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 LEAST, MOST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 

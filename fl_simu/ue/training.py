@@ -1,7 +1,7 @@
-"""Local training: the steps that a UE makes between getting a model and offering its own.
+"""Local training: the steps of a UE between receiving a model and sending its own.
 
-The loop is written once. It runs on tensors and on pointers alike: what changes between backends is where the
-model, the images and the indices live.
+There is only one loop, which runs on tensors and on pointers. Backends differ in where the model, the images and
+the indices are.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from fl_simu.ue.schedules import Constant, Schedule
 
 
 class Shard(NamedTuple):
-    """One UE's data: rows of the arrays that all UEs share.
+    """One UE's data: rows of arrays that all UEs share.
 
     Args:
-        images: float32, shape (N, C, H, W), of the whole training set.
+        images: float32, shape (N, C, H, W), the complete training set.
         labels: int64, shape (N,).
         indices: int64, shape (n,): the rows that belong to this UE.
     """
@@ -35,7 +35,7 @@ class Shard(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What the draws of one UE's training in one round are keyed by."""
+    """The key of the draws of one UE's training in one round."""
 
     seed: int
     ue: int
@@ -49,15 +49,15 @@ class Task(NamedTuple):
     """One UE's training in one round.
 
     Args:
-        key: what its draws are keyed by.
-        start: the global model that it is handed; nobody changes it.
-        memory: what its optimiser remembers, named "<index of the parameter>/<name in torch's optimiser>"; empty
-            before its first round, and where it remembers nothing.
-        own: what the algorithm lets it remember.
-        shared: what the BS sent beside the model.
-        steps: number of its steps; None for those of all epochs.
-        due_s: when the BS will want what comes of it, in virtual time, as far as that is known. Whoever has to
-            choose begins with what is due first; it decides nothing else.
+        key: the key of its draws.
+        start: the global model that it is handed; never changed.
+        memory: the state of its optimiser, named "<index of the parameter>/<name in torch's optimiser>"; empty
+            before its first round, or if there is no state.
+        own: its memory for the algorithm.
+        shared: tensors that the BS sent in addition to the model.
+        steps: number of its steps; None for the steps of all epochs.
+        due_s: virtual time at which the BS needs the result, as far as it is known. It only sets the order of
+            tasks: the first due comes first.
     """
 
     key: Key
@@ -70,12 +70,12 @@ class Task(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What the algorithm's correction goes by, of the parameters alone, where they are trained.
+    """Inputs of the algorithm's correction, for the parameters only, where they are trained.
 
     Args:
         start: the global model.
-        memory: what the UE remembers, by group.
-        shared: what the BS sent beside the model, by group.
+        memory: the memory of the UE, by group.
+        shared: tensors that the BS sent in addition to the model, by group.
     """
 
     start: Tensors
@@ -84,11 +84,11 @@ class Given(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What comes of a task.
+    """The result of a task.
 
     Args:
         params: the model that the UE has trained.
-        memory: what its optimiser remembers now.
+        memory: the new state of its optimiser.
     """
 
     params: Params
@@ -97,26 +97,25 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """What every UE does in a round.
+    """The work of every UE in a round.
 
     Args:
-        make_module: builds the module; its initial numbers are overwritten by the global model.
-        loss: mean loss of samples from the module's output and the labels: of shapes (N, classes) and (N,), or, as
-            torch's own losses take them too, (N, classes, D) and (N, D).
+        make_module: function that builds the module, whose initial numbers are overwritten by the global model.
+        loss: mean loss of samples from the module's output and the labels, of shapes (N, classes) and (N,), or (N,
+            classes, D) and (N, D) as in torch's own losses.
         optimizer: the optimiser to build.
-        epochs: passes over the UE's samples, at least 1.
-        batch_size: samples a step, at least 1; the last batch of an epoch may be smaller.
-        keep_optimizer_state: whether a UE's optimiser remembers (momentum, moments) from round to round.
-        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch; which ones they are
-            is drawn anew in each epoch.
-        fast: whether torch 2 may use what changes the order of sums: convolutions in channels-last layout, and an
-            optimiser's step in one call. Torch 1.4 trains as ever.
-        shape: of one image, (C, H, W), for a backend that tries the module before it has data; None where none
-            does.
-        symbols: how many characters or words there are, where an image holds their numbers in place of pixels, as
-            whole numbers from 0 on; None of pixels.
-        algorithm: what a step is beside the gradient of the loss.
-        schedule: of the learning rate over rounds.
+        epochs: number of passes over the UE's samples, at least 1.
+        batch_size: samples per step, at least 1; the last batch of an epoch may be smaller.
+        keep_optimizer_state: whether a UE's optimiser keeps its state (momentum, moments) from round to round.
+        drop_last: whether an epoch leaves out the samples at its end that do not fill a batch; they are drawn
+            again in each epoch.
+        fast: whether torch 2 may use convolutions in channels-last layout and fused optimiser steps, which change
+            the order of sums. No effect on torch 1.4.
+        shape: shape of one image, (C, H, W), for a backend that tries the module before it has data; else None.
+        symbols: number of characters or words, if images contain their whole numbers from 0 on instead of pixels;
+            None for pixels.
+        algorithm: the local algorithm, which may correct the gradient of the loss.
+        schedule: schedule of the learning rate over rounds.
     """
 
     make_module: Callable[[], nn.Module]
@@ -137,14 +136,14 @@ class LocalTraining:
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
 
     def check(self, samples: Mapping[int, int]) -> None:
-        """Whether every UE has batches to train on.
+        """Check that every UE has batches to train on.
 
         Args:
             samples: number of samples of each UE.
 
         Raises:
-            BadField: `drop_last` leaves a UE without a batch; or its last batch has one sample, with which the
-                module cannot train, as batch norm cannot.
+            BadField: `drop_last` leaves a UE without a batch; or its last batch has one sample, and the module
+                cannot train on one sample, as with batch norm.
         """
         fewest = min(samples, key=lambda ue: samples[ue])
         full = not self.drop_last or samples[fewest] >= self.batch_size
@@ -165,12 +164,12 @@ class LocalTraining:
         return self.batch_size if self.drop_last else (samples - 1) % self.batch_size + 1
 
     def _needs_two(self) -> bool:
-        """Whether the module fails in training on one sample, and on two does not."""
+        """Whether the module fails in training on one sample, but not on two."""
 
         def fails(samples: int) -> bool:
             try:
                 module(torch.zeros(samples, *shape))
-            # Whatever a module raises: who fails on two samples as well, fails for another reason.
+            # Any exception counts. A module that also fails on two samples has another problem.
             except Exception:
                 return True
             return False
@@ -181,11 +180,11 @@ class LocalTraining:
             return fails(1) and not fails(2)
 
     def steps(self, samples: int) -> int:
-        """Number of batches that so many samples make in an epoch."""
+        """Number of batches of an epoch with a number of samples."""
         return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
 
     def begun(self, steps: Optional[int], samples: int) -> int:
-        """Number of epochs that so many steps begin; those of all epochs where None is given."""
+        """Number of epochs that a number of steps begins; all epochs if None."""
         each = self.steps(samples)
         return self.epochs if steps is None or not each else -(-steps // each)
 
@@ -193,9 +192,9 @@ class LocalTraining:
         """The batches of a round: positions in the UE's shard, int64 tensors of at most `batch_size`.
 
         Args:
-            key: what they are drawn by.
+            key: the key of the draws.
             samples: number of the UE's samples.
-            steps: number of batches; None for those of all epochs.
+            steps: number of batches; None for the batches of all epochs.
         """
         draws = stream(key.seed, "batches", key.ue, key.round)
         used = self.steps(samples) * self.batch_size
@@ -205,16 +204,16 @@ class LocalTraining:
         ]
 
     def shuffles(self, keys: Sequence[Key], samples: np.ndarray, epochs: int) -> np.ndarray:
-        """What `orders` draws, for many UEs at once.
+        """The draws of `orders` for several UEs together.
 
         Args:
-            keys: of U UEs.
-            samples: number of samples of each, shape (U,).
+            keys: keys of U UEs.
+            samples: number of samples of each UE, shape (U,).
             epochs: number of epochs.
 
         Returns:
-            int64, shape (epochs, U, most samples): positions in a UE's shard, epoch by epoch. Of a UE with fewer
-            than the most samples, the first so many count.
+            int64, shape (epochs, U, largest number of samples): positions in a UE's shard, by epoch. A UE with
+            fewer samples uses only its first positions.
         """
         draws = np.full((epochs, len(keys), samples.max()), np.inf)
         for row, (key, count) in enumerate(zip(keys, samples)):
@@ -223,16 +222,16 @@ class LocalTraining:
         return np.argsort(draws, axis=2, kind="stable")
 
     def seed_torch(self, key: Key) -> None:
-        """Set torch's generators, from which dropout draws, to this UE's and round's place."""
+        """Seed torch's generators, from which dropout draws, for this UE and round."""
         seed = torch_seed(key.seed, "training", key.ue, key.round)
         if torch.cuda.is_initialized():
             torch.manual_seed(seed)
         else:
-            # The same for the processor. Of devices that nobody uses torch would note who asked, in a millisecond.
+            # The same on the CPU. For unused devices torch would record the caller, which takes a millisecond.
             torch.default_generator.manual_seed(seed)
 
     def trainee(self) -> nn.Module:
-        """A module to train in this process, laid out for it."""
+        """A module to train in this process, in the memory layout for it."""
         module: Any = self.make_module()
         if not (self._fast and any(parameter.dim() == 4 for parameter in module.parameters())):
             return module
@@ -246,13 +245,13 @@ class LocalTraining:
         return self.in_round(self.optimizer.build(module.parameters(), fast=self._fast), round)
 
     def in_round(self, optimizer: torch.optim.Optimizer, round: int) -> torch.optim.Optimizer:
-        """An optimiser, of this round or of one before, with this round's learning rate."""
+        """An optimiser, of this or an earlier round, with the learning rate of this round."""
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule.factor(round)
         return optimizer
 
     def lr(self, round: int) -> float:
-        """Learning rate in a round; 0 for an optimiser of one's own that names none."""
+        """Learning rate in a round; 0 for a user's optimiser without `lr`."""
         return getattr(self.optimizer, "lr", 0.0) * self.schedule.factor(round)
 
     def batches(self, key: Key, shard: Shard, steps: Optional[int] = None) -> Iterator[Tuple[Tensor, Tensor]]:
@@ -276,7 +275,7 @@ class LocalTraining:
         """One step on one batch, of tensors or of pointers.
 
         Args:
-            given: what the algorithm goes by, where it corrects.
+            given: inputs of the algorithm's correction, if it has one.
         """
         optimizer.zero_grad()
         self.loss(module(images), labels).backward()
@@ -285,12 +284,12 @@ class LocalTraining:
         optimizer.step()
 
     def given(self, task: Task, names: Iterable[str], place: Callable[[Tensor], Any]) -> Optional[Given]:
-        """What the correction goes by, brought to where a UE trains; None where there is no correction.
+        """The inputs of the correction, moved to where a UE trains; None if there is no correction.
 
         Args:
-            task: the UE's.
-            names: of the parameters.
-            place: brings a tensor there.
+            task: the UE's task.
+            names: names of the parameters.
+            place: function that moves a tensor there.
         """
         if not self.algorithm.corrects:
             return None
@@ -311,7 +310,7 @@ class LocalTraining:
 
 
 def _keep_gradient_channels_last(pool: nn.Module, inputs: Any, output: Tensor) -> None:
-    """For a gradient in torch's usual layout, as flattening hands it back, a pool copies all that it holds."""
+    """Max pooling copies all its tensors for a gradient in torch's default layout, as flattening returns it."""
     if output.requires_grad and output.dim() == 4:
         output.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
 

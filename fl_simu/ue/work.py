@@ -10,7 +10,7 @@ from fl_simu.kernel.limits import require_count, require_time
 from fl_simu.kernel.randomness import briefly
 
 MOST_EPOCHS = 10**6
-# A share by which a time may be longer than its budget: what rounding makes of it.
+# Relative excess over the time budget that counts as rounding.
 ROUNDING = 1e-12
 
 

@@ -1,4 +1,4 @@
-"""Local algorithms: what a UE's steps are beside the gradient of its own loss."""
+"""Local algorithms: what local steps add to the gradient of a UE's loss."""
 
 from typing import Dict, Type
 

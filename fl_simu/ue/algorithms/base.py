@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Sequence, Tuple
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.optimizers import Optimizer
 
-# Tensors by name: of one model, of a stack of models, or pointers to those of a remote one.
+# Tensors by name: of one model, of a stack of models, or pointers to tensors of a remote model.
 Tensors = Mapping[str, Any]
-# Named groups of tensors, each named as the model's tensors are, all or some of them.
+# Named groups of tensors. Tensors of a group have the names of the model's tensors, all or some of them.
 Groups = Dict[str, Params]
-# The group by which a UE's own model knows the global one.
+# The group that contains the global model, for training a UE's own model.
 GLOBAL = "global"
 
 

@@ -1,4 +1,4 @@
-"""Ditto: each UE has a model of its own beside the global one."""
+"""Ditto: each UE has its own model in addition to the global one."""
 
 from dataclasses import dataclass
 from typing import Mapping

@@ -1,4 +1,4 @@
-"""FedProx: local steps that are drawn back to the global model."""
+"""FedProx: local steps with a pull towards the global model."""
 
 from dataclasses import dataclass
 from typing import Mapping

@@ -1,4 +1,4 @@
-"""SCAFFOLD: control variates take the drift out of local steps."""
+"""SCAFFOLD: control variates correct the drift of local steps."""
 
 from dataclasses import dataclass
 from typing import Mapping, Tuple

@@ -1,4 +1,4 @@
-"""Transforms: what a UE does to its update between training and codec."""
+"""Transforms: changes of a UE to its update between training and codec."""
 
 from typing import Dict, Type
 

@@ -32,7 +32,7 @@ class Clip(Transform):
     def apply(self, update: Params, context: Context, memory: Any) -> Tuple[Params, Any]:
         floating = floating_of(update)
         length = math.sqrt(sum(tensor.double().pow(2).sum().item() for tensor in floating.values()))
-        # What is not finite has no norm: it is sent as it is, and refused.
+        # An update that is not finite has no norm. It is sent unchanged and refused.
         if not self.norm < length < math.inf:
             return update, memory
         scaled = {name: tensor.mul(self.norm / length) for name, tensor in floating.items()}

@@ -34,5 +34,5 @@ class Movement(Transform):
         return update, {name: tensor.clone() for name, tensor in context.trained.items()}
 
     def silent(self, context: Context, memory: Any) -> bool:
-        # What is not finite has no distance: it is sent, and refused.
+        # A model that is not finite has no distance. It is sent and refused.
         return memory is not None and distance(context.trained, memory) <= self.threshold
