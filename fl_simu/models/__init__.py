@@ -1,7 +1,7 @@
-"""Models: one class a model, one row here.
+"""Models: one class per model, one row here.
 
-A model is a frozen description; `build` makes the module. All are classifiers of images of shape (C, H, W); a text
-is an image of 1 x 1 x its length, of whole numbers in float32, which the module turns into integers.
+A model is a frozen description; `build` creates the module. All are classifiers of images of shape (C, H, W). A
+text is an image of 1 x 1 x its length, of whole numbers in float32, which the module converts to integers.
 """
 
 from typing import Dict, Type

@@ -1,4 +1,4 @@
-"""The contract of a model, and what models share."""
+"""The contract of a model, and common parts of models."""
 
 from abc import ABC, abstractmethod
 from typing import Callable, Optional, Tuple

@@ -95,7 +95,7 @@ class _DlgLeNetModule(nn.Module):
     def __init__(self, shape: Shape, classes: int, bound: float) -> None:
         super().__init__()
         channels, self.width = shape[0], 12 * -(-shape[1] // 4) * -(-shape[2] // 4)
-        # torch's own initial numbers are thrown away; that they are drawn must not move the generator.
+        # torch's own initial weights are replaced, and drawing them must not advance the generator.
         with torch.random.fork_rng(devices=[]):
             self.body = nn.Sequential(
                 nn.Conv2d(channels, 12, 5, padding=2, stride=2),

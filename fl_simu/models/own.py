@@ -1,4 +1,4 @@
-"""Modules of one's own: any callable that makes an `nn.Module` is a model."""
+"""Users' modules: any callable that returns an `nn.Module` is a model."""
 
 import inspect
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from fl_simu.kernel.errors import BadField, UserError
 from fl_simu.models.base import Model, Shape
 from fl_simu.parts import Adapted, called, called_with
 
-# What a callable is given of the data where it has parameters of these names that nobody else has set.
+# Arguments that come from the data if a callable has parameters of these names and the config does not set them.
 FROM_DATA = ("shape", "classes")
 
 
 @dataclass(frozen=True)
 class OwnModel(Adapted, Model):
-    """A module that somebody's callable makes; its outputs are logits, of shape (N, classes).
+    """A module from a user's callable; its outputs are logits, of shape (N, classes).
 
     For another loss, subclass `fl_simu.models.base.Model`.
 
     Args:
-        make: makes the module. It is given the image shape (C, H, W) as `shape` and the number of classes as
-            `classes` where it has such parameters and they are not among the options.
-        options: its arguments, by name.
+        make: callable that returns the module. It gets the image shape (C, H, W) as `shape` and the number of
+            classes as `classes` if it has such parameters and the options do not set them.
+        options: arguments of the callable, by name.
     """
 
     make: Callable[..., nn.Module]
@@ -45,10 +45,10 @@ class OwnModel(Adapted, Model):
 
 
 def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnModel]:
-    """The model that a callable makes with these arguments; None where it is no callable.
+    """The model that a callable returns with these arguments; None if the object is not a callable.
 
     Raises:
-        UserError: it has no such arguments, or it is a module already.
+        UserError: the callable has no such arguments, or the object is a module already.
     """
     if isinstance(found, nn.Module):
         raise BadField(
