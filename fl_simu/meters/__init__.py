@@ -1,4 +1,4 @@
-"""Meters: what is measured of a run besides accuracy, time and bits."""
+"""Meters: measurements of a run besides accuracy, time and bits."""
 
 from typing import Dict, Type
 

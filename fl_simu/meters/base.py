@@ -1,4 +1,4 @@
-"""The contract of a meter: what a run measures besides accuracy, time and bits."""
+"""The contract of a meter: additional measurements of a run besides accuracy, time and bits."""
 
 from abc import ABC, abstractmethod
 from typing import Callable, Mapping, NamedTuple, Optional, Sequence

@@ -1,4 +1,4 @@
-"""How many UEs have run out of energy."""
+"""The number of UEs that have run out of energy."""
 
 from dataclasses import dataclass
 from typing import Dict, Mapping

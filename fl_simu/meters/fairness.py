@@ -1,4 +1,4 @@
-"""How unequally good the global model is to the UEs."""
+"""How evenly the global model serves the UEs."""
 
 from dataclasses import dataclass
 from typing import Dict, Mapping
