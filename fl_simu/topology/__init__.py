@@ -1,4 +1,4 @@
-"""Topologies: which base stations there are, and whose UEs are whose."""
+"""Topologies: the base stations, and the UEs that belong to each."""
 
 from typing import Dict, Type
 

@@ -14,7 +14,7 @@ from fl_simu.topology.base import Backhaul, Topology
 DEALS = ("blocks", "random", "alike", "mixed")
 WEIGHTS = ("samples", "accepted")
 
-# One for all edges, or one for each.
+# One number for all edges, or one for each.
 ForEdges = Union[float, Tuple[float, ...]]
 
 
@@ -133,6 +133,6 @@ def _each(values: ForEdges) -> Tuple[float, ...]:
 
 
 def _most_frequent(labels: np.ndarray) -> int:
-    """The most frequent class, the least of those that are equally frequent."""
+    """The most frequent class; in a tie the smallest."""
     classes, counts = np.unique(labels, return_counts=True)
     return int(classes[counts.argmax()])
