@@ -1,1 +1,1 @@
-"""What the base station decides: whom it selects and waits for, how it averages; how good the result is."""
+"""Decisions of the base station: client selection, protocols, aggregation; and evaluation of the models."""

@@ -1,4 +1,4 @@
-"""How good a model is: on data that no UE has seen, and on those of each UE."""
+"""Evaluation of models: on test data, and on the data of each UE."""
 
 from dataclasses import dataclass
 from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -15,12 +15,12 @@ CPU = torch.device("cpu")
 
 
 class Evaluation(NamedTuple):
-    """How good a model is on a test set.
+    """The evaluation of a model on a test set.
 
     Args:
-        accuracy: share of the samples that are classified right, 0 to 1.
-        loss: mean a sample.
-        truth, predicted: int64, shape (N,): the class of each sample, and the one that the model gives it.
+        accuracy: share of samples that are classified correctly, 0 to 1.
+        loss: mean loss per sample.
+        truth, predicted: int64, shape (N,): the true and the predicted class of each sample.
     """
 
     accuracy: float
@@ -30,7 +30,9 @@ class Evaluation(NamedTuple):
 
 
 class Graded(NamedTuple):
-    """What a model makes of one batch: how many are right, the summed loss, the classes, int64, shape (n,)."""
+    """The results of a model on one batch: number of correct predictions, summed loss, and classes, int64, shape
+    (n,).
+    """
 
     correct: int
     loss: float
@@ -39,16 +41,16 @@ class Graded(NamedTuple):
 
 @dataclass(frozen=True)
 class Exam:
-    """A test set, on which models are graded batch by batch: here, or in several processes.
+    """A test set on which models are evaluated batch by batch, in this process or in several.
 
     Args:
-        module: a module of the params' structure; its own numbers are overwritten.
+        module: a module with the structure of the params; its own numbers are overwritten.
         loss: mean loss of a batch, from the module's output and the labels.
         images: float32, shape (N, C, H, W).
         labels: int64, shape (N,).
-        batch_size: samples that pass at once. It bounds the memory; in another order the losses are summed
-            otherwise.
-        device: where the module is; what is not there goes there batch by batch.
+        batch_size: samples per batch. It limits the memory; another size changes the order in which losses are
+            summed.
+        device: device of the module; data on another device are moved there batch by batch.
     """
 
     module: nn.Module
@@ -59,11 +61,11 @@ class Exam:
     device: torch.device = CPU
 
     def batches(self) -> Sequence[int]:
-        """The first sample of each."""
+        """The first sample of each batch."""
         return range(0, len(self.labels), self.batch_size)
 
     def grade(self, params: Params, start: int) -> Graded:
-        """What a model makes of the batch that begins at a sample."""
+        """The results of a model on the batch that begins at this sample."""
         rows = slice(start, start + self.batch_size)
         outputs = _outputs(self.module, params, self.images[rows], self.labels[rows], self.batch_size, self.device)
         ((output, target),) = outputs
@@ -72,7 +74,7 @@ class Exam:
         return Graded(int((told == target).sum()), loss, told.cpu().numpy())
 
     def evaluation(self, graded: Sequence[Graded]) -> Evaluation:
-        """What all batches come to, in their order."""
+        """The evaluation from the results of all batches, in order."""
         count = len(self.labels)
         return Evaluation(
             sum(one.correct for one in graded) / count,
@@ -82,7 +84,7 @@ class Exam:
         )
 
     def evaluate(self, params: Params) -> Evaluation:
-        """Accuracy and loss of a model, here."""
+        """Accuracy and loss of a model, in this process."""
         return self.evaluation([self.grade(params, start) for start in self.batches()])
 
     def losses(self, params: Params) -> np.ndarray:
@@ -98,7 +100,7 @@ class Exam:
 
 
 def mean_of(found: Sequence[Evaluation]) -> Evaluation:
-    """What several models come to together on one test set: means, and each sample once for each model."""
+    """The evaluation of several models on one test set: means, and each sample once per model."""
     accuracy, loss = (float(np.mean([getattr(one, name) for one in found])) for name in ("accuracy", "loss"))
     truth, predicted = (np.concatenate([getattr(one, name) for one in found]) for name in ("truth", "predicted"))
     return Evaluation(accuracy, loss, truth, predicted)
@@ -118,9 +120,9 @@ def accuracies(
 
     Args:
         module, images, labels, batch_size, device: as for `Exam`.
-        params: the model of UEs that have none of their own.
-        own: the models of those that have.
-        parts: int64: of each UE the rows that are its own; no part is empty, and parts may share rows.
+        params: the model of UEs without an own model.
+        own: the own models, by UE.
+        parts: int64: the rows of each UE's samples; no part is empty, and parts may share rows.
     """
 
     def hits(model: Params, images: Tensor, labels: Tensor) -> np.ndarray:
@@ -144,7 +146,7 @@ def accuracies(
 def _outputs(
     module: nn.Module, params: Params, images: Tensor, labels: Tensor, batch_size: int, device: torch.device
 ) -> Iterator[Tuple[Tensor, Tensor]]:
-    """What a model makes of each batch, and the labels of the batch."""
+    """The output of a model for each batch, and the labels of the batch."""
     module.load_state_dict(params)
     module.eval()
     for start in range(0, len(labels), batch_size):

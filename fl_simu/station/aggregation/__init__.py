@@ -1,4 +1,4 @@
-"""Aggregation: one model of the accepted ones."""
+"""Aggregation: one model from the accepted models."""
 
 from typing import Dict, Type
 

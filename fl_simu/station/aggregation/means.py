@@ -1,4 +1,4 @@
-"""Means of the accepted models, and the notes' two that are none."""
+"""Means of the accepted models, and two rules of the notes that are not means."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Iterable
@@ -11,7 +11,7 @@ from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
 
 
 class Sum:
-    """sum_i w_i x_i in float64, added up model by model, and the sum of the weights."""
+    """The weighted sum of models in float64, added model by model, and the sum of the weights."""
 
     def __init__(self, current: Params) -> None:
         self.current = current
@@ -27,7 +27,7 @@ class Sum:
         return {name: as_dtype_of(self.current[name], tensor / total) for name, tensor in self.tensors.items()}
 
     def mean(self) -> Params:
-        """The weighted mean, or the current model where nothing was added."""
+        """The weighted mean, or the current model if nothing was added."""
         return self.divided_by(self.weight) if self.weight else self.current
 
 

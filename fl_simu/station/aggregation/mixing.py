@@ -1,4 +1,4 @@
-"""Mixing: the global model moves a part of the way to what arrives."""
+"""Mixing: the global model moves part of the way to each upload."""
 
 from dataclasses import dataclass
 from typing import Iterable

@@ -1,4 +1,4 @@
-"""Rules that bear some UEs which send what they like (Byzantine UEs)."""
+"""Rules that tolerate some UEs that send arbitrary updates (Byzantine UEs)."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from fl_simu.kernel.messages import Update
 from fl_simu.kernel.parameters import Params, floating_of
 from fl_simu.station.aggregation.base import Aggregation, as_dtype_of
 
-# So many numbers of all models together are merged at a time.
+# Number of elements, over all models, that are merged at a time.
 AT_ONCE = 2**20
 
 
 class Models(NamedTuple):
-    """What a robust rule sees.
+    """The input of a robust rule.
 
     Fields:
         rows: the models, float64, shape (n, d), in the order of the UEs.
@@ -43,8 +43,8 @@ class Robust(Aggregation):
     result arbitrarily far; that of a mean is 0.
 
     Class attributes:
-        by_columns: whether each element of the result follows from the same element of the models alone, so that
-            some may be merged after others: then little is in memory beside the models as they were sent.
+        by_columns: whether each element of the result depends only on the same element of the models. Elements are
+            then merged in parts, which needs little memory in addition to the models as they were sent.
     """
 
     compares = True
@@ -52,7 +52,7 @@ class Robust(Aggregation):
 
     @abstractmethod
     def merge(self, models: Models) -> Tensor:
-        """The new global model as a vector, shape (d,), of at least `fewest()` models."""
+        """The new global model as a vector, shape (d,), from at least `fewest()` models."""
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
         floating = floating_of(current)
@@ -99,7 +99,7 @@ def _middle(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def coordinate_median(rows: Tensor) -> Tensor:
-    """The median along the first axis: of an even number the mean of the two in the middle."""
+    """The median along the first axis; for an even number of values, the mean of the middle two."""
     ordered = rows.sort(dim=0)[0]
     return (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2
 
@@ -109,7 +109,7 @@ def _require_byzantine(value: int) -> None:
 
 
 def krum_scores(rows: Tensor, byzantine: int, power: int = 2) -> Tensor:
-    """For each row the sum of its distances, to a power, to its n - f - 2 nearest others, shape (n,)."""
+    """For each row, the sum of its distances, raised to a power, to its n - f - 2 nearest others, shape (n,)."""
     distances = torch.stack([(rows - row).pow(2).sum(dim=1) for row in rows])
     distances = distances if power == 2 else distances.sqrt()
     # The nearest of all is the row itself.
@@ -267,7 +267,7 @@ class GeometricMedian(Robust):
 
 
 def clipped(rows: Tensor, centre: Tensor, radius: float) -> Tensor:
-    """What each row differs from the centre, shortened to a length of at most the radius, shape (n, d)."""
+    """The difference of each row from the centre, shortened to at most the radius, shape (n, d)."""
     moves = rows - centre
     # A row at the centre has no direction, and need not be shortened.
     lengths = moves.norm(dim=1, keepdim=True).clamp(min=radius)

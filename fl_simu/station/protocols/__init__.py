@@ -1,8 +1,8 @@
-"""Protocols: whom the BS waits for, and what it takes.
+"""Protocols: the UEs that the BS waits for, and the layers that it accepts.
 
 A protocol is a frozen dataclass with one pure method, `on(state, event) -> (state, actions)`. It never sees a
-model: it is told what arrived and when, and answers with what the BS shall do. Its state is plain data, so that a
-test can feed it a table of events and a checkpoint can hold it.
+model: events say what arrived and when, and actions say what the BS must do. Its state is plain data, so a test
+can feed it a table of events and a checkpoint can store it.
 """
 
 from typing import Dict, Type

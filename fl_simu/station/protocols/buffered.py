@@ -1,4 +1,4 @@
-"""The asynchronous protocol: no rounds, a buffer."""
+"""The asynchronous protocol: a buffer instead of rounds."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Dict, Mapping, NamedTuple, Tuple
@@ -22,7 +22,7 @@ STALENESS = ("polynomial", "hinge", "constant")
 
 
 class Buffer(NamedTuple):
-    """Where an asynchronous BS stands.
+    """The state of an asynchronous BS.
 
     Args:
         version: version of the global model; -1 before the first.
@@ -74,7 +74,7 @@ class Buffered(Protocol):
         require_factor("hinge_slope", self.hinge_slope, or_zero=True)
 
     def weight(self, age: int) -> float:
-        """What an update counts that started so many versions ago."""
+        """The weight of an update that started a number of versions ago."""
         if self.staleness == "polynomial":
             return (1 + age) ** -self.staleness_power
         if self.staleness == "constant" or age <= self.hinge_after:
@@ -115,7 +115,7 @@ class Buffered(Protocol):
 
     @staticmethod
     def _hand_out(state: Buffer, event: Ready) -> Tuple[Buffer, Actions]:
-        # Two aggregations may fall on one moment: what is handed out is the newer model then.
+        # Two aggregations may be simultaneous; the newer model is then handed out.
         version = max(state.version, event.version)
         busy = {**state.busy, **dict.fromkeys(event.ues, version)}
         state = Buffer(version, busy, state.full, state.refused)

@@ -1,4 +1,4 @@
-"""What all protocols in rounds share: where a round stands, and when it ends."""
+"""Common parts of all protocols in rounds: the state of a round, and its end."""
 
 import math
 from typing import ClassVar, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -21,13 +21,13 @@ from fl_simu.station.protocols.base import Actions, Protocol
 
 
 class Standing(NamedTuple):
-    """Where one UE of a round stands.
+    """The state of one UE in a round.
 
     Args:
-        started_s: when it began to send, where the protocol looks at it again at times after that; else infinity.
-        arrived: how many of its layers arrived whole before the BS decided on it.
-        layers: number of layers that its complete upload has; 0 until the first one has arrived.
-        decided: whether the BS waits for it no longer.
+        started_s: time at which it began to send, if the protocol checks it again after that; else infinity.
+        arrived: number of its layers that arrived completely before the BS decided on it.
+        layers: number of layers of its complete upload; 0 until the first one has arrived.
+        decided: whether the BS no longer waits for it.
         skipped: whether it told the BS that it does not send.
     """
 
@@ -47,17 +47,17 @@ Standings = Tuple[Dict[int, Standing], ...]
 
 
 class Round(NamedTuple):
-    """Where one round stands.
+    """The state of one round.
 
-    The standing of UE u is in dict u mod m of m, and m is about the root of the number of UEs: the changed copy of
-    the state that an event leads to then takes two copies of that length instead of one as long as the round.
+    The standing of UE u is in dict number u mod m, where m is about the square root of the number of UEs. So the
+    changed copy of the state after an event copies two short dicts instead of one with all UEs.
 
     Args:
         version: version of the global model that the round started from; -1 before the first round.
         ues: the UEs of the round, ascending.
         waiting: number of UEs that the BS has not decided on; 0 when the round is closed.
-        complete: number of UEs whose every layer has arrived.
-        standings: of each UE of the round.
+        complete: number of UEs of which every layer has arrived.
+        standings: the standing of each UE of the round.
     """
 
     version: int = -1
@@ -67,7 +67,7 @@ class Round(NamedTuple):
     standings: Standings = ()
 
     def standing(self, ue: int) -> Optional[Standing]:
-        """Where a UE stands; None if it is not of this round."""
+        """The standing of a UE; None if it is not in this round."""
         return self.standings[ue % len(self.standings)].get(ue)
 
     def by_ue(self) -> List[Tuple[int, Standing]]:
@@ -97,7 +97,8 @@ class InRounds(Protocol):
     send, which costs bits and energy, until its upload is complete or the round ends.
 
     Note:
-        A subclass says when a UE is decided (`decided`) and how long the BS waits (`longest_s`, `upload_timers`).
+        A subclass defines when a UE is decided (`decided`) and how long the BS waits (`longest_s`,
+        `upload_timers`).
     """
 
     state_classes: ClassVar[Tuple[type, ...]] = (Round, Standing)
@@ -110,32 +111,32 @@ class InRounds(Protocol):
         return state == Round(round - 1, state.ues) and drawn and not under_way
 
     def decided(self, standing: Standing, now_s: float) -> bool:
-        """Whether the BS waits no longer for a UE; what has arrived of it, if anything, is taken."""
+        """Whether the BS no longer waits for a UE; the layers that have arrived, if any, are accepted."""
         return standing.complete
 
     def enough(self, state: Round) -> bool:
-        """Whether the BS waits for nobody any longer, decided or not."""
+        """Whether the BS no longer waits for any UE, decided or not."""
         return False
 
     def takes(self, standing: Standing) -> bool:
-        """Whether the BS takes what has arrived of a UE when it closes the round."""
+        """Whether the BS accepts what has arrived from a UE when it closes the round."""
         return standing.arrived > 0
 
     def close(self, state: Round) -> Aggregate:
-        """Take what has arrived, and reject the rest, both in the order of the UEs."""
+        """Accept what has arrived and reject the other UEs, both in the order of the UEs."""
         taken = tuple(Taken(ue, standing.arrived) for ue, standing in state.by_ue() if self.takes(standing))
         settled = {choice.ue for choice in taken}
         return Aggregate(taken, tuple(ue for ue in state.ues if ue not in settled))
 
     def longest_s(self) -> float:
-        """How long after the broadcast the BS waits for anyone; infinity for ever."""
+        """The longest time after the broadcast for which the BS waits; infinity for no limit."""
         return math.inf
 
     def bears_silence(self) -> bool:
         return self.longest_s() < math.inf
 
     def upload_timers(self, started_s: float) -> Tuple[float, ...]:
-        """Times at which the BS looks again at a UE that began to send at `started_s`."""
+        """Times at which the BS checks a UE again that began to send at `started_s`."""
         return ()
 
     def on(self, state: Round, event: Event) -> Tuple[Round, Actions]:

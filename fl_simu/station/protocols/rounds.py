@@ -146,7 +146,7 @@ class EventTriggered(InRounds):
         require(self.deadline_s > 0, "deadline_s", self.deadline_s, "a number above 0")
 
     def close(self, state: Round) -> Aggregate:
-        """Take what has arrived; of the others reject those for whom nothing stands in."""
+        """Accept what has arrived; reject the other UEs unless an earlier upload is reused."""
         taken, rejected, _ = super().close(state)
         repeated = tuple(ue for ue, standing in state.by_ue() if standing.skipped and self.repeats())
         return Aggregate(taken, tuple(ue for ue in rejected if ue not in repeated), repeated)

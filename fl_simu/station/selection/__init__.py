@@ -1,4 +1,4 @@
-"""Client selection: which UEs are handed the global model."""
+"""Client selection: the UEs that are handed the global model."""
 
 from typing import Dict, Type
 

@@ -47,11 +47,11 @@ class Importance(Selection):
 
 
 class Norms(NamedTuple):
-    """What importance by norm remembers.
+    """The state of importance by norm.
 
     Fields:
-        norms: by UE, of its last update that was taken.
-        weights: of the UEs that were chosen last.
+        norms: norm of the last accepted update of each UE.
+        weights: weights of the UEs that were chosen last.
     """
 
     norms: Dict[int, float]
@@ -109,7 +109,7 @@ class ImportanceByNorm(Selection):
         return Norms(state.norms, {ue: weights[ue] for ue in ues}), tuple(ues)
 
     def sizes(self, state: Norms, view: View) -> Dict[int, float]:
-        """As what the idle UEs are drawn."""
+        """The sizes in proportion to which the idle UEs are drawn."""
         known = state.norms
         mean = sum(known.values()) / len(known) if any(known.values()) else 1.0
         part = self.floor
@@ -123,24 +123,24 @@ class ImportanceByNorm(Selection):
 
 
 def by_size(view: View, sizes: Mapping[int, float], count: int) -> List[int]:
-    """So many of the idle UEs, each drawn with a probability as its size, as far as that is at most 1."""
+    """A number of idle UEs, each drawn with probability proportional to its size, as far as that is at most 1."""
     draws = briefly(view.seed, "importance", round=view.version)
     start, order = draws.random(), permutation(draws, len(view.idle))
     return in_order([view.idle[place] for place in order.tolist()], sizes, count, start)
 
 
 def in_order(ues: Sequence[int], sizes: Mapping[int, float], count: int, start: float) -> List[int]:
-    """Systematic sampling of UEs in an order, from a start of 0 to 1."""
+    """Systematic sampling of UEs in a given order, from a start of 0 to 1."""
     chances = inclusion(np.array([sizes[ue] for ue in ues]), count)
     return [ues[place] for place in systematic(chances, start).tolist()]
 
 
 def inclusion(sizes: np.ndarray, count: int) -> np.ndarray:
-    """With what probability each is among so many, as its size; at most 1.
+    """The probability of each to be among `count` drawn ones, proportional to its size; at most 1.
 
     Args:
         sizes: at least 0, shape (n,).
-        count: at least 0; all of those above 0 are taken if they are no more.
+        count: at least 0; if no more sizes are above 0, all of these are taken.
     """
     certain = np.zeros(len(sizes), bool)
     if count >= (sizes > 0).sum():
@@ -154,14 +154,14 @@ def inclusion(sizes: np.ndarray, count: int) -> np.ndarray:
 
 
 def systematic(chances: np.ndarray, start: float) -> np.ndarray:
-    """The places at which the running sum of the chances passes start, start + 1, start + 2, ...
+    """The positions at which the running sum of the probabilities passes start, start + 1, start + 2, ...
 
     Args:
-        chances: of which the sum is whole, each at most 1.
+        chances: probabilities whose sum is a whole number, each at most 1.
         start: 0 to 1.
     """
     ends = np.cumsum(chances)
-    # Rounding may put the whole sum next to a whole number.
+    # Rounding may move the sum slightly away from a whole number.
     total = round(float(ends[-1])) if len(ends) else 0
     passed = np.searchsorted(ends, np.arange(total) + start, side="right")
     return np.minimum(passed, len(chances) - 1)

@@ -1,4 +1,4 @@
-"""Oort: UEs with useful losses that answer soon, and some that nobody has heard of yet."""
+"""Oort: UEs with high losses that answer soon, and some that have never been accepted."""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from fl_simu.station.selection.ranked import by_weight
 
 
 class Explored(NamedTuple):
-    """What the BS knows of a UE of which it has taken something.
+    """What the BS knows of a UE from which it has accepted something.
 
     Fields:
-        utility: statistical, of its last upload that was taken.
-        round: in which something of it was settled last, from 1.
-        lasted_s: how long that took, or how long the BS waited for nothing [s].
+        utility: statistical utility of its last accepted upload.
+        round: last round in which one of its uploads was settled, counted from 1.
+        lasted_s: duration of this upload, or of the BS's waiting if nothing was accepted [s].
     """
 
     utility: float
@@ -28,13 +28,13 @@ class Explored(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What Oort remembers.
+    """The state of Oort.
 
     Fields:
-        explored: the UEs of which something was taken.
-        waited_s: of UEs that were tried, and of which nothing was ever taken: how long the BS waited [s].
-        percentile: of the durations, which is the preferred one.
-        gained: utility of all that was taken in the last whole window, and so far in this one.
+        explored: the UEs from which something was accepted.
+        waited_s: how long the BS waited for each UE that was tried but never accepted [s].
+        percentile: percentile of the durations that is the preferred duration.
+        gained: total utility accepted in the last complete window, and so far in this one.
     """
 
     explored: Dict[int, Explored]
@@ -133,7 +133,7 @@ class Oort(Selection):
         return by_weight(view, "exploitation", {ue: one for ue, one in worth.items() if one >= cut})[:count]
 
     def worth(self, state: Known, ues: List[int], round: int) -> Dict[int, float]:
-        """What counts of UEs that are known, in the round of this number, from 1."""
+        """The score of each known UE in the round of this number, counted from 1."""
         found = {ue: state.explored[ue] for ue in ues}
         utilities = sorted(one.utility for one in found.values())
         clipped = quantile(utilities, self.clip)
@@ -181,12 +181,12 @@ class Oort(Selection):
 
 
 def quantile(ordered: List[float], share: float) -> float:
-    """The number below which this share of some numbers lies, as FedScale counts; of some, ascending."""
+    """The number below which this share of some ascending numbers lies, as FedScale computes it."""
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
 def utility(losses: np.ndarray) -> float:
-    """|B| times the root of the mean square of the losses, shape (samples,); 0 where they are not finite.
+    """|B| times the root mean square of the losses, shape (samples,); 0 if they are not finite.
 
     >>> round(utility(np.array([3.0, 4.0])) / 2, 6) == round(12.5**0.5, 6)
     True

@@ -1,4 +1,4 @@
-"""Selections that rank the idle UEs; of those that are equal the order is drawn."""
+"""Selections that rank the idle UEs; ties are in random order."""
 
 import math
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from fl_simu.station.selection.base import Selection, Settled, View
 
 
 def ranked(view: View, key: Callable[[int], Any]) -> List[int]:
-    """The idle UEs by a key, the least first; those with the same one in an order that is drawn anew each time."""
+    """The idle UEs by a key, the smallest first; ties are in an order that is drawn again each time."""
     drawn = permutation(briefly(view.seed, "ties", round=view.version), len(view.idle)).tolist()
     return sorted((view.idle[place] for place in drawn), key=key)
 
 
 def by_weight(view: View, stage: str, weights: Mapping[int, float]) -> List[int]:
-    """UEs as they are drawn without replacement, one after the other, with probabilities as their weights.
+    """UEs drawn without replacement, one after the other, with probabilities proportional to their weights.
 
-    Those of weight 0 come last and those of an infinite one first, in a drawn order.
+    UEs of weight 0 come last and those of infinite weight first, in random order.
     """
     draws = -np.log1p(-briefly(view.seed, stage, round=view.version).random(len(view.samples)))
-    # Exponential times with the weights as their rates: who comes first is drawn as they are.
+    # The order of exponential times with the weights as rates is distributed as these draws.
     times = {ue: (draws[ue] / weight if weight else math.inf, draws[ue]) for ue, weight in weights.items()}
     return sorted(times, key=times.__getitem__)
 
@@ -69,7 +69,7 @@ class ProportionalFair(Selection):
     def choose(self, state: Any, view: View, free: int) -> Tuple[Any, Tuple[int, ...]]:
         rates = {ue: view.rate_mbps(ue) for ue in view.idle}
         had = {**rates, **state}
-        # Who has never had a rate above 0 is the first to be served with one.
+        # A UE that has never had a rate above 0 is served first once it has one.
         gain = {ue: rate / had[ue] if had[ue] else float(rate > 0) * LARGEST for ue, rate in rates.items()}
         ues = tuple(ranked(view, lambda ue: -gain[ue])[:free])
         chosen, part = set(ues), 1 / self.window

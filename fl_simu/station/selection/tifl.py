@@ -1,4 +1,4 @@
-"""TiFL: UEs of one tier of speed take part together."""
+"""TiFL: UEs of one speed tier take part together."""
 
 import math
 from abc import abstractmethod
@@ -15,15 +15,15 @@ from fl_simu.station.selection.ranked import ranked
 
 
 class Tiers(NamedTuple):
-    """What TiFL remembers.
+    """The state of TiFL.
 
     Fields:
-        ues: of each tier, the fastest first; empty before the first round.
-        credits: how often each tier may still be drawn; empty where there is no limit.
-        chances: of each tier, beside one another.
+        ues: the UEs of each tier, the fastest first; empty before the first round.
+        credits: how often each tier may still be drawn; empty if there is no limit.
+        chances: weight of each tier; only the ratios count.
         drawn: number of the tier of the last round; -1 before the first one.
-        looked: version at which losses were looked at last; -1 before.
-        losses: of each tier then.
+        looked: version at which losses were last requested; -1 before.
+        losses: loss of each tier then.
     """
 
     ues: Tuple[Tuple[int, ...], ...]
@@ -54,7 +54,7 @@ class Tiered(Selection):
 
     @abstractmethod
     def first_chances(self) -> Tuple[float, ...]:
-        """The chances of the tiers in the first round."""
+        """The weights of the tiers in the first round."""
 
     def start(self) -> Tiers:
         return Tiers((), self.credits, self.first_chances())
@@ -75,7 +75,7 @@ class Tiered(Selection):
         return state._replace(credits=left, drawn=tier), tuple(there[tier][place] for place in order[:free])
 
     def adapted(self, state: Tiers, view: View) -> Tiers:
-        """With the chances that the tiers have in this round; by default those of the round before."""
+        """The state with the weights of the tiers in this round; by default those of the previous round."""
         return state
 
 
@@ -154,27 +154,27 @@ class Tifl(Tiered):
 
 
 def profiled(view: View, count: int) -> Tuple[Tuple[int, ...], ...]:
-    """All UEs in so many tiers, by their time of training and of an upload now; equally fast ones as drawn."""
+    """All UEs in a number of tiers, by their time of training and of an upload now; ties are in random order."""
     times = {ue: view.compute_s(ue) + view.upload_s(ue) for ue in sorted(view.samples)}
     order = ranked(view._replace(idle=list(times)), times.__getitem__)
     return tuple(tuple(sorted(tier.tolist())) for tier in np.array_split(np.array(order, dtype=np.int64), count))
 
 
 def one_of(tiers: Sequence[int], chances: Sequence[float], draw: float) -> int:
-    """The tier at which the running sum of the chances passes a draw of 0 to 1 times the whole sum."""
+    """The tier at which the running sum of the weights passes a draw of 0 to 1 times the total."""
     ends = np.cumsum([chances[tier] for tier in tiers])
     return tiers[min(int(np.searchsorted(ends, draw * ends[-1], side="right")), len(tiers) - 1)]
 
 
 def loss_of(ues: Sequence[int], view: View) -> float:
-    """Mean loss of the global model on all samples of some UEs; 0 where they have none."""
+    """Mean loss of the global model on all samples of some UEs; 0 if they have none."""
     losses = [view.samples[ue] * view.loss(ue) for ue in ues if view.samples[ue]]
     samples = sum(view.samples[ue] for ue in ues)
     return sum(losses) / samples if samples else 0.0
 
 
 def by_rank(losses: Sequence[float]) -> Tuple[float, ...]:
-    """T for the tier with the highest loss, then T - 1 and so on; equal ones share, and NaN is the highest.
+    """T for the tier with the highest loss, then T - 1 and so on; ties share, and NaN counts as the highest.
 
     >>> by_rank([0.5, 2.0, 0.5])
     (1.5, 3.0, 1.5)

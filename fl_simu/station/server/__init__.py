@@ -1,4 +1,4 @@
-"""Server optimisers: how the BS moves the global model towards what the accepted uploads were combined to."""
+"""Server optimisers: how the BS moves the global model towards the aggregated model."""
 
 from typing import Dict, Type
 

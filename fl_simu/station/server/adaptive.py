@@ -40,7 +40,7 @@ class Adaptive(ServerOptimizer):
 
     @abstractmethod
     def second_moment(self, v: Tensor, squared: Tensor) -> Tensor:
-        """v' of v and the squared update."""
+        """v', given v and the squared update."""
 
     def start(self, model: Params) -> Params:
         return {

@@ -1,4 +1,4 @@
-"""The contract of a server optimiser, and the one of FedAvg."""
+"""The contract of a server optimiser, and that of FedAvg."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
