@@ -1,1 +1,1 @@
-"""What somebody who takes part can do to the others: a curious BS, a malicious UE."""
+"""Attacks by participants: a curious BS, malicious UEs."""

@@ -1,1 +1,1 @@
-"""A curious BS: images out of what a UE sends."""
+"""A curious BS: reconstruction of images from a UE's upload."""

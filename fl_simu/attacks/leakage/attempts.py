@@ -1,4 +1,4 @@
-"""An attack on one upload, watched by somebody who knows the true images."""
+"""An attack on one upload, observed with knowledge of the true images."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from fl_simu.attacks.leakage.observation import Guess, Observation, Start
 
 # A reconstruction counts as a success below this mean squared error (30 dB).
 SUCCESS_MSE = 1e-3
-# An attempt ends here: its success is decided, since no later iteration is looked at.
+# An attempt ends below this error: its success is certain, and no later iteration is used.
 ENOUGH_MSE = 1e-4
-# Iterations whose images are kept for a figure, beside the first and the last.
+# Iterations whose images are kept for a figure, in addition to the first and the last.
 KEPT = frozenset(digit * 10**power for power in range(7) for digit in (1, 2, 5))
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What came of one start.
+    """The result of an attack from one start.
 
     Args:
         losses: at the start and after each iteration.
-        mses: mean squared error from the true images, in their best order, likewise.
+        mses: mean squared error from the true images, in their best order, at the same points.
         kept: iteration -> images.
-        last: the last guess that was finite.
+        last: the last finite guess.
         ended: "succeeded" (below ENOUGH_MSE), "diverged" (the next guess was NaN or infinite), "stood still" (the
-            next guess was the same to the last bit, and so would be all others), "iterations" (all were made).
+            next guess was identical bit for bit, so all later ones would be too), "iterations" (all were done).
     """
 
     losses: Sequence[float]
@@ -46,19 +46,19 @@ class Attempt:
 
     @property
     def success(self) -> bool:
-        """Whether its last images are within SUCCESS_MSE of the true ones; never where it diverged."""
+        """Whether its last images are within SUCCESS_MSE of the true ones; always false if it diverged."""
         return not self.diverged and self.mses[-1] < SUCCESS_MSE
 
 
 def attack(seen: Observation, method: Method, starts: Sequence[Start], truth: Tensor) -> Attempt:
-    """Attack an upload from each start; the attempt with the smallest last loss counts.
+    """Attack an upload from each start; the attempt with the smallest final loss counts.
 
-    An attempt that diverged counts only if all did. The true images decide nothing but when to stop.
+    An attempt that diverged counts only if all did. The true images only decide when to stop.
 
     Args:
         seen: what the BS knows.
-        method: how it attacks.
-        starts: at least one.
+        method: the method of the attack.
+        starts: one start or more.
         truth: the UE's images, shape (B, C, H, W).
     """
     with _own_convolutions():
@@ -68,7 +68,7 @@ def attack(seen: Observation, method: Method, starts: Sequence[Start], truth: Te
 
 @contextmanager
 def _own_convolutions() -> Iterator[None]:
-    """Without the library that torch takes for convolutions: on images this small it costs half as much again."""
+    """Convolutions without oneDNN, which takes half as long again for images this small."""
     before = torch.backends.mkldnn.set_flags(False)
     try:
         yield
@@ -104,9 +104,9 @@ def draw(
 
     Args:
         make_module: builds the model; draws its weights.
-        seed: of torch's generator, which is put back afterwards.
+        seed: seed of torch's generator, whose state is restored afterwards.
         attempts: number of starts.
-        images: shape of the UE's images together, (B, C, H, W).
+        images: shape of all images of the UE, (B, C, H, W).
         classes: number of classes.
     """
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""How near reconstructed images are to the true ones."""
+"""Similarity of reconstructed images and true ones."""
 
 import math
 from typing import Any, Callable, NamedTuple, Tuple
@@ -11,12 +11,12 @@ from fl_simu.kernel.packages import install_command
 
 
 class Likeness(NamedTuple):
-    """How near images are to the true ones, each beside the one it was assigned to.
+    """Similarity of images and true ones, each compared with the true image that it is assigned to.
 
     Args:
-        mse: mean squared error of a pixel, pixels in 0..1.
-        psnr_db: peak signal-to-noise ratio, -10 log10(mse) [dB]; infinite where they are the same.
-        ssim: structural similarity, mean over the images; NaN where a pixel is so wrong that it has no value.
+        mse: mean squared error per pixel, pixels in 0..1.
+        psnr_db: peak signal-to-noise ratio, -10 log10(mse) [dB]; infinite if they are the same.
+        ssim: structural similarity, mean over the images; NaN if a pixel is so wrong that it is undefined.
     """
 
     mse: float
@@ -31,9 +31,9 @@ def squared_errors(truth: Tensor, images: Tensor) -> np.ndarray:
 
 
 def best_match(truth: Tensor, images: Tensor) -> Tuple[np.ndarray, float]:
-    """Which image stands for each true one, so that the mean squared error of all is the smallest; and that error.
+    """The image for each true one such that the mean squared error of all is smallest, and this error.
 
-    A gradient does not tell the order of the images in a batch.
+    A gradient does not reveal the order of the images in a batch.
     """
     errors, order = squared_errors(truth, images), np.zeros(1, dtype=np.int64)
     if len(truth) > 1:
@@ -44,7 +44,7 @@ def best_match(truth: Tensor, images: Tensor) -> Tuple[np.ndarray, float]:
 
 
 def best_order(truth: Tensor, images: Tensor) -> np.ndarray:
-    """Which image stands for each true one."""
+    """The image for each true one, in the best order."""
     return best_match(truth, images)[0]
 
 
@@ -56,7 +56,7 @@ def mean_squared_error(truth: Tensor, images: Tensor) -> float:
 def likeness(truth: Tensor, images: Tensor) -> Likeness:
     """Compare finite images with the true ones, shape (B, C, H, W), pixels of the true ones in 0..1.
 
-    Images are taken as they are: pixels outside 0..1 are not cut.
+    Pixels outside 0..1 are not clipped.
 
     Raises:
         UserError: scikit-image is missing, or an image is smaller than the 7x7 window of SSIM.
@@ -94,11 +94,11 @@ def scikit_image_ssim() -> Callable[..., Any]:
 
 
 def found_labels(truth: Tensor, labels: Tensor, images: Tensor, targets: Tensor) -> int:
-    """How many labels were found: the most probable one of each image, beside that of its true image.
+    """The number of labels found: the most probable label of each image is compared with that of its true image.
 
     Args:
         truth, images: shape (B, C, H, W).
-        labels: the true ones, shape (B,).
-        targets: probabilities that were found, shape (B, classes).
+        labels: the true labels, shape (B,).
+        targets: the probabilities found, shape (B, classes).
     """
     return int((targets.argmax(dim=1)[best_order(truth, images)] == labels).sum())

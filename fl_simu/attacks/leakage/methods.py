@@ -1,7 +1,7 @@
-"""Ways to make images out of a gradient: one class each, one row in the registry below.
+"""Methods that reconstruct images from a gradient: one class each, one row in the registry below.
 
-A method is a frozen description. Its `guesses` yields where it stands: at its start, and after every iteration. It
-never sees the true images; who watches it may stop it at any guess.
+A method is a frozen description. Its `guesses` yields its state at the start and after every iteration. It never
+sees the true images; the caller may stop it at any guess.
 """
 
 from abc import ABC, abstractmethod
@@ -20,11 +20,12 @@ from fl_simu.ue.optimizers import uncompiled
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """What every method has.
+    """The contract of a method.
 
     Args:
-        iterations: at most so many, from 1 to 1,000,000.
-        restarts: attempts from different starts, at least 1; the one with the smallest loss of its own counts.
+        iterations: maximum number of iterations, 1 to 1,000,000.
+        restarts: number of attempts from different starts, at least 1; the one with the smallest final loss
+            counts.
 
     Class attributes:
         batches: whether it can attack more than one image at a time.
@@ -41,7 +42,7 @@ class Method(ABC):
 
     @abstractmethod
     def guesses(self, seen: Observation, start: Start) -> Iterator[Guess]:
-        """The start, and then a guess after each iteration."""
+        """The start, then a guess after each iteration."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class Dlg(Method):
     r"""Deep leakage from gradients: images and labels together, by L-BFGS on the squared gradient distance.
 
     Minimises :math:`\|\nabla L(x', softmax(y')) - g\|^2` over dummy images x' and dummy logits y', with torch's
-    L-BFGS (rate 1, 20 inner steps an iteration, no line search). It may diverge, since nothing bounds a step.
+    L-BFGS (rate 1, 20 inner steps per iteration, no line search). It may diverge, since the steps are not bounded.
 
-    With more than one image the gradient says nothing of their order, so they come back in any; and the mean over
-    them lets them mix. The paper changes one image at a time instead; here all are changed at once.
+    With more than one image, the gradient does not reveal their order, so the order of the result is arbitrary.
+    Images may also mix, since the gradient is a mean over them. The paper changes one image at a time; here all
+    images are changed at once.
 
     Args:
         iterations: outer iterations; 300 as published.
@@ -87,18 +89,18 @@ class Idlg(Method):
 
 @dataclass(frozen=True)
 class InvertingGradients(Method):
-    r"""Inverting gradients: cosine distance and total variation, by signed Adam. One image, its label as iDLG.
+    r"""Inverting gradients: cosine distance and total variation, by signed Adam. One image, its label as in iDLG.
 
     Minimises :math:`1 - \cos(\nabla L(x'), g) + a\,TV(x')`, where TV is the mean absolute difference of
     neighbouring pixels, down plus across. Adam gets the sign of the gradient; its rate falls to a tenth after 3/8,
-    5/8 and 7/8 of the iterations; pixels are held in 0..1.
+    5/8 and 7/8 of the iterations; pixels are kept in 0..1.
 
     Args:
         iterations: Adam's steps; 4,800 is the published number for small networks.
         restarts: as for every method.
-        lr: Adam's rate at the beginning, above 0.
-        total_variation: the weight a, at least 0. On `dlg_lenet` 0.01 gives images of about 20 dB, and 1e-4, which
-            is published for ReLU networks, of about 10 dB.
+        lr: Adam's initial rate, above 0.
+        total_variation: the weight a, at least 0. On `dlg_lenet`, 0.01 gives images of about 20 dB; 1e-4,
+            published for ReLU networks, gives about 10 dB.
 
     Reference: Geiping, Bauermeister, Droege, Moeller, "Inverting Gradients", 2020.
     """
@@ -126,17 +128,17 @@ class InvertingGradients(Method):
                 images.clamp_(0, 1)
 
     def decay(self, iteration: int) -> float:
-        """What the rate is multiplied by at an iteration, counted from 0."""
+        """The factor on the rate at an iteration, counted from 0."""
         return 0.1 ** sum(8 * iteration >= eighths * self.iterations for eighths in (3, 5, 7))
 
 
 def one_hot(label: int, classes: int) -> Tensor:
-    """The probabilities of a certain label, shape (1, classes)."""
+    """The probabilities of one certain label, shape (1, classes)."""
     return F.one_hot(torch.tensor([label]), classes).float()
 
 
 def cosine_distance(seen: Observation, images: Tensor, targets: Tensor) -> Tensor:
-    """1 - cosine between what these images would have given and what was decoded, all parameters together."""
+    """1 - cosine between the simulated and the decoded gradient, over all parameters together."""
     ours = torch.cat([one.reshape(-1) for one in seen.simulated(images, targets)])
     theirs = torch.cat([one.reshape(-1) for one in seen.gradient])
     return 1 - F.cosine_similarity(ours, theirs, dim=0)
@@ -156,12 +158,12 @@ def total_variation(images: Tensor) -> Tensor:
 def _lbfgs(
     seen: Observation, images: Tensor, targets: Callable[[], Tensor], variables: tuple, iterations: int
 ) -> Iterator[Guess]:
-    """L-BFGS on the squared gradient distance, over the variables of which images and targets are made."""
+    """L-BFGS on the squared gradient distance, over the variables that define images and targets."""
     optimizer = uncompiled(torch.optim.LBFGS)(variables)
 
     def closure() -> Tensor:
         loss = seen.squared_distance(images, targets())
-        # Not backward(): the gradient of the model's own parameters would cost as much again.
+        # Not backward(): the gradient of the model's own parameters would double the cost.
         for one, gradient in zip(variables, torch.autograd.grad(loss, variables)):
             one.grad = gradient
         return loss.detach()

@@ -1,10 +1,10 @@
-"""Gradient leakage: what the BS can make out of a UE's images from what the UE sends.
+"""Gradient leakage: what the BS can reconstruct of a UE's images from its upload.
 
 A UE makes one or several steps of plain SGD on a few images and sends the gradient, or the update, through
 transforms and a codec. The BS knows the model, the global model that the UE started from, what it decodes, and how
-the UE trains: the loss, the number of images and of steps, and the learning rate. It does not know the images, nor
-their labels. It makes images and labels up, trains on them as the UE did, and changes them until both trainings
-give the same.
+the UE trains: the loss, the number of images and of steps, and the learning rate. It does not know the images or
+their labels. It starts with random images and labels, trains on them as the UE did, and changes them until both
+trainings give the same result.
 """
 
 import copy
@@ -27,11 +27,11 @@ NOTHING_DONE, NO_KEY = Chain(), Key(0, 0, 0)
 
 
 class Start(NamedTuple):
-    """What an attack makes up before it has seen anything.
+    """The random start of an attack.
 
     Args:
         images: shape (B, C, H, W), from N(0, 1).
-        logits: of the labels, shape (B, classes), from N(0, 1).
+        logits: logits of the labels, shape (B, classes), from N(0, 1).
     """
 
     images: Tensor
@@ -42,7 +42,7 @@ class Functional:
     """A module as a function of its parameters and its input, so that training steps can be differentiated.
 
     Args:
-        module: is copied. Its buffers stay as they are.
+        module: the module, which is copied; its buffers do not change.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -61,17 +61,17 @@ class Functional:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """All that the BS knows of an upload, and so all that an attack is given.
+    """All that the BS knows of an upload, and thus all input of an attack.
 
     Args:
         module: the model, at the global model that the UE started from.
-        gradient: what was decoded, a tensor for each parameter of the module, in their order. Of one local step
-            the gradient; of several the sum of their gradients, which is the update divided by -lr.
-        shape: of one image, (C, H, W).
+        gradient: the decoded gradient, one tensor for each parameter of the module, in their order. After several
+            local steps it is the sum of their gradients, which is the update divided by -lr.
+        shape: shape of one image, (C, H, W).
         classes: number of classes.
-        batch_size: images of the UE, all of them in each step.
-        local_steps: SGD steps that it made.
-        lr: the learning rate of these.
+        batch_size: number of images of the UE, all of which are used in each step.
+        local_steps: number of its SGD steps.
+        lr: learning rate of these steps.
     """
 
     module: nn.Module
@@ -90,7 +90,7 @@ class Observation:
         object.__setattr__(self, "_parameters", leaves)
 
     def simulated(self, images: Tensor, targets: Tensor) -> Sequence[Tensor]:
-        """What these images and labels would have given: the sum over t of grad L(w_t), differentiable in both.
+        """The gradient for these images and labels: the sum over t of grad L(w_t), differentiable in both.
 
         Args:
             images: shape (B, C, H, W).
@@ -114,23 +114,23 @@ class Observation:
         return torch.autograd.grad(loss, weights, create_graph=True)
 
     def squared_distance(self, images: Tensor, targets: Tensor) -> Tensor:
-        """The sum of squared differences between what these would have given and what was decoded."""
+        """The sum of squared differences between the gradient for these images and labels and the decoded one."""
         pairs = zip(self.simulated(images, targets), self.gradient)
         return torch.stack([(ours - theirs).pow(2).sum() for ours, theirs in pairs]).sum()
 
 
 def soft_cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy with probabilities for labels; the output may be logits or log-probabilities."""
+    """Mean cross-entropy with label probabilities; the output may be logits or log-probabilities."""
     return -(targets * F.log_softmax(output, dim=1)).sum(dim=1).mean()
 
 
 def upload(training: LocalTraining, module: nn.Module, images: Tensor, labels: Tensor) -> Params:
-    """What a UE sends for this global model: the gradient of one local step, the update of several.
+    """What a UE sends for this global model: the gradient of one local step, or the update of several steps.
 
     Args:
         training: its `epochs` are the number of local steps, each on all of the images.
-        module: at the global model; is left as it was.
-        images, labels: of the UE, shapes (B, C, H, W) and (B,).
+        module: module with the global model; not changed.
+        images, labels: data of the UE, shapes (B, C, H, W) and (B,).
 
     Returns:
         A tensor for each parameter, by name.
@@ -157,20 +157,20 @@ def observe(
     chain: Chain = NOTHING_DONE,
     key: Key = NO_KEY,
 ) -> Observation:
-    """Let a UE train and send, and the BS decode.
+    """Let a UE train and send, and let the BS decode.
 
     Args:
         training, module, images, labels: as for `upload`; the optimiser must be plain SGD.
         classes: number of classes.
-        codec: what the upload goes through.
-        layers: how many of the codec's layers the BS has; None for all.
+        codec: codec of the upload.
+        layers: number of the codec's layers that the BS has; None for all.
         draws: for codecs that round at random.
-        chain: what the UE does to what it sends, the gradient or the update, before the codec.
-        key: of the draws of this chain.
+        chain: transforms of the gradient or the update before the codec.
+        key: key of the draws of this chain.
 
     Raises:
-        BadField: more layers than the codec has.
-        TypeError: another optimiser.
+        BadField: there are more layers than the codec has.
+        TypeError: the optimiser is not plain SGD.
     """
     if not isinstance(training.optimizer, Sgd):
         raise TypeError(f"what {training.optimizer} did cannot be simulated: it must be Sgd")
@@ -194,12 +194,13 @@ def observe(
 def label_of(seen: Observation) -> int:
     """The label of a single image: the class whose row of the last layer's gradient is negative.
 
-    The gradient of the bias of class i is p_i - [i is the label], below 0 for the label alone; a row of the
-    weight's is that times the layer's input. With activations that are never negative the sums of the rows tell it
-    too, where the last layer has no bias. The smallest is taken, since a codec or several steps move them.
+    The gradient of the bias of class i is p_i - [i is the label], which is negative only for the label. The
+    gradient of a weight row is this number times the layer's input. If the last layer has no bias and activations
+    are never negative, the sums of the rows reveal the label too. The smallest value is used, since a codec or
+    several steps may shift the values.
 
     Raises:
-        BadField: more than one image.
+        BadField: there is more than one image.
 
     Reference: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", 2020.
     """
@@ -210,10 +211,10 @@ def label_of(seen: Observation) -> int:
 
 @dataclass(frozen=True)
 class Guess:
-    """Where an attack stands.
+    """The state of an attack.
 
     Args:
-        loss: what it minimises.
+        loss: the loss that it minimises.
         images: shape (B, C, H, W).
         targets: probabilities of the labels, shape (B, classes).
     """
@@ -224,10 +225,10 @@ class Guess:
 
     @property
     def finite(self) -> bool:
-        """Whether nothing in it is NaN or infinite."""
+        """Whether it has no NaN or infinite number."""
         numbers = torch.cat([self.images.reshape(-1), self.targets.reshape(-1)])
         return bool(np.isfinite(self.loss)) and bool(torch.isfinite(numbers).all())
 
     def same_place(self, other: "Guess") -> bool:
-        """Whether both are the same to the last bit."""
+        """Whether both are identical bit for bit."""
         return torch.equal(self.images, other.images) and torch.equal(self.targets, other.targets)

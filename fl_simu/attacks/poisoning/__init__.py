@@ -1,4 +1,4 @@
-"""A malicious UE: what it sends in place of what it trained. One class an attack, one row here."""
+"""Malicious UEs: what they send instead of what they trained. One class per attack, one row here."""
 
 from typing import Dict, Type
 

@@ -1,4 +1,4 @@
-"""Malicious UEs: what they train on, what they send, what is measured of it."""
+"""Malicious UEs: their training data, their uploads, and measurements of them."""
 
 import math
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from fl_simu.ue.training import LocalTraining, Shard, Task
 
 @dataclass(frozen=True)
 class AttackMemory:
-    """What a malicious UE keeps of the last round that it was drawn for.
+    """What a malicious UE keeps from the last round for which it was selected.
 
     Args:
         round: version of the model that it was handed.
-        drawn: number of UEs that were.
-        params: that model.
-        update: what it then sent, as an update; floating-point tensors only.
+        drawn: number of UEs that were handed it.
+        params: this model.
+        update: the update that it then sent; floating-point tensors only.
     """
 
     round: int
@@ -29,17 +29,17 @@ class AttackMemory:
 
 
 class Malicious:
-    """The last UEs of a run, which are malicious. Nobody else in the loop knows.
+    """The last UEs of a run, which are malicious. No other part of the loop knows this.
 
-    All that a malicious UE does beside a benign one's training, it does in plain torch, so that the result is the
-    same on every backend.
+    A malicious UE does everything except benign training in plain torch, so the result is the same on every
+    backend.
 
     Args:
-        attack: what they do.
-        training: what a benign UE does in a round.
+        attack: their attack.
+        training: the work of a benign UE in a round.
         ues: number of UEs.
         classes: number of classes.
-        targets: what shall go wrong.
+        targets: the images to misclassify.
     """
 
     def __init__(self, attack: Attack, training: LocalTraining, ues: int, classes: int, targets: Targets) -> None:
@@ -52,10 +52,10 @@ class Malicious:
         self._shards: Dict[int, Shard] = {}
 
     def own_data(self, ue: int, shard: Shard) -> Shard:
-        """The data that a UE trains on in place of its own.
+        """The data that a UE trains on instead of its own.
 
         Raises:
-            BadField: they make no batches.
+            BadField: these data give no batches.
         """
         if ue not in self.ues:
             return shard
@@ -72,14 +72,14 @@ class Malicious:
         benign: Callable[[], Params],
         last: Optional[AttackMemory],
     ) -> Tuple[Params, Optional[AttackMemory]]:
-        """The model that a malicious UE sends, and what it remembers then, where the attack looks back.
+        """The model that a malicious UE sends, and its new memory if the attack compares rounds.
 
         Args:
-            task: what it was to do.
+            task: its task.
             drawn: number of UEs of its broadcast.
-            others: what the benign ones of them have trained.
-            benign: makes the model that it would send if it were benign.
-            last: what it remembers.
+            others: the trained models of the benign UEs among them.
+            benign: function that returns the model that it would send if it were benign.
+            last: its memory.
         """
         ue, handed = task.key.ue, task.start
         knowledge = Knowledge(
@@ -92,7 +92,7 @@ class Malicious:
             self.targets,
             drawn,
             benign,
-            # Where nobody is benign, what they would have sent is all there is to know.
+            # If no UE is benign, the benign result of this UE is all that can be known.
             (others or [benign()]) if self.attack.omniscient else (),
             _others_last(last, task.key.round, handed),
         )
@@ -102,18 +102,18 @@ class Malicious:
         return poisoned, AttackMemory(task.key.round, drawn, handed, update_of(poisoned, handed))
 
     def measures(self, params: Params, sent: Mapping[int, Params]) -> Mapping[str, Any]:
-        """What a global model does to the targets, and how far the malicious updates behind it were.
+        """The effect of a global model on the targets, and the distances of the malicious updates behind it.
 
         Args:
             params: the global model.
-            sent: the models, as far as they are known, of the UEs whose uploads were taken or given up for it.
+            sent: the models, as far as they are known, of the UEs whose uploads were accepted or given up for it.
 
         Returns:
-            For a targeted attack `wanted`, `predicted` and `confidence`: of each target the wrong class that it
-            shall get, the class that it gets, the probability of the wrong class. `distances`: of each malicious
-            UE among them, the L2 distance of its model, as sent before the codec, from the mean of the benign
-            ones among them. `spread`: the root mean square of that distance of the benign ones. Where only one
-            of the two kinds is there, no distances, and None.
+            For a targeted attack `wanted`, `predicted` and `confidence`: for each target the wanted wrong class,
+            the predicted class, and the probability of the wrong class. `distances`: for each malicious UE in
+            `sent`, the L2 distance of its model before the codec from the mean of the benign models. `spread`: the
+            root mean square of this distance over the benign UEs. If only one of the two kinds is present, no
+            distances, and None.
         """
         told: Dict[str, Any] = {}
         if len(self.targets.wanted):
@@ -135,7 +135,7 @@ class Malicious:
 
 
 def _others_last(last: Optional[AttackMemory], round: int, now: Params) -> Optional[Params]:
-    """The others' mean update of the round before, if it was drawn then and somebody else was."""
+    """The others' mean update in the previous round, if this UE and another one were selected then."""
     if last is None or last.round != round - 1 or last.drawn < 2:
         return None
     return others_update(last.params, now, last.update, last.drawn)

@@ -1,4 +1,4 @@
-"""Targeted poisoning: certain images shall get a wrong class, and nothing else shall show.
+"""Targeted poisoning: certain images get a wrong class, and nothing else is noticeable.
 
 Reference: Bhagoji, Chakraborty, Mittal, Calo 2019, "Analyzing Federated Learning through an Adversarial Lens".
 """
@@ -16,7 +16,7 @@ from fl_simu.kernel.limits import MOST, require_count, require_factor
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import Shard
 
-# The published code trains on the target until its loss is below this; more steps would not move it.
+# The published code trains on the target until its loss is below this; more steps have almost no effect.
 ENOUGH = 1e-6
 TENSORS = ("all", "weights")
 CONSTRAINTS = ("none", "own_benign", "others_last")
@@ -24,7 +24,7 @@ ESTIMATES = ("none", "before", "after")
 
 
 def is_weight(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is one of weights: of two or more dimensions, so no bias."""
+    """Whether a tensor contains weights: two or more dimensions, so not a bias."""
     return tensor.dim() >= 2
 
 
@@ -124,10 +124,10 @@ class Optimising(Targeted):
 
     @abstractmethod
     def optimise(self, knowledge: Knowledge, start: Params) -> Params:
-        """The update, boosted, of a model that stands at `start`; floating-point tensors only."""
+        """The boosted update of a model that stands at `start`; floating-point tensors only."""
 
     def boost_of(self, update: Params) -> Params:
-        """The update with its boosted tensors multiplied."""
+        """The update with the boosted tensors multiplied."""
         everything = self.boosted == "all"
         return {
             name: tensor * self.boost if everything or is_weight(tensor) else tensor
@@ -177,7 +177,7 @@ class Boosting(Optimising):
         return self.boost_of(self.towards_targets(knowledge, start))
 
     def towards_targets(self, knowledge: Knowledge, start: Params) -> Params:
-        """The update, not boosted, of training on the targets from `start`."""
+        """The update, not boosted, from training on the targets from `start`."""
         reference, module, training = self.reference(knowledge), knowledge.module, knowledge.training
         module.load_state_dict(start)
         module.eval()

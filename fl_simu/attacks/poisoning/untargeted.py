@@ -1,4 +1,4 @@
-"""Untargeted poisoning: the global model shall be bad, or never good."""
+"""Untargeted poisoning, which degrades the global model as a whole."""
 
 from dataclasses import dataclass
 
