@@ -1,1 +1,1 @@
-"""Data: sets of images and of one's own, where they come from, and how they are dealt to the UEs."""
+"""Data: image sets and users' own data, where they come from, and how they are distributed among the UEs."""

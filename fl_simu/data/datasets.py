@@ -1,4 +1,4 @@
-"""Image data sets: read once, normalised once, held as tensors.
+"""Image data sets: read once, normalised once, kept as tensors.
 
 Each data set is one frozen part with the same fields. Adding one is a class and a row in DATASETS.
 """
@@ -31,13 +31,13 @@ __all__ = [
     "ImageSet", "Mnist", "Presence", "Samples", "fetch", "presence",
 ]  # fmt: skip
 
-# Chunks of the training part, chunks of the test part, and where they came from.
+# Chunks of the training part, chunks of the test part, and a phrase for their origin.
 Raw = Tuple[List[Chunk], List[Chunk], str]
 
 SCALES = ("standard", "unit")
 Shape = Tuple[int, int, int]
 
-# The first eight labels (train, test) tell the two sets apart whose files have the same names.
+# The first eight labels (train, test), which distinguish the two sets whose files have the same names.
 OPENINGS = {
     "mnist": ((5, 0, 4, 1, 9, 2, 1, 3), (7, 2, 1, 0, 4, 1, 4, 9)),
     "fashion_mnist": ((9, 0, 0, 3, 0, 2, 7, 2), (9, 2, 1, 1, 6, 1, 4, 6)),
@@ -49,9 +49,9 @@ class Samples:
     """Images with their labels.
 
     Args:
-        images: float32 (N, C, H, W), scaled; of text the numbers of its characters, (N, 1, 1, length).
+        images: float32 (N, C, H, W), scaled; for text the numbers of its characters, (N, 1, 1, length).
         labels: int64 (N,), classes counted from 0.
-        ues: int64 (N,), the UE that has each sample, counted from 0; None where the data do not say.
+        ues: int64 (N,), the UE that has each sample, counted from 0; None if the data do not say.
     """
 
     images: torch.Tensor
@@ -64,7 +64,7 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A loaded data set; `source` tells where it came from ("folder X", "downloaded", "scikit-learn")."""
+    """A loaded data set; `source` says where it came from ("folder X", "downloaded", "scikit-learn")."""
 
     name: str
     train: Samples
@@ -75,7 +75,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Presence:
-    """Whether a data set is on this machine; `where` is its folder, or what is missing."""
+    """Whether a data set is on this machine; `where` is its folder, or a phrase for the missing files."""
 
     name: str
     present: bool
@@ -160,7 +160,7 @@ class ImageSet(DataSource):
         require(self.scale in SCALES, "scale", self.scale, "one of " + ", ".join(SCALES))
 
     def load(self, data_dir: Optional[Path] = None) -> Dataset:
-        """Read the data set, downloading what is not on this machine.
+        """Read the data set, and download files that are not on this machine.
 
         Args:
             data_dir: folder to search before $FL_SIMU_DATA and the user's cache.
@@ -174,14 +174,14 @@ class ImageSet(DataSource):
         return Dataset(self.name, self._samples("train_samples", train, source), test_part, self.classes, source)
 
     def read(self, data_dir: Optional[Path] = None) -> Raw:
-        """The pixels as the files have them, not yet scaled.
+        """The pixels as in the files, not yet scaled.
 
         Args:
-            data_dir: as of `load`.
+            data_dir: as for `load`.
 
         Returns:
             Chunks of the training part and of the test part, each of pixels in rows and int64 or uint8 labels;
-            and where they came from.
+            and a phrase for their origin.
 
         Raises:
             DataUnavailable: a file is neither here nor downloadable.
@@ -275,7 +275,7 @@ class _CifarSet(ImageSet):
     def _read_parts(self, path: Path) -> Tuple[List[Chunk], List[Chunk]]:
         names = (*self.train_batches, self.test_batch)
         chunks, pixels = {}, int(np.prod(self.shape))
-        # Python 3 may write a pixel as two bytes; labels and file names come to less than 300 bytes an image.
+        # Python 3 may write a pixel as two bytes; labels and file names take less than 300 bytes per image.
         most = sum(self.sizes) * (2 * pixels + 300)
         with told_as_damage(path):
             for name, stream in batches(path, names, most):
@@ -358,12 +358,12 @@ class Digits(ImageSet):
         except ImportError as error:
             raise DataUnavailable(f"digits are part of scikit-learn: `{install_command('sklearn')}`") from error
         bunch = load_digits()
-        # In float64, so that every torch gives the same float32.
+        # Computed in float64, so that every torch gives the same float32.
         small = torch.from_numpy(bunch.images).to(torch.float64).unsqueeze(1)
         large = F.interpolate(small, size=self.shape[1:], mode="bilinear", align_corners=False)
         images = large.to(torch.float32).numpy()
         labels = bunch.target.astype(np.int64)
-        rank = np.empty_like(labels)  # how many of its class come before it
+        rank = np.empty_like(labels)  # number of earlier images of the same class
         for label in range(self.classes):
             rank[labels == label] = np.arange(np.count_nonzero(labels == label))
         test = rank % 5 == 4
@@ -380,10 +380,10 @@ DATASETS: Dict[str, Type[ImageSet]] = {
 
 
 def fetch(name: str, data_dir: Optional[Path] = None) -> List[Path]:
-    """Paths of a data set's files; what is not on this machine is downloaded into the user's cache.
+    """Paths of a data set's files; files that are not on this machine are downloaded into the user's cache.
 
     Raises:
-        BadField: no data set of this name.
+        BadField: there is no data set of this name.
         DataUnavailable: a file is neither here nor downloadable.
     """
     require(name in DATASETS, "dataset", name, "one of " + ", ".join(DATASETS))

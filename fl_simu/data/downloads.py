@@ -1,7 +1,7 @@
-"""Where the files of a data set are: folders first, mirrors last.
+"""Where to find the files of a data set: first in folders, then on mirrors.
 
-A file is looked for in the folder that is given, in $FL_SIMU_DATA, then in the user's cache. What none of
-them holds is downloaded into the cache, from the first mirror that serves it with the right md5.
+A file is searched for in the given folder, in $FL_SIMU_DATA, then in the user's cache. If it is not found, it is
+downloaded into the cache, from the first mirror that serves it with the right md5.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ from fl_simu.kernel.errors import UserError, require
 from fl_simu.kernel.shell import command_line
 
 with warnings.catch_warnings():
-    # In a notebook without ipywidgets its import warns of a bar that nothing here draws.
+    # In a notebook without ipywidgets, importing it warns about a progress bar that is not used here.
     warnings.simplefilter("ignore")
     import pooch
 
-# A mirror that does not take the connection in this time is passed over; being offline must not take minutes.
+# A mirror that does not connect within this time is skipped, so that being offline does not take minutes.
 CONNECT_S, READ_S = 3.0, 30.0
 
 REASONS = {"ConnectionError": "no connection", "ConnectTimeout": "no answer", "ReadTimeout": "stalled"}
 
 
 class DataUnavailable(UserError):
-    """A data set's file is in no folder that was searched, and no mirror served it."""
+    """A file of a data set is in none of the searched folders, and no mirror served it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DataFile:
     """One file of a data set.
 
     Args:
-        names: what it may be called on a disk, the best first; mirrors serve the first.
+        names: possible names on a disk, the preferred one first; mirrors serve this one.
         md5: checksum of the file that mirrors serve.
     """
 
@@ -45,14 +45,14 @@ class DataFile:
 
 @dataclass(frozen=True)
 class FileSet:
-    """The files of one data set, and where they may be.
+    """The files of one data set, and where they can be found.
 
     Args:
         name: the data set.
-        folders: folders inside a root that may hold the files, "" for the root itself; the first is the set's
-            folder in the cache and on an own mirror.
-        mirrors: base URLs, each ending in "/", the best first.
-        files: what a complete set consists of.
+        folders: folders inside a root that may contain the files, "" for the root itself; the first is the set's
+            folder in the cache and on a user's mirror.
+        mirrors: base URLs, each ending in "/", the preferred one first.
+        files: the files of a complete set.
     """
 
     name: str
@@ -118,15 +118,15 @@ FILES = {
 
 
 def cache() -> Path:
-    """The folder that downloads go to."""
+    """The folder for downloads."""
     return Path(pooch.os_cache("fl_simu"))
 
 
 def roots(data_dir: Optional[Path] = None) -> List[Path]:
-    """Folders to search, in order: the one that is given, $FL_SIMU_DATA, the user's cache.
+    """Folders to search, in order: the given one, $FL_SIMU_DATA, the user's cache.
 
     Raises:
-        BadField: `data_dir` is given and is no folder.
+        BadField: `data_dir` is given and is not a folder.
     """
     given = [Path(root).expanduser() for root in (data_dir, os.environ.get("FL_SIMU_DATA"), cache()) if root]
     exists = data_dir is None or os.path.isdir(str(given[0]))
@@ -135,13 +135,13 @@ def roots(data_dir: Optional[Path] = None) -> List[Path]:
 
 
 def find(files: FileSet, data_dir: Optional[Path] = None) -> List[Optional[Path]]:
-    """Path of each file of a set on this machine, None where there is none. Nothing is downloaded."""
+    """Path of each file of a set on this machine, None if it is missing. Nothing is downloaded."""
     folders = [root / folder for root in roots(data_dir) for folder in files.folders]
     return [_first(folders, file.names) for file in files.files]
 
 
 def fetch_files(files: FileSet, data_dir: Optional[Path] = None) -> List[Path]:
-    """Path of each file of a set; what is not on this machine is downloaded into the cache.
+    """Path of each file of a set; files that are not on this machine are downloaded into the cache.
 
     Raises:
         DataUnavailable: a file is neither here nor served by any mirror.
@@ -164,7 +164,8 @@ def _download(files: FileSet, file: DataFile, data_dir: Optional[Path]) -> Path:
         url = base + file.names[0]
         try:
             with _quiet_pooch():
-                # pooch writes to a temporary name and renames after the checksum: no half file stays.
+                # pooch writes to a temporary name and renames the file after the checksum, so no incomplete file
+                # remains.
                 path = pooch.retrieve(url, "md5:" + file.md5, file.names[0], target, downloader=downloader)
             return Path(path)
         except (OSError, ValueError) as error:
@@ -194,7 +195,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """A mirror that is down is no news as long as another one answers."""
+    """Silence pooch, since a mirror that fails does not matter while another one works."""
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("WARNING")

@@ -1,4 +1,4 @@
-"""The files that data come in: idx files, pickled CIFAR batches, NPZ, JSON, checked and never trusted."""
+"""Readers of data files: idx files, pickled CIFAR batches, NPZ, JSON; all are checked and none is trusted."""
 
 import contextlib
 import gzip
@@ -18,28 +18,29 @@ import numpy as np
 
 from fl_simu.kernel.errors import UserError, brief, one_line, shown
 
-# Pixels, one row an image of C*H*W numbers, and labels (n,).
+# Pixels, where each row is an image of C*H*W numbers, and labels (n,).
 Chunk = Tuple[np.ndarray, np.ndarray]
 
 MOST_MEMBERS = 100
 
-# What the readers raise of bytes that are not as they must be.
+# Exceptions that the readers raise for invalid bytes.
 DAMAGE = (ValueError, KeyError, EOFError, struct.error, zlib.error, tarfile.TarError, pickle.UnpicklingError)
 
 
 def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> np.ndarray:
-    """Bytes of an idx file (plain, or gzip by its suffix), checked to its end.
+    """Contents of an idx file (plain, or gzip by its suffix), checked to the end.
 
     Args:
         path: the file.
-        shape: what it must hold, the number of items first.
-        rows: keep only the first so many items.
+        shape: required shape, the number of items first.
+        rows: number of items to keep, from the first on.
 
     Returns:
         uint8 array, (rows or shape[0], *shape[1:]).
 
     Raises:
-        UserError: not such a file, another shape, too short, too long, or a broken gzip stream.
+        UserError: the file is not an idx file, has another shape, is too short or too long, or is a broken gzip
+            stream.
     """
     opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
     with told_as_damage(path), opener(str(path), "rb") as stream:
@@ -59,7 +60,7 @@ def read_idx(path: Path, shape: Tuple[int, ...], rows: Optional[int] = None) -> 
 
 
 def _read_to_end(stream: IO[bytes], kept: np.ndarray, expected: int) -> int:
-    """Fill what is kept; return how many bytes there are. One too many is enough to know."""
+    """Fill the array to keep; return the number of bytes in the stream, counted to one more than expected."""
     view, size = kept.data.cast("B"), 0
     while size <= expected:
         piece = stream.read(min(1 << 20, expected + 1 - size))
@@ -78,12 +79,12 @@ def _encoded(text: str, coding: str) -> bytes:
     return text.encode(coding)
 
 
-# Not the C class: a number in a file must not decide how much memory is taken.
+# Not the C class, so that a number in a file cannot decide how much memory is used.
 class ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
     """Reads plain data and numpy arrays, and refuses to load any other class or function."""
 
     ALLOWED: ClassVar[Dict[Tuple[str, str], Any]] = {
-        # An array is made empty, and gets its shape together with its bytes.
+        # An array is created empty, and gets its shape together with its bytes.
         **dict.fromkeys(
             ((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
             lambda cls, shape, code: np.empty(0, np.uint8),
@@ -93,7 +94,7 @@ class ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
             lambda buffer, dtype, shape, order: np.frombuffer(buffer, dtype).reshape(shape, order=order),
         ),
         ("numpy", "ndarray"): None,
-        # Old pickles give align and copy as integers, which numpy 2.4 warns of; both are without effect here.
+        # Old pickles give align and copy as integers, about which numpy 2.4 warns; neither has an effect here.
         ("numpy", "dtype"): lambda code, align=False, copy=False: np.dtype(code),
         ("_codecs", "encode"): _encoded,
     }
@@ -105,18 +106,18 @@ class ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
 
 
 class Limited:
-    """A stream of at most so many bytes, which refuses to be read further.
+    """A stream that refuses to be read beyond a number of bytes.
 
     Args:
-        stream: what is read.
-        most: bytes.
+        stream: the stream to read.
+        most: maximum number of bytes.
     """
 
     def __init__(self, stream: Any, most: int) -> None:
         self._stream, self._left, self._most = stream, most, most
 
     def read(self, size: int = -1) -> bytes:
-        # Of what is asked for no more than one byte beyond the limit is fetched.
+        # At most one byte beyond the limit is read.
         wanted = self._left + 1 if size < 0 else min(size, self._left + 1)
         return self._counted(self._stream.read(wanted))
 
@@ -131,10 +132,10 @@ class Limited:
 
 
 def read_batch(stream: Any, pixels: int, label_key: str) -> Chunk:
-    """One pickled CIFAR batch, of Python 2 or 3: uint8 (n, pixels) and int64 labels (n,).
+    """One pickled CIFAR batch, from Python 2 or 3: uint8 (n, pixels) and int64 labels (n,).
 
     Raises:
-        ValueError: it is none.
+        ValueError: the file is not such a batch.
     """
     raw = _unpickled(stream)
     if not isinstance(raw, dict):
@@ -155,7 +156,7 @@ def _unpickled(stream: Any) -> Any:
         return ArrayUnpickler(stream, encoding="bytes").load()
     except (OSError, MemoryError, *DAMAGE):
         raise
-    except Exception as error:  # what bytes make of an unpickler may be anything
+    except Exception as error:  # invalid bytes can raise anything in an unpickler
         raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
 
 
@@ -163,7 +164,7 @@ def plain_labels(labels: Any) -> np.ndarray:
     """Labels as int64, shape (n,).
 
     Raises:
-        ValueError: they are no plain list of whole numbers.
+        ValueError: they are not a plain list of whole numbers.
     """
     listed = isinstance(labels, (list, tuple)) and all(type(one) is int and abs(one) < 2**31 for one in labels)
     if not listed and not (isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"):
@@ -172,15 +173,15 @@ def plain_labels(labels: Any) -> np.ndarray:
 
 
 def batches(path: Path, names: Sequence[str], most: int) -> Iterator[Tuple[str, Any]]:
-    """The named members of a gzipped tar file, or files of a folder, as they come by: (name, open stream).
+    """The named members of a gzipped tar file, or files of a folder, in their order: (name, open stream).
 
     Args:
         path: the archive or the folder.
-        names: of the members.
-        most: bytes of all of them together.
+        names: names of the members.
+        most: maximum number of bytes, all together.
 
     Raises:
-        ValueError: there are more.
+        ValueError: there are more bytes.
     """
     if path.is_dir():
         for name in (name for name in names if os.path.exists(str(path / name))):
@@ -189,7 +190,7 @@ def batches(path: Path, names: Sequence[str], most: int) -> Iterator[Tuple[str, 
         return
     with gzip.open(str(path)) as whole:
         unzipped: Any = Limited(whole, most)
-        # Members are read in memory as they come by; nothing is extracted to a path.
+        # Members are read in memory, in their order; nothing is extracted to a path.
         with tarfile.open(fileobj=unzipped, mode="r|") as archive:
             for count, member in enumerate(archive):
                 if count >= MOST_MEMBERS:
@@ -197,7 +198,7 @@ def batches(path: Path, names: Sequence[str], most: int) -> Iterator[Tuple[str, 
                 name = posixpath.basename(member.name)
                 content = archive.extractfile(member) if name in names and member.isfile() else None
                 if content is not None:
-                    # A sparse member may be longer than what stands in the archive.
+                    # A sparse member may be longer than its data in the archive.
                     yield name, Limited(content, most)
         while unzipped.read(1 << 20):  # to the end, where gzip checks its own checksum
             pass
@@ -208,10 +209,10 @@ def read_arrays(path: Path, most: int) -> Dict[str, np.ndarray]:
 
     Args:
         path: the file.
-        most: bytes of all of them together.
+        most: maximum number of bytes, all together.
 
     Raises:
-        ValueError: it is none, or holds more.
+        ValueError: the file is not an NPZ file, or has more bytes.
     """
     with open(str(path), "rb") as file:
         try:
@@ -221,19 +222,19 @@ def read_arrays(path: Path, most: int) -> Dict[str, np.ndarray]:
                 return {name: arrays[name] for name in arrays.files}
         except OSError:
             raise
-        except Exception as error:  # a header decides what numpy tries to make
+        except Exception as error:  # the header decides what numpy tries to create
             raise ValueError(str(error)) from error
 
 
 def read_json(path: Path, make: Callable[[Dict[str, Any]], Any] = lambda table: table) -> Any:
-    """What a JSON file holds.
+    """The contents of a JSON file.
 
     Args:
         path: the file, in UTF-8.
-        make: what stands in the place of a table, made as soon as the table has been read, inner ones first.
+        make: function whose result replaces a table, called as soon as the table has been read, inner ones first.
 
     Raises:
-        UserError: it cannot be read, is no JSON, or has a key twice in one table.
+        UserError: the file cannot be read, is not JSON, or has a key twice in one table.
     """
 
     def checked(pairs: List[Tuple[str, Any]]) -> Any:
@@ -256,16 +257,16 @@ def read_json(path: Path, make: Callable[[Dict[str, Any]], Any] = lambda table: 
 
 @contextlib.contextmanager
 def told_as_damage(path: Path) -> Iterator[None]:
-    """Turn what readers raise of bytes that are not as they must be into a UserError that names the file.
+    """Turn exceptions of readers about invalid bytes into a UserError that names the file.
 
-    What the system says of a file is told as that; and what is no fault of the file stays what it is.
+    Errors of the operating system become a UserError with the system's reason. Other exceptions are unchanged.
     """
     try:
         yield
     except UserError:
         raise
     except OSError as error:
-        # gzip tells damage as an OSError without a number.
+        # gzip reports damage as an OSError without a number.
         if error.errno is not None:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         raise UserError(_damaged(path, error)) from error

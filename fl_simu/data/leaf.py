@@ -1,4 +1,4 @@
-"""Data of LEAF, the benchmark of federated data sets: the JSON files that its own scripts write."""
+"""Data of LEAF, the benchmark of federated data sets: the JSON files that LEAF's own scripts write."""
 
 import functools
 import re
@@ -17,24 +17,24 @@ from fl_simu.kernel.errors import UserError, require, shown
 from fl_simu.kernel.limits import require_count
 
 KEYS = ("users", "num_samples", "user_data")
-# LEAF's `ALL_LETTERS`: a character is its place here.
+# LEAF's `ALL_LETTERS`: the number of a character is its position here.
 LETTERS = "\n !\"&'(),-.0123456789:;>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]abcdefghijklmnopqrstuvwxyz}"
-# What LEAF splits a tweet into.
+# The tokens into which LEAF splits a tweet.
 WORD = re.compile(r"[\w']+|[.,!?;]")
 # The columns of a tweet: id, date, query, user, text.
 TEXT = 4
 NUMBERS = {int, float}
 
-# Path, time of the last change in ns, bytes.
+# Path, modification time in ns, size in bytes.
 File = Tuple[str, int, int]
 
 
 class Rows(NamedTuple):
-    """The samples of one user, as small as they can be held.
+    """The samples of one user, in compact form.
 
     Fields:
         where: file and user, for messages.
-        x: what `Leaf.kept` makes.
+        x: the result of `Leaf.kept`.
         y: int64 labels, (n,).
     """
 
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What is wrong with the samples of a user, as a phrase."""
+    """A phrase for what is wrong with the samples of a user."""
 
     what: str
 
@@ -73,16 +73,16 @@ class Leaf(DataSource):
         """Read the files.
 
         Raises:
-            UserError: a file that is missing or not as LEAF writes it; one line that names file and user.
+            UserError: a file is missing or invalid; the message, one line, names the file and the user.
         """
         return _read(self, self._files("train"), self._files("test"))
 
     @abstractmethod
     def kept(self, x: Sequence[Any]) -> Any:
-        """What is kept of a user's x, with one row a sample.
+        """A user's x in compact form, with one row per sample.
 
         Raises:
-            ValueError: it is no such data; a phrase that says why.
+            ValueError: the data are invalid; the message is a phrase with the reason.
         """
 
     def labels(self, y: Sequence[Any]) -> np.ndarray:
@@ -96,11 +96,13 @@ class Leaf(DataSource):
         return np.array(y, np.int64)
 
     def images(self, train: List[Rows], test: List[Rows]) -> Tuple[np.ndarray, np.ndarray]:
-        """Training and test images, float32 (N, C, H, W); the lists are emptied, so that nothing is held twice."""
+        """Training and test images, float32 (N, C, H, W); the lists are emptied, so that no data are in memory
+        twice.
+        """
         return _filled(train, self.shape), _filled(test, self.shape)
 
     def counted(self, train: np.ndarray, test: np.ndarray) -> int:
-        """Number of classes, of the labels."""
+        """Number of classes, given the labels."""
         return self.classes
 
     def _files(self, part: str) -> Tuple[File, ...]:
@@ -218,7 +220,7 @@ class LeafSent140(Leaf):
         return [row[TEXT].lower() for row in x]
 
     def labels(self, y: Sequence[Any]) -> np.ndarray:
-        # LEAF's own models take an int of each.
+        # LEAF's own models convert each label to an int.
         return _below(super().labels([int(one) if one in ("0", "1") else one for one in y]), self.classes)
 
     def images(self, train: List[Rows], test: List[Rows]) -> Tuple[np.ndarray, np.ndarray]:
@@ -262,7 +264,7 @@ class LeafSynthetic(_Numbers):
         return max(2, 1 + int(max(train.max(), test.max())))
 
 
-# One data set, as the largest ones fill a good part of the memory.
+# Only one data set, since the largest ones take much of the memory.
 @functools.lru_cache(maxsize=1)
 def _read(source: Leaf, train_files: Sequence[File], test_files: Sequence[File]) -> Dataset:
     train, test = (_users(source, files) for files in (train_files, test_files))
@@ -323,8 +325,9 @@ def _checked(where: str, rows: Any, count: Any) -> Rows:
 
 
 def _parsed(source: Leaf, path: str) -> Any:
-    """A file, with `Rows` or a `Fault` in the place of each user's x and y: packed at once, since as lists of
-    Python numbers a whole file would take several times the memory."""
+    """A file, with `Rows` or a `Fault` in place of each user's x and y. Users are packed at once, since a complete
+    file would take several times the memory as lists of Python numbers.
+    """
 
     def packed(table: Dict[str, Any]) -> Any:
         x, y = table.get("x"), table.get("y")
@@ -344,13 +347,13 @@ def _below(labels: np.ndarray, classes: int) -> np.ndarray:
     return labels
 
 
-# By the number of a character; the last entry stands for all others.
+# Indexed by the code of a character; the last entry is for all others.
 PLACES = np.full(256, len(LETTERS), np.uint8)
 PLACES[[ord(letter) for letter in LETTERS]] = np.arange(len(LETTERS))
 
 
 def _places(text: str) -> np.ndarray:
-    """The place of each character in the alphabet, uint8."""
+    """The position of each character in the alphabet, uint8."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     places = PLACES[np.minimum(codes, len(PLACES) - 1)]
     unknown = np.flatnonzero(places == len(LETTERS))
@@ -360,7 +363,7 @@ def _places(text: str) -> np.ndarray:
 
 
 def _filled(users: List[Rows], shape: Shape) -> np.ndarray:
-    """Their rows, one after the other, as float32 (N, *shape); the list is emptied."""
+    """The rows of all users, one after the other, as float32 (N, *shape); the list is emptied."""
     images = np.empty((sum(len(user.y) for user in users), *shape), np.float32)
     users.reverse()
     end = 0
@@ -372,7 +375,7 @@ def _filled(users: List[Rows], shape: Shape) -> np.ndarray:
 
 
 def _bags(users: List[Rows], places: Mapping[str, int]) -> np.ndarray:
-    """How often each word stands in each of their texts, float32 (N, 1, 1, words); the list is emptied."""
+    """The count of each word in each text, float32 (N, 1, 1, words); the list is emptied."""
     bags = np.zeros((sum(len(user.y) for user in users), 1, 1, len(places)), np.float32)
     texts = (text for user in users for text in user.x)
     for bag, text in zip(bags.reshape(len(bags), -1), texts):

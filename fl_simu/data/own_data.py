@@ -1,4 +1,4 @@
-"""Data of one's own: tensors, torch data sets, an NPZ file, a function that makes one of them."""
+"""Users' data: tensors, torch data sets, an NPZ file, or a function that returns data."""
 
 import functools
 import os
@@ -17,13 +17,13 @@ from fl_simu.data.synthetic import Synthetic
 from fl_simu.kernel.errors import UserError, brief, shown
 from fl_simu.parts import Adapted, called_with
 
-# More than a machine for which this is meant holds.
+# More than a machine for typical use can hold.
 MOST_BYTES = 2**36
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class Arrays(NamedTuple):
-    """A data set in memory, and what follows from it."""
+    """A data set in memory, and its properties."""
 
     train: Samples
     test: Samples
@@ -31,16 +31,16 @@ class Arrays(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """Of one image, (C, H, W)."""
+        """Shape of one image, (C, H, W)."""
         _, channels, height, width = self.train.images.shape
         return channels, height, width
 
 
 class _Own(DataSource):
-    """What sources of one's own share: shape and classes are those of the data."""
+    """Common part of users' data sources: shape and classes are those of the data."""
 
     def arrays(self) -> Arrays:
-        """The data, made or read once."""
+        """The data, created or read once."""
         raise NotImplementedError
 
     @property
@@ -57,7 +57,7 @@ class _Own(DataSource):
 
     @property
     def source(self) -> str:
-        """Where it came from, in a few words."""
+        """A few words for the origin of the data."""
         return "one's own"
 
 
@@ -113,11 +113,11 @@ def _read_npz(path: str, changed_ns: int, size: int) -> Arrays:
 @dataclass(frozen=True, eq=False)
 class OwnData(Adapted, _Own):
     """A training and a test set, each a pair (images, labels) of tensors or arrays, or a torch data set of such
-    pairs; or a function that makes the two. The training set may be a dict of such sets, one for each UE from 0
+    pairs; or a function that returns the two. The training set may be a dict of such sets, one for each UE from 0
     on: the partition `by_ue` gives each UE its own.
 
     Args:
-        given: (training set, test set), or what makes them.
+        given: (training set, test set), or a function that returns them.
         options: the function's arguments, by name.
     """
 
@@ -155,10 +155,10 @@ class OwnData(Adapted, _Own):
 
 
 def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnData]:
-    """The data that a callable makes with these arguments, or that are in a pair; None of anything else.
+    """The data that a callable returns with these arguments, or that are in a pair; None for anything else.
 
     Raises:
-        UserError: the callable has no such arguments.
+        UserError: the callable does not have these arguments.
     """
     if isinstance(found, (tuple, list)) and len(found) == 2:
         return OwnData(tuple(found))
@@ -167,7 +167,7 @@ def adapt(found: Any, arguments: Mapping[str, Any]) -> Optional[OwnData]:
 
 
 def _training(what: str, given: Any) -> Samples:
-    """One training set, or those of a dict by UE, one after the other."""
+    """One training set, or the sets of a dict by UE, one after the other."""
     if not isinstance(given, Mapping):
         return _samples(what, *_split(what, given))
     if not given or set(given) != set(range(len(given))):
@@ -211,7 +211,7 @@ def _require_alike(what: str, one: str, first: Samples, other: str, second: Samp
 
 
 def _samples(what: str, images: Any, labels: Any) -> Samples:
-    """Checked tensors of images and labels."""
+    """Images and labels as checked tensors."""
     images, labels = _tensor(what, images), _tensor(what, labels)
     classes = _whole(labels, len(labels) if labels.dim() else 0)
     if classes is None:
@@ -224,7 +224,7 @@ def _samples(what: str, images: Any, labels: Any) -> Samples:
     images = images.to(torch.float32)
     if not bool(torch.isfinite(images).all()):
         raise UserError(f"{what}: images hold NaN or infinite numbers")
-    # A table's row is an image of 1 x 1 x features.
+    # A row of a table is an image of 1 x 1 x features.
     shape = (1,) * (4 - images.dim()) + tuple(images.shape[1:])
     return Samples(images.reshape(len(images), *shape).contiguous(), classes)
 
@@ -237,7 +237,7 @@ def _tensor(what: str, given: Any) -> Tensor:
 
 
 def _whole(numbers: Tensor, count: int) -> Optional[Tensor]:
-    """So many whole numbers from 0 on as int64, at least one; None of anything else."""
+    """A number of whole numbers from 0 on as int64, at least one; None for anything else."""
     if tuple(numbers.shape) != (count,) or not count or numbers.dtype.is_floating_point:
         return None
     whole = numbers.to(torch.int64).contiguous()

@@ -1,4 +1,4 @@
-"""Generated data whose UEs differ as much as one likes."""
+"""Generated data with adjustable differences between UEs."""
 
 import functools
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fl_simu.kernel.limits import require_count, require_factor
 from fl_simu.kernel.randomness import stream
 
 FEATURES, CLASSES = 60, 10
-# What a machine for which this is meant generates in some seconds.
+# Number of UEs whose data a typical machine generates in some seconds.
 MOST_UES = 10_000
 
 
@@ -67,7 +67,7 @@ def _generated(source: Synthetic) -> Dataset:
     test: List[Samples] = []
     for ue in range(source.ues):
         images, labels = _samples_of(source, ue)
-        # They are drawn alike, so that any tenth will do.
+        # All samples have the same distribution, so any tenth can be used.
         kept = len(labels) // 10
         test.append(Samples(images[:kept], labels[:kept]))
         train.append(

@@ -1,4 +1,4 @@
-"""How the training samples are dealt to the UEs."""
+"""Partitions: how the training samples are distributed among the UEs."""
 
 from typing import Dict, Type
 

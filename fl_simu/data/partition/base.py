@@ -1,4 +1,4 @@
-"""The contract of a partition: how the training samples are dealt to the UEs.
+"""The contract of a partition: how the training samples are distributed among the UEs.
 
 Every partition is a frozen part with one method, `split(labels, ues, rng)`. It returns int64 index arrays into
 the training samples, one per UE, none empty. A partition that depends on the UEs that the data name has `deal`
@@ -26,7 +26,7 @@ class Partition(ABC):
 
     @abstractmethod
     def split(self, labels: np.ndarray, ues: int, rng: np.random.Generator) -> List[np.ndarray]:
-        """Deal the samples.
+        """Distribute the samples.
 
         Args:
             labels: class of each training sample, (N,).
@@ -93,7 +93,7 @@ def shuffled(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw(samples: int, ues: int, per_ue: Optional[int], rng: np.random.Generator) -> np.ndarray:
-    """Indices of the samples to deal, in random order: all of them, or `per_ue` for each UE."""
+    """Indices of the samples to distribute, in random order: all of them, or `per_ue` for each UE."""
     require_ues(ues, samples)
     allowed = f"at most {samples // ues}, so that {ues} UEs can share {samples} samples"
     require(per_ue is None or per_ue <= samples // ues, "samples_per_ue", per_ue, allowed)

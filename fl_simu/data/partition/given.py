@@ -1,4 +1,4 @@
-"""Partitions in which nothing is drawn: which UE has which sample is given."""
+"""Partitions without random draws, in which the samples of each UE are given."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,8 @@ class FromFile(Partition):
         path: the file.
 
     Raises:
-        UserError: no such file, another number of UEs, a UE without a sample, a place that is none or stands there
-            twice; one line that names file and UE.
+        UserError: the file is missing, has another number of UEs, a UE without a sample, or an index that is
+            invalid or appears twice; the message, one line, names the file and the UE.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Partitions in which UEs differ in their classes, or in how many samples they have."""
+"""Partitions in which UEs differ in their classes or in their numbers of samples."""
 
 from dataclasses import dataclass
 from typing import ClassVar, List, Optional
@@ -8,7 +8,7 @@ import numpy as np
 from fl_simu.data.partition.base import Partition, draw, is_count, parts_of, require_count, require_ues, shuffled
 from fl_simu.kernel.errors import UserError, require
 
-# The classes are shared out evenly long before.
+# With a larger alpha the classes are practically split evenly.
 LARGEST_ALPHA = 1e9
 
 
@@ -172,6 +172,6 @@ class QuantitySkew(Dirichlet):
 
 def _proportions(alpha: float, ues: int, rng: np.random.Generator) -> np.ndarray:
     shares = rng.standard_gamma(alpha, size=ues)
-    if not shares.sum() > 0:  # a tiny alpha underflows; its limit is one UE that takes all
+    if not shares.sum() > 0:  # a tiny alpha underflows; in the limit one UE gets all samples
         shares = np.arange(ues) == int(rng.random() * ues)
     return shares / shares.sum()
