@@ -1,4 +1,4 @@
-"""Client-level differential privacy: what is clipped, where noise is added, and the (epsilon, delta) of it."""
+"""Client-level differential privacy: clipping, noise, and the resulting (epsilon, delta)."""
 
 from typing import Dict, Type
 

@@ -1,4 +1,4 @@
-"""What the rounds of a run cost together, as (epsilon, delta)."""
+"""The privacy loss of all rounds of a run, as (epsilon, delta)."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ class Spent(NamedTuple):
     """What a run has released so far.
 
     Fields:
-        rounds: in which anything was.
+        rounds: number of rounds with a release.
         ues: without amplification, by UE: the sum over its rounds of 1 / (noise multiplier)^2.
     """
 
@@ -26,7 +26,7 @@ class Spent(NamedTuple):
     ues: Dict[int, float]
 
     def after(self, ues: Iterable[int], noise_multiplier: float) -> "Spent":
-        """With one more round, in which so much noise covers these UEs."""
+        """The state after one more round, in which this noise covers these UEs."""
         cost = noise_multiplier**-2
         return Spent(self.rounds + 1, {**self.ues, **{ue: self.ues.get(ue, 0.0) + cost for ue in ues}})
 
@@ -91,7 +91,7 @@ class Accounted(Mechanism):
         raise BadField("privacy.delta", self.delta, allowed)
 
     def spend(self, spent: Spent, ues: Iterable[int], noise_multiplier: float) -> Spent:
-        """What was spent, with one more round."""
+        """The state after one more round."""
         return spent.after(() if self.samples else ues, noise_multiplier)
 
     def told(self, spent: Spent, ues: int, drawn: int) -> Dict[str, float]:
@@ -101,11 +101,11 @@ class Accounted(Mechanism):
         return {"epsilon": self.epsilon(spent, ues, drawn), "delta": self.delta}
 
     def epsilon(self, spent: Spent, ues: int, drawn: int) -> float:
-        """Epsilon so far, where a round draws so many of so many UEs."""
+        """Epsilon so far, if a round selects `drawn` of `ues` UEs."""
         assert self.delta is not None
         if not self.samples:
             return gaussian_epsilon(math.sqrt(max(spent.ues.values(), default=0.0)), self.delta)
-        # A UE that is replaced by another moves the sum twice as far as one that is taken away.
+        # Replacing a UE moves the sum twice as far as removing one.
         z = self.noise_multiplier / (2.0 if self.accounting == "fixed_size" else 1.0)
         if drawn == ues:
             return gaussian_epsilon(math.sqrt(spent.rounds) / z, self.delta)
@@ -113,11 +113,11 @@ class Accounted(Mechanism):
 
 
 def gaussian_epsilon(mu: float, delta: float) -> float:
-    r"""The least epsilon of a Gaussian mechanism.
+    r"""The smallest epsilon of a Gaussian mechanism.
 
     .. math:: \delta = \Phi(\mu / 2 - \epsilon / \mu) - e^\epsilon \Phi(-\mu / 2 - \epsilon / \mu)
 
-    T such mechanisms after one another are one, with :math:`\mu^2 = \sum_t \mu_t^2`.
+    T such mechanisms in sequence are equivalent to one with :math:`\mu^2 = \sum_t \mu_t^2`.
 
     Args:
         mu: sensitivity over the standard deviation of the noise, at least 0.
@@ -151,13 +151,13 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
 def sampled_epsilon(
     noise_multiplier: float, drawn: int, ues: int, accounting: str, rounds: int, delta: float
 ) -> float:
-    """An upper bound on epsilon, where each round draws some of the UEs.
+    """An upper bound on epsilon if each round selects some of the UEs.
 
     Args:
         noise_multiplier: standard deviation of the noise over the sensitivity of the sum.
-        drawn, ues: a round draws so many of so many.
+        drawn, ues: number of UEs that a round selects, and number of all UEs.
         accounting: "poisson" or "fixed_size".
-        rounds: number of them, at least 0.
+        rounds: number of rounds, at least 0.
         delta: above 0 and below 1.
     """
     from dp_accounting.rdp import compute_epsilon
@@ -181,7 +181,8 @@ def _divergences(noise_multiplier: float, drawn: int, ues: int, accounting: str)
     else:
         accountant = RdpAccountant(neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_ONE)
         event = dp_accounting.SampledWithoutReplacementDpEvent(ues, drawn, gaussian)
-    # It warns of each order for which its series does not end; such an order has infinity here and is never least.
+    # It warns about each order for which its series does not converge; such an order is infinite here and never
+    # the minimum.
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -189,5 +190,6 @@ def _divergences(noise_multiplier: float, drawn: int, ues: int, accounting: str)
         accountant.compose(event)
     finally:
         logger.setLevel(level)
-    # No public name gives the divergences themselves, and making them takes 0.1 s: too long for every round.
+    # There is no public access to the divergences themselves, and computing them takes 0.1 s, too long for every
+    # round.
     return accountant._orders, accountant._rdp

@@ -16,7 +16,7 @@ from fl_simu.results.columns import Column
 
 
 class Adapted(NamedTuple):
-    """The clipping norm of the next round, and what was spent."""
+    """The clipping norm of the next round, and the accounting so far."""
 
     clip: float
     spent: Spent
@@ -84,7 +84,7 @@ class AdaptiveClipping(Accounted):
             require(self.noise_multiplier < drawn / 10, "privacy.noise_multiplier", self.noise_multiplier, allowed)
 
     def sum_multiplier(self, drawn: int) -> float:
-        r""":math:`z_\Delta`, where a round draws so many UEs."""
+        r""":math:`z_\Delta`, if a round selects `drawn` UEs."""
         return (self.noise_multiplier**-2 - (2 * self._count_std(drawn)) ** -2) ** -0.5
 
     def _count_std(self, drawn: int) -> float:

@@ -1,4 +1,4 @@
-"""The contract of a privacy mechanism: what UEs and the BS do so that the model reveals no single UE."""
+"""The contract of a privacy mechanism: what UEs and the BS do so that the model does not reveal a single UE."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -146,7 +146,7 @@ class Intake:
         self._state = state
         self._current = current
         self._updates = updates
-        # By UE, of those that have passed.
+        # The numbers from `bound`, by UE, for the updates so far.
         self.norms: Dict[int, float] = {}
 
     def __iter__(self) -> Iterator[Update]:

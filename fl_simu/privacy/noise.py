@@ -13,19 +13,19 @@ from fl_simu.kernel.randomness import stream
 from fl_simu.ue.transforms.base import Context, Transform
 from fl_simu.ue.transforms.gaussian_noise import noisy
 
-# What the noise of a mechanism is keyed by; of a UE with its number, of the BS with 0.
+# The key of a mechanism's noise; with the number of a UE, or 0 for the BS.
 STAGE = "privacy"
 
 
 def shortened(update: Params, norm: float) -> Tuple[Params, float]:
-    r"""An update that is at most so long, :math:`u \min(1, C / \lVert u \rVert_2)`, and the length that it had.
+    r"""An update shortened to a norm C, :math:`u \min(1, C / \lVert u \rVert_2)`, and its norm before.
 
-    All tensors count together. An update with NaN, or of a length that no float64 holds, becomes zeros, so that
-    none is longer.
+    The norm is over all tensors together. An update with NaN, or with a norm beyond float64, becomes zeros, so
+    none is longer than C.
 
     Args:
         update: not changed.
-        norm: C.
+        norm: C, the maximum norm.
 
     Returns:
         Its floating-point tensors, in float64, and a number.
@@ -40,12 +40,12 @@ def shortened(update: Params, norm: float) -> Tuple[Params, float]:
 
 
 def clipped(update: Update, current: Params, norm: float) -> Tuple[Update, float]:
-    """An update of at most this norm, and the norm that it had.
+    """An update clipped to a norm, and its norm before.
 
     Args:
-        update: as decoded.
+        update: the decoded update.
         current: the model that its UE started from.
-        norm: above 0.
+        norm: the maximum norm, above 0.
     """
     start = {name: one.double() for name, one in floating_of(current).items()}
     moved = {name: update.params[name].double() - one for name, one in start.items()}
@@ -63,11 +63,11 @@ def noisy_model(combined: Params, std: float, seed: int, version: int) -> Params
 
 @dataclass(frozen=True)
 class NoisyClip(Transform):
-    """What a mechanism lets every UE do: shorten the update, and add noise with draws of its own.
+    """The transform of every UE under a mechanism: shorten the update, and add noise with its own draws.
 
     Args:
-        norm: of the update before the noise, at most; above 0.
-        std: of the noise on each number, above 0.
+        norm: maximum norm of the update before the noise, above 0.
+        std: standard deviation of the noise on each number, above 0.
     """
 
     norm: float

@@ -197,7 +197,7 @@ class PairwiseMasks(SecureAggregation):
         require(ues > 1, "ues_per_round", ues, "at least 2: the sum of one UE's codes hides nothing")
 
     def least(self, ues: int) -> int:
-        # Before rounding up, what rounding has made of a product that is whole is taken off.
+        # The rounding error of a product that is a whole number is removed before rounding up.
         return max(2, math.ceil(self.threshold * ues - 1e-9))
 
     def uplink_bits(self, ues: int) -> int:
@@ -229,7 +229,7 @@ class PairwiseMasks(SecureAggregation):
         return _modulo(total, width)
 
 
-# Sums of uint32 are taken modulo 2^32, of which 2^w is a divisor.
+# Sums of uint32 are taken modulo 2^32, which is a multiple of 2^w.
 def _modulo(codes: np.ndarray, width: int) -> np.ndarray:
     return codes & np.uint32(2**width - 1)
 
@@ -243,7 +243,7 @@ def _own_mask(seed: int, ue: int, round: int, count: int) -> np.ndarray:
 
 
 def _shared_mask(seed: int, ue: int, other: int, round: int, count: int) -> np.ndarray:
-    """What a UE adds for another one, which adds the opposite."""
+    """The mask that a UE adds for another UE, which adds the negative of it."""
     mask = _uniform(seed, f"mask shared with {max(ue, other)}", min(ue, other), round, count)
     return mask if ue < other else np.negative(mask)
 
