@@ -13,7 +13,7 @@ from fl_simu.radio.channels.mobility import Mobility
 from fl_simu.radio.channels.ticked import BLOCK, Stood
 
 # Beyond this many decorrelation lengths a float sees no correlation; and beyond the second number the exponential
-# of a distance overflows a float.
+# of a distance may overflow a float.
 FORGOTTEN, LONGEST = 40.0, 600.0
 
 
