@@ -1,4 +1,4 @@
-"""The arguments of an operation as they are at a pointer's worker, and the operations that 0.2.4 gets wrong."""
+"""The arguments of an operation as the pointer's worker sees them, and the operations that 0.2.4 gets wrong."""
 
 from typing import Any, Dict
 
@@ -11,10 +11,10 @@ from fl_simu.pointers.wrappers import Wrapper, first_wrapper
 
 
 def there(value: Any, pointer: Any) -> Any:
-    """An argument as it is at the pointer's location.
+    """An argument as the pointer's worker sees it: a pointer becomes the tensor that it points to.
 
     Raises:
-        TensorsNotCollocatedException: it is a tensor elsewhere.
+        TensorsNotCollocatedException: the argument is a tensor in another place.
     """
     if isinstance(value, Wrapper):
         child = value.child
@@ -29,7 +29,7 @@ def there(value: Any, pointer: Any) -> Any:
 
 
 def there_or_taken_along(value: Any, pointer: Any) -> Any:
-    """The same for recurrent layers, which make their first state here: it goes along."""
+    """Like `there`, but local tensors are passed along: recurrent layers create their first state locally."""
     if isinstance(value, torch.Tensor) and not isinstance(value, Wrapper):
         return value
     if type(value) in (tuple, list):
@@ -38,7 +38,7 @@ def there_or_taken_along(value: Any, pointer: Any) -> Any:
 
 
 def there_or_sent_along(value: Any, pointer: Any) -> Any:
-    """The same for arguments by keyword, of which 0.2.4 sends along a copy of what is here: weights of classes."""
+    """Like `there`, but for keyword arguments: 0.2.4 sends a copy of local tensors, such as class weights."""
     if isinstance(value, torch.Tensor) and not isinstance(value, Wrapper):
         return value.detach().clone().requires_grad_(value.requires_grad)
     if type(value) in (tuple, list):

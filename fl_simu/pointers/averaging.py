@@ -1,4 +1,4 @@
-"""syft's `frameworks.torch.fl.utils`: the average of models as 0.2.4 makes it, and what stands beside it."""
+"""syft's `frameworks.torch.fl.utils`: model averaging as in 0.2.4, and the other functions of that module."""
 
 from typing import Any, Dict, List, Tuple
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def extract_batches_per_worker(federated_train_loader: Any) -> Dict[Any, List[Tuple[Any, Any]]]:
-    """Worker -> its batches of one epoch."""
+    """Collect each worker's batches of one epoch in a dict by worker."""
     datasets = federated_train_loader.federated_dataset.datasets
     batches: Dict[Any, List[Tuple[Any, Any]]] = {
         datasets[worker].location: [] for worker in federated_train_loader.workers
@@ -37,7 +37,7 @@ def scale_model(model: nn.Module, scale: float) -> nn.Module:
 
 
 def federated_avg(models: Dict[Any, nn.Module]) -> nn.Module:
-    """The mean of all models' parameters, written into the first model, which is returned; buffers stay."""
+    """Write the mean of all models' parameters into the first model and return it; buffers are not averaged."""
     first, *others = models.values()
     for other in others:
         first = add_model(first, other)
@@ -45,6 +45,6 @@ def federated_avg(models: Dict[Any, nn.Module]) -> nn.Module:
 
 
 def accuracy(pred_softmax: torch.Tensor, target: torch.Tensor) -> float:
-    """Share of rows whose largest entry is at the target."""
+    """Share of rows whose largest entry is at the target's index."""
     predicted = pred_softmax.argmax(dim=1)
     return (predicted.float() == target.view(predicted.shape).float()).sum().numpy() / float(len(target))  # type: ignore

@@ -1,4 +1,4 @@
-"""Bare pointers as tensors: operators, methods and functions of torch on a `child`, each ending in another one."""
+"""Bare pointers as tensors: torch's operators, methods and functions on a `child` return another bare pointer."""
 
 from typing import Any, Callable, Dict
 
@@ -15,7 +15,7 @@ OPERATORS = (
 
 
 class Bare:
-    """What a pointer without a wrapper takes from its wrapper."""
+    """The operations that a pointer without a wrapper takes from its wrapper."""
 
     _to: Callable
 
@@ -34,7 +34,7 @@ class Bare:
 
 
 def _done(pointer: Bare, method: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
-    """Call a wrapper's method; tensors that are here go along as copies, as with bare pointers in 0.2.4."""
+    """Call a wrapper's method; copies of local tensors are sent along, as with bare pointers in 0.2.4."""
     along = [
         wrapped(pointer._to(value.detach().clone()))
         if isinstance(value, torch.Tensor) and not isinstance(value, Wrapper)

@@ -1,4 +1,4 @@
-"""Training at a worker by its own data: `worker.add_dataset`, `TrainConfig(...).send(worker)`, `worker.fit`."""
+"""Training at a worker on its own data: `worker.add_dataset`, `TrainConfig(...).send(worker)`, `worker.fit`."""
 
 import copy
 import io
@@ -18,17 +18,17 @@ class CallablePointer(ObjectPointer):
 
 
 class TrainConfig:
-    """What a worker needs to train on its own data; sent to it, it is followed by `fit` and `evaluate` there.
+    """The settings for training at a worker on its own data: send it, then call the worker's `fit` or `evaluate`.
 
     Args:
-        model: a module, traced or plain; a copy of it goes to the worker.
-        loss_fn: takes `pred` and `target`, by keyword.
-        batch_size: samples a step.
+        model: a module, traced or plain; the worker gets a copy of it.
+        loss_fn: called with `pred` and `target` as keywords.
+        batch_size: samples per step.
         epochs: passes over the data.
-        optimizer: a name of torch.optim.
+        optimizer: a name in torch.optim.
         optimizer_args: its arguments.
-        max_nr_batches: at most so many steps in a pass; -1: all.
-        shuffle: a new order in each pass.
+        max_nr_batches: maximum number of steps per pass; -1: all.
+        shuffle: use a new order in each pass.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class TrainConfig:
         )
 
     def send(self, location: Any) -> "TrainConfig":
-        """Give it, a copy of the model and the loss to a worker; `model_ptr.get().obj` is the trained model."""
+        """Send it, a copy of the model, and the loss to a worker; `model_ptr.get().obj` is the trained model."""
         worker = self.owner.get_worker(location)
         self.model_ptr = self._placed(_copied(self.model), worker)
         self.loss_fn_ptr = self._placed(self.loss_fn, worker)
@@ -84,7 +84,7 @@ class TrainConfig:
 
 
 def _copied(model: Any) -> Any:
-    """A traced module's deep copy has parameters that cannot be trained."""
+    """Copy a model. A deep copy of a traced module has parameters that cannot be trained, so save and load it."""
     if not isinstance(model, torch.jit.ScriptModule):
         return copy.deepcopy(model)
     buffer = io.BytesIO()
@@ -94,7 +94,7 @@ def _copied(model: Any) -> Any:
 
 
 class FederatedClient:
-    """The side of a worker that trains: data sets by key, and the TrainConfig that was sent last."""
+    """The training side of a worker: data sets by key, and the last TrainConfig that was sent."""
 
     get_obj: Any
 
@@ -119,11 +119,11 @@ class FederatedClient:
             super().set_obj(obj)  # type: ignore[misc]
 
     def fit(self, dataset_key: str, device: str = "cpu", **_: Any) -> Any:
-        """Train on a data set as the TrainConfig says; returns the loss of the last step.
+        """Train on a data set with the settings of the TrainConfig; returns the loss of the last step.
 
         Raises:
             ValueError: no TrainConfig was sent, or there is no such data set or optimiser.
-            ObjectNotFoundError: the model was fetched.
+            ObjectNotFoundError: the model was already fetched.
         """
         model, loss_fn, batches = self._work(dataset_key, self.train_config and self.train_config.shuffle)
         config, optimizer = self.train_config, self._built_optimizer(model)
@@ -136,7 +136,7 @@ class FederatedClient:
                 loss.backward()
                 optimizer.step()
                 steps += 1
-                # 0.2.4 counts through all passes, and each pass then ends after one step.
+                # 0.2.4 counts steps over all passes, so each later pass ends after one step.
                 if steps >= config.max_nr_batches >= 0:
                     break
         return loss
@@ -150,7 +150,7 @@ class FederatedClient:
         return_raw_accuracy: bool = True,
         device: str = "cpu",
     ) -> Dict[str, Any]:
-        """Loss over samples (the sum of the batches' losses, divided by the samples), hits, histograms of classes.
+        """Loss per sample (sum of the batch losses / number of samples), correct predictions, class histograms.
 
         Raises:
             ValueError, ObjectNotFoundError: as in `fit`.
@@ -179,7 +179,7 @@ class FederatedClient:
         return found
 
     def _work(self, dataset_key: str, shuffle: bool) -> Any:
-        """Model, loss and batches."""
+        """The model, the loss and the batches."""
         if self.train_config is None:
             raise ValueError("Operation needs TrainConfig object to be set.")
         if dataset_key not in self.datasets:
@@ -190,7 +190,7 @@ class FederatedClient:
         return model, loss_fn, DataLoader(dataset, self.train_config.batch_size, shuffle)
 
     def _built_optimizer(self, model: Any) -> Any:
-        """The same one until the next TrainConfig."""
+        """The optimiser, which is kept until the next TrainConfig."""
         if self.optimizer is None:
             make = getattr(torch.optim, self.train_config.optimizer, None)
             if make is None:

@@ -1,4 +1,4 @@
-"""Federated data sets: parts of a data set, each at a worker."""
+"""Federated data sets: parts of a data set, each at one worker."""
 
 import math
 from typing import Any, Dict, Iterable, List, Optional
@@ -14,12 +14,12 @@ from fl_simu.pointers.pointers import PointerTensor
 
 
 class BaseDataset:
-    """Inputs and targets, here or at a worker.
+    """Inputs and targets, in this process or at a worker.
 
     Args:
-        data: inputs, sample by sample.
+        data: inputs; the first axis counts the samples.
         targets: their labels.
-        transform: done to each input as it is taken, from and to numpy.
+        transform: applied to each input when it is read; takes and returns a numpy array.
     """
 
     is_wrapper = False
@@ -49,7 +49,7 @@ class BaseDataset:
         return data, self.targets[index]
 
     def transform(self, transform: Any) -> None:
-        """Do this to all inputs at once."""
+        """Apply a transform to all inputs at once."""
         self.data = transform(self.data)
 
     @property
@@ -81,7 +81,7 @@ class BaseDataset:
         id_at_location: Any = None,
         **_: Any,
     ) -> "PointerDataset":
-        """A pointer to this data set where it is."""
+        """A pointer to this data set at its current location."""
         return PointerDataset(
             self.owner.get_worker(location or self.owner),
             id_at_location or self.id,
@@ -108,7 +108,7 @@ class BaseDataset:
         return dataset_federate(self, workers)
 
     def __str__(self) -> str:
-        """No more than that in 0.2.4; `repr` says what it is."""
+        """As in 0.2.4, which prints only this; `repr` prints the contents."""
         return "BaseDataset>None"
 
     def __repr__(self) -> str:
@@ -122,9 +122,9 @@ class BaseDataset:
 
 
 class PointerDataset(ObjectPointer):
-    """A BaseDataset at a worker, which keeps it when the pointer goes, as in 0.2.4.
+    """A BaseDataset at a worker, which keeps it when the pointer is deleted, as in 0.2.4.
 
-    Its inputs and targets are pointers to what they are there.
+    Its inputs and targets are pointers to those at the worker.
     """
 
     def _pointer(self, tensor: Any) -> Any:
@@ -162,7 +162,7 @@ class PointerDataset(ObjectPointer):
 
 
 def dataset_federate(dataset: Any, workers: Any) -> "FederatedDataset":
-    """Cut a data set into equal parts in its order, one for each worker, and send them there.
+    """Cut a data set, in its order, into equal parts, one for each worker, and send them to the workers.
 
     The last part may be smaller, and there may be fewer parts than workers.
     """
@@ -175,10 +175,10 @@ def dataset_federate(dataset: Any, workers: Any) -> "FederatedDataset":
 
 
 class FederatedDataset:
-    """Data sets at workers, by the worker's id; what FederatedDataLoader takes.
+    """Data sets at workers, by worker id; the input of FederatedDataLoader.
 
     Args:
-        datasets: each with `data` that has a location. Of two at one worker the later counts.
+        datasets: each has `data` with a location. If two are at one worker, the later one counts.
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:

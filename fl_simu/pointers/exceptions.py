@@ -1,4 +1,4 @@
-"""The errors of syft 0.2.4 that scripts catch, with its texts."""
+"""The errors of syft 0.2.4 that scripts catch, with its messages."""
 
 from typing import Any, Dict, Optional
 
@@ -8,7 +8,7 @@ class DependencyError(Exception):
 
     Args:
         package: the name that is imported.
-        pypi_alias: the name that pip knows, where it is another one.
+        pypi_alias: the name on PyPI, if it differs.
     """
 
     def __init__(self, package: str, pypi_alias: Optional[str] = None) -> None:
@@ -16,11 +16,11 @@ class DependencyError(Exception):
 
 
 class PureFrameworkTensorFoundError(BaseException):
-    """Among the arguments there are plain tensors; never raised here. No Exception, as in 0.2.4."""
+    """Plain tensors among the arguments; never raised here. Not an `Exception`, as in 0.2.4."""
 
 
 class RemoteObjectFoundError(BaseException):
-    """Among the arguments there is a pointer; never raised here. No Exception, as in 0.2.4."""
+    """A pointer among the arguments; never raised here. Not an `Exception`, as in 0.2.4."""
 
     def __init__(self, pointer: Any) -> None:
         super().__init__(pointer)
@@ -28,7 +28,7 @@ class RemoteObjectFoundError(BaseException):
 
 
 class InvalidTensorForRemoteGet(Exception):
-    """`remote_get` on what is no pointer to a pointer."""
+    """`remote_get` on something that is not a pointer to a pointer."""
 
     def __init__(self, tensor: object) -> None:
         super().__init__(
@@ -38,11 +38,11 @@ class InvalidTensorForRemoteGet(Exception):
 
 
 class WorkerNotFoundException(Exception):
-    """A worker that nobody knows."""
+    """An unknown worker."""
 
 
 class CompressionNotFoundException(Exception):
-    """A compression of messages that does not exist; never raised here: there are no messages."""
+    """An unknown message compression; never raised here: there are no messages."""
 
 
 class CannotRequestObjectAttribute(Exception):
@@ -50,7 +50,7 @@ class CannotRequestObjectAttribute(Exception):
 
 
 class TensorsNotCollocatedException(Exception):
-    """An operation on tensors of which one is elsewhere."""
+    """An operation on tensors in different places."""
 
     def __init__(self, tensor_a: Any, tensor_b: Any, attr: str = "a method") -> None:
         self.tensor_a = tensor_a = getattr(tensor_a, "child", tensor_a)
@@ -72,7 +72,7 @@ class TensorsNotCollocatedException(Exception):
 
 
 class ResponseSignatureError(Exception):
-    """The return of a hooked function was not foreseen; never raised here."""
+    """An unexpected return value of a hooked function; never raised here."""
 
     def __init__(self, ids_generated: Any = None) -> None:
         super().__init__(*([] if ids_generated is None else [ids_generated]))
@@ -91,11 +91,11 @@ class GetNotPermittedError(Exception):
 
 
 class IdNotUniqueError(Exception):
-    """An id that was given before; never raised here."""
+    """An id that is already in use; never raised here."""
 
 
 class ObjectNotFoundError(Exception):
-    """No object of this id on the worker."""
+    """The worker has no object with this id."""
 
     def __init__(self, obj_id: Any, worker: Any) -> None:
         super().__init__(
@@ -109,26 +109,26 @@ class ObjectNotFoundError(Exception):
 
 
 class PlanCommandUnknownError(Exception):
-    """A command for plans that does not exist; never raised here."""
+    """An unknown command for plans; never raised here."""
 
     def __init__(self, command_name: object) -> None:
         super().__init__(f"There is no command {command_name}.")
 
 
 class InvalidProtocolFileError(Exception):
-    """A file of protocols that cannot be read; never raised here."""
+    """A protocol file that cannot be read; never raised here."""
 
 
 class UndefinedProtocolTypeError(Exception):
-    """A type that the file of protocols lacks; never raised here."""
+    """A type that the protocol file lacks; never raised here."""
 
 
 class UndefinedProtocolTypePropertyError(Exception):
-    """A property that a type in the file of protocols lacks; never raised here."""
+    """A property that a type in the protocol file lacks; never raised here."""
 
 
 def route_method_exception(exception: BaseException, self: Any, args: Any, kwargs: Any) -> BaseException:
-    """What to raise for an error of `self.method(*args)`; where the two lie apart, what says so."""
+    """The error to raise for an error of `self.method(*args)`; it says so if the two are in different places."""
     other = args[0] if args else None
     places = [getattr(one, "location", None) for one in (self, other)]
     apart = getattr(places[0], "id", None) != getattr(places[1], "id", None)

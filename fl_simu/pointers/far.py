@@ -1,4 +1,4 @@
-"""`Far`: what stands here for an object that a worker of another process holds."""
+"""`Far`: the local proxy of an object that a worker in another process holds."""
 
 from typing import Any, Tuple
 
@@ -11,10 +11,10 @@ class Far:
     """An object of a worker in another process, or an attribute of it.
 
     Args:
-        worker: the RemoteWorker by which it is reached.
+        worker: the RemoteWorker through which it is reached.
         id: the object's id there.
-        path: names of attributes, "grad" or "grad", "data".
-        known_shape: of a tensor, if it is known already.
+        path: names of attributes, such as ("grad",) or ("grad", "data").
+        known_shape: the shape of a tensor, if it is already known.
     """
 
     def __init__(self, worker: Any, id: Any, path: Tuple[str, ...] = (), known_shape: Any = None) -> None:

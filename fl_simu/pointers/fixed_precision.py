@@ -1,4 +1,4 @@
-"""Numbers with a fixed number of digits behind the point, kept as integers of a ring, here or shared."""
+"""Numbers with a fixed number of digits after the point, stored as integers of a ring, local or shared."""
 
 import operator
 from numbers import Integral, Real
@@ -14,12 +14,12 @@ from fl_simu.pointers.sharing import AdditiveSharingTensor
 
 
 class FixedPrecisionTensor(Operators):
-    """x as the integer part of x * base ** precision_fractional, modulo `field`.
+    """x is stored as the integer part of x * base ** precision_fractional, modulo `field`.
 
     Args:
-        field: the ring's size; negative numbers are its upper half.
-        base, precision_fractional: the digits behind the point.
-        kappa: taken, and without effect, as in 0.2.4.
+        field: the ring's size; its upper half represents the negative numbers.
+        base, precision_fractional: base and number of the digits after the point.
+        kappa: accepted, but has no effect, as in 0.2.4.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FixedPrecisionTensor(Operators):
 
     @classmethod
     def of(cls, numbers: torch.Tensor, **options: Any) -> "FixedPrecisionTensor":
-        """Raises ValueError for numbers that the field does not hold."""
+        """Fix numbers; raises ValueError for numbers that are too large for the field."""
         new = cls(**options)
         numbers = numbers.detach()
         held = (numbers.double() * new.scale).abs() < new.field / 2
@@ -90,13 +90,13 @@ class FixedPrecisionTensor(Operators):
         return self.with_child(AdditiveSharingTensor.of(self.child, owners, self.field, crypto_provider))
 
     def get(self) -> "FixedPrecisionTensor":
-        """The numbers of all shares, here."""
+        """The numbers with their shares summed up locally."""
         if not self.is_shared:
             raise AttributeError(f"'{type(self.child).__name__}' object has no attribute 'child'")
         return self.with_child(self.child.get())
 
     def float_precision(self) -> torch.Tensor:
-        """The numbers in float32."""
+        """The numbers as float32."""
         if self.is_shared:
             raise AttributeError("float_precision() of a shared secret: call .get() first")
         return ring.centred(self.child, self.field).float() / self.scale
@@ -104,7 +104,7 @@ class FixedPrecisionTensor(Operators):
     float_prec = float_precision
 
     def alike(self, other: Any, call: str) -> "FixedPrecisionTensor":
-        """The other one, if the two can be taken together."""
+        """The other operand, if both have the same base, digits and field."""
         if not isinstance(other, FixedPrecisionTensor):
             kind = "an integer secret" if isinstance(other, AdditiveSharingTensor) else named(other)
             raise refusal(f"{call} of fixed-precision numbers and {kind}", "call .fix_precision() on it first")

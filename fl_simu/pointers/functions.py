@@ -1,6 +1,6 @@
-"""The functions of torch that a worker of another process does, by the names that torch gives them.
+"""The functions of torch that a worker in another process may run, by their names in torch.
 
-They are among those that torch lets subclasses of Tensor override, so that none loads, saves or compiles anything.
+All of them are functions that torch lets subclasses of Tensor override, so none loads, saves or compiles anything.
 """
 
 import functools
@@ -11,7 +11,7 @@ import torch
 
 from fl_simu.pointers.native import PREFIX
 
-# Of the methods with underscores the operators alone.
+# The only methods with leading underscores that are allowed.
 OPERATORS = frozenset(
     f"__{prefix}{name}__"
     for prefix in ("", "r", "i")
@@ -26,14 +26,14 @@ OPERATORS = frozenset(
         "contains", "reversed",
     )
 }  # fmt: skip
-# For packed weights and other libraries' kernels, which trust their arguments.
+# Names that begin like this are excluded: packed weights and other libraries' kernels trust their arguments.
 KERNELS = ("fbgemm", "miopen", "cudnn", "quantize", "q_", "fused", "fake_quant", "as_strided", "module_load")
-# Of what can be set; torch tells only of what can be asked for.
+# Attributes that can be set; torch lists only their getters.
 SETTERS = ("data", "grad", "requires_grad")
 
 
 def _of_torch(name: str, func: Callable) -> str:
-    """torch's own name, where a hook has left another one, `native_add`, that comes first."""
+    """torch's own name for a function, also where a hook's name, such as `native_add`, is found first."""
     plain = name.replace(f".{PREFIX}", ".", 1)
     thing: Any = torch
     for part in plain.split(".")[1:]:
@@ -53,12 +53,12 @@ def _is_plain(name: str) -> bool:
 @functools.lru_cache(None)
 def by_name() -> Dict[str, Callable]:
     """Name -> function: "torch.add", "torch.Tensor.add", "torch.nn.functional.linear"."""
-    # The torch of the legacy stack has no such module.
+    # The legacy stack's torch has no such module.
     from torch.overrides import get_testing_overrides, resolve_name
 
     found: Dict[str, Callable] = {}
     with warnings.catch_warnings():
-        # torch looks at each of its own names for it, and tells of those that are old.
+        # torch looks up each of its own names here and warns about deprecated ones.
         warnings.simplefilter("ignore")
         named = [(resolve_name(func), func) for func in get_testing_overrides()]
     for given, func in named:
@@ -76,5 +76,5 @@ def _names() -> Dict[Any, str]:
 
 
 def name_of(func: Callable) -> str:
-    """The name of a function; empty for one that is not done elsewhere."""
+    """The name of a function; empty if workers in other processes do not run it."""
     return _names().get(func, "")

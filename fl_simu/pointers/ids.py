@@ -1,30 +1,30 @@
-"""Ids of objects, and what a plain tensor is known by among workers: its id, tags and description."""
+"""Ids of objects, and the label of a plain tensor among workers: id, tags and description."""
 
 import os
 import random
 import weakref
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-# Ids look random, never repeat, and none has to be remembered: a walk over all numbers below MODULUS, in steps
-# that have no factor in common with it. 0.2.4 draws numbers below 10^11 and keeps every one for good.
+# Ids look random, never repeat, and need not be remembered: a walk over all numbers below MODULUS, with a step
+# that is coprime to it. 0.2.4 draws numbers below 10^11 and keeps every one of them for good.
 MODULUS = 10**11
 STEP = 38_196_601_129
 
 
 class IdProvider:
-    """Hands out ids; `set_next_ids` gives some in advance, taken from the end of the list as 0.2.4 does."""
+    """Hands out ids; `set_next_ids` sets some in advance, taken from the end of the list, as in 0.2.4."""
 
     def __init__(self, given_ids: Optional[List[int]] = None) -> None:
         self.given_ids = list(given_ids or ())
         self.recorded_ids: List[int] = []
         self.record_ids = False
-        # 0.2.4 keeps every id that it ever gave here.
+        # 0.2.4 keeps every id that it ever generated here.
         self.generated: Set[int] = set()
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Go on at another place of the walk."""
-        # A generator of its own: the script's draws from `random` stay its own.
+        """Continue at another place of the walk."""
+        # A separate generator: the script's draws from `random` do not change.
         self._last = random.Random().randrange(MODULUS)
 
     def pop(self, *_: Any) -> int:
@@ -50,13 +50,13 @@ class IdProvider:
 
 
 ID_PROVIDER = IdProvider()
-# A worker gets ids from its own process and from others: two of one fork must not give the same ones.
+# A worker gets ids from several processes: two forks of one process must not generate the same ids.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=ID_PROVIDER.begin_anew)
 
 
 class Label:
-    """What a plain tensor is known by: id, owner (None: the local worker), tags, description, its last pointer."""
+    """The label of a plain tensor: id, owner (None: the local worker), tags, description, its latest pointer."""
 
     def __init__(self) -> None:
         self.id: Any = ID_PROVIDER.pop()
@@ -66,12 +66,12 @@ class Label:
         self.pointer: Any = lambda: None
 
 
-# Beside the tensors, not on them: what is stored on a tensor is pickled and deep-copied with it.
+# Stored outside the tensors: attributes of a tensor are pickled and deep-copied with it.
 _LABELS: Dict[int, Tuple[Any, Label]] = {}
 
 
 def label_of(tensor: Any) -> Label:
-    """The label of a plain tensor, made when it is first asked for; it goes when the tensor does."""
+    """The label of a plain tensor, created on first use; it is deleted with the tensor."""
     key = id(tensor)
     held = _LABELS.get(key)
     if held is not None and held[0]() is tensor:
@@ -82,6 +82,6 @@ def label_of(tensor: Any) -> Label:
 
 
 def known_label(tensor: Any) -> Optional[Label]:
-    """The label of a plain tensor, if anybody asked for it before."""
+    """The label of a plain tensor, if it has one already."""
     held = _LABELS.get(id(tensor))
     return held[1] if held is not None and held[0]() is tensor else None

@@ -1,4 +1,4 @@
-"""What a function of torch is to a pointer, found out once for each function."""
+"""How a pointer must treat each function of torch; determined once per function."""
 
 from typing import Any, Dict
 

@@ -1,4 +1,4 @@
-"""FederatedDataLoader: batches of pointers, each batch at one worker, in 0.2.4's order."""
+"""FederatedDataLoader: batches of pointers, each batch at one worker, in the order of 0.2.4."""
 
 import logging
 import math
@@ -14,17 +14,17 @@ from fl_simu.pointers.wrappers import Wrapper
 class FederatedDataLoader:
     """Batches of a federated data set.
 
-    One iterator goes through the workers one after the other. Several do so side by side, and then each step
-    gives a dict: worker -> (data, target).
+    One iterator goes through the workers one after the other. Several iterators run in parallel, and each step
+    then gives a dict: worker -> (data, target).
 
     Args:
         federated_dataset: a FederatedDataset.
-        batch_size: samples a batch.
-        shuffle: a new order in every epoch, from torch's generator.
-        num_iterators: iterators side by side; at most one less than there are workers.
-        drop_last: leave out a last batch that is smaller.
-        collate_fn: makes a batch of a list of samples.
-        iter_per_worker: an iterator for each worker; the shortest ends the epoch.
+        batch_size: samples per batch.
+        shuffle: use a new order in every epoch, drawn from torch's generator.
+        num_iterators: number of parallel iterators, at most one less than the number of workers.
+        drop_last: leave out a smaller last batch.
+        collate_fn: makes a batch from a list of samples.
+        iter_per_worker: use one iterator per worker; the shortest one ends the epoch.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FederatedDataLoader:
     def batches(self, worker: Any) -> Iterator[List[int]]:
         """Indices of one worker's batches in one epoch."""
         size = len(self.federated_dataset[worker])
-        # Not torch's sampler, which newer versions give a generator of its own: the order is to be 0.2.4's.
+        # Not torch's sampler, which has its own generator in newer versions: the order must be that of 0.2.4.
         order = torch.randperm(size).tolist() if self.shuffle else list(range(size))
         end = size - size % self.batch_size if self.drop_last else size
         for start in range(0, end, self.batch_size):
@@ -88,13 +88,13 @@ class FederatedDataLoader:
 
 
 def _is_plain(dataset: Any) -> bool:
-    """Whether a batch is rows of two remote tensors, which need not be fetched one by one."""
+    """Whether a batch consists of rows of two remote tensors, so that samples need not be fetched one by one."""
     tensors = (dataset.data, dataset.targets) if type(dataset) is BaseDataset else (None,)
     return all(isinstance(tensor, Wrapper) for tensor in tensors) and dataset.transform_ is None
 
 
 class _Walk:
-    """One iterator: a worker's batches, then those of the next worker that no other iterator is at."""
+    """One iterator: a worker's batches, then those of the next worker that no other iterator is using."""
 
     def __init__(self, loader: FederatedDataLoader, first: int) -> None:
         self.loader = loader

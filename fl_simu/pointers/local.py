@@ -1,4 +1,4 @@
-"""The worker of this side."""
+"""The local worker."""
 
 from typing import Any, List
 
@@ -6,7 +6,7 @@ _local: List[Any] = []
 
 
 def local_worker() -> Any:
-    """The worker of this side, "me"; None before the first TorchHook."""
+    """The local worker, "me"; None before the first TorchHook."""
     return _local[0] if _local else None
 
 

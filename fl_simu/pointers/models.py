@@ -1,4 +1,4 @@
-"""What a TorchHook adds to modules: every member of `ModuleMethods`. Modules become remote in place."""
+"""The members of `ModuleMethods`, which a TorchHook adds to modules. Modules become remote in place."""
 
 import copy
 from typing import Any, Iterator
@@ -11,7 +11,7 @@ from fl_simu.pointers.wrappers import Wrapper
 
 
 class ModuleMethods:
-    """A module's side of PySyft's API: its parameters travel, and the buffers of batch norm."""
+    """A module's side of PySyft's API: its parameters travel, and so do the buffers of batch norm."""
 
     def send(self: Any, *dest: Any, force_send: bool = False, **options: Any) -> Any:
         """Make every parameter a pointer to a copy of itself at a worker; missing gradients become zeros."""
@@ -32,7 +32,7 @@ class ModuleMethods:
     send_, get_ = send, get
 
     def move(self: Any, destination: Any) -> None:
-        """Let the worker that has the parameters hand them to another one."""
+        """Let the worker that holds the parameters pass them on to another one."""
         for tensor in list(_travellers(self)):
             tensor.move(destination)
 
@@ -46,7 +46,7 @@ class ModuleMethods:
         return _done_to_each(self, "share_", *owners, **options)
 
     def float_precision(self: Any) -> Any:
-        """Make every parameter of fixed precision one of floats again."""
+        """Turn every fixed-precision parameter back into floats."""
         return _done_to_each(self, "float_precision_")
 
     fix_prec, fix_precision_, share_ = fix_precision, fix_precision, share
@@ -57,7 +57,7 @@ class ModuleMethods:
 
     named_tensors = nn.Module.named_parameters
 
-    # TorchScript compiles the properties of every module that it scripts or traces, but for such as are marked.
+    # TorchScript compiles the properties of every module that it scripts or traces, except those that are marked.
     @property
     @torch.jit.unused
     def owner(self: Any) -> Any:
@@ -84,7 +84,7 @@ def _travellers(module: Any) -> Iterator[Any]:
 
 
 def _fill_gradients(module: Any) -> None:
-    """As 0.2.4 does: where one gradient is missing, all become zeros."""
+    """As in 0.2.4: if one gradient is missing, all become zeros."""
     parameters = [parameter for parameter in module.parameters() if not isinstance(parameter, Wrapper)]
     if any(parameter.grad is None for parameter in parameters):
         for parameter in parameters:

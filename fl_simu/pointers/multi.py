@@ -1,4 +1,4 @@
-"""Multi-pointers: one tensor at several workers, and every operation done at each of them."""
+"""Multi-pointers: one tensor at several workers, with every operation run at each of them."""
 
 from typing import Any, Callable, Dict, Iterable, List
 
@@ -8,7 +8,7 @@ from fl_simu.pointers.wrappers import Wrapper, wrapped
 
 
 class MultiPointerTensor:
-    """Pointers by the id of the worker that they lead to; `child` of a wrapper.
+    """Pointers by the id of their worker; `child` of a wrapper.
 
     Args:
         children: pointers, or wrappers around them.
@@ -33,7 +33,7 @@ class MultiPointerTensor:
 
     @property
     def grad(self) -> Any:
-        """Bare pointers to the gradients by worker; None if there is none at all."""
+        """Bare pointers to the gradients, by worker; None if no worker has a gradient."""
         grads = {worker: child.grad for worker, child in self.child.items()}
         found = {worker: None if grad is None else grad.child for worker, grad in grads.items()}
         return found if any(grad is not None for grad in found.values()) else None
@@ -42,17 +42,17 @@ class MultiPointerTensor:
         return wrapped(self)
 
     def get(self, sum_results: bool = False) -> Any:
-        """The tensors of all workers, taken away from there; their sum, if that is wanted."""
+        """Fetch the tensors from all workers, which no longer hold them; return a list, or their sum."""
         results = [child.get() for child in self.child.values()]
         return sum(results) if sum_results else results
 
     def virtual_get(self, sum_results: bool = False) -> Any:
-        """The same without taking them away."""
+        """Like `get`, but the workers keep the tensors."""
         results = [getattr(child, "child", child).target() for child in self.child.values()]
         return sum(results) if sum_results else results
 
     def run(self, func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
-        """Do it at each worker."""
+        """Run a function at each worker."""
         results = {
             worker: func(*_at(args, worker), **{key: _at(value, worker) for key, value in kwargs.items()})
             for worker in self.child
@@ -61,7 +61,7 @@ class MultiPointerTensor:
 
 
 def _at(value: Any, worker: Any) -> Any:
-    """An argument as one worker has it: of a multi-pointer that worker's pointer."""
+    """An argument for one worker: of a multi-pointer, the pointer to that worker."""
     if isinstance(value, Wrapper) and isinstance(value.child, MultiPointerTensor):
         child = value.child.child[worker]
         return child if isinstance(child, Wrapper) else wrapped(child)
@@ -83,5 +83,5 @@ def _gathered(results: Dict[Any, Any]) -> Any:
 
 
 def combine_pointers(*pointers: Any) -> Wrapper:
-    """One multi-pointer of pointers to several workers."""
+    """Combine pointers to several workers into one multi-pointer."""
     return wrapped(MultiPointerTensor(children=pointers))

@@ -1,4 +1,4 @@
-"""`import syft` in this process: the modules of syft 0.2.4 by name, made of what fl_simu.pointers has."""
+"""`import syft` in this process: the modules of syft 0.2.4 by name, built from fl_simu.pointers."""
 
 import logging
 import sys
@@ -50,7 +50,7 @@ _WEBSOCKETS = {
     "WebsocketServerWorker": websocket_server.WebsocketServerWorker,
 }
 
-# Module -> what it holds. The packages that these lie in are there too.
+# Module -> its contents. The packages that contain these modules exist too.
 MODULES: Dict[str, Dict[str, Any]] = {
     "syft": {
         "__version__": VERSION,
@@ -112,7 +112,7 @@ MODULES: Dict[str, Dict[str, Any]] = {
 }
 _PACKAGES = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(1, name.count(".") + 1)}
 
-# What a TorchHook sets, looked up each time; and the module itself, which 0.2.4 has in its own name.
+# Names that a TorchHook sets, looked up on each access; and the module itself, which 0.2.4 has as `syft.syft`.
 _STATE = {
     "syft": lambda: module_of("syft"),
     "local_worker": local.local_worker,
@@ -126,7 +126,7 @@ _made: Dict[str, ModuleType] = {}
 
 
 def module_of(name: str) -> ModuleType:
-    """A module of syft, "syft.workers.virtual", whether or not anybody can import it by that name."""
+    """A module of syft, such as "syft.workers.virtual", whether or not it can be imported by that name."""
     if name not in _made:
         new = old_paths.module(name) or name
         module = _made[name] = ModuleType(name)
@@ -135,10 +135,10 @@ def module_of(name: str) -> ModuleType:
 
 
 def lookup(module: str, name: str) -> Any:
-    """What a module of syft has under a name: what is covered, a module below it, or what refuses to be used.
+    """Member of a syft module by name: a covered object, a submodule, or a placeholder that refuses to be used.
 
     Raises:
-        AttributeError: 0.2.4 has nothing of that name either, as far as is known.
+        AttributeError: 0.2.4 has no such name either, as far as is known.
     """
     if (module, name) in old_paths.NAMES:
         new = old_paths.NAMES[module, name]
@@ -161,7 +161,7 @@ def lookup(module: str, name: str) -> Any:
 
 
 class _Syft(MetaPathFinder, Loader):
-    """Makes the modules of syft when they are imported."""
+    """Creates the modules of syft when they are imported."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Optional[ModuleSpec]:
         root, _, rest = fullname.partition(".")
@@ -173,11 +173,11 @@ class _Syft(MetaPathFinder, Loader):
         return module_of(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing: it is whole."""
+        """Nothing to do: `create_module` returns a complete module."""
 
 
 def install() -> None:
-    """From now on `import syft` means fl_simu.pointers in this process, whatever else is installed."""
+    """Make `import syft` mean fl_simu.pointers in this process, whatever else is installed."""
     if not any(isinstance(finder, _Syft) for finder in sys.meta_path):
         for name in [name for name in sys.modules if name.partition(".")[0] == "syft"]:
             del sys.modules[name]

@@ -1,4 +1,4 @@
-"""What a hook of 0.2.4 leaves on torch: `native_` names, `torch_hooked`, and `torch.tensor` with owner and id."""
+"""The traces of a 0.2.4 hook on torch: `native_` names, `torch_hooked`, and `torch.tensor` with owner and id."""
 
 import functools
 import sys
@@ -15,7 +15,7 @@ PREFIX = "native_"
 
 
 def leave_names() -> None:
-    """To be called before anything is added to torch.Tensor."""
+    """Must be called before anything is added to torch.Tensor."""
     torch.torch_hooked = True  # type: ignore[attr-defined]
     originals: Dict[str, Callable] = {"tensor": torch.tensor}
     torch.tensor = _with_owner(torch.tensor)
@@ -24,7 +24,7 @@ def leave_names() -> None:
         member = getattr(torch.Tensor, name)
         if (callable(member) and not isinstance(member, type)) or name in ("data", "grad", "shape"):
             setattr(torch.Tensor, PREFIX + name, member)
-    # Looked up when asked for: TorchScript takes a function to be what its last name in the module says.
+    # Looked up on access, since TorchScript identifies a function by the last name that the module has for it.
     for module in (torch, torch.functional, functional):
         _look_up(module, originals)
 
@@ -39,7 +39,7 @@ def _with_owner(native: Callable) -> Callable:
             label_of(new).owner = owner
         holder = owner or local_worker()
         if register and holder is not None:
-            # Which a client does not.
+            # A client does not register it.
             holder.register_obj(new)
         return new
 

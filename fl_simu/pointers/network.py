@@ -1,4 +1,4 @@
-"""Which addresses servers and clients may have: this machine's own, unless `allow_network()` was called."""
+"""The addresses that servers and clients may use: this machine's own, unless `allow_network()` was called."""
 
 import ipaddress
 from typing import Any
@@ -11,16 +11,16 @@ _allowed = False
 
 
 def allow_network(on: bool = True) -> None:
-    """From now on workers may listen at, and connect to, addresses of other machines; `exec --allow-network`."""
+    """Allow workers to listen on and connect to addresses of other machines, like `exec --allow-network`."""
     global _allowed
     _allowed = on
 
 
 def check(host: str, port: int, does: str) -> None:
-    """See that an address is allowed.
+    """Check that an address is allowed.
 
     Raises:
-        NetworkNotAllowed: it is not this machine's own.
+        NetworkNotAllowed: it is an address of another machine.
     """
     if _allowed or is_loopback(host):
         return
@@ -31,7 +31,7 @@ def check(host: str, port: int, does: str) -> None:
 
 
 def is_loopback(host: Any) -> bool:
-    """Whether an address leads to this machine alone; no name but localhost is looked up.
+    """Whether an address can be reached from this machine only; no name except localhost is looked up.
 
     >>> [is_loopback(host) for host in ("127.0.0.2", "::1", "localhost", "0.0.0.0", "", "example.org")]
     [True, True, True, False, False, False]
@@ -45,10 +45,10 @@ def is_loopback(host: Any) -> bool:
 
 
 def need_websockets() -> None:
-    """See that the package websockets is here.
+    """Check that the package websockets is installed.
 
     Raises:
-        DependencyError: it is not; it names the command that installs it.
+        DependencyError: it is not; the message gives the command that installs it.
     """
     if not installed("websockets"):
         error = DependencyError("websockets")
@@ -56,9 +56,9 @@ def need_websockets() -> None:
         raise error
 
 
-# What both sides speak; they refuse each other otherwise.
+# The subprotocol of both sides; without it, each refuses the other.
 SUBPROTOCOL = "fl_simu.pointers.1"
-# Seconds to take leave of the other side, which may be training.
+# Seconds to wait when closing a connection to the other side, which may be training.
 CLOSE_S = 1
-# Neither side is asked whether it is still there: a worker that trains does not answer.
+# No keepalive pings: a worker that trains does not answer them.
 OPTIONS = {"compression": None, "ping_interval": None, "close_timeout": CLOSE_S, "subprotocols": [SUBPROTOCOL]}

@@ -1,4 +1,4 @@
-"""What lies at workers beside tensors, and pointers to it."""
+"""Objects at workers other than tensors, and pointers to them."""
 
 from typing import Any, Optional
 
@@ -6,7 +6,7 @@ from fl_simu.pointers.ids import ID_PROVIDER
 
 
 class ObjectWrapper:
-    """Any object with an id, so that a worker can hold it: `obj` is the object; a call calls it."""
+    """Any object `obj` with an id, so that a worker can hold it; calling the wrapper calls the object."""
 
     def __init__(self, obj: Any, id: Any = None, tags: Any = None, description: Optional[str] = None) -> None:
         self.obj, self.id = obj, ID_PROVIDER.pop() if id is None else id
@@ -22,15 +22,15 @@ class ObjectWrapper:
 
 
 class ObjectPointer:
-    """A pointer to what is no tensor.
+    """A pointer to an object that is not a tensor.
 
     Args:
-        location: the worker that has it.
-        id_at_location: its id there.
-        owner: the worker that has the pointer.
+        location: the worker that holds the object.
+        id_at_location: the object's id there.
+        owner: the worker that holds the pointer.
         id: the pointer's own id.
-        garbage_collect_data: whether the object leaves its worker when the pointer goes.
-        tags, description: what the object is found by.
+        garbage_collect_data: whether the worker deletes the object when the pointer is deleted.
+        tags, description: labels by which the object can be found.
     """
 
     is_wrapper = False
@@ -62,15 +62,15 @@ class ObjectPointer:
     __repr__ = __str__
 
     def target(self) -> Any:
-        """The object, where it is.
+        """The object itself, at its worker.
 
         Raises:
-            ObjectNotFoundError: it is not there any more.
+            ObjectNotFoundError: it is no longer there.
         """
         return self.location.get_obj(self.id_at_location)
 
     def get(self, user: Any = None, reason: str = "", deregister_ptr: bool = True) -> Any:
-        """Take the object away from its worker."""
+        """Fetch the object from its worker, which no longer holds it."""
         found = self.owner.request_obj(self.id_at_location, self.location, user, reason)
         self.garbage_collect_data = False
         return found
@@ -88,7 +88,7 @@ class ObjectPointer:
 
 
 def labels(thing: Any) -> str:
-    """Tags, shape and description as they are printed behind a pointer."""
+    """Tags, shape and description, as printed after a pointer."""
     text = ""
     if thing.tags:
         text += "\n\tTags: " + "".join(f"{tag} " for tag in thing.tags)

@@ -1,6 +1,6 @@
-"""Names of PySyft 0.1 under which scripts look for what 0.2.4 has elsewhere, each told on stderr once.
+"""Names of PySyft 0.1 for objects that 0.2.4 has in another place; each is reported once on stderr.
 
-They are those of the packages 0.1.13a1 (April 2019) and 0.1.29a1 (December 2019). Most were there up to 0.2.0 too.
+They come from the packages 0.1.13a1 (April 2019) and 0.1.29a1 (December 2019). Most existed up to 0.2.0 too.
 """
 
 from typing import Dict, Optional, Tuple
@@ -10,7 +10,7 @@ from fl_simu.kernel.notices import tell_once
 _FL, _POINTERS = "syft.frameworks.torch.fl", "syft.generic.pointers"
 _TENSORS = "syft.frameworks.torch.tensors.interpreters"
 
-# A module of 0.1 -> that of 0.2.4 with the same contents.
+# A module of 0.1 -> the module of 0.2.4 with the same contents.
 MODULES = {
     "syft.frameworks.torch.federated": _FL,
     "syft.frameworks.torch.federated.dataset": f"{_FL}.dataset",
@@ -25,7 +25,7 @@ MODULES = {
     f"{_TENSORS}.multi_pointer": f"{_POINTERS}.multi_pointer",
 }
 
-# What a package of 0.1 had in its own name, and 0.2.4 has in a module.
+# Names that 0.1 has in a package, and 0.2.4 in a module.
 NAMES: Dict[Tuple[str, str], Tuple[str, str]] = {
     ("syft", "VirtualGrid"): ("syft", "PrivateGridNetwork"),
     ("syft.grid", "VirtualGrid"): ("syft", "PrivateGridNetwork"),
@@ -54,7 +54,7 @@ def told(old: str, new: str) -> None:
 
 
 def module(name: str) -> Optional[str]:
-    """The module of 0.2.4 that a module of 0.1 stands for, told once; None for any other name."""
+    """The module of 0.2.4 for a module of 0.1, reported once; None for any other name."""
     new = MODULES.get(name)
     if new is not None:
         told(name, new)

@@ -1,4 +1,4 @@
-"""What an optimiser remembers: where it is, and how it is saved."""
+"""The memory of an optimiser: where it is, and how it is saved."""
 
 import functools
 import sys
@@ -9,12 +9,12 @@ from torch import optim
 from fl_simu.pointers import quirks
 from fl_simu.pointers.wrappers import Wrapper
 
-# With 0.2.4, what these remember of one worker fails at another with a TypeError.
+# In 0.2.4, the memory that these have at one worker fails at another worker with a TypeError.
 TYPE_ERRORS = (optim.Adadelta, optim.Adam, optim.AdamW, optim.RMSprop, optim.SGD)
 
 
 def follow_models() -> None:
-    """Let every optimiser of torch.optim work on models that travel."""
+    """Let every optimiser of torch.optim work on models that move between workers."""
     optimizers = sys.modules["torch.optim.optimizer"]
     optimizers.register_optimizer_step_pre_hook(_fail_as_in_0_2_4)
     optimizers.register_optimizer_step_pre_hook(_bring_adagrad_along)
@@ -24,7 +24,7 @@ def follow_models() -> None:
 
 
 def _remembered(optimizer: Any) -> Iterator[Tuple[Any, Any]]:
-    """Each parameter and each tensor that is remembered of it."""
+    """Pairs of a parameter and a tensor that the optimiser remembers for it."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             for value in optimizer.state.get(parameter, {}).values():
@@ -44,7 +44,7 @@ def _by_value(method: Any) -> Any:
 
 
 def _fail_as_in_0_2_4(optimizer: Any, args: Any, kwargs: Any) -> None:
-    """When strict: the errors of 0.2.4 where an optimiser's memory and its model are apart."""
+    """In strict mode, raise the errors of 0.2.4 if an optimiser's memory and its model are in different places."""
     if not quirks.strictly():
         return
     name = type(optimizer).__name__
@@ -59,7 +59,7 @@ def _fail_as_in_0_2_4(optimizer: Any, args: Any, kwargs: Any) -> None:
 
 
 def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
-    """Adagrad makes its sums when it is built, where the model is then; they have to be where the model is now."""
+    """Move Adagrad's sums to the model: they are created with the optimiser, where the model is at that time."""
     if not isinstance(optimizer, optim.Adagrad):
         return
     for group in optimizer.param_groups:
@@ -74,7 +74,7 @@ def _bring_adagrad_along(optimizer: Any, args: Any, kwargs: Any) -> None:
 
 
 def _part_momentum_from_gradient(optimizer: Any, args: Any, kwargs: Any) -> None:
-    """SGD's momentum begins as a clone, which for a pointer is the same tensor again, and belongs to neither."""
+    """Give SGD's momentum its own tensor: it begins as a clone, which for a pointer is the gradient itself."""
     if not isinstance(optimizer, optim.SGD):
         return
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""syft's `federated.floptimizer`: one optimiser a worker, so that each remembers on its own."""
+"""syft's `federated.floptimizer`: one optimiser per worker, each with its own memory."""
 
 import copy
 from typing import Any, Sequence
@@ -8,7 +8,7 @@ class Optims:
     """Copies of one optimiser over the same parameters.
 
     Args:
-        workers: ids.
+        workers: the workers' ids.
         optim: the optimiser that is copied.
     """
 

@@ -1,4 +1,4 @@
-"""What goes from process to process: an object of a worker as plain data, and the object made of it."""
+"""Transport between processes: turn an object of a worker into plain data, and back into an object."""
 
 import io
 from typing import Any, Dict
@@ -21,7 +21,7 @@ def parcel(obj: Any) -> Dict[str, Any]:
     """An object as plain data and tensors.
 
     Raises:
-        NotImplementedError: it is none that can be sent.
+        NotImplementedError: it cannot be sent.
     """
     if hasattr(obj, "child"):
         raise refusal(f"send() of a {type(obj.child).__name__} to a worker of another process", "get() it first")
@@ -39,12 +39,12 @@ def parcel(obj: Any) -> Dict[str, Any]:
 
 
 def opened(content: Dict[str, Any], owner: Any) -> Any:
-    """The object, in the hands of a worker."""
+    """Rebuild the object, with a worker as its owner."""
     kind, label = content["kind"], {name: content[name] for name in LABEL if name in content}
     if kind == "tensor":
         return _tensor_of(content, owner)
     if kind == "program":
-        # An archive of TorchScript: a program, which is not unpickled, and runs when it is called.
+        # A TorchScript archive: a program, which is not unpickled, and runs only when it is called.
         return ObjectWrapper(torch.jit.load(io.BytesIO(content["archive"]), map_location="cpu"), **label)
     if kind == "dataset":
         return BaseDataset(content["data"], content["targets"], owner=owner, **label)

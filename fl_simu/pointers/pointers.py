@@ -1,9 +1,9 @@
-"""Pointers: no values but a worker and an id; what is done to them is done over there.
+"""Pointers: they hold no values, only a worker and an id; every operation on them runs at that worker.
 
-`PointerTensor` is the `child` of the tensor that a script sees, and takes the object away when it goes. What torch
-does with such a tensor ends in `run`: the pointers among the arguments are replaced by the real tensors of the
-worker's `_objects`, torch runs on those, the result is stored there, and a pointer to it comes back. Remote
-autograd is torch's own, on the real tensors. A worker in another process is asked to do the same, see `remote`.
+`PointerTensor` is the `child` of the tensor that a script sees; deleting it deletes the object. Every operation
+of torch on such a tensor ends in `run`: it replaces the pointers among the arguments by the real tensors of the
+worker's `_objects`, runs torch on those, stores the result there, and returns a pointer to it. Remote autograd
+is torch's own, on the real tensors. A worker in another process is asked to do the same, see `remote`.
 """
 
 from typing import Any, Callable, Dict, Optional
@@ -26,23 +26,23 @@ NO_GET_OF_ATTRIBUTE = (
 
 
 class PointerTensor(Bare, ObjectPointer):
-    """Where a tensor is, and under which id.
+    """The location of a tensor, and its id there.
 
     Args:
-        location: the worker that has it.
-        id_at_location: its id there.
-        owner: the worker that has the pointer.
+        location: the worker that holds the tensor.
+        id_at_location: the tensor's id there.
+        owner: the worker that holds the pointer.
         id: the pointer's own id.
-        garbage_collect_data: whether the tensor leaves its worker when the pointer goes.
-        shape: of the tensor, if it is known already.
-        point_to_attr: the pointer is to an attribute of the tensor: "grad", "data", "grad.data".
-        tags, description: what the tensor is found by.
+        garbage_collect_data: whether the worker deletes the tensor when the pointer is deleted.
+        shape: the tensor's shape, if it is already known.
+        point_to_attr: set if the pointer is to an attribute of the tensor: "grad", "data", "grad.data".
+        tags, description: labels by which the tensor can be found.
     """
 
     is_wrapper = False
-    # Whether torch.save may take the tensor's values; so it is with what an optimiser remembers.
+    # Whether torch.save may save the tensor's values, as for the memory of an optimiser.
     saved_by_value = False
-    # The tensor's gradient, once asked for; optimisers ask for it several times a step.
+    # The tensor's gradient, cached: optimisers ask for it several times a step.
     _grad: Optional[Wrapper] = None
 
     def __init__(
@@ -73,10 +73,10 @@ class PointerTensor(Bare, ObjectPointer):
     __repr__ = __str__
 
     def target(self) -> Any:
-        """The real tensor, where it is; `Far` stands for one in another process.
+        """The real tensor, at its worker; for a worker in another process, a `Far`.
 
         Raises:
-            ObjectNotFoundError: it is not there any more.
+            ObjectNotFoundError: it is no longer there.
         """
         path = () if self.point_to_attr is None else tuple(self.point_to_attr.split("."))
         return self.location.held(self.id_at_location, path)
@@ -103,25 +103,25 @@ class PointerTensor(Bare, ObjectPointer):
         return PointerTensor(self.location, self.id_at_location, self.owner, self.id, point_to_attr=path)
 
     def twin(self) -> "PointerTensor":
-        """A second pointer with the same ids; neither of the two takes the tensor away."""
+        """A second pointer with the same ids; deleting either of them does not delete the tensor."""
         self.garbage_collect_data = False
         return PointerTensor(self.location, self.id_at_location, self.owner, self.id, False)
 
     def of(self, owner: Any, garbage_collect_data: bool) -> "PointerTensor":
-        """The same pointer in another worker's hands."""
+        """The same pointer with another owner."""
         return PointerTensor(self.location, self.id_at_location, owner, self.id, garbage_collect_data, self._shape)
 
     def sent(self, wrapper: Wrapper, worker: Any) -> "PointerTensor":
-        """Give this pointer, in its wrapper, to a worker; returns a pointer to it there."""
+        """Send this pointer, in its wrapper, to a worker; returns a pointer to it there."""
         worker.put(self.id, brought(wrapper, worker))
         return PointerTensor(worker, self.id, self.owner, shape=self._shape)
 
     def assign(self, name: str, value: Any) -> None:
-        """Set an attribute of the tensor at the worker to another tensor there, or to None."""
+        """Set an attribute of the tensor at the worker to another tensor at that worker, or to None."""
         setattr(self.target(), name, there(value, self))
 
     def get(self, user: Any = None, reason: str = "", deregister_ptr: bool = True) -> Any:
-        """Take the tensor away from its worker and bring it here, with its gradient."""
+        """Fetch the tensor with its gradient from its worker, which no longer holds it."""
         if self.point_to_attr is not None:
             raise CannotRequestObjectAttribute(NO_GET_OF_ATTRIBUTE)
         found = self.owner.request_obj(self.id_at_location, self.location, user, reason)
@@ -141,7 +141,7 @@ class PointerTensor(Bare, ObjectPointer):
         return self
 
     def run(self, func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
-        """Do there what was to be done here; see the module's docstring."""
+        """Run a function of torch at the worker; see the module's docstring."""
         kind = kind_of(func)
         if kind is not PLAIN:
             special = SPECIAL.get(kind)
@@ -155,7 +155,7 @@ class PointerTensor(Bare, ObjectPointer):
         if kind is IN_PLACE and isinstance(result, (torch.Tensor, Far)):
             return args[0]
         if result is None:
-            # 0.2.4 answers with a pointer also where there is nothing to point to.
+            # 0.2.4 returns a pointer even if there is nothing to point to.
             return None if kind is SETTER else wrapped(self._to(None))
         return self._answer(result)
 
@@ -166,12 +166,12 @@ class PointerTensor(Bare, ObjectPointer):
             return wrapped(PointerTensor(self.location, result.id, self.owner, shape=result.known_shape))
         if isinstance(result, (tuple, list)) and not isinstance(result, torch.Size):
             answers = [self._answer(one) for one in result]
-            # The named results of `max`, `sort` and the like are made from one sequence.
+            # The constructors of named results, such as those of `max` and `sort`, take one sequence.
             return type(result)(answers)
         return result
 
     def _to(self, tensor: Any) -> "PointerTensor":
-        """A pointer to a tensor that is new at this pointer's location; to nothing for None."""
+        """Store a new tensor at this pointer's location and point to it; for None, point to nothing."""
         new = ID_PROVIDER.pop()
         if tensor is not None:
             self.location.put(new, tensor)

@@ -1,4 +1,4 @@
-"""PrivateGridNetwork: a search over several workers of this process."""
+"""PrivateGridNetwork: a search across several workers of this process."""
 
 from typing import Any, Dict, List
 
@@ -18,13 +18,13 @@ class PrivateGridNetwork:
         self.workers = list(workers)
 
     def search(self, *query: str) -> Dict[Any, List[Any]]:
-        """Worker id -> pointers to what has all these tags there; workers that have nothing are left out."""
+        """Pointers to the objects with all these tags, by worker id; workers without any are left out."""
         here = local_worker()
         found = {worker.id: here.request_search(query, location=worker) for worker in self.workers}
         return {worker: pointers for worker, pointers in found.items() if pointers}
 
     def _hosting(self, *_: Any, **__: Any) -> Any:
-        """Not with VirtualWorkers, with which 0.2.4 refuses it too."""
+        """Not available with VirtualWorkers; 0.2.4 refuses it too."""
         raise NotImplementedError(
             "serving models needs grid nodes, servers of their own, which fl_simu.pointers does not cover; "
             "in one process, model.send(worker) and model(data) at that worker do the same"

@@ -1,4 +1,4 @@
-"""Where 0.2.4 is wrong: the right thing, told once on stderr; or, after `strict()`, 0.2.4 to the letter."""
+"""Bugs of 0.2.4: do the right thing and report it once on stderr; after `strict()`, behave exactly like 0.2.4."""
 
 from fl_simu.kernel.notices import tell_once
 
@@ -17,18 +17,18 @@ _strict = False
 
 
 def strict(on: bool = True) -> None:
-    """From now on behave as 0.2.4 does also where that is wrong; `strict(False)` ends it."""
+    """Behave like 0.2.4 even where it is wrong; `strict(False)` ends this."""
     global _strict
     _strict = on
 
 
 def strictly() -> bool:
-    """Whether `strict()` holds."""
+    """Whether strict mode is on."""
     return _strict
 
 
 def is_strict(quirk: str) -> bool:
-    """Whether 0.2.4's way shall be gone; if not, what is done instead is told the first time."""
+    """Whether to behave like 0.2.4; if not, report the first time what is done instead."""
     if not _strict:
         tell_once("fl_simu.pointers: " + RIGHT[quirk])
     return _strict

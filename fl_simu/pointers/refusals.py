@@ -1,4 +1,4 @@
-"""What is refused of secrets, and the operators that their two classes share."""
+"""Refusals of operations on secrets, and the operators that both classes of secrets share."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ def refusal(call: str, instead: str) -> NotImplementedError:
 
 
 def named(value: Any) -> str:
-    """What an operand is."""
+    """A description of an operand for messages."""
     return f"a plain tensor of {value.dtype}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
 class Operators:
-    """+, -, * and / by `add`, `sub`, `mul` and `div`."""
+    """The operators +, -, * and /, defined by `add`, `sub`, `mul` and `div`."""
 
     is_wrapper = False
     grad = None

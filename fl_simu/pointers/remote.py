@@ -1,4 +1,4 @@
-"""`RemoteWorker`: this side of a worker that lives in another process. What is done to it is asked of that one."""
+"""`RemoteWorker`: the local side of a worker in another process. It forwards each operation to that worker."""
 
 import builtins
 from collections import deque
@@ -23,11 +23,11 @@ AT_THE_SERVER = "do it in the server's process, before start()"
 
 
 class RemoteWorker(VirtualWorker):
-    """A worker whose objects are in another process; `carried` takes a request there and brings the answer."""
+    """A worker whose objects are in another process; `carried` sends a request there and returns the answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Ids of objects whose pointers are gone; the next request tells. A pointer goes at any time, within a
-        # request too.
+        # Ids of objects whose pointers are deleted; the next request reports them. A pointer can be deleted at any
+        # time, even during a request.
         self._gone: Deque[Id] = deque()
         super().__init__(*args, **kwargs)
 
@@ -35,16 +35,16 @@ class RemoteWorker(VirtualWorker):
         raise NotImplementedError
 
     def ask(self, action: str, *args: Any) -> Any:
-        """Have the server do one of its actions.
+        """Have the server run one of its actions.
 
         Raises:
-            Exception: of the kind that it met, with its words.
+            Exception: an error of the same class as on the server, with the same message.
         """
         request = self.request(action, *args)
         try:
             answer = self.carried(request)
         except (NotSent, ValueError):
-            # It was not sent.
+            # The request was not sent.
             self._gone.extend(request["gone"])
             raise
         return self._understood(answer)
@@ -63,7 +63,7 @@ class RemoteWorker(VirtualWorker):
     def asked_of(self, far: Far, name: str) -> Any:
         return self.ask("attribute", far, name)
 
-    # What pointers ask of their worker.
+    # The interface that pointers use.
 
     is_far = True
 
@@ -99,7 +99,7 @@ class RemoteWorker(VirtualWorker):
         self.ask("keep", parcel(obj))
 
     def register_obj(self, obj: Any, obj_id: Any = None) -> None:
-        """What `data` gives stays on this side, as in 0.2.4."""
+        """The tensors of `data` stay on this side, as in 0.2.4."""
         if not self.is_client_worker:
             ObjectStorage.set_obj(self, obj)
 
@@ -110,10 +110,10 @@ class RemoteWorker(VirtualWorker):
         ]
 
     def search(self, query: Any) -> List[Any]:
-        """Pointers to what the server finds."""
+        """Pointers to the objects that the server finds."""
         return self.found(query, local_worker())
 
-    # What a script asks of the server.
+    # The interface that scripts use.
 
     def list_objects_remote(self) -> str:
         return self.ask("list_objects")
@@ -125,7 +125,7 @@ class RemoteWorker(VirtualWorker):
         self.ask("clear_objects")
 
     def fit(self, dataset_key: str, device: str = "cpu", **_: Any) -> Any:
-        """Train there as the TrainConfig says that was sent; returns the loss of the last step."""
+        """Train at the server with the TrainConfig that was sent; returns the loss of the last step."""
         return self._loss(self.ask("fit", dataset_key))
 
     def _loss(self, content: Any) -> Any:
@@ -152,7 +152,7 @@ class RemoteWorker(VirtualWorker):
 
 
 def _mapped(value: Any, of: type, change: Callable) -> Any:
-    """A value with each object of a class in it changed."""
+    """Apply a function to each object of a class in a nested value."""
     if isinstance(value, of):
         return change(value)
     if type(value) in (list, tuple) or is_named(value):
@@ -163,7 +163,7 @@ def _mapped(value: Any, of: type, change: Callable) -> Any:
 
 
 def _error(name: str, text: str) -> Exception:
-    """The error that a server met."""
+    """Rebuild an error that the server raised."""
     if name == NotSent.__name__:
         return NotSent(text)
     known = getattr(exceptions, name, None) or getattr(builtins, name, None)

@@ -1,4 +1,4 @@
-"""What a server does for its clients: each action takes the worker and the arguments of the request."""
+"""The actions that a server runs for its clients; each takes the worker and the arguments of the request."""
 
 from typing import Any, Callable, Dict, List, Optional
 
@@ -28,7 +28,7 @@ def fetch(worker: Any, obj_id: Any) -> Dict[str, Any]:
 
 
 def call(worker: Any, name: str, args: List[Any], kwargs: Dict[str, Any], with_gradients: bool) -> Any:
-    """Do one of the functions of torch with objects of the worker."""
+    """Run one of torch's functions on objects of the worker."""
     func = by_name().get(name)
     if func is None:
         raise NotImplementedError(f"{name} is none of the functions of torch that a worker does")
@@ -69,7 +69,7 @@ def item(worker: Any, at: At, index: Any) -> Any:
 
 
 def search(worker: Any, query: Any) -> List[Any]:
-    """Kind, id, tags, description and what else a pointer has, of each object that is found."""
+    """Kind, id, tags, description and other pointer fields of each object that is found."""
     found: List[Any] = []
     for obj in worker.search(query):
         label: Any = label_of(obj) if isinstance(obj, torch.Tensor) else obj
@@ -90,7 +90,7 @@ def _kind(obj: Any) -> str:
 
 
 def _real(worker: Any, value: Any) -> Any:
-    """An argument with the worker's own objects in it."""
+    """Replace references in an argument by the worker's own objects."""
     if isinstance(value, At):
         for name in value.path:
             if name not in ATTRIBUTES:
@@ -102,7 +102,7 @@ def _real(worker: Any, value: Any) -> Any:
 
 
 def _stored(worker: Any, result: Any) -> Any:
-    """A result whose tensors the worker keeps, with where they are in their place."""
+    """Store the tensors of a result at the worker and replace them by references."""
     if isinstance(result, torch.Tensor):
         new = ID_PROVIDER.pop()
         worker.put(new, result)
@@ -112,7 +112,7 @@ def _stored(worker: Any, result: Any) -> Any:
     return result
 
 
-# What a request may ask for.
+# The actions that a request may name.
 ACTIONS: Dict[str, Callable] = {
     "keep": keep,
     "fetch": fetch,

@@ -1,6 +1,6 @@
-"""The tensor that a script sees of fixed-precision and of shared numbers.
+"""The tensor class that a script sees for fixed-precision and shared numbers.
 
-Everything that torch does with it comes by `__torch_function__`, and is done by what stands behind it.
+All operations of torch on it go through `__torch_function__` to its `child`.
 """
 
 from typing import Any, Callable, List, Optional
@@ -94,7 +94,7 @@ class Secret(torch.Tensor):
         return self.clone()
 
     def clone(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
-        """A second tensor of the same shares, which stay as long as one of the two does."""
+        """A second tensor with the same shares, which exist as long as one of the two does."""
         return secret_of(self.child)
 
     def copy(self) -> Any:
@@ -108,19 +108,19 @@ class Secret(torch.Tensor):
         return self
 
     def send(self, *location: Any, inplace: bool = False, **options: Any) -> Any:
-        """Send what points to the shares, which stay where they are."""
+        """Send a pointer to the shares; the shares stay at their workers."""
         if inplace:
             raise refusal("send_() of a secret", "send() works")
         return torch.Tensor.send(self.clone(), *location, **options)  # type: ignore[attr-defined]
 
     def get(self, *, inplace: bool = False) -> Any:
-        """Bring the shares here: what they sum up to, or fixed-precision numbers of it."""
+        """Fetch the shares and return their sum, or the fixed-precision numbers that it represents."""
         child = self.child
         fetched: Any = _wrapped(child.get())
         if inplace and isinstance(fetched, Secret):
             self.child = fetched.child
             if isinstance(self, nn.Parameter):
-                # 0.2.4 prints it so.
+                # As 0.2.4 prints it.
                 self.is_wrapper, self.gradient = False, None
         elif inplace:
             become_plain(self, fetched)
@@ -133,15 +133,15 @@ class Secret(torch.Tensor):
         return self.get(inplace=True)
 
     def take_place_of(self, tensor: Any) -> None:
-        """Make the tensor that has pointed to this secret one itself."""
+        """Turn the tensor that pointed to this secret into this secret."""
         become_secret(tensor, self.child)
         if isinstance(tensor, nn.Parameter):
-            # 0.2.4 prints it so.
+            # As 0.2.4 prints it.
             tensor.is_wrapper = False  # type: ignore[attr-defined]
 
 
 class ParameterSecret(Secret, nn.Parameter):
-    """A parameter that became a secret in place."""
+    """A parameter that was made a secret in place."""
 
     HOME = nn.Parameter
 
@@ -161,7 +161,7 @@ def secret_of(child: Any) -> Secret:
 
 
 def become_secret(tensor: Any, child: Any) -> Any:
-    """Make a plain tensor a secret in place; its values are given up, its gradient waits."""
+    """Make a plain tensor a secret in place; its values are dropped, its gradient is kept aside."""
     gradient, tensor.grad = tensor.grad if tensor.is_leaf else None, None
     tensor.data = tensor.new_empty(0)
     tensor.__class__ = ParameterSecret if isinstance(tensor, nn.Parameter) else Secret
@@ -170,7 +170,7 @@ def become_secret(tensor: Any, child: Any) -> Any:
 
 
 def become_plain(secret: Any, values: torch.Tensor) -> Any:
-    """Make a secret the plain tensor again that it was, or could have been."""
+    """Turn a secret back into a plain tensor."""
     gradient = vars(secret).pop("gradient", None)
     vars(secret).pop("is_wrapper", None)
     del secret.child
@@ -181,7 +181,7 @@ def become_plain(secret: Any, values: torch.Tensor) -> Any:
 
 
 def _unwrapped(values: Any, found: List[Any]) -> Any:
-    """What stands behind the secrets among some arguments, and the secrets."""
+    """Replace the secrets in nested arguments by their children, and collect the secrets in `found`."""
     if isinstance(values, Secret):
         found.append(values)
         return values.child

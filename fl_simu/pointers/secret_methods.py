@@ -1,4 +1,4 @@
-"""What a TorchHook adds to tensors so that they become secrets: every member of `SecretMethods`."""
+"""The members of `SecretMethods`, which a TorchHook adds to tensors to make secrets of them."""
 
 from typing import Any, Optional
 
@@ -13,7 +13,7 @@ from fl_simu.pointers.wrappers import Wrapper, wrapped
 
 
 def _beside(pointer: Any, tensor: Any) -> PointerTensor:
-    """A pointer to another tensor where a wrapper's own is."""
+    """Place another tensor at a wrapper's location, and point to it."""
     return placed(tensor, pointer.child.location, pointer.child.owner)
 
 
@@ -24,14 +24,14 @@ def _target(pointer: Any, call: str) -> Any:
 
 
 class SecretMethods:
-    """On a pointer each acts on the tensor at the worker."""
+    """On a pointer, each method acts on the tensor at the worker."""
 
     def fix_precision(
         self: Any, storage: str = "auto", field_type: str = "int100", no_wrap: bool = False, **options: Any
     ) -> Any:
-        """The numbers with a fixed precision: `base` ** -`precision_fractional`, 0.001 if nothing is said.
+        """The numbers with a resolution of `base` ** -`precision_fractional`, 0.001 by default.
 
-        A pointer becomes one to the fixed numbers, as in 0.2.4; the tensor that it led to goes.
+        A pointer then points to the fixed numbers, as in 0.2.4; its former tensor is deleted.
 
         Raises:
             ValueError: a number is too large for `field`.
@@ -52,7 +52,7 @@ class SecretMethods:
         return become_secret(self, self.fix_precision(no_wrap=True, **options))
 
     def float_precision(self: Any) -> Any:
-        """The float32 numbers of fixed ones; a pointer becomes one to them."""
+        """Convert fixed-precision numbers to float32; a pointer then points to the result."""
         if isinstance(self, Wrapper):
             numbers = _target(self, "float_precision()").float_precision()
             is_parameter = isinstance(self, nn.Parameter)
@@ -82,9 +82,9 @@ class SecretMethods:
         """Share integers, or fixed-precision numbers, among workers.
 
         Args:
-            owners: the workers, or their ids: two or more.
-            field: the ring's size, 2 ** 62 if nothing is said.
-            crypto_provider: printed with the secret; nothing here needs one.
+            owners: two or more workers, or their ids.
+            field: the ring's size, 2 ** 62 by default.
+            crypto_provider: printed with the secret; nothing here uses one.
 
         Raises:
             TypeError: the numbers have no fixed precision.
@@ -105,7 +105,7 @@ class SecretMethods:
         return shared if no_wrap else secret_of(shared)
 
     def share_(self: Any, *owners: Any, **options: Any) -> Any:
-        """In place for pointers and secrets; for plain integers like `share`, as in 0.2.4."""
+        """In place for pointers and secrets; for plain integers the same as `share`, as in 0.2.4."""
         shared = self.share(*owners, **options)
         if isinstance(self, (Wrapper, Secret)):
             self.child = shared.child

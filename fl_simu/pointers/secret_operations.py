@@ -1,7 +1,7 @@
-"""What becomes of an operation of torch on fixed-precision and shared numbers: done, or refused by its name.
+"""Operations of torch on fixed-precision and shared numbers: either done, or refused by name.
 
-Arithmetic goes to their classes. What is linear otherwise, and what only changes the shape, is done to the
-integers, or by each worker to its shares.
+The classes of secrets do the arithmetic. Other linear operations, and those that only change the shape, run on the
+integers, or at each worker on its shares.
 """
 
 from typing import Any, Callable, Dict, List, Tuple
@@ -29,7 +29,7 @@ WORKS = (
 
 
 def called_name(func: Callable) -> Tuple[str, bool]:
-    """The name of a function of torch, as it is called, and whether it works in place."""
+    """The name under which a function of torch is called, and whether it works in place."""
     name = getattr(func, "__name__", str(func))
     if name == "__get__":
         name = getattr(getattr(func, "__self__", None), "__name__", name)
@@ -41,14 +41,14 @@ def _is_in_place(called: str) -> bool:
 
 
 def act(func: Callable, called: str, args: Any, kwargs: Dict[str, Any]) -> Any:
-    """What stands behind the result.
+    """Run an operation and return its result without a wrapper.
 
     Args:
         func, called: the function, and its name.
-        args, kwargs: its arguments, the secrets among them without their wrappers.
+        args, kwargs: its arguments; secrets come without their wrappers.
 
     Raises:
-        NotImplementedError: it needs more than workers that add.
+        NotImplementedError: workers that can only add cannot do it.
     """
     name = called.strip("_")
     name = OTHER_NAMES.get(name, name)
@@ -70,7 +70,7 @@ def _arithmetic(name: str, ours: Any, theirs: Any) -> Any:
     if isinstance(ours, Operators):
         return getattr(ours, name)(theirs)
     if isinstance(theirs, FixedPrecisionTensor):
-        # Says what is missing.
+        # This raises an error that says what is missing.
         return getattr(theirs, name)(ours)
     if name == "sub":
         return theirs.mul(-1).add(ours)
@@ -118,7 +118,7 @@ def _at_each_share(func: Callable, args: Any, kwargs: Dict[str, Any]) -> Any:
 
 
 def _gathered(like: AdditiveSharingTensor, results: Dict[Any, Any]) -> Any:
-    """One sharing of what the workers have, or a list of them."""
+    """One sharing made of the workers' results, or a list of them."""
     one = next(iter(results.values()))
     if isinstance(one, (tuple, list)):
         return [_gathered(like, dict(zip(results, parts))) for parts in zip(*results.values())]

@@ -1,4 +1,4 @@
-"""Additive sharing: of a secret each worker holds one summand, and all but one of them together know nothing."""
+"""Additive sharing: each worker holds one summand of a secret; all workers but one together learn nothing."""
 
 import math
 import operator
@@ -15,7 +15,7 @@ from fl_simu.pointers.refusals import TWO_SECRETS, Operators, named, refusal
 
 
 def placed(tensor: Any, worker: Any, owner: Any) -> PointerTensor:
-    """Put a tensor at a worker, and point to it."""
+    """Place a tensor at a worker, and point to it."""
     if worker.is_far:
         raise refusal(f"a secret at {worker.id}, which is in another process", "share among VirtualWorkers")
     pointer = PointerTensor(worker, ID_PROVIDER.pop(), owner, shape=tensor.shape)
@@ -24,17 +24,17 @@ def placed(tensor: Any, worker: Any, owner: Any) -> PointerTensor:
 
 
 class AdditiveSharingTensor(Operators):
-    """Pointers to shares by the id of the worker that has them; their sum modulo `field` is the secret.
+    """Pointers to shares by worker id; the sum of the shares modulo `field` is the secret.
 
-    Adding secrets, and what is linear otherwise, each worker does alone. A quotient, and so a product of
-    fixed-precision numbers, is off by one in the last digit at times, and needs just two workers, as in 0.2.4:
-    the shares' carry is known only then.
+    Each worker adds secrets, and does other linear operations, on its own. A quotient, and so a product of
+    fixed-precision numbers, may be off by one in the last digit. It needs exactly two workers, as in 0.2.4:
+    only then is the shares' carry known.
 
     Args:
         shares: pointers, or wrappers around them, by worker.
         field: the ring's size.
-        n_bits: its bits.
-        crypto_provider: the worker that other protocols would ask for triples; nothing here asks it.
+        n_bits: number of bits of `field`.
+        crypto_provider: the worker that other protocols would ask for triples; not used here.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AdditiveSharingTensor(Operators):
         """Share a tensor of integers among workers.
 
         Raises:
-            ValueError: fewer than two workers, one twice, or an unknown one.
+            ValueError: fewer than two workers, a worker given twice, or an unknown worker.
         """
         local = local_worker()
         places = [local.get_worker(owner) if local is not None else owner for owner in owners]
@@ -83,7 +83,7 @@ class AdditiveSharingTensor(Operators):
     def generate_shares(
         secret: torch.Tensor, n_workers: int, field: int, random_type: Any = None
     ) -> List[torch.Tensor]:
-        """All but the last share are drawn, and the last is what is left: any choice of all but one is uniform."""
+        """Draw all shares but the last, which is the remainder: any subset without one share is uniform."""
         shares = []
         left = secret.long() % field
         for _ in range(n_workers - 1):
@@ -114,11 +114,11 @@ class AdditiveSharingTensor(Operators):
         return next(iter(self.child.values())).target().device
 
     def get(self) -> torch.Tensor:
-        """The secret, an int64 tensor; the shares leave their workers."""
+        """The secret, an int64 tensor; the workers no longer hold the shares."""
         return self._sum([share.get() for share in self.child.values()])
 
     def virtual_get(self) -> torch.Tensor:
-        """The same without taking them away."""
+        """Like `get`, but the workers keep the shares."""
         return self._sum([share.target() for share in self.child.values()])
 
     def _sum(self, shares: List[torch.Tensor]) -> torch.Tensor:
@@ -128,7 +128,7 @@ class AdditiveSharingTensor(Operators):
         return ring.centred(total, self.field)
 
     def made_of(self, results: Dict[Any, torch.Tensor]) -> "AdditiveSharingTensor":
-        """A sharing whose shares are new tensors at the workers."""
+        """A sharing with new tensors at the workers as its shares."""
         new = AdditiveSharingTensor(field=self.field, n_bits=self.n_bits, crypto_provider=self.crypto_provider)
         new.child = {}
         for worker, result in results.items():
@@ -136,7 +136,7 @@ class AdditiveSharingTensor(Operators):
         return new
 
     def at_each(self, func: Callable, *others: "AdditiveSharingTensor") -> "AdditiveSharingTensor":
-        """Let each worker do something with its shares."""
+        """Let each worker apply a function to its shares."""
         return self.made_of(
             {
                 worker: func(share.target(), *(other.child[worker].target() for other in others)) % self.field
@@ -148,9 +148,9 @@ class AdditiveSharingTensor(Operators):
         return AdditiveSharingTensor.of(values, self.locations, self.field, self.crypto_provider)
 
     def shared_alike(self, other: Any, call: str) -> "AdditiveSharingTensor":
-        """The other one, shared among the same workers."""
+        """The other operand, shared among the same workers."""
         if isinstance(other, Integral):
-            # 0.2.4 shares a row of one number.
+            # 0.2.4 shares a vector with this one number.
             return self._like(torch.tensor([int(other)], device=self.device))
         if isinstance(other, torch.Tensor) and not other.is_floating_point():
             return self._like(other)
@@ -187,14 +187,14 @@ class AdditiveSharingTensor(Operators):
             return ring.product(operation, ours, theirs, self.field)
 
         result = self.at_each(times)
-        # Zero times a share is no secret any more: fresh shares of nothing cover it.
+        # Zero times a share is no longer secret: fresh shares of zero hide it.
         return result.add(result.zero()) if zero else result
 
     def matmul(self, other: Any, swapped: bool = False) -> "AdditiveSharingTensor":
         return self.mul(other, torch.matmul, swapped)
 
     def div(self, divisor: Any) -> "AdditiveSharingTensor":
-        """The quotient by public integers, at most one off."""
+        """The quotient by public integers, off by at most one."""
         if isinstance(divisor, AdditiveSharingTensor):
             raise refusal("the quotient of two secrets", TWO_SECRETS)
         if not isinstance(divisor, Integral) and not (
@@ -218,7 +218,7 @@ class AdditiveSharingTensor(Operators):
         )
 
     def zero(self, shape: Any = None) -> "AdditiveSharingTensor":
-        """Shares of nothing."""
+        """Shares of zero."""
         size = tuple(self.shape if shape is None else shape)
         return self._like(torch.zeros(size, dtype=torch.int64, device=self.device))
 

@@ -1,4 +1,4 @@
-"""How plain tensors are printed once a hook is there: with tags, description and shape, where they have any."""
+"""How plain tensors are printed after hooking: with tags, description and shape, if they have labels."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fl_simu.pointers.ids import known_label
 
 
 def print_labels() -> None:
-    """To be called once."""
+    """Must be called once."""
     native = torch.Tensor.__repr__
 
     def __repr__(self: Any, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a TorchHook adds to plain tensors: every member of `TensorMethods` without an underscore in front."""
+"""The members of `TensorMethods` without a leading underscore, which a TorchHook adds to plain tensors."""
 
 import weakref
 from typing import Any, Optional
@@ -14,7 +14,7 @@ from fl_simu.pointers.wrappers import ParameterWrapper, Wrapper, become_pointer,
 
 
 class TensorMethods:
-    """A plain tensor's side of PySyft's API. Pointers have their own side, `Wrapper`."""
+    """A plain tensor's side of PySyft's API. The side of pointers is `Wrapper`."""
 
     is_wrapper = False
     location = None
@@ -81,9 +81,9 @@ class TensorMethods:
 
         Args:
             location: the workers, or their ids.
-            inplace: become the pointer, and give up the values.
+            inplace: turn this tensor into the pointer, and drop its values.
             no_wrap: return the bare PointerTensor.
-            garbage_collect_data: whether the copy leaves its worker when the pointer goes.
+            garbage_collect_data: whether the worker deletes the copy when the pointer is deleted.
         """
         if len(location) > 1:
             children = [_placed(copied(self), self.owner.get_worker(worker)) for worker in location]
@@ -111,7 +111,7 @@ class TensorMethods:
     get_ = move = remote_get = remote_send = get
 
     def combine(self, *pointers: Any) -> Any:
-        """One multi-pointer of these pointers and this one, which comes last."""
+        """Combine this pointer, as the last one, with others into one multi-pointer."""
         if not isinstance(self, Wrapper):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute 'child'")
         return combine_pointers(*pointers, self)
@@ -120,7 +120,7 @@ class TensorMethods:
         return self + 0  # type: ignore[operator]
 
     def create_pointer(self, location: Any = None, owner: Any = None, **options: Any) -> PointerTensor:
-        """A pointer to this tensor where it is."""
+        """A pointer to this tensor at its current location."""
         label, here = label_of(self), self.owner
         place = location or here
         named = {"tags": label.tags, "description": label.description, "shape": self.shape}  # type: ignore
@@ -128,12 +128,12 @@ class TensorMethods:
 
 
 def _placed(tensor: Any, worker: Any, garbage_collect_data: bool = True) -> PointerTensor:
-    """Put a copy of a tensor at a worker, under the tensor's own id, and point to it."""
+    """Place a copy of a tensor at a worker, under the tensor's own id, and point to it."""
     label = label_of(tensor)
     worker.keep(copied(tensor), label.id)
     last = label.pointer()
     if last is not None:
-        # Sent once more: the newer pointer alone takes the tensor away.
+        # Sent a second time: only the newer pointer deletes the tensor.
         last.garbage_collect_data = False
     pointer = tensor.create_pointer(worker, garbage_collect_data=garbage_collect_data)
     label.pointer = weakref.ref(pointer)
@@ -141,7 +141,7 @@ def _placed(tensor: Any, worker: Any, garbage_collect_data: bool = True) -> Poin
 
 
 def _gone(tensor: Any, worker: Any, garbage_collect_data: bool) -> Any:
-    """Make a tensor a pointer in place. Its values are copied, in case somebody has them; its gradient moves."""
+    """Make a tensor a pointer in place. Its values are copied, in case they are in use; its gradient is moved."""
     gradient = tensor.grad if tensor.is_leaf else None
     if gradient is not None:
         tensor.grad = None

@@ -1,4 +1,4 @@
-"""TorchHook: adds to torch's own classes what scripts call on plain tensors, modules and data sets."""
+"""TorchHook: adds the methods that scripts call on plain tensors, modules and data sets to torch's own classes."""
 
 import logging
 import sys
@@ -22,13 +22,13 @@ from fl_simu.pointers.worker import VirtualWorker
 
 
 class TorchHook:
-    """The first one adds the methods; a later one finds them there, and has the same local worker.
+    """The first hook adds the methods; later ones find them there, and use the same local worker.
 
     Args:
-        torch: the module.
-        local_worker: this side's worker; "me" otherwise.
+        torch: the module torch.
+        local_worker: the local worker; by default a new one, "me".
         is_client: whether the local worker keeps no objects.
-        verbose: taken, and without effect, as in 0.2.4.
+        verbose: accepted, but has no effect, as in 0.2.4.
 
     Raises:
         UserError: this torch is too old; the legacy stack has real syft.
@@ -77,7 +77,7 @@ class TorchAttributes:
 
 
 def attributes() -> Optional[TorchAttributes]:
-    """None before the first TorchHook."""
+    """The attributes of `sy.torch`; None before the first TorchHook."""
     return TorchAttributes(_hooks[0]) if _hooks else None
 
 

@@ -1,4 +1,4 @@
-"""What arrives where an object is sent, fetched or moved to."""
+"""What a worker receives when an object is sent, fetched or moved to it."""
 
 import copy as copying
 from typing import Any
@@ -10,9 +10,9 @@ from fl_simu.pointers.wrappers import Wrapper, like
 
 
 def brought(found: Any, owner: Any) -> Any:
-    """What of an object that leaves its worker arrives at another: of a tensor a copy, of a pointer the pointer.
+    """What a worker receives of an object that leaves another: a copy of a tensor, or the pointer itself.
 
-    A parameter is handed over as it is: nothing else at the worker shares its memory.
+    A parameter is passed on without a copy: nothing else at the worker shares its memory.
     """
     if isinstance(found, nn.Parameter) and not isinstance(found, Wrapper):
         label_of(found).owner = owner
@@ -29,7 +29,7 @@ def brought(found: Any, owner: Any) -> Any:
 
 
 def copied(tensor: Any) -> Any:
-    """A tensor as it comes out of a message: a leaf of its own, with gradient, tags and description."""
+    """A tensor as if it came from a message: a separate leaf with gradient, tags and description."""
     new = tensor.detach().clone()
     if isinstance(tensor, nn.Parameter):
         new = nn.Parameter(new, tensor.requires_grad)

@@ -1,4 +1,4 @@
-"""The names of 0.2.4 that are not covered: they can be imported, and say so when they are used."""
+"""The names of 0.2.4 that are not covered: they can be imported, but using them raises an error that says so."""
 
 from typing import Any, Callable
 
@@ -14,7 +14,7 @@ TOP = (
     "create_sandbox", "func2plan", "keygen", "make_plan", "method2plan", "pool",
 )
 
-# Whatever else stands below these is importable, and not covered.
+# All other names below these packages can be imported, but are not covered.
 PACKAGES = (
     "codes", "common", "dependency_check", "execution", "federated", "frameworks", "generic", "grid",
     "messaging", "sandbox", "serde", "workers",
@@ -22,7 +22,7 @@ PACKAGES = (
 # fmt: on
 
 
-# Part of a name -> what it is about, where that is not the rest.
+# Part of a name -> its subject; all other names have the subject THE_REST.
 ABOUT = {
     "torch.dp": "PATE's votes and its analysis",
     "syft.serde": "messages between workers",
@@ -47,7 +47,7 @@ def _refuse(name: str) -> NotImplementedError:
 
 
 class _Uncovered(type):
-    """The class of classes whose every use is refused, deriving from them and `isinstance` apart."""
+    """Metaclass of classes that refuse every use except subclassing and `isinstance`."""
 
     def __call__(cls, *_: Any, **__: Any) -> Any:
         raise _refuse(cls.refused)
@@ -61,7 +61,7 @@ class _Uncovered(type):
 
 
 def uncovered(name: str) -> Any:
-    """What stands for a name of syft, "syft.Plan"."""
+    """The placeholder for a name of syft, such as "syft.Plan"."""
     return _Uncovered(name.rpartition(".")[2], (), {"refused": name})
 
 

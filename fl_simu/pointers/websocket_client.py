@@ -1,4 +1,4 @@
-"""WebsocketClientWorker: a worker that is a WebsocketServerWorker in another process."""
+"""WebsocketClientWorker: the local side of a WebsocketServerWorker in another process."""
 
 import contextlib
 import threading
@@ -14,18 +14,18 @@ OPTIONS: Dict[str, Any] = {"open_timeout": 60, "max_size": LONGEST_BYTES, "proxy
 
 
 class WebsocketClientWorker(RemoteWorker):
-    """This side of a worker that serves at an address.
+    """The local side of a worker that serves at an address.
 
     Args:
         hook: the TorchHook.
         host, port: the address of the server.
-        secure: refused: 0.2.4 asks for no certificate, and then anybody may be the server.
-        id: of the worker.
+        secure: refused: 0.2.4 checks no certificate, so anybody could pose as the server.
+        id: the worker's id.
         is_client_worker, log_msgs, verbose, data: as with VirtualWorker; `data` stays on this side.
 
     Raises:
-        ConnectionError: no server answers there, or none of this kind.
-        NetworkNotAllowed: the address is another machine's.
+        ConnectionError: no server answers there, or not one of this kind.
+        NetworkNotAllowed: the address belongs to another machine.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WebsocketClientWorker(RemoteWorker):
         return f"ws://{host}:{self.port}"
 
     def connect(self) -> None:
-        """Open the connection; whatever was open is closed."""
+        """Open the connection, after closing an open one."""
         network.check(self.host, self.port, "connecting to")
         network.need_websockets()
         from websockets.sync.client import connect
@@ -73,7 +73,7 @@ class WebsocketClientWorker(RemoteWorker):
 
     @contextlib.contextmanager
     def _plainly(self) -> Iterator[None]:
-        """Errors of the connection in words that name the worker."""
+        """Raise connection errors with messages that name the worker."""
         from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
         try:
@@ -95,7 +95,7 @@ class WebsocketClientWorker(RemoteWorker):
         )
 
     def close(self) -> None:
-        """Close the connection; `connect` opens it anew."""
+        """Close the connection; `connect` opens it again."""
         self._opened.close()
         self.ws = None
 
@@ -105,7 +105,7 @@ class WebsocketClientWorker(RemoteWorker):
         with self._turn, self._plainly():
             self._requests += 1
             self.ws.send(packed({"number": self._requests, **request}))
-            # After an interrupted request its answer comes first. To what the server cannot read it has no number.
+            # After an interrupted request, its answer comes first. The answer to an unreadable one has no number.
             while True:
                 answer = self._read(self.ws.recv())
                 if answer["number"] in (self._requests, None):
@@ -118,7 +118,7 @@ class WebsocketClientWorker(RemoteWorker):
         return answer
 
     async def async_fit(self, dataset_key: str, return_ids: Optional[List[Id]] = None) -> Any:
-        """The same as `fit`, while this process does other things: over a connection of its own."""
+        """Like `fit`, over a separate connection, while this process does other things."""
         if self.ws is None:
             raise self._closed()
         from websockets.asyncio.client import connect

@@ -1,4 +1,4 @@
-"""WebsocketServerWorker: a worker that does what WebsocketClientWorkers of other processes ask of it."""
+"""WebsocketServerWorker: a worker that serves the WebsocketClientWorkers of other processes."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,9 @@ class WebsocketServerWorker(VirtualWorker):
     Args:
         hook: the TorchHook.
         host, port: where it listens.
-        id: of the worker.
+        id: the worker's id.
         log_msgs, verbose, data: as with VirtualWorker.
-        loop: an event loop to serve in; a new one otherwise.
+        loop: the event loop to serve in; by default a new one.
         cert_path, key_path: refused: clients do not encrypt.
 
     Raises:
@@ -69,10 +69,10 @@ class WebsocketServerWorker(VirtualWorker):
     async def _listening(self) -> Any:
         from websockets.asyncio.server import serve
 
-        # Whoever knocks without being a client is no matter for stderr.
+        # Connections from anything but a client are not reported on stderr.
         quiet = logging.getLogger("fl_simu.websockets")
         quiet.setLevel(logging.CRITICAL)
-        # A page in a browser names its origin, also when it reaches for this machine; clients name none.
+        # A web page in a browser names its origin, even when it connects to this machine; clients name none.
         options: Dict[str, Any] = {
             "max_size": LONGEST_BYTES,
             "origins": [None],
@@ -94,7 +94,7 @@ class WebsocketServerWorker(VirtualWorker):
             asyncio.get_running_loop().stop()
 
     def answered(self, message: Any) -> bytes:
-        """The answer to a message, an error where it asks for what cannot be done."""
+        """The answer to a message; an error if the request cannot be carried out."""
         number = None
         try:
             number, gone, action, args = _request(message)
@@ -112,10 +112,10 @@ class WebsocketServerWorker(VirtualWorker):
 
 
 def _request(message: Any) -> Tuple[Any, Iterable[Any], Callable, Iterable[Any]]:
-    """Its number, the ids of objects that nobody points to any more, what shall be done, and with what.
+    """A request's number, the ids of objects without pointers, the action, and its arguments.
 
     Raises:
-        Malformed: it is no request.
+        Malformed: the message is not a request.
     """
     request = unpacked(message)
     try:
@@ -126,7 +126,7 @@ def _request(message: Any) -> Tuple[Any, Iterable[Any], Callable, Iterable[Any]]
 
 
 def _ended(loop: Any, server: Any) -> None:
-    """Close the connections, and leave nothing behind in the loop."""
+    """Close the connections, and leave nothing pending in the loop."""
     if server is not None:
         server.close()
         with contextlib.suppress(asyncio.TimeoutError):

@@ -1,8 +1,8 @@
 """Messages between processes: plain data as JSON, tensors as safetensors. Nothing in them is ever executed.
 
-A message is the length of its JSON in four bytes, the JSON, and the tensors. What JSON has no form for is a list
-of its kind and its content, `["tuple", [1, 2]]`; a list itself is `["list", [...]]`, and a tensor the number by
-which it is found among the tensors.
+A message is the length of its JSON in four bytes, the JSON, and the tensors. A value that JSON cannot represent is
+a list of its kind and its content, `["tuple", [1, 2]]`. A list itself is `["list", [...]]`, and a tensor is its
+number among the tensors.
 """
 
 import json
@@ -14,23 +14,23 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-# A message longer than this is neither sent nor taken.
+# Longer messages are neither sent nor accepted.
 LONGEST_BYTES = 2**30
 LENGTH = struct.Struct(">I")
-# What reading of bytes that are no message may end in.
+# Errors that can occur when reading bytes that are not a message.
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
 
 
 class Malformed(ValueError):
-    """Bytes that are no message."""
+    """Bytes that are not a message."""
 
 
 class NotSent(NotImplementedError):
-    """Something in a message that has no form there."""
+    """A value that a message cannot represent."""
 
 
 class At(NamedTuple):
-    """An object at the server: its id, the attributes that lead on from it, a tensor's shape if it is known."""
+    """A reference to an object at the server: its id, the path of attributes, and a tensor's shape if known."""
 
     id: Any
     path: Tuple[str, ...] = ()
@@ -38,11 +38,11 @@ class At(NamedTuple):
 
 
 def packed(value: Any) -> bytes:
-    """A message.
+    """Encode a value as a message.
 
     Raises:
-        NotSent: something in it cannot be sent; it says what.
-        ValueError: it is too long.
+        NotSent: part of it cannot be sent; the message says which.
+        ValueError: the message would be too long.
     """
     tensors: Dict[str, torch.Tensor] = {}
     text = json.dumps(_plain(value, tensors), separators=(",", ":")).encode()
@@ -53,10 +53,10 @@ def packed(value: Any) -> bytes:
 
 
 def unpacked(message: Any) -> Any:
-    """What `packed` was given.
+    """Decode a message of `packed`.
 
     Raises:
-        Malformed: it has not made this.
+        Malformed: `packed` did not make it.
     """
     if not isinstance(message, bytes) or len(message) < LENGTH.size:
         raise Malformed("not a message of fl_simu.pointers")
@@ -92,7 +92,7 @@ def _added(tensor: torch.Tensor, tensors: Dict[str, torch.Tensor]) -> str:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.dtype is torch.complex128:
         raise NotSent(f"a tensor of {tensor.layout}, {tensor.dtype} cannot be sent to another process")
     name = str(len(tensors))
-    # Two names for the same memory are not allowed.
+    # safetensors does not allow two names for the same memory.
     tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     return name
 
@@ -102,7 +102,7 @@ def _numbers(value: bytes) -> torch.Tensor:
 
 
 def _tensor(tensors: Dict[str, torch.Tensor], name: str, requires_grad: bool) -> torch.Tensor:
-    # What safetensors returns are views, which some operations in place refuse.
+    # safetensors returns views, which some in-place operations refuse.
     return tensors[name].clone().requires_grad_(requires_grad)
 
 
@@ -138,7 +138,7 @@ def _each(values: Any, part: Callable, _: Any) -> List[Any]:
 
 
 def is_named(value: Any) -> bool:
-    """Whether torch returned it by name, as it does from `max`."""
+    """Whether it is a named result of torch, as `max` returns."""
     return type(value).__module__ == "torch.return_types"
 
 
@@ -148,10 +148,10 @@ class _Named(type):
 
 
 class NamedResult(metaclass=_Named):
-    """What torch returns by name."""
+    """A named result of torch."""
 
 
-# Kind, class, and the content for JSON; the first that fits counts.
+# Kind, class, and function that gives the JSON content; the first match counts.
 OUT: Tuple[Tuple[str, Any, Callable], ...] = (
     ("at", At, _each),
     ("named", NamedResult, lambda value, part, _: [type(value).__name__, part(list(value))]),

@@ -1,4 +1,4 @@
-"""Workers: each a store of objects by id, known to the others by its own id."""
+"""Workers: each stores objects by id, and has an id by which the others know it."""
 
 import copy
 import logging
@@ -18,7 +18,7 @@ Id = Union[int, str]
 
 
 class ObjectStorage:
-    """Objects by id, and which of them have a tag."""
+    """Objects by id, and the ids of the objects with a tag."""
 
     def __init__(self) -> None:
         self._objects: Dict[Id, Any] = {}
@@ -36,14 +36,14 @@ class ObjectStorage:
             self._tag_to_object_ids[tag].add(obj.id)
 
     def held(self, obj_id: Id, path: Iterable[str] = ()) -> Any:
-        """An object, or what attributes lead to from it."""
+        """An object, or the attribute of it at the end of a path."""
         found = self.get_obj(obj_id)
         for name in path:
             found = getattr(found, name)
         return found
 
     def put(self, obj_id: Id, obj: Any) -> None:
-        """Store what was made here, without a look at what it is known by."""
+        """Store an object that was made here; its label is not registered."""
         self._objects[obj_id] = obj
 
     def rm_obj(self, obj_id: Id, force: bool = False) -> None:
@@ -71,13 +71,13 @@ class VirtualWorker(FederatedClient, ObjectStorage):
     """A worker that lives in this process.
 
     Args:
-        hook: the TorchHook; its local worker makes the new one known to all others, and them to it.
-        id: a second worker of the same id is the first one again.
-        data: tensors that it shall hold.
-        is_client_worker: it keeps no objects; so is the local worker.
-        auto_add: make it known.
+        hook: the TorchHook; its local worker introduces the new worker to all others.
+        id: a second worker with the same id shares the state of the first.
+        data: tensors that the worker registers.
+        is_client_worker: the worker keeps no objects; the local worker is such a client.
+        auto_add: introduce the worker to the others.
 
-    The other arguments are taken and do nothing: there are no messages.
+    The other arguments are accepted, but have no effect: there are no messages.
     """
 
     # Whether its objects are in another process.
@@ -127,14 +127,14 @@ class VirtualWorker(FederatedClient, ObjectStorage):
         return self
 
     def load_data(self, data: Optional[Iterable[Any]]) -> None:
-        """Hold these tensors."""
+        """Register these tensors."""
         for tensor in data or ():
             self.register_obj(tensor)
             tensor.owner = self
 
     @contextmanager
     def registration_enabled(self) -> Iterator["VirtualWorker"]:
-        """For a while be no client, which keeps objects."""
+        """Keep objects for the time of a `with` block, as a worker that is not a client does."""
         self.is_client_worker = False
         try:
             yield self
@@ -153,7 +153,7 @@ class VirtualWorker(FederatedClient, ObjectStorage):
             self.rm_obj(obj.id)
 
     def keep(self, tensor: Any, obj_id: Id) -> None:
-        """Store what came from elsewhere, with the label that it brings."""
+        """Store an object from elsewhere, with its own label."""
         label = label_of(tensor)
         label.id, label.owner = obj_id, self
         self._objects[obj_id] = tensor
@@ -161,11 +161,11 @@ class VirtualWorker(FederatedClient, ObjectStorage):
             self._tag_to_object_ids[tag].add(obj_id)
 
     def done(self, func: Callable, args: List[Any], kwargs: Dict[str, Any]) -> Any:
-        """What torch makes of objects that are held here."""
+        """The result of a function of torch on objects of this worker."""
         return func(*args, **kwargs)
 
     def send(self, obj: Any, workers: Any, **arguments: Any) -> Any:
-        """Send an object to a worker; returns the bare pointer, as 0.2.4's workers do."""
+        """Send an object to a worker; returns the bare pointer, like 0.2.4's workers."""
         pointer = obj.send(self.get_worker(workers), **arguments)
         return getattr(pointer, "child", pointer)
 
@@ -182,7 +182,7 @@ class VirtualWorker(FederatedClient, ObjectStorage):
         return obj
 
     def search(self, query: Union[List[Id], Id]) -> List[Any]:
-        """Objects here that have an id or all tags of the query; all tagged ones for an empty query."""
+        """Objects here that have an id or all tags of the query; for an empty query, all tagged ones."""
         if isinstance(query, (str, int)):
             query = [query]
         if not query:
@@ -195,11 +195,11 @@ class VirtualWorker(FederatedClient, ObjectStorage):
         return [self._objects[obj_id] for obj_id in ids if obj_id in self._objects]
 
     def request_search(self, query: Union[List[Id], Id], location: "VirtualWorker") -> List[Any]:
-        """Pointers to what `location` finds; they leave it there when they go."""
+        """Pointers to the objects that `location` finds; deleting the pointers does not delete the objects."""
         return location.found(query, self)
 
     def found(self, query: Union[List[Id], Id], owner: "VirtualWorker") -> List[Any]:
-        """Pointers in another worker's hands to what is found here."""
+        """Pointers, with `owner` as their owner, to the objects found here."""
         return [
             obj.create_pointer(location=self, owner=owner, garbage_collect_data=False).wrap()
             for obj in self.search(query)
@@ -209,7 +209,7 @@ class VirtualWorker(FederatedClient, ObjectStorage):
         return self.find_by_tag(tag) or self.request_search(tag, location)
 
     def get_worker(self, id_or_worker: Any, fail_hard: bool = False) -> Any:
-        """The worker of an id; the worker itself, which is known from now on, if that is given."""
+        """The worker with an id. A worker itself is returned, and known from now on."""
         if isinstance(id_or_worker, (str, int)):
             if id_or_worker == self.id:
                 return self
@@ -244,10 +244,10 @@ class VirtualWorker(FederatedClient, ObjectStorage):
 
 
 class Remote:
-    """`worker.remote.torch.zeros(2)` and the like: tensors made at the worker."""
+    """`worker.remote.torch.zeros(2)` and similar calls: tensors created at the worker."""
 
     METHODS = ("tensor", "rand", "zeros", "randn", "randint")
-    # The class by the name of the framework; Torch's alone.
+    # This class by framework name; only torch has one.
     frameworks: ClassVar[Dict[str, Any]] = {}
 
     def __init__(self, worker: VirtualWorker) -> None:

@@ -1,7 +1,7 @@
 """Wrappers: the tensors that a script sees where it has pointers.
 
-Everything that torch does with a `Wrapper` comes by `__torch_function__`, and goes on to its `child`: a
-`PointerTensor`, or what holds several of them.
+All operations of torch on a `Wrapper` go through `__torch_function__` to its `child`: a `PointerTensor`, or a
+`MultiPointerTensor` that holds several of them.
 """
 
 from typing import Any, Callable, Iterable, Optional
@@ -19,7 +19,7 @@ NO_ITEM = (
 
 
 class Wrapper(torch.Tensor):
-    """The tensor that stands for one at a worker; `child` is the PointerTensor, or a MultiPointerTensor."""
+    """A tensor that represents one at a worker; `child` is the PointerTensor, or a MultiPointerTensor."""
 
     HOME: Any = torch.Tensor
     child: Any
@@ -114,7 +114,7 @@ class Wrapper(torch.Tensor):
         return self.copy()
 
     def set_(self, *source: Any) -> "Wrapper":  # type: ignore[override]
-        """Here because torch does not dispatch it."""
+        """Defined here because torch does not dispatch it."""
         if not quirks.is_strict("set"):
             self.child.run(torch.Tensor.set_, (self, *source), {})
         return self
@@ -139,7 +139,7 @@ class Wrapper(torch.Tensor):
         return self
 
     def send(self, *location: Any, inplace: bool = False, no_wrap: bool = False, **_: Any) -> Any:
-        """Send the pointer itself; what comes back is a pointer to a pointer."""
+        """Send the pointer itself; returns a pointer to a pointer."""
         (place,) = location
         pointer = self.child.sent(self, self.child.owner.get_worker(place))
         if inplace:
@@ -151,7 +151,7 @@ class Wrapper(torch.Tensor):
         return self.send(*location, inplace=True, **options)
 
     def get(self, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
-        """Take the tensor away from its worker and return it; this wrapper then points nowhere."""
+        """Fetch the tensor from its worker and return it; this wrapper then points nowhere."""
         fetched = self.child.get(*args, **kwargs)
         if inplace and isinstance(fetched, Wrapper):
             self.child = fetched.child
@@ -170,7 +170,7 @@ class Wrapper(torch.Tensor):
         return self
 
     def remote_get(self) -> "Wrapper":
-        """Let the worker get what its pointer points to."""
+        """Let the worker fetch the tensor that its pointer points to."""
         pointer = self.child.target()
         if not isinstance(pointer, Wrapper):
             raise InvalidTensorForRemoteGet(pointer)
@@ -180,14 +180,14 @@ class Wrapper(torch.Tensor):
     mid_get = remote_get
 
     def remote_send(self, location: Any) -> "Wrapper":
-        """Let the worker send the tensor on; it keeps a pointer."""
+        """Let the worker send the tensor on; the worker keeps a pointer."""
         pointer = self.child.target().send(location, no_wrap=True)
         self.location.put(self.id_at_location, wrapped(pointer))
         return self
 
 
 class ParameterWrapper(Wrapper, nn.Parameter):
-    """A parameter that became a pointer in place, so that optimisers keep hold of it."""
+    """A parameter that was made a pointer in place, so that optimisers still refer to it."""
 
     HOME = nn.Parameter
 
@@ -201,11 +201,11 @@ class ParameterWrapper(Wrapper, nn.Parameter):
         )
 
     def detach(self) -> Any:
-        """Its data; `state_dict` asks for it, and a second object at the worker would share its memory."""
+        """Returns `data`: `state_dict` calls this, and a second object at the worker would share its memory."""
         return self.data
 
 
-# Scripts print type(ptr); with 0.2.4 it is torch's own class.
+# Scripts print type(ptr); in 0.2.4 it is torch's own class.
 for _class in (Wrapper, ParameterWrapper):
     _class.__name__ = _class.__qualname__ = _class.HOME.__name__
     _class.__module__ = _class.HOME.__module__
@@ -225,24 +225,24 @@ def like(wrapper: Wrapper, pointer: Any) -> Wrapper:
 
 
 def held(wrapper: Wrapper) -> Wrapper:
-    """A pointer that a script gets, which its owner holds too, unless that is a client."""
+    """Register a pointer that a script gets with its owner, unless the owner is a client."""
     wrapper.child.owner.register_obj(wrapper)
     return wrapper
 
 
 def become_pointer(tensor: Any, pointer: Any) -> None:
-    """Make a plain tensor a wrapper in place; its values are given up."""
+    """Make a plain tensor a wrapper in place; its values are dropped."""
     tensor.data = tensor.new_empty(0)
     tensor.__class__ = ParameterWrapper if isinstance(tensor, nn.Parameter) else Wrapper
     tensor.child = pointer
 
 
 def come_home(wrapper: Any, tensor: torch.Tensor) -> None:
-    """Make a wrapper the plain tensor again that it was before `become_pointer`."""
+    """Turn a wrapper back into the plain tensor that it was before `become_pointer`."""
     del wrapper.child
     wrapper.__class__ = wrapper.HOME
     if hasattr(tensor, "take_place_of"):
-        # A secret, which has no numbers to be taken over.
+        # A secret has no numbers to copy.
         tensor.take_place_of(wrapper)
         return
     wrapper.data = tensor.data
