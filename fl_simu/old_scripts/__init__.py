@@ -1,1 +1,1 @@
-"""Scripts written against PySyft 0.2, run as they are."""
+"""Run scripts written against PySyft 0.2 unchanged."""

@@ -1,7 +1,7 @@
-"""Optimisers that do not import torch 2's compiler, which no script of 2020 uses.
+"""Keep optimisers from importing torch 2's compiler, which no script of 2020 uses.
 
-torch 2 wraps the methods of its optimisers so that `torch.compile` leaves them alone, and the wrappers import the
-compiler when the first optimiser is made: two to three seconds.
+torch 2 wraps the methods of its optimisers so that `torch.compile` leaves them alone. The wrappers import the
+compiler when the first optimiser is created, which takes two to three seconds.
 """
 
 import functools
@@ -37,5 +37,5 @@ def _without_gradients(step: Any) -> Any:
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             return step(self, *args, **kwargs)
 
-    # Else whoever asks for the signature, or unwraps, meets the bare step.
+    # Otherwise, code that inspects the signature or unwraps the method would get the bare step.
     return inner

@@ -1,10 +1,10 @@
-"""Random numbers of torch 1.4 for a seed, on today's torch: the order of a shuffled DataLoader, first weights.
+"""Draw the random numbers of torch 1.4 on today's torch: the order of a shuffled DataLoader, initial weights.
 
-Today's torch draws the same bits for a seed. Two things became other numbers:
+Today's torch draws the same bits for a seed, but two things use them differently:
 
-- RandomSampler permutes by a generator of its own, seeded by a draw; in 1.4 it permuted by the default generator.
-- `uniform_`, and so the first weights of linear, convolutional and recurrent layers, multiplies and adds in one
-  rounding; in 1.4 in two. A weight may differ in its last bit.
+- RandomSampler permutes with its own generator, seeded by a draw; in 1.4 it used the default generator.
+- `uniform_`, and so the initial weights of linear, convolutional and recurrent layers, multiplies and adds with
+  one rounding; 1.4 rounds twice. A weight may differ in its last bit.
 """
 
 from typing import Any, Callable, Iterator
@@ -40,7 +40,7 @@ def as_in_1_4(tell: Tell) -> None:
 def _permute_by_default_generator(told: Callable[[], None]) -> None:
     todays: Any = RandomSampler.__iter__
 
-    # No generator function: 1.4 draws when the iterator is made.
+    # Not a generator function: 1.4 draws when the iterator is created.
     def __iter__(self: Any) -> Iterator[int]:
         several = not self.replacement and self.num_samples != len(self.data_source)
         if self.generator is not None or several:
@@ -70,5 +70,5 @@ def _round_twice(told: Callable[[], None]) -> None:
 
 
 def _bounds(low: float = 0.0, high: float = 1.0, **others: Any) -> Any:
-    """The bounds among the arguments of uniform_, which calls them `from` and `to`."""
+    """The bounds among the arguments of uniform_, whose names are `from` and `to`."""
     return others.get("from", low), others.get("to", high)

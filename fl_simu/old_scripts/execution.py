@@ -1,8 +1,8 @@
-"""`exec`: a script or notebook written against PySyft 0.2, run as it is.
+"""`exec`: run a script or notebook written against PySyft 0.2 unchanged.
 
-On the legacy stack it has real syft; elsewhere `import syft` means fl_simu.pointers. For the rest it runs as with
-`python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status. The cells of a
-notebook run in order, in one namespace, and show the values that a notebook shows.
+On the legacy stack the script gets real syft; elsewhere `import syft` means fl_simu.pointers. Otherwise it runs as
+with `python SCRIPT.py`: its folder first in sys.path, `__name__ == "__main__"`, its own exit status. The cells of
+a notebook run in order, in one namespace, and show the values that a notebook shows.
 """
 
 import sys
@@ -17,15 +17,15 @@ from fl_simu.old_scripts.notices import tell
 
 
 class Options(NamedTuple):
-    """How a script is run.
+    """The options for running a script.
 
     Args:
-        strict: where 0.2.4 is wrong, be wrong too.
+        strict: behave like 0.2.4 even where it is wrong.
         data_dir: folder to search for data sets before $FL_SIMU_DATA and the user's cache.
-        limit: of each data set of torchvision only the first so many training and test images.
-        todays_draws: leave random numbers to this torch.
+        limit: use only this many training and test images of each torchvision data set.
+        todays_draws: keep the random numbers of this torch.
         traceback: show the frames of installed packages too.
-        allow_network: let workers listen at, and connect to, addresses of other machines.
+        allow_network: let workers listen on and connect to addresses of other machines.
     """
 
     strict: bool = False
@@ -41,21 +41,21 @@ def exec_script(script: Path, arguments: Sequence[str], options: Options) -> int
 
     Args:
         script: a Python file or a notebook.
-        arguments: what it finds in sys.argv after its own name.
-        options: how.
+        arguments: the entries of sys.argv after the script's name.
+        options: how to run it.
 
     Raises:
-        UserError: the script cannot be read, is neither Python nor a notebook, or wants the network unasked.
+        UserError: the script cannot be read, is neither Python nor a notebook, or needs the network unpermitted.
         SystemExit: the script raised it.
     """
     try:
         pieces, is_notebook = sources.read(script, tell)
     except SyntaxError as error:
-        # It says all; how it was read is of no use.
+        # The message says everything; how the script was read does not matter.
         error.__cause__ = error.__context__ = None
         tracebacks.show(type(error), error, None)
         return 1
-    # Only now, so that a mistyped name is told at once.
+    # Imported only now, so that a mistyped script name is reported at once.
     from fl_simu.old_scripts import habits
 
     if not syft_installed():

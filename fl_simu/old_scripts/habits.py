@@ -1,6 +1,6 @@
-"""What scripts of 2019 and 2020 do and today's torch, torchvision, numpy or Python refuses, each told on stderr.
+"""Habits of scripts of 2019 and 2020 that today's torch, torchvision, numpy or Python refuses.
 
-`exec` meets these habits in its own process. Nothing here changes what still works.
+`exec` makes them work in its own process and reports each on stderr. Whatever still works stays unchanged.
 """
 
 import collections
@@ -27,13 +27,13 @@ from torch.utils.data import dataloader
 
 try:
     from PIL import Image
-except ImportError:  # then there are no names of it either
+except ImportError:  # then none of its names can be missing
     Image = None  # type: ignore[assignment]
 
 from fl_simu.old_scripts import compiler, draws, torchvision_parts
 from fl_simu.old_scripts.notices import tell
 
-# Module -> name that is gone -> what it was.
+# Module -> removed name -> the former value.
 GONE: Dict[ModuleType, Dict[str, Any]] = {
     np: {
         "float": float, "int": int, "bool": bool, "object": object, "str": str, "long": int, "complex": complex,
@@ -53,12 +53,12 @@ if Image is not None:
 
 
 def meet(data_dir: Optional[Path] = None, limit: Optional[int] = None, todays_draws: bool = False) -> None:
-    """Meet them all in this process.
+    """Make all of these habits work in this process.
 
     Args:
         data_dir: folder to search for data sets first.
-        limit: of each data set of torchvision only the first so many images.
-        todays_draws: leave random numbers to this torch.
+        limit: use only this many images of each torchvision data set.
+        todays_draws: keep the random numbers of this torch.
     """
     for module, gone in GONE.items():
         _give_back(module, gone)
@@ -115,13 +115,13 @@ def _give_back_six() -> None:
 
 
 def _print_numbers_as_numpy_1() -> None:
-    """numpy 2 prints np.float64(0.5) in a list or a dict where it was 0.5."""
+    """Print 0.5 in a list or a dict as before; numpy 2 prints np.float64(0.5)."""
     if int(np.__version__.split(".")[0]) >= 2:
         np.set_printoptions(legacy="1.25")  # type: ignore[arg-type]
 
 
 def _trust_own_files() -> None:
-    """torch.load takes only weights by default; a file that this very process wrote may hold a whole model."""
+    """Let torch.load, by default for weights only, load a complete model that this process itself saved."""
     save, load = torch.save, torch.load
     if "weights_only" not in inspect.signature(load).parameters:
         return
@@ -149,7 +149,7 @@ def _trust_own_files() -> None:
 
 
 def _known_by(file: Any) -> Set[str]:
-    """What a file is known by: its path, or what a buffer holds."""
+    """The identity of a file: its path, or a hash of a buffer's contents."""
     if isinstance(file, io.BytesIO):
         return {hashlib.sha256(file.getbuffer()).hexdigest()}
     path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)

@@ -1,4 +1,4 @@
-"""torchvision's random transforms that change an image's place, shape or colour, as torchvision 0.5 computes them.
+"""torchvision's random transforms of an image's position, shape or colour, as torchvision 0.5 computes them.
 
 They draw from Python's `random`, in torchvision 0.5's order.
 """
@@ -16,10 +16,10 @@ Span = Union[float, Sequence[float]]
 
 
 def around(name: str, value: Span, lengths: Tuple[int, ...] = (2,)) -> Any:
-    """The interval that a number stands for: from minus itself to itself.
+    """The interval that a value stands for: a single number means from minus itself to itself.
 
     Raises:
-        ValueError: it is negative, or of another length.
+        ValueError: the number is negative, or the sequence has a wrong length.
     """
     if isinstance(value, (int, float)):
         if value < 0:
@@ -34,8 +34,8 @@ class RandomRotation(Transform):
     """See `functions.rotate`.
 
     Args:
-        degrees: at most so many in either direction, or an interval.
-        resample, expand, center, fill: as of `functions.rotate`.
+        degrees: maximum rotation in either direction, or an interval.
+        resample, expand, center, fill: as for `functions.rotate`.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class RandomAffine(Transform):
     """See `functions.affine`.
 
     Args:
-        degrees: at most so many in either direction, or an interval.
-        translate: largest moves to the side and down, as shares of the width and height.
+        degrees: maximum rotation in either direction, or an interval.
+        translate: maximum horizontal and vertical shifts, as fractions of the width and height.
         scale: an interval.
-        shear: degrees along x at most, or an interval, or one along x and one along y.
-        resample, fillcolor: as of `functions.affine`.
+        shear: maximum shear along x in degrees, or an interval, or one interval along x and one along y.
+        resample, fillcolor: as for `functions.affine`.
     """
 
     def __init__(
@@ -106,13 +106,13 @@ class RandomAffine(Transform):
 
 
 class RandomResizedCrop(Transform):
-    """A part of random size and shape, at a random place, resized; the middle where ten draws do not fit.
+    """A part of random size and shape, at a random place, resized; after ten draws that do not fit, the middle.
 
     Args:
-        size: (height, width), or both.
-        scale: area of the part, as a share of the image's.
-        ratio: its width over its height.
-        interpolation: as of `functions.resize`.
+        size: (height, width), or one number for both.
+        scale: area of the part, as a fraction of the image's.
+        ratio: width of the part divided by its height.
+        interpolation: as for `functions.resize`.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class RandomResizedCrop(Transform):
         self.scale, self.ratio, self.interpolation = scale, ratio, interpolation
 
     def part(self, width: int, height: int) -> Tuple[int, int, int, int]:
-        """Top, left, height and width."""
+        """Top, left, height and width of the part."""
         logarithms = [math.log(end) for end in self.ratio]
         for _ in range(10):
             area = random.uniform(*self.scale) * (width * height)
@@ -156,8 +156,8 @@ class ColorJitter(Transform):
     """Brightness, contrast, saturation and hue changed by random factors, in a random order.
 
     Args:
-        brightness, contrast, saturation: at most so far from 1, or an interval.
-        hue: at most so far from 0, or an interval, in rounds of the colour circle.
+        brightness, contrast, saturation: maximum deviation from 1, or an interval.
+        hue: maximum deviation from 0, or an interval, in turns of the colour circle.
     """
 
     shown = ("brightness", "contrast", "saturation", "hue")
@@ -181,7 +181,7 @@ class ColorJitter(Transform):
 
 
 def _about(name: str, value: Span, middle: float) -> Optional[Sequence[float]]:
-    """The interval of a factor; None where nothing would change."""
+    """The interval of a factor; None if it would change nothing."""
     least, most = (0, math.inf) if middle else (-0.5, 0.5)
     if isinstance(value, (int, float)):
         low, high = around(name, value)
@@ -194,11 +194,11 @@ def _about(name: str, value: Span, middle: float) -> Optional[Sequence[float]]:
 
 
 class _Several(Compose):
-    """Prints as Compose does."""
+    """Several transforms, printed as Compose prints them."""
 
 
 class RandomApply(_Several):
-    """All of them, with probability p; or none."""
+    """All transforms with probability p, otherwise none."""
 
     def __init__(self, transforms: Sequence[Callable], p: float = 0.5) -> None:
         super().__init__(transforms)
@@ -212,14 +212,14 @@ class RandomApply(_Several):
 
 
 class RandomChoice(_Several):
-    """One of them."""
+    """One of the transforms, chosen at random."""
 
     def __call__(self, image: Any) -> Any:
         return random.choice(self.transforms)(image)
 
 
 class RandomOrder(_Several):
-    """All of them, in a random order."""
+    """All transforms in a random order."""
 
     def __call__(self, image: Any) -> Any:
         order = list(range(len(self.transforms)))
@@ -230,7 +230,7 @@ class RandomOrder(_Several):
 
 
 class RandomGrayscale(Transform):
-    """Grey, of as many channels as before, with probability p."""
+    """Convert to grey with probability p; the number of channels stays."""
 
     shown = ("p",)
 
@@ -244,14 +244,14 @@ class RandomGrayscale(Transform):
 
 
 class RandomErasing:
-    """A part of a tensor of (C, H, W) overwritten, with probability p.
+    """Overwrite a part of a (C, H, W) tensor, with probability p.
 
     Args:
         p: the probability.
-        scale: area of the part, as a share of the image's.
-        ratio: its height over its width.
-        value: what is written, one number or one for each channel; "random": normal noise of torch's generator.
-        inplace: into the tensor itself.
+        scale: area of the part, as a fraction of the image's.
+        ratio: height of the part divided by its width.
+        value: the new value, one number or one per channel; "random": normal noise from torch's generator.
+        inplace: overwrite the tensor itself.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""torchvision's `ImageFolder`: images in folders of their own, one for each class."""
+"""torchvision's `ImageFolder`: images in one folder per class."""
 
 import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -10,7 +10,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".w
 
 
 def pil_loader(path: str) -> Any:
-    """An image in colour."""
+    """Load an image in colour."""
     if image_functions.Image is None:
         raise ModuleNotFoundError("images of torchvision are PIL images: `pip install pillow`")
     with open(path, "rb") as file:
@@ -18,17 +18,17 @@ def pil_loader(path: str) -> Any:
 
 
 class ImageFolder(VisionDataset):
-    """Images of `root/CLASS/.../NAME.png`; classes, and the images of each, in the order of their names.
+    """Images of `root/CLASS/.../NAME.png`; classes, and the images of each, are sorted by name.
 
     Args:
         root: the folder.
-        transform: done to each image.
-        target_transform: done to each class's number.
-        loader: makes an image of a path.
-        is_valid_file: whether a path is an image; those with a common ending otherwise.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+        loader: loads an image from a path.
+        is_valid_file: whether a path is an image; by default, whether it has one of the usual file endings.
 
     Raises:
-        RuntimeError: there is no image.
+        RuntimeError: there are no images.
     """
 
     def __init__(

@@ -11,12 +11,12 @@ import torch
 
 try:
     from PIL import Image
-except ImportError:  # told by whatever needs it
+except ImportError:  # reported by the code that needs it
     Image = None  # type: ignore[assignment]
 
 Size = Union[int, Sequence[int]]
 Fill = Union[int, Tuple[int, ...]]
-# As PIL numbers them, in every release.
+# PIL's numbers for them, in every release.
 NEAREST, BILINEAR, LEFT_RIGHT, TOP_BOTTOM, AFFINE = 0, 2, 0, 1, 0
 
 
@@ -39,7 +39,7 @@ def pair(size: Size) -> Tuple[int, int]:
 
 
 def to_tensor(image: Any) -> torch.Tensor:
-    """An image, PIL or array of (H, W) or (H, W, C), as (C, H, W); bytes become float32 and are divided by 255."""
+    """An image, PIL or array of (H, W) or (H, W, C), as (C, H, W); bytes become float32 divided by 255."""
     if isinstance(image, torch.Tensor):
         raise TypeError("ToTensor takes a PIL image or a numpy array, not a tensor")
     pixels = np.array(image)
@@ -66,7 +66,7 @@ def to_pil_image(image: Any, mode: Optional[str] = None) -> Any:
 
 
 def normalize(tensor: torch.Tensor, mean: Any, std: Any, inplace: bool = False) -> torch.Tensor:
-    """(x - mean) / std, a mean and a deviation for each channel."""
+    """(x - mean) / std, with a mean and a standard deviation per channel."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError("Normalize takes a tensor; it belongs after ToTensor")
     middle, scale = (torch.as_tensor(one, dtype=tensor.dtype).view(-1, 1, 1) for one in (mean, std))
@@ -74,7 +74,7 @@ def normalize(tensor: torch.Tensor, mean: Any, std: Any, inplace: bool = False) 
 
 
 def resize(image: Any, size: Size, interpolation: int = BILINEAR) -> Any:
-    """To (height, width); a single number is the shorter side's, and the ratio stays."""
+    """Resize to (height, width); a single number is the length of the shorter side, and the ratio stays."""
     require_picture(image, "Resize")
     if isinstance(size, int):
         width, height = image.size
@@ -90,7 +90,7 @@ def resize(image: Any, size: Size, interpolation: int = BILINEAR) -> Any:
 
 
 def pad(image: Any, padding: Size, fill: Fill = 0, padding_mode: str = "constant") -> Any:
-    """Wider by so many pixels at all sides; of two numbers at left and right, top and bottom; of four at each."""
+    """Pad by this many pixels on all sides; two numbers: left and right, top and bottom; four: each side."""
     require_picture(image, "Pad")
     sides: List[int] = [padding] if isinstance(padding, int) else list(padding)
     if len(sides) not in (1, 2, 4):
@@ -108,25 +108,25 @@ def pad(image: Any, padding: Size, fill: Fill = 0, padding_mode: str = "constant
 
 
 def crop(image: Any, top: int, left: int, height: int, width: int) -> Any:
-    """A part; what lies outside the image is black."""
+    """A part of the image; pixels outside the image are black."""
     return image.crop((left, top, left + width, top + height))
 
 
 def center_crop(image: Any, size: Size) -> Any:
-    """The middle."""
+    """The middle part."""
     height, width = pair(size)
     require_picture(image, "CenterCrop")
     return crop(image, round((image.size[1] - height) / 2), round((image.size[0] - width) / 2), height, width)
 
 
 def hflip(image: Any) -> Any:
-    """Left and right changed over."""
+    """Mirror left and right."""
     require_picture(image, "RandomHorizontalFlip")
     return image.transpose(LEFT_RIGHT)
 
 
 def vflip(image: Any) -> Any:
-    """Top and bottom changed over."""
+    """Mirror top and bottom."""
     require_picture(image, "RandomVerticalFlip")
     return image.transpose(TOP_BOTTOM)
 
@@ -145,7 +145,7 @@ def to_grayscale(image: Any, num_output_channels: int = 1) -> Any:
 def resized_crop(
     image: Any, top: int, left: int, height: int, width: int, size: Size, interpolation: int = BILINEAR
 ) -> Any:
-    """A part, resized."""
+    """A part of the image, resized."""
     require_picture(image, "RandomResizedCrop")
     return resize(crop(image, top, left, height, width), size, interpolation)
 
@@ -153,7 +153,7 @@ def resized_crop(
 def rotate(
     image: Any, angle: float, resample: int = NEAREST, expand: bool = False, center: Any = None, fill: Fill = 0
 ) -> Any:
-    """By so many degrees, counter-clockwise; what comes in from outside has the colour `fill`."""
+    """Rotate counter-clockwise by an angle in degrees; pixels from outside the image have the colour `fill`."""
     require_picture(image, "RandomRotation")
     bands = len(image.getbands())
     colour = (fill,) * bands if isinstance(fill, int) and bands > 1 else fill
@@ -175,7 +175,7 @@ def affine(
     x_shear, y_shear = (math.radians(one) for one in ((shear, 0) if isinstance(shear, (int, float)) else shear))
     a, c = math.cos(turn - y_shear) / math.cos(y_shear), math.sin(turn - y_shear) / math.cos(y_shear)
     b, d = -a * math.tan(x_shear) - math.sin(turn), -c * math.tan(x_shear) + math.cos(turn)
-    # PIL asks for each new pixel where it was: the inverse of ((a, b), (c, d)), whose determinant is 1.
+    # PIL needs the old position of each new pixel: the inverse of ((a, b), (c, d)), whose determinant is 1.
     rows = [[d / scale, -b / scale], [-c / scale, a / scale]]
     middle = [side * 0.5 + 0.5 for side in image.size]
     matrix: List[float] = []
@@ -186,26 +186,26 @@ def affine(
 
 
 def adjust_brightness(image: Any, brightness_factor: float) -> Any:
-    """0 is black, 1 the image."""
+    """Factor 0 gives black, 1 the image."""
     require_picture(image, "ColorJitter")
     return Image.blend(Image.new(image.mode, image.size, 0), image, brightness_factor)
 
 
 def adjust_contrast(image: Any, contrast_factor: float) -> Any:
-    """0 is the mean grey, 1 the image."""
+    """Factor 0 gives the mean grey, 1 the image."""
     require_picture(image, "ColorJitter")
     mean = int(np.asarray(to_grayscale(image)).mean() + 0.5)
     return Image.blend(Image.new("L", image.size, mean).convert(image.mode), image, contrast_factor)
 
 
 def adjust_saturation(image: Any, saturation_factor: float) -> Any:
-    """0 is grey, 1 the image."""
+    """Factor 0 gives grey, 1 the image."""
     require_picture(image, "ColorJitter")
     return Image.blend(to_grayscale(image).convert(image.mode), image, saturation_factor)
 
 
 def adjust_hue(image: Any, hue_factor: float) -> Any:
-    """Turned by so many rounds of the colour circle, half a one at most in either direction."""
+    """Shift the hue by a fraction of a turn of the colour circle, from -0.5 to 0.5."""
     require_picture(image, "ColorJitter")
     if not -0.5 <= hue_factor <= 0.5:
         raise ValueError(f"hue_factor is between -0.5 and 0.5, not {hue_factor}")

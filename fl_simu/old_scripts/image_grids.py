@@ -1,4 +1,4 @@
-"""torchvision's `utils`: many images beside one another in one, and in a file."""
+"""torchvision's `utils`: arrange many images in a grid, and save it to a file."""
 
 import math
 from typing import Any, Dict, Optional, Sequence, Union
@@ -18,19 +18,19 @@ def make_grid(
     scale_each: bool = False,
     pad_value: float = 0,
 ) -> torch.Tensor:
-    """Images as one, row by row.
+    """Arrange images in one, row by row.
 
     Args:
-        tensor: (B, C, H, W), or images in a list; (C, H, W) and (H, W) are one image, without a frame.
-        nrow: images a row.
-        padding: pixels between images and at the sides.
-        normalize: bring values to between 0 and 1.
-        range: what was the least and the largest value; those that are there otherwise.
-        scale_each: normalize each image by itself.
-        pad_value: of the pixels between.
+        tensor: (B, C, H, W), or a list of images; (C, H, W) and (H, W) are one image, without a frame.
+        nrow: images per row.
+        padding: pixels between images and at the edges.
+        normalize: scale values to between 0 and 1.
+        range: the smallest and largest input value; by default, those of the images.
+        scale_each: normalize each image separately.
+        pad_value: value of the pixels between images.
 
     Returns:
-        (C, H', W'); grey images become three channels.
+        (C, H', W'); grey images get three channels.
     """
     images = tensor if isinstance(tensor, torch.Tensor) else torch.stack(list(tensor))
     images = images if images.dim() > 2 else images[None]
@@ -65,7 +65,7 @@ def save_image(
     pad_value: float = 0,
     format: Optional[str] = None,
 ) -> None:
-    """Write the grid of `make_grid`, values between 0 and 1, to a file in 8 bits."""
+    """Save the grid of `make_grid`, with values between 0 and 1, to a file with 8 bits per value."""
     grid = make_grid(tensor, nrow, padding, normalize, range, scale_each, pad_value)
     pixels = grid.detach().mul(255).add_(0.5).clamp_(0, 255).permute(1, 2, 0).to("cpu", torch.uint8).numpy()
     picture(np.ascontiguousarray(pixels)).save(fp, format=format)

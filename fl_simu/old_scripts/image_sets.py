@@ -1,7 +1,7 @@
-"""torchvision's data sets by its names and arguments, read by fl_simu's own readers.
+"""torchvision's data sets with its names and arguments, read by fl_simu's own readers.
 
-The hosts that torchvision 0.5 downloads MNIST from are gone. These look into the folder that a script gives, then
-into the places of fl_simu's data sets, and download from a mirror that still answers.
+The hosts from which torchvision 0.5 downloads MNIST no longer exist. These classes look in the folder that a
+script gives, then in the places of fl_simu's data sets, and download from a mirror that still works.
 """
 
 import functools
@@ -33,7 +33,7 @@ HUNDRED = (
 
 
 class VisionDataset(Dataset):
-    """What torchvision's data sets have in common; a script's own may inherit from it."""
+    """The common base of torchvision's data sets, which a script's own data sets may inherit from."""
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class _Images(VisionDataset):
     """A data set of labelled images.
 
     Args:
-        root: searched first, if it is a folder that holds the whole set.
-        train: the training images; else the test images.
-        transform, target_transform: done to each PIL image and label.
-        download: has no effect: what is nowhere is downloaded from a mirror that still answers.
+        root: searched first, if it is a folder with the complete set.
+        train: whether to use the training images instead of the test images.
+        transform, target_transform: applied to each PIL image and label.
+        download: has no effect: files that are found nowhere are always downloaded from a working mirror.
 
     Attributes:
-        data: the pixels, uint8: of grey images a tensor (N, H, W), of others an array (N, H, W, C).
-        targets: the labels: of grey images a tensor, int64, of others a list.
-        classes: their names.
+        data: the pixels, uint8: a tensor (N, H, W) for grey images, otherwise an array (N, H, W, C).
+        targets: the labels: an int64 tensor for grey images, otherwise a list.
+        classes: the names of the classes.
     """
 
     source: ClassVar[Type[ImageSet]]
@@ -112,7 +112,7 @@ class _Images(VisionDataset):
 
     @classmethod
     def _title(cls) -> str:
-        """The name in torchvision, of a script's own subclass too."""
+        """The class's name in torchvision, also for a script's own subclass."""
         return next(kind.__name__ for kind in cls.__mro__ if "names" in vars(kind))
 
     def _hold(self, pixels: np.ndarray, labels: np.ndarray) -> None:
@@ -154,7 +154,7 @@ class _Coloured(_Images):
 
 
 def _folder(source: Type[ImageSet], root: Any, data_dir: Optional[Path]) -> Optional[Path]:
-    """Where to look first: the script's folder if it holds the whole set, else what the command line gives."""
+    """The folder to search first: the script's, if it holds the complete set, else that of the command line."""
     assert source.files is not None
     if isinstance(root, (str, os.PathLike)) and os.path.isdir(root):
         found = find(source.files, Path(root))
@@ -168,7 +168,7 @@ Part = Tuple[np.ndarray, np.ndarray]
 
 @functools.lru_cache(maxsize=2)
 def _read(source: Type[ImageSet], folder: Optional[Path]) -> Tuple[List[Part], str]:
-    """Bytes and labels of the training part and of the test part, and where they came from."""
+    """Bytes and labels of the training and test parts, and where they came from."""
     train, test, where = source().read(folder)
     return [_joined(train), _joined(test)], where
 
@@ -179,12 +179,12 @@ def _joined(chunks: List[Part]) -> Part:
 
 
 def classes(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> Dict[str, type]:
-    """Classes by the name that torchvision gives them.
+    """The data set classes by their names in torchvision.
 
     Args:
         data_dir: folder to search before $FL_SIMU_DATA and the user's cache.
-        limit: of each data set only the first so many images.
-        tell: says where they are read from.
+        limit: use only this many images of each data set.
+        tell: called with a line that says where the images come from.
     """
     settings = {"data_dir": data_dir, "limit": limit, "tell": staticmethod(tell)}
     rows = (

@@ -1,4 +1,4 @@
-"""torchvision's transforms of images that federated-learning scripts use, as torchvision 0.5 computes them.
+"""torchvision's image transforms that federated-learning scripts use, as torchvision 0.5 computes them.
 
 Random ones draw from Python's `random`, in torchvision 0.5's order.
 """
@@ -12,7 +12,7 @@ from fl_simu.old_scripts import image_functions as functions
 
 
 class Transform:
-    """One that prints as torchvision's does: its name and the arguments that `shown` names."""
+    """A transform that prints as in torchvision: its name and the arguments listed in `shown`."""
 
     shown: ClassVar[Tuple[str, ...]] = ()
 
@@ -109,7 +109,7 @@ class Pad(Transform):
 
 
 class Lambda(Transform):
-    """A function of one's own."""
+    """A user-defined function."""
 
     def __init__(self, lambd: Callable) -> None:
         self.lambd = lambd
@@ -119,12 +119,12 @@ class Lambda(Transform):
 
 
 class RandomCrop(Transform):
-    """A part of a size at a random place, of the image padded first.
+    """A part of a given size at a random place, after padding the image.
 
     Args:
-        size: (height, width), or both.
-        padding, fill, padding_mode: as of `functions.pad`.
-        pad_if_needed: an image that is smaller is padded at both sides, by all that it lacks.
+        size: (height, width), or one number for both.
+        padding, fill, padding_mode: as for `functions.pad`.
+        pad_if_needed: pad a smaller image on both sides, each time by the full missing length.
     """
 
     shown = ("size", "padding")
@@ -159,7 +159,7 @@ class RandomCrop(Transform):
 
 
 class RandomHorizontalFlip(Transform):
-    """Left and right changed over, with probability p."""
+    """Mirror left and right, with probability p."""
 
     shown = ("p",)
     flip = staticmethod(functions.hflip)
@@ -172,7 +172,7 @@ class RandomHorizontalFlip(Transform):
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
-    """Top and bottom changed over, with probability p."""
+    """Mirror top and bottom, with probability p."""
 
     flip = staticmethod(functions.vflip)
 

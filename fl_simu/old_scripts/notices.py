@@ -1,4 +1,4 @@
-"""What `exec` tells on stderr beside the script's own words, each line once."""
+"""Notices that `exec` prints on stderr besides the script's own output, each line once."""
 
 from typing import Callable
 
@@ -8,5 +8,5 @@ Tell = Callable[[str], None]
 
 
 def tell(line: str) -> None:
-    """Say what is left out, or what a habit was met with."""
+    """Report what is left out, or how an old habit was made to work."""
     tell_once("fl_simu: " + line)

@@ -1,4 +1,4 @@
-"""What a script or a notebook consists of: Python, with the lines left out that only a notebook understands."""
+"""Read a script or notebook as Python, without the lines that only a notebook understands."""
 
 import ast
 import json
@@ -12,12 +12,12 @@ from fl_simu.kernel.errors import UserError, brief
 from fl_simu.old_scripts.notices import Tell
 from fl_simu.results.files import told_in_one_line
 
-# Spaces that a web page makes of plain ones, and Python does not take.
+# Spaces on web pages that Python does not accept, and plain ones for them.
 SPACES = str.maketrans({"\u00a0": " ", "\u3000": " "})
 # Cell magics that run the cell, and line magics that run the rest of their line.
 AROUND = ("time", "timeit", "capture", "prun")
 BEFORE = ("time", "prun")
-# A line of a notebook that is no Python: a magic, a shell line, a question, or a value out of one.
+# A line of a notebook that is not Python: a magic, a shell line, a help request, or an assignment from one.
 ODD = re.compile(r"\s*([%!?]|[\w\s,.\[\]'\"]+=\s*[%!]\s*\w|[\w.]+\?\??\s*$)")
 MAGIC = re.compile(r"\s*%(\w+)\s+(\S.*)")
 
@@ -26,9 +26,9 @@ class Piece(NamedTuple):
     """A script, or one cell of a notebook.
 
     Args:
-        name: as a traceback has it.
-        code: its statements; of a cell without the last one, where that is an expression.
-        last: the expression whose value a notebook shows below the cell.
+        name: the name in tracebacks.
+        code: its statements; in a cell, without a last statement that is an expression.
+        last: that expression, whose value a notebook shows below the cell.
     """
 
     name: str
@@ -41,7 +41,7 @@ def read(path: Path, tell: Tell) -> Tuple[List[Piece], bool]:
 
     Raises:
         UserError: it cannot be read, or is neither Python nor a notebook of Python.
-        SyntaxError: a mistake in it.
+        SyntaxError: it has a syntax error.
     """
     with told_in_one_line(path, "read"):
         raw = path.read_bytes()
@@ -56,7 +56,7 @@ def read(path: Path, tell: Tell) -> Tuple[List[Piece], bool]:
 
 
 def _notebook(path: Path, raw: bytes) -> Any:
-    """The table of a notebook; None of a file that is Python after all."""
+    """The JSON content of a notebook; None if the file is Python after all."""
     try:
         table = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -69,7 +69,7 @@ def _notebook(path: Path, raw: bytes) -> Any:
 
 
 def _texts(path: Path, table: Any) -> Iterator[str]:
-    """The text of each cell of code; of notebooks before format 4 too, which have them in sheets."""
+    """The text of each code cell, also in notebooks older than format 4, which keep cells in worksheets."""
     try:
         about = table.get("metadata") or {}
         language = (about.get("kernelspec") or {}).get("language") or "python"
@@ -110,7 +110,7 @@ def _script(path: Path, raw: bytes, tell: Tell) -> CodeType:
     if b"\0" in raw:
         raise UserError(f"{path} is neither Python nor a notebook: it is no text")
     try:
-        # Of bytes, since a first line may tell how they are to be read.
+        # Compiled from bytes, since the first lines may declare the encoding.
         return compile(raw, name, "exec")
     except SyntaxError as error:
         try:
@@ -129,10 +129,10 @@ def _script(path: Path, raw: bytes, tell: Tell) -> CodeType:
 
 
 def _parsed(text: str, name: str, tell: Tell) -> Tuple[ast.Module, str]:
-    """The tree of a text; where that is no Python, without what only notebooks and web pages make of it.
+    """Parse a text; if it is not Python, leave out what only notebooks and web pages add.
 
     Raises:
-        SyntaxError: it is no Python then either.
+        SyntaxError: it is not Python even then.
     """
     left_out: List[Tuple[int, str]] = []
     while True:
@@ -157,7 +157,7 @@ def _parsed(text: str, name: str, tell: Tell) -> Tuple[ast.Module, str]:
 
 
 def _without(lines: List[str], at: int) -> Tuple[List[str], str]:
-    """The lines without an odd one and what it goes on with, and what that was; a statement behind %time stays."""
+    """Leave out an odd line and its continuation; return that line too. A statement after %time stays."""
     odd, magic = lines[at].strip(), MAGIC.match(lines[at])
     indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
     if magic and magic.group(1) in BEFORE:
@@ -169,5 +169,5 @@ def _without(lines: List[str], at: int) -> Tuple[List[str], str]:
 
 
 def _remember(name: str, text: str) -> None:
-    """Let tracebacks and `inspect` find the lines of what is in no file as it runs."""
+    """Let tracebacks and `inspect` find source lines that differ from those in any file."""
     linecache.cache[name] = (len(text), None, text.splitlines(True), name)

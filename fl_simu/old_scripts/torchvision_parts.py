@@ -1,6 +1,6 @@
 """The parts of torchvision that federated-learning scripts use, for `exec`: data sets and transforms.
 
-Where torchvision loads, its own transforms and models are used, and only its data sets are replaced.
+If torchvision loads, its own transforms and models are used, and only its data sets are replaced.
 """
 
 import importlib
@@ -22,7 +22,7 @@ from fl_simu.old_scripts.image_sets import VisionDataset
 from fl_simu.old_scripts.image_transforms import TRANSFORMS
 from fl_simu.old_scripts.notices import Tell
 
-# Modules that stand in for torchvision's, without "torchvision."; what is not listed refuses.
+# Replacements of torchvision's modules, without "torchvision."; names that are not listed refuse to be used.
 MODULES = (
     "datasets", "datasets.folder", "datasets.mnist", "datasets.cifar", "datasets.vision", "transforms",
     "transforms.transforms", "transforms.functional", "models", "models.resnet", "models.vgg",
@@ -31,7 +31,7 @@ MODULES = (
 
 
 def give(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> None:
-    """Let `import torchvision` give data sets that can be read, and the rest of it where it is installed."""
+    """Make `import torchvision` provide data sets that can be read, and the rest as far as it is installed."""
     sets = image_sets.classes(data_dir, limit, tell)
     if installed("torchvision"):
         try:
@@ -39,7 +39,7 @@ def give(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> None:
             for module in (own, *(sys.modules[f"torchvision.datasets.{name}"] for name in ("mnist", "cifar"))):
                 vars(module).update({name: kind for name, kind in sets.items() if name in vars(module)})
             return
-        except Exception as error:  # a library of another torch may fail in any way
+        except Exception as error:  # a torchvision for another torch may fail in any way
             reason = " ".join(str(error).split()).split(". ")[0]
             tell(f"the torchvision that is installed does not load ({reason}); exec has its main parts")
             for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
@@ -49,9 +49,9 @@ def give(data_dir: Optional[Path], limit: Optional[int], tell: Tell) -> None:
 
 
 def install_command() -> str:
-    """The command that installs the torchvision that belongs to this torch."""
+    """The command that installs the torchvision release for this torch."""
     major, minor = (int(part) for part in torch.__version__.split(".")[:2])
-    # Since torch 2.0 came with torchvision 0.15, both have gone on together.
+    # From torch 2.0 and torchvision 0.15 on, the minor versions have risen in step.
     wanted = f"torchvision==0.{minor + 15}.*" if major == 2 else "torchvision"
     build = "cu" + torch.version.cuda.replace(".", "") if torch.version.cuda else "cpu"
     return f"{python_command()} -m pip install '{wanted}' --index-url https://download.pytorch.org/whl/{build}"
@@ -89,7 +89,7 @@ def _module(name: str, contents: Dict[str, Any]) -> ModuleType:
 
 
 def _refusing(name: str) -> type:
-    """A class that can be imported, and refuses to be called or inherited from."""
+    """A class that can be imported, but refuses to be called or subclassed."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise NotImplementedError(

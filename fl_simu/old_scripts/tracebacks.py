@@ -1,4 +1,4 @@
-"""Tracebacks of the user's own lines: without the frames of fl_simu, torch and other installed packages."""
+"""Tracebacks of the user's own lines, without the frames of fl_simu, torch and other installed packages."""
 
 import os
 import re
@@ -14,7 +14,7 @@ ALL = "FL_SIMU_TRACEBACK"
 
 _PATHS = {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 FOREIGN = tuple(os.path.realpath(path) + os.sep for path in (*_PATHS, os.path.dirname(fl_simu.__file__)))
-# Python writes the name of a cell where it writes that of a file.
+# Python writes the name of a cell in the place of a file's.
 CELL = re.compile(r'^(\s*File ".*?), (cell \d+)", line', re.MULTILINE)
 
 
@@ -23,7 +23,7 @@ def show(kind: Any, error: BaseException, trace: Optional[TracebackType], everyt
 
     Args:
         kind, error, trace: as for sys.excepthook.
-        everything: with the frames of packages; those of this package's own exec never.
+        everything: include the frames of packages, but never those of this package's own exec.
     """
     here = os.path.dirname(os.path.realpath(__file__))
     while trace is not None and os.path.dirname(os.path.realpath(trace.tb_frame.f_code.co_filename)) == here:
@@ -38,7 +38,7 @@ def show(kind: Any, error: BaseException, trace: Optional[TracebackType], everyt
 
 
 def _shorten(told: traceback.TracebackException) -> bool:
-    """Leave out frames of packages, and errors on the way that have no others; whether there were any."""
+    """Leave out frames of packages, and chained errors that have no others; returns whether there were any."""
     own = [frame for frame in told.stack if not _foreign(frame.filename)]
     changed = bool(own) and len(own) < len(told.stack)
     if changed:
