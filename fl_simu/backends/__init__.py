@@ -1,4 +1,4 @@
-"""How the UEs train: one interface, several ways to carry it out, one and the same result."""
+"""How the UEs train: one interface, several implementations, the same result."""
 
 from typing import Dict, Type
 

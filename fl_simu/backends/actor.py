@@ -1,4 +1,4 @@
-"""What trains UEs in a process of Ray's."""
+"""The actor that trains UEs in a process of Ray."""
 
 import socket
 import time
@@ -18,7 +18,7 @@ from fl_simu.ue.training import Key, LocalTraining, Shard, Task, Trained
 
 
 class RowsErrand(NamedTuple):
-    """An errand for one UE, its key, which arrays its data are rows of, and the rows."""
+    """An errand for one UE: its key, the errand, the number of its arrays, and the rows that are its data."""
 
     key: Key
     errand: Errand
@@ -30,11 +30,11 @@ class RowsErrand(NamedTuple):
 
 
 class Actor:
-    """One process of one thread, with one resident module.
+    """A single-threaded process with one resident module.
 
     Args:
         training: what every UE does in a round.
-        torch_version: of the process that asks.
+        torch_version: the torch version of the process that created it.
     """
 
     def __init__(self, training: LocalTraining, torch_version: str) -> None:
@@ -45,14 +45,14 @@ class Actor:
         self._arrays: List[Tuple[Tensor, Tensor]] = []
 
     def ready(self) -> None:
-        """Answer, as soon as there is somebody to do so."""
+        """Returns as soon as the actor is up."""
 
     def hold(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Keep a view of these arrays, which lie in the object store; they are numbered as they come."""
+        """Keep a view of these arrays, which are in the object store; they are numbered as they arrive."""
         self._arrays.append((_view(images), _view(labels)))
 
     def train(self, sent: Broadcast, errands: Sequence[RowsErrand]) -> Tuple[List[Tuple[Flat, Flat]], float]:
-        """Each UE's trained model and its optimiser's memory, and the seconds that all of it took."""
+        """Train; returns each UE's model and its optimiser's memory, and the total seconds."""
         started_s, places = time.perf_counter(), {one.key: one for one in errands}
 
         def train(task: Task) -> Trained:
@@ -65,7 +65,7 @@ class Actor:
 
 
 def _view(array: np.ndarray) -> Tensor:
-    """A tensor on an array that nobody may write to, and nobody does: a training set is only ever picked from."""
+    """A tensor on a read-only array. Nobody writes to it: a training set is only ever read."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
         return torch.from_numpy(array)

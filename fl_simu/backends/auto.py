@@ -1,4 +1,4 @@
-"""The backend that an experiment gets which names none."""
+"""The default backend, for experiments that name none."""
 
 from dataclasses import dataclass
 from typing import Callable
@@ -12,8 +12,8 @@ from fl_simu.kernel.installation import syft_installed
 from fl_simu.kernel.machine import cores
 from fl_simu.ue.training import LocalTraining
 
-# Below, a round takes a few milliseconds, and workers, which take 50 to start and memory each, save one or two of
-# them. From here on a round takes 1.2 to 1.9 times less with two workers (benchmarks/auto_rule.py).
+# Below this, a round takes a few milliseconds. Workers save one or two of them, but take 50 to start, and memory.
+# From here on, two workers make a round 1.2 to 1.9 times shorter (benchmarks/auto_rule.py).
 WORTH_SHARING = 2_000_000
 
 

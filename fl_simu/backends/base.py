@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, List, NamedTuple, Optional, Sequence
 from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
-# Tells, in their order, what was made of items.
+# A function that returns the results for the items, in their order.
 Measuring = Callable[[], List[Any]]
 
 
@@ -48,7 +48,7 @@ class Backend(ABC):
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
 
-    # What `measure` does with a model and one item.
+    # The function that `measure` applies to a model and one item.
     measuring: Optional[Callable[[Params, Any], Any]] = None
 
     @abstractmethod

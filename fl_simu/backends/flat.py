@@ -1,4 +1,4 @@
-"""Named tensors as they travel between processes: one contiguous array a dtype."""
+"""Named tensors in the form in which they travel between processes: one contiguous array per dtype."""
 
 from typing import Dict, List, NamedTuple
 
@@ -9,18 +9,18 @@ from fl_simu.kernel.parameters import Params, Structure, from_arrays, structure_
 
 
 class Flat(NamedTuple):
-    """Named tensors as one contiguous array a dtype, in the order of their structure."""
+    """Named tensors as one contiguous array per dtype, in the order of their structure."""
 
     structure: Structure
     arrays: Dict[torch.dtype, np.ndarray]
 
     def copy(self) -> "Flat":
-        """The same in memory of its own."""
+        """A copy that owns its memory."""
         return Flat(self.structure, {dtype: array.copy() for dtype, array in self.arrays.items()})
 
 
 def pack(params: Params) -> Flat:
-    """One array a dtype of named tensors."""
+    """Pack named tensors into one array per dtype."""
     parts: Dict[torch.dtype, List[np.ndarray]] = {}
     for name, array in to_arrays(params).items():
         parts.setdefault(params[name].dtype, []).append(array.reshape(-1))

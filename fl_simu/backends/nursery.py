@@ -1,7 +1,7 @@
-"""A process that is forked while there is time for it, and forks worker processes from then on.
+"""A process that is forked early and from then on forks the worker processes.
 
-Where it is forked all that workers need is there. Later this process has threads, and a fork of it might find a
-lock taken by a thread that it does not have; the nursery has none.
+Everything that workers need exists before it is forked. Later, this process has threads, and a fork of it might
+find a lock held by a thread that the fork does not have. The nursery has no threads.
 """
 
 import contextlib
@@ -25,27 +25,27 @@ OOM_ADDEND = 500
 class Nursery:
     """Forks workers, and ends them.
 
-    With this process the nursery and all workers end, however it does: nothing is left behind.
+    The nursery and all workers end with this process, however it ends: nothing is left behind.
 
     Args:
-        prepare: what is done once, before any worker is forked.
-        serve: what a worker does with its end of a pipe and its number; it ends with it.
+        prepare: called once, before any worker is forked.
+        serve: run by a worker with its end of a pipe and its number; the worker ends when it returns.
     """
 
     def __init__(self, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
         self._asked = threading.Lock()
-        # Process numbers: of the nursery, and of the workers by theirs.
+        # Process ids: of the nursery, and of each worker by its number.
         self.workers: Dict[int, int] = {}
         self._line, there = Pipe()
         self.process = fork(lambda: _rear(there, prepare, serve), keep=there.fileno())
         there.close()
 
     def fork(self, number: int) -> Any:
-        """A new worker's pipe.
+        """Fork a worker; returns a pipe to it.
 
         Raises:
             OSError: the system has no room for another process.
-            RuntimeError: it cannot be forked for another reason.
+            RuntimeError: the worker cannot be forked for another reason.
         """
         here, there = Pipe()
         error: Optional[Exception]
@@ -64,12 +64,12 @@ class Nursery:
         return here
 
     def end(self, number: int) -> Optional[int]:
-        """End a worker, whatever it is doing, if there is one of this number.
+        """End the worker with this number, if there is one, whatever it is doing.
 
         Returns:
-            Its exit status, or minus the number of the signal that ended it; None where there was none.
+            Its exit status, or minus the number of the signal that ended it; None if there was none.
         """
-        # Where the nursery is gone, its workers end when nobody asks them any more.
+        # If the nursery is gone, its workers end as soon as nobody can send them calls.
         with self._asked, contextlib.suppress(EOFError, OSError):
             self._line.send(("end", number))
             return self._line.recv()
@@ -83,26 +83,26 @@ class Nursery:
 
 
 def fork(work: Callable[[], None], keep: int) -> int:
-    """Do something in a fork of this process, which ends with it; its number.
+    """Run a function in a fork of this process, which ends with it; returns the process id of the fork.
 
     Args:
-        work: what it does.
-        keep: the one file that it keeps open, beside its output.
+        work: the function.
+        keep: the only file that the fork keeps open, apart from its output.
     """
     with warnings.catch_warnings():
-        # Newer Pythons warn where this process has threads, as in a notebook.
+        # Newer Pythons warn if this process has threads, as in a notebook.
         warnings.simplefilter("ignore", DeprecationWarning)
         process = os.fork()
     if process:
         return process
     status = 1
     try:
-        # Ctrl-C, batch systems and a closed terminal signal the whole group; whoever asks for work ends this
-        # process, or dies, and with it this one.
+        # Ctrl-C, batch systems and a closed terminal signal the whole group. This process ends when the process
+        # that gives it work ends it, or dies.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _close_files(keep)
-        # What stood there may belong to a notebook, and write to a file that is closed now.
+        # The former streams may belong to a notebook, and write to a file that is now closed.
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         work()
         status = 0
@@ -113,7 +113,7 @@ def fork(work: Callable[[], None], keep: int) -> int:
 
 
 def _close_files(keep: int) -> None:
-    """Close what another process has open, as the lock of a run's folder."""
+    """Close the files that another process has open, such as the lock of a run's folder."""
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     for number in map(int, os.listdir("/proc/self/fd")):
         if number > 2 and number != keep:
@@ -122,13 +122,13 @@ def _close_files(keep: int) -> None:
 
 
 def _rear(line: Connection, prepare: Callable[[], None], serve: Callable[[Any, int], None]) -> None:
-    """Fork and end workers as they are asked for, until nobody can ask any more."""
+    """Fork and end workers on request, until no more requests can come."""
     workers: Dict[int, int] = {}
     unprepared: Optional[Exception] = None
     try:
         prepare()
     except Exception as failed:
-        # Not every error travels through a pipe.
+        # Not every error can be sent through a pipe.
         kind = MemoryError if isinstance(failed, MemoryError) else RuntimeError
         unprepared = kind(one_line(f"{type(failed).__name__}: {failed}"))
     with contextlib.suppress(EOFError, OSError):
@@ -155,10 +155,10 @@ def _serve(serve: Callable[[Any, int], None], handle: int, number: int) -> None:
 
 
 def _die_first() -> None:
-    """Let the kernel end this process before the one that asks for work, which may be larger, can have another
-    worker, and can tell what has happened.
+    """Let the kernel kill this process before the one that gives it work: that one may be larger, can get another
+    worker, and can report what happened.
 
-    Reference: Linux, proc_pid_oom_score_adj(5): an addend in thousandths of the memory that there is.
+    Reference: Linux, proc_pid_oom_score_adj(5): an addend in thousandths of the available memory.
     """
     with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
         before = int(file.read())
@@ -170,7 +170,7 @@ def _end(workers: Dict[int, int], number: int) -> Optional[int]:
     process = workers.pop(number, None)
     if process is None:
         return None
-    # One that has begun to end by itself keeps the status that it ends with.
+    # A process that has already begun to end keeps its own exit status.
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)

@@ -1,4 +1,4 @@
-"""An optimiser's memory as named tensors, so that it can be kept for each UE and written to a checkpoint."""
+"""An optimiser's memory as named tensors, which can be kept for each UE and written to a checkpoint."""
 
 from typing import Any, Callable, Dict
 
@@ -11,14 +11,14 @@ from fl_simu.ue.training import LocalTraining
 def flatten_state(
     optimizer: torch.optim.Optimizer, fetch: Callable[[Tensor], Tensor] = Tensor.clone
 ) -> Dict[str, Tensor]:
-    """Copies of what a torch optimiser remembers.
+    """Copies of the tensors and numbers that a torch optimiser remembers.
 
     Args:
         optimizer: any optimiser of torch.optim.
-        fetch: makes a local copy of a tensor of the state; pointers need one of their own.
+        fetch: makes a local copy of a tensor of the state; pointers need their own function.
 
     Returns:
-        "<index of the parameter>/<name>" -> tensor. Plain numbers, as Adam's step count on torch 1.4, become
+        "<index of the parameter>/<name>" -> tensor. Plain numbers, such as Adam's step count on torch 1.4, become
         0-dim int64 tensors.
     """
     flat = {}
@@ -36,9 +36,9 @@ def load_state(
     flat: Dict[str, Tensor],
     place: Callable[[Tensor], Tensor] = Tensor.clone,
 ) -> None:
-    """The inverse of `flatten_state`, into an optimiser that was just built.
+    """The inverse of `flatten_state`, into a newly built optimiser.
 
-    A step count goes back as the kind that this torch keeps: a plain number on torch 1.4; on torch 2 a tensor,
+    A step count is restored in the form that this torch uses: a plain number on torch 1.4; on torch 2 a tensor,
     which stays here unless the optimiser is fused.
     """
     owners = [(parameter, group) for group in optimizer.param_groups for parameter in group["params"]]
@@ -56,7 +56,7 @@ def load_state(
 
 
 def memory_after_a_step(training: LocalTraining) -> Dict[str, Tensor]:
-    """What a UE's optimiser remembers after a first step with gradients of zero: its names, shapes, dtypes."""
+    """The memory of a UE's optimiser after a first step with zero gradients: its names, shapes, dtypes."""
     with torch.random.fork_rng(devices=[]):
         module = training.make_module()
     optimizer = training.build_optimizer(module)

@@ -1,7 +1,7 @@
-"""Processes of this machine: UEs are trained by long-lived workers, forked once their data are there.
+"""Processes of this machine: long-lived workers, forked once their data are there, train the UEs.
 
-A worker has the data, the training and the model's class because it is a copy of this process: nothing is sent to
-it for that, and what was made in a notebook works too. Models travel as flat arrays in memory that both share.
+A worker has the data, the training and the model's class because it is a copy of this process. None of them is
+sent, so objects defined in a notebook work too. Models travel as flat arrays in memory that both processes share.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from fl_simu.kernel.parameters import Params
 from fl_simu.ue.training import NOTHING, LocalTraining, Shard, Task, Trained
 
 INNER = ("torch", "syft")
-# So many models, or so many bytes, have room in a box; what has not travels through the pipe.
+# Capacity of a box, in models or in bytes; the rest travels through the pipe.
 BOX_MODELS, BOX_BYTES = 8, 2**24
 
 
@@ -86,11 +86,11 @@ class Processes(BackendSpec):
 
 
 class ProcessPool(SideBySide):
-    """UEs are trained by worker processes.
+    """Worker processes train the UEs.
 
     Args:
-        training: what every UE does in a round.
-        spec: how many, and how.
+        training: the local training of every UE in a round.
+        spec: the number of workers, and how they train.
     """
 
     def __init__(self, training: LocalTraining, spec: Processes) -> None:
@@ -129,7 +129,7 @@ class ProcessPool(SideBySide):
     def measure(self, params: Params, items: Sequence[Any]) -> Measuring:
         if not self._hands:
             self.open()
-        # A pass forward takes about a third of a step.
+        # A forward pass takes about a third of a step.
         cost = self.training.batch_size / 3
         sent = self._put(params, NOTHING)
         jobs = [Job(Measure(item), sent, cost, large=False) for item in items]
@@ -144,14 +144,14 @@ class ProcessPool(SideBySide):
 
 
 class Numbered(NamedTuple):
-    """A broadcast and its number, by which a worker knows that it has it."""
+    """A broadcast and its number, by which a worker knows whether it has it already."""
 
     number: int
     sent: Broadcast
 
 
 class Measure(NamedTuple):
-    """What a worker is asked of the global model."""
+    """A request to measure the global model."""
 
     item: Any
 
@@ -160,14 +160,14 @@ class Measure(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What a worker is told.
+    """A message to a worker.
 
     Args:
-        box: which of the two boxes of each way it is about.
-        news: whether the broadcast is another one than before.
-        jobs: one a UE, without what it remembers, or measures.
-        flats: the broadcast, where it is news; then what the optimiser of each UE remembers, and its algorithm,
-            where they do.
+        box: which of the two boxes in each direction it uses.
+        news: whether the broadcast differs from the previous one.
+        jobs: errands without the memory of the UEs, or measures.
+        flats: the broadcast if it is new; then, for each UE that has them, the memory of its optimiser and of its
+            algorithm.
     """
 
     box: int
@@ -177,14 +177,14 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a worker tells.
+    """A worker's reply.
 
     Args:
-        trained: of each UE its model and its optimiser's memory, one after the other.
-        measured: what came of measures.
-        seconds: that all of it took.
-        error: what it failed with; None where it did not.
-        trace: where.
+        trained: for each UE in turn, its model and its optimiser's memory.
+        measured: the results of the measures.
+        seconds: total time.
+        error: the error that occurred; None if there was none.
+        trace: its traceback.
     """
 
     trained: Found
@@ -195,14 +195,14 @@ class Answer(NamedTuple):
 
 
 class Worker:
-    """What a worker process does.
+    """The work of a worker process.
 
     Args:
-        training: what every UE does in a round.
-        inner: how it trains.
+        training: the local training of every UE in a round.
+        inner: how each worker trains.
         shards: the data of each UE.
-        measuring: as `Backend.measure` says.
-        boxes: of each worker.
+        measuring: see `Backend.measure`.
+        boxes: the boxes of each worker.
     """
 
     def __init__(
@@ -220,16 +220,16 @@ class Worker:
         self._boxes = boxes
 
     def prepare(self) -> None:
-        """What all workers have in common, done before they are forked."""
+        """The preparation that all workers share, done before they are forked."""
         prepare(1)
         if self._inner == "syft":
             import_syft()
 
     def serve(self, pipe: Any, number: int) -> None:
-        """Answer calls until nobody asks any more."""
+        """Answer calls until no more can come."""
         try:
             if number:
-                # What is told once is told by the first worker.
+                # Only the first worker prints notices that are printed once.
                 sys.stderr = open(os.devnull, "w")  # noqa: SIM115
             boxes, train, calls = self._boxes[number], self._train(), _received(pipe)
         except Exception as error:
@@ -243,7 +243,7 @@ class Worker:
             try:
                 flats = iter(boxes.inward[call.box].read(call.flats))
                 if call.news:
-                    # A copy: the box is written to again while the broadcast still counts.
+                    # Copied: the box is overwritten while the broadcast is still in use.
                     sent = next(flats).copy(), next(flats).copy()
                 assert sent is not None
                 errands = [
@@ -287,9 +287,9 @@ class Worker:
 
 
 def _received(pipe: Any) -> "queue.Queue[Call]":
-    """The calls, as they come: whoever sends the next one never waits for the answer to this one to be read.
+    """Queue the calls as they arrive, so that the sender of a call never waits until an earlier answer is read.
 
-    With nobody there to ask, the worker ends, whatever it is at.
+    When the sender is gone, the worker ends, whatever it is doing.
     """
     calls: queue.Queue[Call] = queue.Queue()
 
@@ -304,7 +304,7 @@ def _received(pipe: Any) -> "queue.Queue[Call]":
 
 
 def _sendable(error: Exception) -> Exception:
-    """An error as it travels through a pipe; of one that does not, what it says."""
+    """An error that can be sent through a pipe; one that cannot be sent is replaced by its message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -314,14 +314,14 @@ def _sendable(error: Exception) -> Exception:
 
 
 class _Trace(Exception):
-    """Where in a worker something failed; it stands behind the error that is raised here."""
+    """The traceback of an error in a worker, set as the cause of the error that is raised here."""
 
     def __str__(self) -> str:
         return "\n" + str(self.args[0])
 
 
 class _Hand(Hand):
-    """Hands a worker its calls; one call has the one pair of boxes, the next one the other."""
+    """Hands a worker its calls, which use its two pairs of boxes in turn."""
 
     def __init__(self, queue: WorkQueue, nursery: Nursery, number: int, boxes: Sequence[Boxes]) -> None:
         super().__init__(queue, "processes", "a worker")
@@ -367,7 +367,7 @@ class _Hand(Hand):
             raise told.error from _Trace(told.trace)
         box, call = sent
         flats, measured = iter(self._boxes.outward[box].read(told.trained)), iter(told.measured)
-        # In a tuple, since an outcome is never None.
+        # In a tuple, since an outcome must not be None.
         return [
             unpacked(next(flats), next(flats)) if job.large else (next(measured),) for job in call
         ], told.seconds
@@ -379,8 +379,8 @@ class _Hand(Hand):
             raise self._gone() from error
 
     def _gone(self) -> Lost:
-        """How the worker has ended."""
-        # Of two calls under way both may find that out, and the nursery tells it once.
+        """The way in which the worker ended."""
+        # Of two calls under way, both may find this out, but the nursery reports it only once.
         if self._status is None:
             self._status = self._nursery.end(self._number)
         if self._status is None:
@@ -391,7 +391,7 @@ class _Hand(Hand):
         return Lost(f"killed by {names.get(number, f'signal {number}')}", memory=number in OF_MEMORY)
 
 
-# Stands for what travels in a box.
+# Placeholder for an array that travels in a box.
 EMPTY = Flat((), {})
-# What the kernel ends a process with that needs a page of memory where there is none.
+# The signals with which the kernel kills a process that needs a page when memory is exhausted.
 OF_MEMORY = (signal.SIGKILL, signal.SIGBUS)

@@ -1,8 +1,8 @@
-"""Ray: UEs are trained by long-lived actors, in processes of this machine or of a cluster's.
+"""Ray: long-lived actors, in processes of this machine or of a cluster, train the UEs.
 
-The training set goes through the object store once, a global model once a broadcast, and each node has one copy
-of them. A job takes the UE's indices and its optimiser's memory along, so that an actor holds nothing that is
-lost with it. This is the one file that imports ray, and only when UEs are placed.
+The training set is put into the object store once, each global model once per broadcast, and each node has one
+copy of them. A job carries the UE's indices and its optimiser's memory, so nothing is lost with an actor. This is
+the only file that imports ray, and only when UEs are placed.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from fl_simu.ue.training import LocalTraining, Shard, Task
 
 LOCAL, AUTO = "", "auto"
 CONNECT_S = 5.0
-# Ray refuses a smaller object store than 75 MiB; the rest is for results on their way.
+# Ray refuses an object store smaller than 75 MiB; the rest is for results in transit.
 STORE_BYTES = 2**27
 
 
@@ -100,7 +100,7 @@ class Ray(BackendSpec):
 
 
 def _require_answer(address: str) -> None:
-    """Ray itself would try for a minute."""
+    """Check that the address answers; Ray itself would try for a minute."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
@@ -109,11 +109,11 @@ def _require_answer(address: str) -> None:
 
 
 class RayActors(SideBySide):
-    """UEs are trained by Ray's actors.
+    """Ray actors train the UEs.
 
     Args:
-        training: what every UE does in a round.
-        spec: how many actors, and where.
+        training: the local training of every UE in a round.
+        spec: the number of actors, and where they run.
     """
 
     def __init__(self, training: LocalTraining, spec: Ray) -> None:
@@ -124,7 +124,7 @@ class RayActors(SideBySide):
         self._numbers: Dict[Tuple[int, int], int] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
-        # The actors get ready while this process goes on.
+        # The actors start up while this process continues.
         cluster = self._cluster or self._join(shard)
         arrays = id(shard.images), id(shard.labels)
         if arrays not in self._numbers:
@@ -133,7 +133,7 @@ class RayActors(SideBySide):
         super().place(ue, shard)
 
     def open(self) -> None:
-        """Nothing: the first UE that was placed has done it."""
+        """Nothing to do: `place` started the actors with the first UE."""
 
     def content(self, task: Task) -> RowsErrand:
         shard = self._shards[task.key.ue]
@@ -141,7 +141,7 @@ class RayActors(SideBySide):
         return RowsErrand(task.key, errand(task), number, _array(shard.indices))
 
     def shared(self, sent: Broadcast) -> Any:
-        """In the object store, where it is put once however many UEs get it."""
+        """The broadcast in the object store, where it is put once for any number of UEs."""
         assert self._cluster is not None
         return self._cluster.put(sent)
 
@@ -154,7 +154,7 @@ class RayActors(SideBySide):
             self._cluster = None
 
     def _join(self, shard: Shard) -> "Cluster":
-        """Find or start Ray, and the actors."""
+        """Find or start Ray, and start the actors."""
         model, data = self.model_bytes(), sum(map(bytes_of, (shard.images, shard.labels)))
         wanted = self._spec.actors or os.cpu_count() or 1
         store_bytes = STORE_BYTES + 2 * data + (8 + 4 * wanted) * model
@@ -171,11 +171,11 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 class Cluster:
-    """Ray, as this process is part of it already, joined, or started until `close`.
+    """A Ray that this process already uses, joins, or starts until `close`.
 
     Args:
         address: as in `Ray`.
-        cores: of a Ray that is started; 0 for all that it sees.
+        cores: number of cores of a Ray that is started; 0 for all that it sees.
         store_bytes: size of its object store.
 
     Raises:
@@ -191,7 +191,7 @@ class Cluster:
             self._leave = self.ray.shutdown
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             try:
-                # Ray's own handler of SIGTERM ends the process on the spot.
+                # Ray's own handler of SIGTERM ends the process at once.
                 with handlers_kept():
                     if address:
                         self.ray.init(address, **quiet)
@@ -204,7 +204,7 @@ class Cluster:
         self.cores = int(self.ray.cluster_resources().get("CPU", 0))
 
     def _start(self, cores: int, store_bytes: int, quiet: Dict[str, Any]) -> None:
-        # The path of a socket may have 107 characters, and Ray appends some 70.
+        # The path of a socket may have 107 characters, and Ray appends about 70.
         short = "/tmp" if os.path.isdir("/tmp") else None
         remove_dead(Path(short or tempfile.gettempdir()))
         self._folder = tempfile.mkdtemp(prefix=PREFIX, dir=short)
@@ -215,7 +215,7 @@ class Cluster:
             object_store_memory=store_bytes,
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
-            # Ray lets everybody write into its folder; the one around it is this user's alone.
+            # Ray lets everybody write into its folder; only this user can access the folder around it.
             _temp_dir=os.path.join(self._folder, "r"),
             **quiet,
         )
@@ -240,16 +240,16 @@ class Cluster:
 
 
 def _import_ray(alone: bool) -> Any:
-    """The ray module.
+    """Import ray.
 
     Args:
-        alone: whether a Ray of this process's own is wanted. It heeds the environment at import.
+        alone: whether this process starts its own Ray. Ray reads the environment when it is imported.
     """
     if alone:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Where clusters are off, which has no other switch on Linux, Ray listens on the loopback interface only.
+        # With clusters off, Ray listens only on the loopback interface; Linux has no other switch for this.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        # What others on this machine need to connect. Without one, newer Rays leave one in the home folder.
+        # The token that others on this machine would need. Without it, newer Rays write one to the home folder.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
@@ -281,7 +281,7 @@ class _Hand(Hand):
         self._ray.get(self._actor.ready.remote())
 
     def send(self, call: Sequence[Job]) -> List[Any]:
-        """After the arrays that the actor has not seen."""
+        """Send a call, after the arrays that the actor has not received yet."""
         answers = [self._actor.hold.remote(*references) for references in self._arrays[self._held :]]
         self._held += len(answers)
         answers.append(self._actor.train.remote(call[0].shared, [job.content for job in call]))
@@ -295,7 +295,7 @@ class _Hand(Hand):
             return [unpacked(*one) for one in trained], seconds
         except errors.RayTaskError as error:
             cause = getattr(error, "cause", None) or error
-            # As where the object store has no room for what an actor has trained.
+            # For example, the object store has no room for an actor's trained models.
             raise Lost(last_line(cause)) if isinstance(cause, no_room) else cause from None
         except errors.RayError as error:
             raise Lost(last_line(error)) from error

@@ -1,7 +1,7 @@
-"""Flat models in memory that a process shares with those forked from it.
+"""Flat models in memory that a process shares with its forks.
 
-The memory has no name and lies in no folder: it is gone with the last process that has it, however that ends. It
-counts as memory of these processes; the size of /dev/shm, which containers limit, does not matter.
+The memory has no name and no file: it is freed with the last process that has it, however that ends. It counts as
+memory of these processes; the size of /dev/shm, which containers limit, does not matter.
 """
 
 import mmap
@@ -17,28 +17,28 @@ ALIGNMENT = 64
 
 
 class Placed(NamedTuple):
-    """Where the arrays of a flat model are: of each dtype the first byte, its name in numpy, the length."""
+    """The position of a flat model's arrays: for each dtype the first byte, its numpy name, the length."""
 
     structure: Structure
     arrays: Dict[torch.dtype, Tuple[int, str, int]]
 
 
-# What there is to read: what did not fit stands there itself.
+# The models to read: those that did not fit are included themselves.
 Found = Sequence[Union[Placed, Flat]]
 
 
 class Box:
-    """A part of shared memory for flat models that are written and then read, by one at a time.
+    """A part of shared memory for flat models; one process at a time writes or reads it.
 
     Args:
-        memory: all of it, uint8.
+        memory: the complete part, uint8.
     """
 
     def __init__(self, memory: np.ndarray) -> None:
         self._memory = memory
 
     def write(self, flats: Sequence[Flat]) -> Found:
-        """Put models into the box, one after the other; those for which there is no room are left beside it."""
+        """Write models into the box, one after the other; those that do not fit are returned themselves."""
         found: List[Union[Placed, Flat]] = []
         free = 0
         for flat in flats:
@@ -56,7 +56,7 @@ class Box:
         return found
 
     def read(self, found: Found) -> List[Flat]:
-        """What was written, as views: they hold until the box is written to again."""
+        """The models as views, which are valid until the box is written again."""
         return [one if isinstance(one, Flat) else self._flat(one) for one in found]
 
     def _flat(self, placed: Placed) -> Flat:
@@ -69,14 +69,14 @@ class Box:
 
 
 class Boxes:
-    """Two boxes each way between two processes, so that one is read while the other is written.
+    """Two boxes in each direction between two processes, so that one can be read while the other is written.
 
     Args:
-        size: of each, in bytes.
+        size: of each box, in bytes.
     """
 
     def __init__(self, size: int) -> None:
-        # Pages that nobody writes to take no memory.
+        # Pages that are never written take no memory.
         memory = np.frombuffer(mmap.mmap(-1, 4 * (-(-size // ALIGNMENT) * ALIGNMENT)), np.uint8)
         first, second, third, fourth = map(Box, np.split(memory, 4))
         self.inward, self.outward = (first, second), (third, fourth)

@@ -1,7 +1,7 @@
-"""What the backends share that let workers train the UEs side by side, each in a process of its own.
+"""The common part of the backends that train UEs in parallel, with each worker in its own process.
 
-A job takes along all that its UE remembers, so that nothing is lost with a worker: whoever does it, whenever and
-however often, the outcome is the same.
+A job carries everything that its UE remembers, so nothing is lost with a worker: the outcome is the same,
+whichever worker does the job, and whenever and however often.
 """
 
 import logging
@@ -21,16 +21,16 @@ from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.algorithms.base import Groups, flat, grouped
 from fl_simu.ue.training import Key, LocalTraining, Shard, Task, Trained
 
-TRIES = 3  # of a job, and of starting a worker, before it is given up
-# Trained models that wait to be fetched may take so much memory; at least two a worker are kept.
+TRIES = 3  # attempts at a job, and at starting a worker
+# Maximum memory of trained models that wait to be fetched; at least two per worker are kept.
 KEPT_BYTES = 2**28
 
-# The global model, and what the BS sends beside it.
+# The global model, and the BS's other data in a broadcast.
 Broadcast = Tuple[Flat, Flat]
 
 
 class Errand(NamedTuple):
-    """What a worker is told of one UE: its key, what its optimiser and its algorithm remember, its number of
+    """The task of a worker for one UE: its key, the memory of its optimiser and its algorithm, its number of
     steps."""
 
     key: Key
@@ -43,25 +43,25 @@ class Errand(NamedTuple):
 
 
 def errand(task: Task) -> Errand:
-    """A task without what all of a broadcast share."""
+    """A task without the parts that all UEs of a broadcast share."""
     memory, own = pack(task.memory) if task.memory else None, pack(flat(task.own)) if task.own else None
     return Errand(task.key, memory, own, task.steps)
 
 
 def unpacked(model: Flat, memory: Flat) -> Tuple[Params, Params]:
-    """What one UE has trained, in memory of its own."""
+    """The training result of one UE, in its own memory."""
     return unpack(model), unpack(memory)
 
 
 def packed(start: Params, shared: Groups) -> Broadcast:
-    """What all of a broadcast share."""
+    """The parts that all UEs of a broadcast share."""
     return pack(start), pack(flat(shared))
 
 
 def carry_out(
     sent: Broadcast, errands: Sequence[Errand], train: Callable[[Task], Trained]
 ) -> List[Tuple[Flat, Flat]]:
-    """Each UE's trained model and its optimiser's memory."""
+    """Train the UEs; returns each one's model and its optimiser's memory."""
     params, shared, trained = unpack(sent[0]), grouped(unpack(sent[1])), []
     for key, optimizer, mine, steps in errands:
         state = unpack(optimizer) if optimizer else {}
@@ -72,10 +72,10 @@ def carry_out(
 
 
 class Lost(Exception):
-    """A worker is gone, and what it was at with it.
+    """A worker is lost, and the work that it was doing.
 
     Args:
-        why: as far as it is known.
+        why: the reason, as far as it is known.
         memory: whether it may have been out of memory.
     """
 
@@ -85,10 +85,10 @@ class Lost(Exception):
 
 
 class SideBySide(Backend):
-    """UEs are trained by workers as soon as `train` is called, in whatever order; see `WorkQueue`.
+    """Workers train the UEs as soon as `train` is called, in any order; see `WorkQueue`.
 
-    Trained models wait in this process until they are fetched. When a worker is killed, its UEs are trained by
-    another one, or by its successor, with the same result.
+    Trained models wait in this process until they are fetched. If a worker is killed, another worker or its
+    replacement trains its UEs, with the same result.
     """
 
     aside = True
@@ -145,30 +145,30 @@ class SideBySide(Backend):
 
     @abstractmethod
     def content(self, task: Task) -> Any:
-        """What a worker needs of a task, beside what all of a broadcast share; it has a `key`."""
+        """The parts of a task that the UEs of a broadcast do not share; has a `key`."""
 
     def shared(self, sent: Broadcast) -> Any:
-        """What workers get of a broadcast; made once for it."""
+        """The form in which workers get a broadcast; made once for each."""
         return sent
 
     def employ(self, workers: int, hand: "Callable[[WorkQueue], Hand]") -> None:
-        """Begin to work with so many workers, each at a hand."""
+        """Start to work with this many workers, each with its own hand."""
         self._queue = WorkQueue(workers, room=max(2 * workers, KEPT_BYTES // max(1, self.model_bytes())))
         for _ in range(workers):
             one = hand(self._queue)
             try:
                 one.start()
-            except RuntimeError as error:  # of threading: the system has no room for another thread
+            except RuntimeError as error:  # from threading: the system has no room for another thread
                 raise one.refused(error) from None
             self._hands.append(one)
 
     def model_bytes(self) -> int:
-        """Size of a model."""
+        """Size of a model in bytes."""
         with torch.random.fork_rng(devices=[]):
             return sum(map(bytes_of, params_of(self.training.make_module()).values()))
 
     def _cost(self, samples: int, steps: Optional[int]) -> int:
-        """Samples that a UE trains on, its epochs counted."""
+        """Number of samples that a UE trains on, over all epochs."""
         steps = self.training.epochs * self.training.steps(samples) if steps is None else steps
         return max(1, steps * min(samples, self.training.batch_size))
 
@@ -179,17 +179,17 @@ class SideBySide(Backend):
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Size of a tensor's numbers."""
+    """Size of a tensor's numbers in bytes."""
     return tensor.numel() * tensor.element_size()
 
 
 class Hand(threading.Thread):
-    """Hands a worker its calls; gets another one when it is lost.
+    """Hands a worker its calls; replaces the worker if it is lost.
 
     Args:
-        queue: where the calls are.
-        name: of the backend, as messages say it.
-        worker: what it calls those who train, as "an actor".
+        queue: the source of the calls.
+        backend: the backend's name in messages.
+        worker: the word for a worker in messages, such as "an actor".
     """
 
     def __init__(self, queue: WorkQueue, backend: str, worker: str) -> None:
@@ -200,18 +200,18 @@ class Hand(threading.Thread):
 
     @abstractmethod
     def start_worker(self) -> None:
-        """Get a new worker, which is ready then."""
+        """Start a new worker; returns when it is ready."""
 
     @abstractmethod
     def let_go(self) -> None:
-        """End the worker, whatever it is doing, if there is one."""
+        """End the worker, if there is one, whatever it is doing."""
 
     @abstractmethod
     def send(self, call: Sequence[Job]) -> Any:
-        """Hand the worker a call, which it does after those before it.
+        """Hand the worker a call, to be done after earlier ones.
 
         Returns:
-            What `answer` needs.
+            The argument for `answer`.
 
         Raises:
             Lost: the worker is gone.
@@ -219,11 +219,11 @@ class Hand(threading.Thread):
 
     @abstractmethod
     def answer(self, sent: Any) -> Tuple[List[Any], float]:
-        """What came of each job of a call, of training `unpacked`, and the seconds that all of it took.
+        """The outcomes of a call's jobs, for training `unpacked`, and the total seconds.
 
         Raises:
             Lost: the worker is gone.
-            Exception: what the worker failed with.
+            Exception: the error that the worker raised.
         """
 
     def run(self) -> None:
@@ -246,7 +246,7 @@ class Hand(threading.Thread):
         self.let_go()
 
     def refused(self, error: Exception) -> UserError:
-        """Tells that a worker cannot be started, and what helps where the system has no room for it."""
+        """The error for a worker that cannot be started, with advice if the system has no room for it."""
         why = "backend {}: no {} can be started: {}".format(*self._of(error))
         if isinstance(error, OSError) or is_out_of_memory(error) or "can't start new thread" in str(error):
             why += f": fewer {self._kind}s (backend.{self._kind}s) may have room"
@@ -256,9 +256,9 @@ class Hand(threading.Thread):
         return self._backend, self._kind, getattr(error, "strerror", None) or last_line(error)
 
     def _serve(self) -> None:
-        """Let the worker work until it is lost, or until there is no more to do.
+        """Let the worker work until it is lost, or until there are no more calls.
 
-        While it is at one call it has the next one already, and goes on while this thread unpacks what came back.
+        It already has the next call while it works on one, and continues while this thread unpacks the results.
         """
         begun = self._begin()
         while begun:
@@ -280,7 +280,7 @@ class Hand(threading.Thread):
             begun = following or self._begin()
 
     def _begin(self, ahead: bool = False) -> Optional[Tuple[List[Job], Any]]:
-        """Take a call from the queue and hand it to the worker; None where there is no call to take."""
+        """Take a call from the queue and hand it to the worker; None if there is no call to take."""
         while True:
             call = self._queue.take(ahead)
             if not call:
@@ -288,7 +288,7 @@ class Hand(threading.Thread):
             try:
                 return call, self.send(call)
             except Lost as error:
-                # Told where the answer is waited for: a call before this one may have been answered.
+                # Raised where the answer is awaited: an earlier call may have been answered.
                 return call, error
             except Exception as error:
                 self._failed(call, error)
@@ -331,5 +331,5 @@ def _whom(call: Sequence[Job]) -> str:
 
 
 def last_line(error: Exception) -> str:
-    """The last line of what an error says."""
+    """The last line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -1,4 +1,4 @@
-"""Whether a module can be trained in a stack, and what that takes: found out with two models on random images."""
+"""Whether a module can be trained in a stack, and the memory for it; measured with two models on random images."""
 
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
@@ -14,7 +14,7 @@ from fl_simu.kernel.errors import UserError, brief, one_line
 from fl_simu.kernel.parameters import Params, params_of
 from fl_simu.ue.training import LocalTraining
 
-# Of a gradient's norm: more than rounding makes of it, less than any mistake.
+# Tolerance relative to a gradient's norm: above rounding errors, below any real mistake.
 TOLERANCE = 1e-3
 
 Gradients = Dict[str, Optional[Tensor]]
@@ -22,28 +22,28 @@ Gradients = Dict[str, Optional[Tensor]]
 
 @dataclass(frozen=True)
 class Footprint:
-    """What training takes at its peak, in bytes.
+    """Peak memory of training, in bytes.
 
     Args:
-        ue: of a UE: parameters, gradients, the optimiser's memory, and what its step needs for a moment.
-        sample: of a sample of a UE's batch: the image, what the backward pass needs, and the gradients of that.
+        ue: per UE: parameters, gradients, the optimiser's memory, and temporary tensors of a step.
+        sample: per sample of a batch: the image, the tensors saved for the backward pass, and their gradients.
     """
 
     ue: float
     sample: float
 
     def of(self, batch: int) -> float:
-        """Of a UE with batches of so many samples."""
+        """Memory of a UE with batches of this many samples."""
         return self.ue + self.sample * batch
 
 
 def try_out(stacked: Stacked, training: LocalTraining, device: torch.device) -> Footprint:
-    """Try two models on random images, stacked and each by itself. Torch's own generator is left alone.
+    """Try two models on random images, stacked and separately. Torch's own generator is not changed.
 
     Raises:
-        UserError: a module that keeps more than parameters, draws random numbers, cannot be batched by torch.func,
-            or whose gradients come out otherwise when samples are batched; or the device has too little memory.
-        Exception: what the module, or the loss, raises when it is trained by itself.
+        UserError: the module keeps more than parameters, draws random numbers, cannot be batched by torch.func, or
+            has different gradients when batched; or the device has too little memory.
+        Exception: an error that the module, or the loss, raises when trained separately.
     """
     if training.shape is None:
         raise ValueError("a stack is tried on images of training.shape, which is not given")
@@ -100,8 +100,8 @@ class _Trial:
         optimizer.step()
         kept = sum(_bytes(tensor) for tensor in flatten_state(optimizer).values()) / 2
         weights = sum(_bytes(leaf) for leaf in leaves.values()) / 2
-        # Parameters, gradients, what a step needs for a moment; with a correction also that, the start, and what
-        # the algorithm remembers and is sent.
+        # Parameters, gradients, temporary tensors of a step; with a correction also the correction, the start, and
+        # the values that the algorithm remembers and receives.
         algorithm, copies = self.training.algorithm, 3
         if algorithm.corrects:
             copies = 5 + len(algorithm.start(self.models[0])) + len(algorithm.station(self.models[0]).shared)
@@ -110,8 +110,8 @@ class _Trial:
         )
 
     def _saved_bytes(self, counts: Tuple[int, ...]) -> float:
-        """A step on batches of so many samples, compared; what its operations save for the backward pass, a UE."""
-        # First each by itself: what fails there is the model's own, and not the stack's.
+        """Compare a step on batches of these sizes; return the bytes saved for the backward pass, per UE."""
+        # First separately: an error there is due to the model itself, not to the stack.
         wanted = [self._alone(ue, count) for ue, count in enumerate(counts)]
         leaves, width = self.stacked.leaves(self.models), max(counts)
         saved: Dict[int, int] = {}
@@ -125,7 +125,7 @@ class _Trial:
             with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
                 loss = self.stacked.loss(leaves, self.images[:, :width], self.labels[:, :width], np.array(counts))
             loss.backward()
-        # What trains by itself and fails in a stack has an operation that cannot be batched, whatever is raised.
+        # A module that fails only in a stack has an operation that cannot be batched, whatever the error is.
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -137,7 +137,7 @@ class _Trial:
         return sum(saved.values()) / len(counts)
 
     def _alone(self, ue: int, count: int) -> Gradients:
-        """The module's own gradients on so many samples of a UE."""
+        """The module's own gradients on this many samples of a UE."""
         self.module.load_state_dict(self.models[ue])
         for parameter in self.module.parameters():
             parameter.grad = None
@@ -146,7 +146,7 @@ class _Trial:
 
 
 def _compare(leaves: Dict[str, Tensor], ue: int, gradients: Gradients) -> None:
-    """Raise UserError unless a UE's gradients in the stack are those of the module."""
+    """Raise UserError unless a UE's gradients in the stack equal those of the module."""
     for name, plain in gradients.items():
         stacked = leaves[name].grad
         if stacked is None or plain is None:

@@ -1,4 +1,4 @@
-"""The local steps of many UEs in one computation: their models stacked along a leading axis."""
+"""The local steps of many UEs in one computation, with their models stacked along a leading axis."""
 
 from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
@@ -16,9 +16,9 @@ class Job(NamedTuple):
     """One UE's task with its data.
 
     Args:
-        task: what it is to do.
+        task: the task of the UE.
         images, labels: the arrays of its data.
-        rows: int64, shape (n,): which of them are its own.
+        rows: int64, shape (n,): the rows of the arrays that belong to the UE.
     """
 
     task: Task
@@ -30,12 +30,12 @@ class Job(NamedTuple):
 class Stacked:
     """Trains UEs together.
 
-    With the parameters P_u of UEs u stacked, the gradient of the sum of all losses in P_u is that of UE u's own
-    loss; torch's optimisers work element by element. So one backward pass and one step serve all.
+    With the parameters P_u of all UEs u stacked, the gradient of the sum of all losses with respect to P_u is
+    that of UE u's own loss; torch's optimisers work elementwise. So one backward pass and one step serve all UEs.
 
     Args:
-        training: what every UE does in a round.
-        device: where it is done. What goes in and comes out is on the processor.
+        training: the local training of every UE in a round.
+        device: the training device. Inputs and results are on the processor.
     """
 
     def __init__(self, training: LocalTraining, device: torch.device) -> None:
@@ -48,14 +48,14 @@ class Stacked:
                 module.__class__ = _Linear
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Trained]:
-        """A round of each UE.
+        """Train each UE for a round.
 
         Args:
-            jobs: of UEs in one round that share their arrays, make equally many steps, and whose optimisers have
-                made equally many.
+            jobs: UEs of one round that share their arrays and make the same number of steps, and whose optimisers
+                have made the same number of steps.
 
         Returns:
-            What comes of each task; the trained models are slices of one stack.
+            The result of each task; the trained models are slices of one stack.
         """
         leaves = self.leaves([job.task.start for job in jobs])
         given = self._given(jobs, leaves)
@@ -77,7 +77,7 @@ class Stacked:
         return map(Trained, trained, self._memories(optimizer, len(jobs)))
 
     def _given(self, jobs: Sequence[Job], leaves: Dict[str, Tensor]) -> Optional[Given]:
-        """What the correction goes by, stacked as the models are; what the BS sent is the same for all."""
+        """The inputs of the correction, stacked like the models; the BS's data are the same for all."""
         if not self._training.algorithm.corrects:
             return None
         tasks = [job.task for job in jobs]
@@ -95,7 +95,7 @@ class Stacked:
         }
 
     def leaves(self, models: Sequence[Params]) -> Dict[str, Tensor]:
-        """The models stacked, to be trained; UEs mostly start from one and the same."""
+        """The models stacked, ready for training; most often all UEs start from the same model."""
         first, stack = models[0], {}
         same = all(model is first for model in models)
         for name, parameter in self._module.named_parameters():
@@ -107,18 +107,18 @@ class Stacked:
         return stack
 
     def build_optimizer(self, leaves: Dict[str, Tensor], round: int = 0) -> torch.optim.Optimizer:
-        """One optimiser for all, in a round."""
+        """One optimiser for all UEs in a round."""
         optimizer = self._training.optimizer.build(leaves.values(), fast=self._training.fast)
         return self._training.in_round(optimizer, round)
 
     def loss(self, leaves: Dict[str, Tensor], images: Tensor, labels: Tensor, counts: np.ndarray) -> Tensor:
-        """The sum over UEs of the mean loss of each one's batch.
+        """The sum over the UEs of the mean loss of each UE's batch.
 
         Args:
             leaves: the stacked parameters.
             images: shape (UEs, B, C, H, W).
             labels: shape (UEs, B).
-            counts: shape (UEs,): a UE's batch is the first so many of its B samples.
+            counts: shape (UEs,): a UE's batch is the first `counts` of its B samples.
         """
         ues, width = labels.shape
         outputs = torch.func.vmap(self._forward)(leaves, images)
@@ -135,17 +135,17 @@ class Stacked:
         return self._training.loss(output.unsqueeze(0), label.unsqueeze(0))
 
     def _batches(self, jobs: Sequence[Job]) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        """Of each step the rows, shape (UEs, B), and how many of them are each UE's batch."""
+        """For each step, the rows, shape (UEs, B), and how many of them are each UE's batch."""
         training, samples = self._training, np.array([len(job.rows) for job in jobs])
         steps, made = jobs[0].task.steps, 0
         rows = np.empty((len(jobs), samples.max()), np.int64)
         indices = np.concatenate([job.rows for job in jobs])
-        # What fills up a smaller batch counts nothing, but must be numbers that the model can take.
+        # The padding of a smaller batch has no weight, but must be valid input for the model.
         rows[:] = indices[np.cumsum(samples) - samples][:, None]
         rows[np.arange(rows.shape[1]) < samples[:, None]] = indices
         each, epochs = training.steps(rows.shape[1]), training.begun(steps, rows.shape[1])
         if rows.shape[1] <= training.batch_size:
-            # A batch is a whole shard, and its mean loss has no order.
+            # A batch is a complete shard, and the order does not matter for its mean loss.
             yield from [(rows, samples)] * (epochs * each)
             return
         for order in training.shuffles([job.task.key for job in jobs], samples, epochs):
@@ -161,12 +161,12 @@ class Stacked:
             return iter([{}] * ues)
         flat = flatten_state(optimizer, fetch=lambda tensor: tensor.detach().cpu())
         slices = {name: [tensor] * ues if is_count(name) else tensor.unbind(0) for name, tensor in flat.items()}
-        # Copies: a UE that is not drawn for long must not keep the memory of all that were drawn with it.
+        # Copies: a UE that is not selected for long must not keep the memory of all that were selected with it.
         return ({name: of_ues[ue].clone() for name, of_ues in slices.items()} for ue in range(ues))
 
 
 class _Linear(nn.Linear):
-    """W x^T in place of x W^T: of a stack, product and gradient then take half the time on a processor."""
+    """W x^T instead of x W^T: for a stack on a processor, the product and its gradient take half the time."""
 
     def forward(self, x: Tensor) -> Tensor:
         product = (self.weight @ x.transpose(-1, -2)).transpose(-1, -2)
@@ -174,7 +174,7 @@ class _Linear(nn.Linear):
 
 
 def is_count(name: str) -> bool:
-    """Whether this is the number of steps that an optimiser has made, of which a stack has one."""
+    """Whether this is an optimiser's step count, of which a stack has only one."""
     return name.endswith("/step")
 
 

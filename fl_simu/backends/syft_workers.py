@@ -1,9 +1,9 @@
 """PySyft 0.2: every UE is a VirtualWorker, the BS is the local worker, models travel as pointers.
 
-The workflow is that of the notes: data sent to its worker once; `model.send(worker)`; forward, backward and the
-optimiser's step on pointers; `model.get()`; `load_state_dict` and `send` again. It runs on real PySyft 0.2.4 where
-that is installed, and on fl_simu.pointers elsewhere. This is the one file that imports real syft, and only when
-the backend is made: hooking replaces hundreds of attributes of torch for the whole process.
+The workflow is that of the notes: send each UE's data to its worker once; `model.send(worker)`; forward,
+backward and the optimiser's step on pointers; `model.get()`; then `load_state_dict` and `send` again. It runs on
+real PySyft 0.2.4 if that is installed, and on fl_simu.pointers elsewhere. This is the only file that imports real
+syft, and only when the backend is built: hooking replaces hundreds of attributes of torch for the whole process.
 """
 
 import functools
@@ -25,19 +25,19 @@ from fl_simu.parts import KINDS
 from fl_simu.ue.optimizers import Adagrad, Adam
 from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
-# What 0.2.4 gets wrong on pointers: batch norm is skipped without a word, recurrent layers and Adagrad fail, and
-# AMSGrad's running maximum is lost.
+# Errors of 0.2.4 on pointers: it skips batch norm silently, recurrent layers and Adagrad fail, and AMSGrad's
+# running maximum is lost.
 UNSUPPORTED_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.RNNCellBase)
 
 
 def import_syft() -> Any:
-    """Real syft where it is installed, else fl_simu.pointers; torch is hooked from now on."""
+    """Import real syft if it is installed, else fl_simu.pointers; torch is hooked from now on."""
     return _hooked_syft() if syft_installed() else _pointers()
 
 
 @functools.lru_cache(maxsize=None)
 def _hooked_syft() -> Any:
-    """Real syft, with torch hooked once for this process and a local worker that saves needless work."""
+    """Real syft, with torch hooked once for this process and a local worker that skips needless work."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,11 +50,11 @@ def _hooked_syft() -> Any:
         raise UserError(f"backend = 'syft' is not allowed here: syft cannot be imported ({error})") from error
 
     class BaseStation(syft.VirtualWorker):
-        """The local worker, which knows which others live in its process and saves what that makes needless.
+        """The local worker, which knows the workers of its own process and skips needless work with them.
 
-        To these it hands over as they are the two kinds of message that carry no tensor: the request to drop an
-        object, and the question whether a gradient is None. They are two thirds of the messages of a step. All
-        others travel serialised, as 0.2.4 does it; only the answer None, which most of them get, is not.
+        It does not serialise the two kinds of message that carry no tensor: the request to delete an object, and
+        the question whether a gradient is None. They are two thirds of the messages of a step. All others travel
+        serialised, as in 0.2.4, except for the answer None, which most of them get.
         """
 
         def send_msg(self, message: Any, location: Any) -> Any:
@@ -69,7 +69,7 @@ def _hooked_syft() -> Any:
                 return None
             return serde.deserialize(serde.serialize(answer, worker=location), worker=self)
 
-    # One of 0.2.4's own schemes; its default, lz4, makes weights hardly smaller and every message slower.
+    # One of 0.2.4's own schemes; the default, lz4, hardly shrinks weights and slows down every message.
     compression._apply_compress_scheme = compression.apply_no_compression
     hook = syft.TorchHook(torch)
     hook.local_worker.__class__ = BaseStation
@@ -78,7 +78,7 @@ def _hooked_syft() -> Any:
 
 @functools.lru_cache(maxsize=None)
 def _pointers() -> Any:
-    """fl_simu.pointers, with its methods on torch's classes from now on."""
+    """fl_simu.pointers, whose methods are on torch's classes from now on."""
     from fl_simu import pointers
 
     if pointers.hook is None:
@@ -87,7 +87,7 @@ def _pointers() -> Any:
 
 
 class _Ue:
-    """One UE: its worker, its data there, its model, which is here or there and is made when it is first drawn."""
+    """One UE: its worker, its data there, and its model, which is here or there and is built on first use."""
 
     def __init__(self, syft: Any, name: str, make_module: Callable[[], nn.Module]) -> None:
         self.worker = syft.VirtualWorker(syft.hook, id=name)
@@ -98,13 +98,13 @@ class _Ue:
         self.labels: Any = None
         self.samples = 0
         self.away = False
-        # What its optimiser came to remember in its last round, and still does on the worker.
+        # The memory of its optimiser after its last round, which is also still on the worker.
         self.memory: Optional[Params] = None
 
     @property
     def module(self) -> Any:
         if self._module is None:
-            # Its initial numbers are overwritten; torch's own draws are left alone.
+            # Its initial weights are overwritten; torch's own draws are not changed.
             with torch.random.fork_rng(devices=[]):
                 self._module = self._make_module()
         return self._module
@@ -138,7 +138,7 @@ class Syft(BackendSpec):
         return whose_syft()
 
     def check(self, training: LocalTraining) -> None:
-        """Raise UserError unless it can train this here."""
+        """Raise UserError if it cannot run this training here."""
         if self.missing():
             raise UserError(
                 f"backend = 'syft' is not allowed here: it {self.missing()}; use backend = 'torch', or see "
@@ -153,7 +153,7 @@ class Syft(BackendSpec):
 
 
 class SyftWorkers(Backend):
-    """Every UE a VirtualWorker, models as pointers."""
+    """Every UE is a VirtualWorker; models are pointers."""
 
     def __init__(self, training: LocalTraining) -> None:
         super().__init__(training)
@@ -207,7 +207,7 @@ class SyftWorkers(Backend):
         return params
 
     def give_up(self, ue: int) -> None:
-        """What it has trained already is overwritten by its next task."""
+        """Nothing to do: the UE's next task overwrites its trained model."""
 
     def close(self) -> None:
         for place in self._ues.values():
@@ -223,12 +223,12 @@ class SyftWorkers(Backend):
 
     def _build_optimizer(self, module: Any) -> Any:
         optimizer: Any = self.training.optimizer.build(module.parameters())
-        # No reference to the optimiser itself: its state on the worker shall go when it does, not in some cycle.
+        # No reference to the optimiser itself: its state on the worker must be freed with it, not by a later gc.
         optimizer.zero_grad = functools.partial(_zero_grad, list(module.parameters()))
         return optimizer
 
     def _forget_dead_ids(self) -> None:
-        """0.2.4 remembers every id it ever gave; only those of living objects must not be given again."""
+        """0.2.4 remembers every id; only the ids of living objects must not be used again."""
         living = {id for place in self._ues.values() for id in place.worker._objects}
         self._syft.ID_PROVIDER.generated.intersection_update(living)
 
@@ -238,7 +238,7 @@ def _send(tensor: Any, worker: Any) -> Any:
 
 
 def _zero_grad(parameters: Sequence[Any]) -> None:
-    """torch's own asks for each gradient three times, and detaches it, which after `backward` changes nothing."""
+    """Like torch's own, which asks for each gradient three times, and needlessly detaches it after `backward`."""
     for parameter in parameters:
         gradient = parameter.grad
         if gradient is not None:
@@ -246,7 +246,7 @@ def _zero_grad(parameters: Sequence[Any]) -> None:
 
 
 def _copy_here(tensor: Any) -> Tensor:
-    # A pointer's own `clone` is a second pointer to the same object, and its `get` would take that object away.
+    # A pointer's own `clone` is a second pointer to the same object, and its `get` would remove that object.
     copy: Any = torch.clone(tensor)
     return copy.get() if hasattr(tensor, "child") else copy
 

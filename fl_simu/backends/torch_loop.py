@@ -40,13 +40,13 @@ class Torch(BackendSpec):
 
 
 class TorchLoop(Backend):
-    """One UE after the other.
+    """Trains one UE after the other.
 
-    A UE is trained when its model is fetched, so that one trained model is in memory at a time.
+    A UE is trained when its model is fetched, so only one trained model is in memory at a time.
 
     Args:
-        training: what every UE does in a round.
-        device: where it is done. The models that go in and come out are on the processor.
+        training: the local training of every UE in a round.
+        device: the training device. The models that go in and come out are on the processor.
     """
 
     def __init__(self, training: LocalTraining, device: torch.device = CPU) -> None:

@@ -1,4 +1,4 @@
-"""One resident module that trains the UEs' models in turn; what the backends on plain torch share."""
+"""One resident module that trains the UEs' models in turn; the common part of the backends on plain torch."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 class Trainer:
-    """Makes the local steps of one UE after the other, with one module.
+    """Does the local steps of one UE after the other, with one module.
 
     Args:
-        training: what every UE does in a round.
-        device: where it is done. What goes in and comes out is on the processor.
+        training: the local training of every UE in a round.
+        device: the training device. Inputs and results are on the processor.
     """
 
     def __init__(self, training: LocalTraining, device: torch.device) -> None:
@@ -24,10 +24,10 @@ class Trainer:
         self._residents = Residents(device)
 
     def train(self, task: Task, shard: Shard) -> Trained:
-        """A round of one UE, whose task is not changed."""
+        """Train one UE for a round; the task is not changed."""
         key, params, memory = task.key, task.start, task.memory
         with torch.no_grad():
-            # Asked for anew, since training may put another tensor in a buffer's place, as torch 1.4's batch norm.
+            # Looked up again, since training may replace a buffer's tensor, as torch 1.4's batch norm does.
             for name, tensor in self._module.state_dict(keep_vars=True).items():
                 tensor.copy_(params[name])
         self._module.train()

@@ -76,7 +76,7 @@ class Vectorized(BackendSpec):
 
 
 class _Data(NamedTuple):
-    """A UE's data, and what of it decides with whom it can be stacked: the arrays and the steps of an epoch."""
+    """A UE's data, and the kind that UEs in a stack must share: the arrays and the steps of an epoch."""
 
     images: Tensor
     labels: Tensor
@@ -86,7 +86,7 @@ class _Data(NamedTuple):
 
 @dataclass(eq=False)
 class _Broadcast:
-    """UEs that are trained at once, in the order of their tasks; their jobs, until that is done."""
+    """UEs that are trained together, in the order of their tasks; it keeps their jobs until then."""
 
     jobs: List[Job]
     trained: Dict[int, Trained] = field(default_factory=dict)
@@ -95,15 +95,15 @@ class _Broadcast:
 class VectorizedUes(Backend):
     """The UEs of a broadcast are trained together, chunk by chunk, when the first of their models is fetched.
 
-    Who is in a stack may change the last bits of the others, so that a broadcast stays together: it is trained
-    whole, and anew as a whole after a resume.
+    The other UEs in a stack may change the last bits of a UE's model. A broadcast therefore stays together: it is
+    trained as a whole, and again as a whole after a resume.
 
-    The models that come out are slices of their chunk's stack, which lasts as long as the last of them.
+    The resulting models are slices of their chunk's stack, which exists as long as the last of them.
 
     Args:
-        training: what every UE does in a round.
-        device: where it is done. The models that go in and come out are on the processor.
-        memory_bytes: what the training of a chunk of UEs may take.
+        training: the local training of every UE in a round.
+        device: the training device. The models that go in and come out are on the processor.
+        memory_bytes: the memory that the training of a chunk of UEs may take.
     """
 
     stacks = True
@@ -114,7 +114,7 @@ class VectorizedUes(Backend):
         self.footprint = try_out(self._stacked, training, device)
         self._memory_bytes = memory_bytes
         self._data: Dict[int, _Data] = {}
-        # Of each UE that holds a model to be fetched, with whom it trains.
+        # For each UE with a model to be fetched, the broadcast in which it trains.
         self._broadcasts: Dict[int, _Broadcast] = {}
 
     def place(self, ue: int, shard: Shard) -> None:
@@ -148,7 +148,7 @@ class VectorizedUes(Backend):
         for chunk in self._chunks(jobs):
             for job, trained in zip(chunk, self._train(chunk)):
                 ue = job.task.key.ue
-                # Who was given up meanwhile has trained only for the others' sake.
+                # A UE that was given up meanwhile trained only for the others' sake.
                 if self._broadcasts.get(ue) is broadcast:
                     broadcast.trained[ue] = trained
 
@@ -169,7 +169,7 @@ class VectorizedUes(Backend):
         return Job(task, images, labels, rows)
 
     def _chunks(self, jobs: Sequence[Job]) -> Iterator[List[Job]]:
-        """UEs that can be stacked, those with about as many samples together, as many as fit into the memory."""
+        """Chunks of UEs that can be stacked, sorted by number of samples, each as large as the memory allows."""
         kinds: Dict[Any, List[Job]] = {}
         for job in jobs:
             kinds.setdefault(self._kind(job), []).append(job)
@@ -177,7 +177,7 @@ class VectorizedUes(Backend):
             alike.sort(key=lambda job: len(job.rows))
             chunk: List[Job] = []
             for job in alike:
-                # Ascending: no batch before is larger than this UE's.
+                # Sorted in ascending order: no earlier batch is larger than this UE's.
                 batch = min(len(job.rows), self.training.batch_size)
                 if chunk and (len(chunk) + 1) * self.footprint.of(batch) > self._memory_bytes:
                     yield chunk
@@ -186,8 +186,8 @@ class VectorizedUes(Backend):
             yield chunk
 
     def _kind(self, job: Job) -> Any:
-        """What UEs of one stack have in common: arrays, number of steps, what the BS sent beside the model, what
-        their optimisers remember."""
+        """The properties that UEs in a stack share: arrays, number of steps, the kinds of other data from the
+        BS, and what their optimisers remember."""
         memory = job.task.memory
         kind = (self._data[job.task.key.ue].kind, job.task.steps, *sorted(job.task.shared))
         if not memory:

@@ -1,6 +1,6 @@
-"""Who trains which UE next: jobs shared out, in calls of about the same length, to hands that work side by side.
+"""Assigns jobs to hands that work in parallel, in calls of about the same length.
 
-It knows neither Ray nor torch, and nothing in it decides a result: a job's outcome follows from the job alone.
+It knows neither Ray nor torch, and does not affect any result: a job's outcome depends on the job alone.
 """
 
 import threading
@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Deque, Dict, List, Optional, Sequence
 
-# Seconds that a call of several jobs is meant to take: hundreds of times what a call itself costs, and no long
-# wait for somebody who wants only one of its jobs.
+# Target length of a call of several jobs in seconds: hundreds of times the cost of a call, but no long wait for a
+# fetch that needs only one of its jobs.
 CALL_S = 0.1
 
 
@@ -18,14 +18,14 @@ class Job:
     """One UE's training in one round.
 
     Args:
-        content: what a hand needs for it.
-        shared: what all jobs of one call must have in common; the same object in each.
-        cost: samples to train on; only ratios matter.
-        large: whether there is room for a certain number of such outcomes only.
-        due: whoever is due first is begun first.
+        content: the data that a hand needs for it.
+        shared: the data that all jobs of one call share; the same object in each.
+        cost: number of samples to train on; only ratios matter.
+        large: whether the outcome counts towards the limited room.
+        due: jobs with an earlier due time begin first.
         tries: how often a hand was lost over it.
-        outcome: what came of it; None before that.
-        error: why nothing will.
+        outcome: the result; None until it is there.
+        error: why there will be no result.
     """
 
     content: Any
@@ -39,16 +39,16 @@ class Job:
 
 
 class WorkQueue:
-    """Jobs that wait, that hands have taken, and that are done and not yet fetched.
+    """Jobs that wait, jobs that hands have taken, and jobs that are done but not yet fetched.
 
-    Whoever is waited for comes first, then the oldest round, in it what is due first, of that the largest: so what
-    comes too late for its round may be given up before anybody has begun with it. When `room` large outcomes are
-    taken or kept, no hand begins another large job unless somebody waits for it, and what was not fetched in
-    earlier rounds is let go of: it is done anew if it is asked for after all.
+    The job that somebody waits for comes first, then the oldest round; within a round the earliest due, then the
+    largest. So a job that is too late for its round may be given up before any hand begins it. When `room` large
+    outcomes are taken or kept, no hand begins another large job unless somebody waits for it, and outcomes of
+    earlier rounds that were not fetched are dropped. Such a job is done again if it is fetched after all.
 
     Args:
-        hands: number of those who take.
-        room: number of large outcomes to keep, at least 1.
+        hands: number of hands that take jobs.
+        room: maximum number of large outcomes to keep, at least 1.
     """
 
     def __init__(self, hands: int, room: int) -> None:
@@ -65,10 +65,10 @@ class WorkQueue:
         self.closed = False
 
     def add(self, jobs: Sequence[Job], first: bool = False) -> None:
-        """Hand in a round's jobs; the hands begin at once.
+        """Add a round's jobs; the hands begin at once.
 
         Args:
-            first: whether they come before all that wait, in their order.
+            first: whether to put them, in their order, before all waiting jobs.
         """
         with self._changed:
             excess = self._large + sum(job.large for job in (*self._waiting, *jobs)) - self._room
@@ -81,10 +81,10 @@ class WorkQueue:
             self._changed.notify_all()
 
     def fetch(self, job: Job) -> Any:
-        """The outcome, as soon as it is there; the queue keeps it no longer.
+        """Wait for the outcome and return it; the queue no longer keeps it.
 
         Raises:
-            Exception: what the job, or the last of the hands, failed with.
+            Exception: the error with which the job, or the last of the hands, failed.
         """
         with self._changed:
             self._wanted = job
@@ -101,16 +101,16 @@ class WorkQueue:
             return job.outcome
 
     def drop(self, job: Job) -> None:
-        """Nobody will fetch this one. A hand that is at it already ends it for nothing."""
+        """Nobody will fetch this job. A hand that already works on it completes it, but the outcome is dropped."""
         with self._changed:
             self._forget(job)
 
     def take(self, ahead: bool = False) -> List[Job]:
-        """The jobs of a hand's next call, as soon as there are any; empty when the queue is closed.
+        """The jobs of a hand's next call, as soon as there are any; empty if the queue is closed.
 
         Args:
-            ahead: for a hand that is busy, and does not wait: empty as well where too little is left to be taken
-                from those who are not, and where a job takes long, which then may be given up before it is begun.
+            ahead: for a busy hand, which does not wait. The result is also empty if too few jobs are left for the
+                idle hands, or if the next job takes long, since it may be given up before it begins.
         """
         with self._changed:
             if ahead and (len(self._waiting) <= self._hands or not self._may_begin() or self._long()):
@@ -118,7 +118,7 @@ class WorkQueue:
             self._changed.wait_for(lambda: self.closed or self._may_begin())
             if self.closed:
                 return []
-            # Towards the end of a round the calls become shorter, so that the hands end together.
+            # Towards the end of a round, calls become shorter, so that the hands finish together.
             most = self._waiting_cost / (2 * self._hands)
             most = min(most, CALL_S / self._cost_s) if self._cost_s else 0
             call = [self._begin()]
@@ -131,7 +131,7 @@ class WorkQueue:
             return call
 
     def done(self, call: Sequence[Job], outcomes: Sequence[Any], seconds: float) -> None:
-        """What came of a call, and how long it took, after which the length of the next ones is chosen."""
+        """Store the outcomes of a call, and its time, which sets the length of the next calls."""
         with self._changed:
             for job, outcome in zip(call, outcomes):
                 job.outcome = outcome
@@ -139,14 +139,14 @@ class WorkQueue:
             self._changed.notify_all()
 
     def failed(self, call: Sequence[Job], error: Exception) -> None:
-        """Nothing will come of these jobs; whoever fetches one is told why."""
+        """These jobs have failed; the error is raised when one of them is fetched."""
         with self._changed:
             for job in call:
                 job.error = error
             self._changed.notify_all()
 
     def again(self, call: Sequence[Job]) -> None:
-        """A hand was lost over these jobs: somebody else does them, next."""
+        """A hand was lost over these jobs: other hands do them next."""
         with self._changed:
             for job in reversed([job for job in call if job in self._taken]):
                 self._let_go(job)
@@ -154,10 +154,10 @@ class WorkQueue:
             self._changed.notify_all()
 
     def leave(self, error: Exception) -> int:
-        """A hand gives up; with the last one everything fails.
+        """A hand gives up; when the last one does, everything fails.
 
         Returns:
-            How many there are still.
+            The number of remaining hands.
         """
         with self._changed:
             self._hands -= 1
@@ -167,7 +167,7 @@ class WorkQueue:
             return self._hands
 
     def close(self) -> None:
-        """Let all hands go, and everything else."""
+        """Release all hands, and drop all jobs."""
         with self._changed:
             self.closed = True
             self._waiting.clear()
@@ -176,7 +176,7 @@ class WorkQueue:
             self._changed.notify_all()
 
     def _long(self) -> bool:
-        """Whether the next job alone is a call."""
+        """Whether the next job alone fills a call."""
         return self._waiting[0].cost * self._cost_s >= CALL_S
 
     def _may_begin(self) -> bool:
