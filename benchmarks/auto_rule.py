@@ -1,7 +1,7 @@
-"""Where worker processes pay: rounds of models of several sizes in one process and in workers; prints a table.
+"""When worker processes pay off: rounds of models of several sizes, in one process and in workers; prints a table.
 
-Each round sends a model to ten UEs, trains five steps at each, and fetches what they trained. Multiply-adds of a
-step are counted as `backend = "auto"` counts them, which takes processes from `WORTH_SHARING` on.
+Each round sends a model to ten UEs, trains five steps at each, and fetches the trained models. The multiply-adds
+of a step are counted as in `backend = "auto"`, which selects processes from `WORTH_SHARING` on.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def seconds(model: Model, batch_size: int, spec: Union[Torch, Processes], rounds: int) -> float:
-    """Of a round, the median after the first three."""
+    """Median seconds of a round, without the first three."""
     make = partial(model.build, SHAPE, CLASSES)
     training = LocalTraining(make, model.loss, Sgd(), batch_size=batch_size, fast=True)
     torch.manual_seed(1)

@@ -1,6 +1,6 @@
-"""Child process: makes a round of one backend for each line that it reads, and answers with the seconds it took.
+"""Child process: makes a round of one backend for each line that it reads, and prints the seconds that it took.
 
-So two backends in two processes can take turns, and what else the machine does hits both alike.
+So two backends in two processes can take turns, and other load on the machine affects both equally.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
         for ue in ues:
             backend.get(ue)
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-        # On the wall clock, and of this process's own computing.
+        # Wall-clock time, and the CPU time of this process.
         print(json.dumps({"wall_s": wall_s, "cpu_s": cpu_s}), flush=True)
 
 

@@ -1,6 +1,6 @@
-"""Child process: rounds in which no UE trains; prints the seconds of each.
+"""Child process: rounds in which no UE trains; prints the seconds of each round.
 
-What remains is the BS's own work: clock, protocol, encoding and decoding, the mean, record and checkpoint.
+The remaining time is the BS's own work: clock, protocol, encoding, decoding, averaging, record and checkpoint.
 """
 
 import json
@@ -30,7 +30,7 @@ def main() -> None:
     watch = Laps()
     with TemporaryDirectory() as folder:
         fl.run(experiment, folder, [watch])
-    # The first round has the start in it.
+    # The first round includes the start-up.
     print(json.dumps({"seconds": watch.seconds[1:]}))
 
 

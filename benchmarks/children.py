@@ -1,4 +1,4 @@
-"""Child processes, each fresh, with one thread, and with glibc's malloc set alike for all of them."""
+"""Child processes, each fresh, single-threaded, and with the same settings of glibc's malloc."""
 
 import contextlib
 import json
@@ -12,8 +12,8 @@ from typing import Any, Dict, Optional, Sequence, Union
 PathLike = Union[str, Path]
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-# By default glibc gives big blocks back to the system and asks for them again, at the cost of a fault a page.
-# Which of two programs that slows more is chance, so neither does it.
+# By default glibc returns large blocks to the system and requests them again, at the cost of a fault per page.
+# Which of two programs this slows down more is chance, so it is off for both.
 NEVER = str(2**32)
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
@@ -25,27 +25,27 @@ SETTINGS = {
 
 
 def environment(**changes: Optional[str]) -> Dict[str, str]:
-    """The environment of a child; a change to None takes a variable away."""
+    """The environment of a child; a change to None removes a variable."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     wanted = {**os.environ, **SETTINGS, "PYTHONPATH": path, **changes}
     return {name: value for name, value in wanted.items() if value is not None}
 
 
 class ChildFailed(RuntimeError):
-    """A child gave no figures; the message is what it said last, or that it took too long."""
+    """A child printed no figures; the message is its last line on stderr, or that it took too long."""
 
 
 def answer_of(
     command: Sequence[str], timeout_s: float = 600, threads: int = 1, **changes: Optional[str]
 ) -> Dict[str, Any]:
-    """The JSON of a child's last line; what the child started ends with it.
+    """The last line with JSON that a child prints; processes that the child started end with it.
 
     Args:
-        threads: of OpenMP and MKL.
-        changes: of its environment.
+        threads: number of threads of OpenMP and MKL.
+        changes: changes to its environment.
 
     Raises:
-        ChildFailed: there is none.
+        ChildFailed: the child failed, or printed no JSON.
     """
     changes = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), **changes}
     lines = [line for line in output_of(command, timeout_s, **changes).splitlines() if line.startswith("{")]
@@ -55,10 +55,10 @@ def answer_of(
 
 
 def output_of(command: Sequence[str], timeout_s: float = 600, **changes: Optional[str]) -> str:
-    """What a child says; what it started ends with it.
+    """The output of a child; processes that it started end with it.
 
     Args:
-        changes: of its environment.
+        changes: changes to its environment.
 
     Raises:
         ChildFailed: it failed, with its last line on stderr; or it took too long.
@@ -81,22 +81,22 @@ def output_of(command: Sequence[str], timeout_s: float = 600, **changes: Optiona
 
 
 def answer_of_script(script: str, *arguments: str, **changes: Optional[str]) -> Dict[str, Any]:
-    """What a script of this folder answers."""
+    """Run a script of this folder and return its answer."""
     return answer_of([sys.executable, str(HERE / script), *arguments], **changes)
 
 
 def answer_of_module(module: str, *arguments: str) -> Dict[str, Any]:
-    """What a module answers that is run as a program."""
+    """Run a module as a program and return its answer."""
     return answer_of([sys.executable, "-m", module, *arguments])
 
 
 class Turns:
-    """A child that does a piece of work whenever it is told to: so several can take turns.
+    """A child that does a piece of work on request, so that several can take turns.
 
     Args:
-        script: of this folder; it works for each line that it reads and answers with a line of JSON.
-        arguments: its own.
-        python: of the environment that it runs in.
+        script: a script of this folder; for each line that it reads, it works and prints a line of JSON.
+        arguments: the arguments of the script.
+        python: the interpreter of its environment.
     """
 
     def __init__(self, script: str, *arguments: object, python: PathLike = sys.executable) -> None:
@@ -117,7 +117,7 @@ class Turns:
         self.process.communicate()
 
     def take(self) -> Dict[str, float]:
-        """Let it work once; what it answers.
+        """Let it work once; returns its answer.
 
         Raises:
             ChildFailed: it has ended.
@@ -134,5 +134,5 @@ class Turns:
 
 
 def say(line: str) -> None:
-    """Tell how far a benchmark is; stdout is for its figures."""
+    """Report the progress of a benchmark; stdout is for its figures."""
     print(line, file=sys.stderr, flush=True)

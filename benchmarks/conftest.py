@@ -1,4 +1,4 @@
-"""The table that ends a run of the benchmarks, and the file with the same figures."""
+"""The table at the end of a run of the benchmarks, and the file with the same figures."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ class Report:
         self.raw: Dict[str, Any] = {}
 
     def add(self, what: str, figure: str, goal: str = "", **raw: Any) -> None:
-        """One row; `goal` is what was aimed at, if anything."""
+        """Add a row; `goal` is the goal of the figure, if it has one."""
         self.rows.append([what, figure, goal])
         self.raw[what] = {"figure": figure, "goal": goal, **raw}
 

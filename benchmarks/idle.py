@@ -1,4 +1,4 @@
-"""Backends that train nothing, for what is measured beside training."""
+"""Backends that train nothing, for measurements of everything except training."""
 
 from dataclasses import dataclass
 from typing import Sequence
@@ -9,7 +9,7 @@ from fl_simu.ue.training import LocalTraining, Shard, Task, Trained
 
 
 class Idle(Backend):
-    """Every UE gives back the model that it was sent."""
+    """Every UE returns the model that it received."""
 
     model: Params
 
@@ -34,7 +34,7 @@ class Idle(Backend):
 
 
 class Standstill(Idle):
-    """Every UE gives back the model that it was sent, moved a little and the same way each time."""
+    """Every UE returns the model that it received, moved a little, in the same way each time."""
 
     def train(self, tasks: Sequence[Task]) -> None:
         for task in tasks[:1]:

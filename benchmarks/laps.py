@@ -1,4 +1,4 @@
-"""What times the rounds of a run."""
+"""An observer that times the rounds of a run."""
 
 from benchmarks.timing import Stopwatch
 from fl_simu.loop.coordinator import Coordinator, Observer
@@ -6,7 +6,7 @@ from fl_simu.results.records import RoundRecord
 
 
 class Laps(Observer, Stopwatch):
-    """Notes the seconds of each round; to be told of it last of all."""
+    """Records the seconds of each round; must be the last of the observers."""
 
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
         self.lap()

@@ -1,4 +1,4 @@
-"""Child process: a run with many UEs on the torch backend; prints peak memory, what explains it, and time."""
+"""Child process: a run with many UEs on the torch backend; prints peak memory, its main parts, and time."""
 
 import argparse
 import json
@@ -43,10 +43,10 @@ def main() -> None:
 
 
 def random_images(count: int) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
-    """So many images of MNIST's shape to train on, and as few as can be to test on, with their labels."""
+    """This many training images of MNIST's shape, and the fewest possible test images, with their labels."""
     torch.manual_seed(1)
     images, labels = torch.randn(count, 1, 28, 28), torch.randint(10, (count,))
-    # Every class is there, so that the model has ten.
+    # Every class occurs, so that the model has ten outputs.
     labels[:10] = torch.arange(10)
     return (images, labels), (images[:16], labels[:16])
 

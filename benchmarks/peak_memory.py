@@ -1,7 +1,7 @@
 """Peak memory of this process, and of a Python program run in it: `peak_memory.py -m fl_simu run FILE ...`.
 
-The program's exit status is kept. The last line printed is JSON. A child's `ru_maxrss` would also count what its
-parent held when it forked, so Linux's own high-water mark of this process is read where there is one.
+The program's exit status is kept. The last line printed is JSON. A child's `ru_maxrss` would also count the memory
+of its parent at the fork, so Linux's own high-water mark of this process is read if there is one.
 """
 
 import json
@@ -14,7 +14,7 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had resident so far, in 10^6 bytes."""
+    """Peak resident memory of this process so far, in 10^6 bytes."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6

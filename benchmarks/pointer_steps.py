@@ -1,6 +1,6 @@
-"""Child process: takes training steps for each line that it reads, and answers with the milliseconds of one.
+"""Child process: does training steps for each line that it reads, and prints the milliseconds of one step.
 
-On plain tensors, or on pointers of PySyft 0.2: real 0.2.4 where that is installed, fl_simu.pointers elsewhere.
+It uses plain tensors, or pointers of PySyft 0.2: real 0.2.4 if installed, fl_simu.pointers elsewhere.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from fl_simu.models import MnistCnn
 
 
 def cnn(batch_size: int) -> Tuple[nn.Module, Any, Any, Callable]:
-    """The notes' network and a batch for it."""
+    """The notes' network, and a batch for it."""
     images, labels = torch.randn(batch_size, 1, 28, 28), torch.randint(10, (batch_size,))
     return MnistCnn().build((1, 28, 28), 10), images, labels, MnistCnn.loss
 
 
 def linear(batch_size: int) -> Tuple[nn.Module, Any, Any, Callable]:
-    """The notes' first model and a batch for it."""
+    """The notes' first model, and a batch for it."""
     points = torch.randn(batch_size, 2)
     return (
         nn.Linear(2, 1),

@@ -1,4 +1,4 @@
-"""fl_simu's algorithms against other frameworks' own, where those are installed."""
+"""Compares fl_simu's algorithms with other frameworks' own, if those are installed."""
 
 import pytest
 

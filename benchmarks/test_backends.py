@@ -1,4 +1,4 @@
-"""The syft backend against the torch backend, each in processes of its own that take turns round by round."""
+"""Compares the syft and torch backends, each in a separate process; the two take turns round by round."""
 
 from statistics import median
 
@@ -8,7 +8,7 @@ from children import Turns, answer_of_script
 from fl_simu.kernel.installation import syft_installed
 
 REPEATS, ROUNDS = 2, 8
-# Batch size: number of UEs, and the goal. About a second a round.
+# Batch size: number of UEs, and the goal. A round takes about a second.
 SETTINGS = {64: (3, "1.15"), 4: (2, "1.50")}
 
 
@@ -21,7 +21,7 @@ def test_syft_against_torch(batch_size, report):
     for _ in range(REPEATS):
         plain, hooked = (Turns("backend_rounds.py", backend, *arguments) for backend in ("torch", "syft"))
         with plain, hooked:
-            # The first of each is not like the others: caches, and memory not yet asked for.
+            # The first round of each is a warm-up: caches, and memory that is not allocated yet.
             turns = [(plain.take(), hooked.take()) for _ in range(1 + ROUNDS)]
         pairs += turns[1:]
     for clock, name in (("wall_s", "wall clock"), ("cpu_s", "CPU time")):

@@ -1,4 +1,4 @@
-"""Peak memory, each run in a process of its own and with malloc as it comes."""
+"""Peak memory, with each run in a separate process and with default malloc settings."""
 
 from pathlib import Path
 

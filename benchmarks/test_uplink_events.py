@@ -1,4 +1,4 @@
-"""Clock, protocol and channel alone: uploads a second through the coordinator, with nothing trained or encoded."""
+"""Clock, protocol and channel alone: uploads per second through the coordinator, without training or encoding."""
 
 import itertools
 import time
@@ -51,12 +51,12 @@ PROTOCOLS = {
     "first_k": lambda ues: FirstK(ues // 2),
     "buffered": lambda ues: Buffered(ues // 10),
 }
-# A small cell whose whole band is one UE's: an upload takes seconds, as on the normal channel, and none for ever.
+# A small cell with the whole band for each UE: uploads take seconds, as on the normal channel; none is endless.
 CHANNELS = {"normal": Normal(), "fading": Fading(radius_m=100.0, shadowing_db=4.0, shares=1)}
 
 
 class Weightless(Flights):
-    """Uploads of the real sizes that hold nothing: what arrives is not encoded, what is taken not decoded."""
+    """Uploads with real sizes but no content: nothing is encoded on arrival or decoded when it is used."""
 
     def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
         self.state.flights[ue].layers = (b"",)
@@ -68,14 +68,14 @@ class Weightless(Flights):
 
 @dataclass(frozen=True)
 class Local:
-    """All that the loop asks of local training."""
+    """The only attributes of local training that the loop needs."""
 
     keep_optimizer_state: bool = False
     optimizer: None = None
 
 
 class Unchanged(Aggregation):
-    """The model stays as it is; what was taken is only gone through."""
+    """The model does not change; the updates are only iterated over."""
 
     def combine(self, current: Params, updates: Iterable[Update], drawn: int) -> Params:
         for _ in updates:
@@ -84,7 +84,7 @@ class Unchanged(Aggregation):
 
 
 class Tally(Observer):
-    """Counts the uploads that were settled, taken or not."""
+    """Counts the uploads that were settled, whether used or not."""
 
     def __init__(self) -> None:
         self.uploads = 0
@@ -99,7 +99,7 @@ def model() -> Params:
 
 
 def fresh(model: Params, protocol: str, channel: str, ues: int, medium: Medium = ORTHOGONAL) -> Coordinator:
-    """A run before its first event. Its seed is new, so that no draw is remembered from the run before."""
+    """A run before its first event. Its seed is new, so no draw is cached from an earlier run."""
     seed = next(SEEDS)
     link = Link(Affine(2, (2,)), CHANNELS[channel], NotesCount(), "update", seed)
     settled = ues if protocol != "buffered" else ues // 10

@@ -1,4 +1,4 @@
-"""Child process: uploads a second of the coordinator alone, as `test_uplink_events.py` has it; prints JSON."""
+"""Child process: uploads per second of the coordinator alone, as in `test_uplink_events.py`; prints JSON."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ def main() -> None:
     told = {}
     for channel in CHANNELS:
         told[channel] = []
-        # The first of each is not like the others.
+        # The first run on each channel is a warm-up.
         for _ in range(1 + repeats):
             coordinator = fresh(model, "wait_for_all", channel, ues)
             began = time.process_time()

@@ -1,6 +1,6 @@
 """Child process: rounds of many UEs with small models, stacked and in a bare loop of torch; prints JSON.
 
-The bare loop does what nobody can leave out: a model copied in, an optimiser made, the steps, the model copied
+The bare loop does only the indispensable work: copy a model in, create an optimiser, do the steps, copy the model
 out. Its one module runs on one thread; the stack on `--threads`.
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
     backend = Vectorized(memory_mb=options.memory_mb).build(training)
     for ue, shard in enumerate(shards):
         backend.place(ue, shard)
-    # The first of each is not like the others.
+    # The first round of each is a warm-up.
     stacked_s = timed(1 + options.rounds, partial(stacked_round, backend, params, options.ues))[1:]
     after_mb = peak_mb()
     torch.set_num_threads(1)

@@ -71,7 +71,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
 
 
 def measure(given: argparse.Namespace, folder: Path) -> Figures:
-    """Everything that the page is made of."""
+    """Measure everything for the page."""
     began, wanted = time.perf_counter(), given.jobs or [*JOBS, *EXTRAS]
     side_by_side, extras = SideBySide(given, folder), Extras(given, folder)
     peaks = [answer_of_module("benchmarks.peers.machine")]
@@ -84,7 +84,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Figures:
             except ChildFailed as error:
                 say(f"{name}: {error}")
                 failed[name] = str(error)
-    # Before and after, because what else the machine does only takes away.
+    # Before and after, because other load on the machine can only lower these figures.
     peaks.append(answer_of_module("benchmarks.peers.machine"))
     return {
         "date": time.strftime("%Y-%m-%d"),
@@ -100,7 +100,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Figures:
 
 
 def added(figures: Figures, more: Figures) -> Figures:
-    """Figures in which some were measured anew, and which those are."""
+    """Replace some figures by newly measured ones, and note which."""
     jobs = {job["name"]: job for job in (*figures["jobs"], *more["jobs"])}
     found = {name: more[name] for name in EXTRAS if name in more}
     failed = {name: why for name, why in figures["failed"].items() if name not in found}
@@ -117,7 +117,7 @@ def added(figures: Figures, more: Figures) -> Figures:
 
 
 def command(given: argparse.Namespace) -> str:
-    """The command that makes the same figures; where the environments are is a matter of the machine."""
+    """The command that makes the same figures; the paths of environments are left out."""
     words = ["--quick"] if given.quick else []
     for name in ("jobs", "frameworks"):
         words += [f"--{name}", *getattr(given, name)] if getattr(given, name) else []

@@ -1,4 +1,4 @@
-"""The floor: federated averaging as one writes it in plain torch, in one process, with nothing around it."""
+"""The floor: federated averaging in plain torch, in one process, without a framework."""
 
 import torch
 
@@ -8,7 +8,7 @@ from fl_simu.kernel.parameters import params_of
 
 
 def run(job: Job, arrays: Arrays, rounds: int, threads: int = 1) -> Outcome:
-    """A module that trains the clients in turn, and the mean of what they come to."""
+    """Train the clients in turn with one module, and average the results."""
     torch.set_num_threads(threads)
     module = job.module().train()
     tensors = module.state_dict(keep_vars=True)

@@ -1,4 +1,4 @@
-"""Child process: one job on one framework; the last line printed is JSON, the final params are in a file."""
+"""Child process: one job on one framework; prints JSON last, and saves the final parameters to a file."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ def main() -> None:
         outcome = import_module(FRAMEWORKS[given.framework]).run(job, arrays, rounds, **given.options)
     except UserError as error:
         raise SystemExit(str(error)) from None
-    # Started by torchrun, every process has the same model; the first one tells.
+    # If torchrun started it, every process has the same model; the first one reports.
     if os.environ.get("RANK", "0") != "0":
         return
     np.savez(str(given.params), **to_arrays(outcome.params))

@@ -1,4 +1,4 @@
-"""Deals a job's images to its clients, with the draws of an fl_simu experiment."""
+"""Distributes a job's images to its clients, with the draws of an fl_simu experiment."""
 
 from functools import partial
 
@@ -16,9 +16,9 @@ SEED = 1
 
 
 def deal(job: Job, dataset: Dataset, rounds: int) -> Arrays:
-    """The arrays of a job, of which no more images are kept than its clients have.
+    """The arrays of a job, with only as many images as its clients need.
 
-    Where the data set holds fewer images than the clients are to have, they are drawn with replacement.
+    If the data set has fewer images than the clients need, they are drawn with replacement.
     """
     held, wanted, size = len(dataset.train), job.ues * job.samples, DATASETS[job.data].sizes[0]
     draws = stream(SEED, "partition")
@@ -54,6 +54,6 @@ def _drawn(job: Job, round: int) -> torch.Tensor:
 
 
 def _orders(job: Job, training: LocalTraining, round: int) -> torch.Tensor:
-    """The batches that fl_simu draws, one after the other, for every UE."""
+    """The batches that fl_simu draws, concatenated, for every UE."""
     keys = [Key(SEED, ue, round) for ue in range(job.ues)]
     return torch.stack([torch.cat(training.orders(key, job.samples)) for key in keys])

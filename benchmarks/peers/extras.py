@@ -1,4 +1,4 @@
-"""What is measured of fl_simu beside the jobs: one method for each."""
+"""Measurements of fl_simu beyond the jobs: one method for each."""
 
 import argparse
 import contextlib
@@ -29,7 +29,7 @@ from fl_simu.kernel.installation import stack
 EXTRAS = ("default_run", "where_time_goes", "overhead", "uploads", "startup", "long_run", "many_ues", "pointers")
 STARTS = 3
 QUICK_RUN = ("--rounds", "1", "--set", "ues=2", "--set", "data.test_samples=250")
-# Model and batch size -> steps of a turn: about half a second of real syft's.
+# Model and batch size -> steps per turn: about half a second with real syft.
 POINTER_STEPS = {("cnn", 64): 4, ("cnn", 4): 20, ("cnn", 1): 30, ("linear", 4): 100}
 TURNS = 12
 DEFAULT = ROOT / "fl_simu" / "cli" / "defaults" / "mnist.toml"
@@ -38,25 +38,25 @@ Figures = Dict[str, Any]
 
 @dataclass(frozen=True)
 class Extras:
-    """One method for each of `EXTRAS`; each raises `ChildFailed` where nothing came of it.
+    """One method for each of `EXTRAS`; each raises `ChildFailed` if it has no result.
 
     Args:
-        given: the options of the command line.
-        folder: for the jobs' files.
+        given: the command-line options.
+        folder: folder for the jobs' files.
     """
 
     given: argparse.Namespace
     folder: Path
 
     def dealt(self, name: str, rounds: int) -> str:
-        """The file of a job with so many rounds."""
+        """The file of a job with this many rounds."""
         job = (QUICK if self.given.quick else JOBS)[name]
         path = self.folder / f"{name}-{rounds}.npz"
         write(path, job, data.deal(job, DATASETS[job.data]().load(), rounds))
         return str(path)
 
     def default_run(self) -> List[Figures]:
-        """Seconds of the command without arguments on one core and on all, on each stack that is here."""
+        """Seconds of the command without arguments, on one core and on all, on each available stack."""
         rows = []
         for name, python in self._stacks():
             row: Figures = {"stack": name}
@@ -78,7 +78,7 @@ class Extras:
         return {"seconds": seconds, "sha256": model}
 
     def _stacks(self) -> List[Tuple[str, Path]]:
-        """The stack that this runs on, and the legacy one where it is another and is here."""
+        """The current stack, and the legacy stack if it is another one and available."""
         here, legacy = Path(sys.executable), self.given.legacy_python
         return [(stack(), here), *([("legacy", legacy)] if legacy.exists() and legacy != here else [])]
 
@@ -88,12 +88,12 @@ class Extras:
         return answer_of_module("benchmarks.peers.long_run", "9" if self.given.quick else "300")
 
     def uploads(self) -> Figures:
-        """Uploads a second of the coordinator alone."""
+        """Uploads per second of the coordinator alone."""
         say("uploads a second")
         return answer_of_script("uploads.py", "1" if self.given.quick else "5")
 
     def where_time_goes(self) -> List[Figures]:
-        """Seconds of each operator of torch, of two rounds of each job on backend torch."""
+        """Seconds of each operator of torch, in two rounds of each job on backend torch."""
         rows = []
         for name, job in JOBS.items():
             say(f"where the time goes: {name}")
@@ -102,7 +102,7 @@ class Extras:
         return rows
 
     def overhead(self) -> Figures:
-        """What a round of the first job costs beside training."""
+        """Seconds of a round of the first job without training."""
         path = self.dealt("notes", 8)
         say("the coordinator alone")
         return {
@@ -111,7 +111,7 @@ class Extras:
         }
 
     def startup(self) -> List[Figures]:
-        """Seconds from the command to the first trained model, for each backend of each stack that is here."""
+        """Seconds from the command to the first trained model, for each backend on each available stack."""
         rows = []
         for name, python in self._stacks():
             inside = [{"name": "processes", "inner": "syft"}] if name == "legacy" else []
@@ -131,7 +131,7 @@ class Extras:
         return rows
 
     def pointers(self) -> List[Figures]:
-        """Milliseconds of a training step on plain tensors and on pointers of real syft and of ours."""
+        """Milliseconds of a training step on plain tensors, and on pointers of real syft and of fl_simu."""
         stacks = {"syft 0.2.4": self.given.legacy_python, "fl_simu.pointers": Path(sys.executable)}
         hows, rows = ("plain", "resident", "fetched"), []
         for (model, batch_size), steps in POINTER_STEPS.items():
@@ -152,11 +152,11 @@ class Extras:
                 stack.enter_context(Turns("pointer_steps.py", how, *arguments, python=python)) for how in hows
             ]
             taken = [[child.take()["ms"] for child in children] for _ in range(turns)]
-        # The first turn of each is not like the others.
+        # The first turn is a warm-up.
         return {how: list(one) for how, one in zip(hows, zip(*taken[1:]))}
 
     def many_ues(self) -> Figures:
-        """A run that knows many UEs and draws a few."""
+        """A run that knows many UEs and selects a few."""
         ues, drawn, samples, rounds = (2_000 if self.given.quick else 100_000), 100, 2, 2
         size = ("--ues", str(ues), "--drawn", str(drawn), "--samples", str(samples), "--rounds", str(rounds))
         say(f"{ues:,} UEs known")

@@ -19,7 +19,7 @@ STAND_IN = Path(__file__).resolve().parent / "stand_in"
 
 
 class Batches:
-    """What the trainer asks for a client's batches."""
+    """The interface through which the trainer gets a client's batches."""
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays, self.round = arrays, 0
@@ -30,8 +30,8 @@ class Batches:
 
 
 def run(job: Job, arrays: Arrays, rounds: int) -> Outcome:
-    """The steps of FedLab's StandalonePipeline, without its evaluation."""
-    # At the end: a torchvision that is there goes first.
+    """Run the steps of FedLab's StandalonePipeline, without its evaluation."""
+    # At the end: an installed torchvision comes first.
     sys.path.append(str(STAND_IN))
     from fedlab.contrib.algorithm.basic_client import SGDSerialClientTrainer
     from fedlab.contrib.algorithm.basic_server import SyncServerHandler
@@ -40,7 +40,7 @@ def run(job: Job, arrays: Arrays, rounds: int) -> Outcome:
     torch.set_num_threads(1)
     module = job.module()
     module.load_state_dict(arrays.initial)
-    # It takes the whole part of ratio times clients.
+    # FedLab uses the integer part of ratio times clients.
     ratio = 1.0 if job.drawn == job.ues else (job.drawn + 0.5) / job.ues
     handler = SyncServerHandler(module, global_round=rounds, sample_ratio=ratio)
     handler.num_clients = job.ues

@@ -1,4 +1,4 @@
-"""Flower's simulation: a ServerApp with FedAvg, a ClientApp, `run_simulation` with a Ray actor a core.
+"""Flower's simulation: a ServerApp with FedAvg, a ClientApp, `run_simulation` with one Ray actor per core.
 
 Reference: Beutel et al. 2020, "Flower: A Friendly Federated Learning Research Framework".
 """
@@ -18,14 +18,14 @@ FILE = "FL_SIMU_BENCHMARK_JOB"
 
 @lru_cache(maxsize=1)
 def _here(path: str) -> Tuple[Job, Arrays, torch.nn.Module]:
-    """The job, its arrays and a module: made once a process, as Flower's templates cache their data."""
+    """The job, its arrays and a module, loaded once per process, as Flower's templates cache their data."""
     torch.set_num_threads(1)
     job, arrays = read(Path(path))
     return job, arrays, job.module()
 
 
 def train(message: Any, context: Any) -> Any:
-    """What a client does in a round."""
+    """A client's work in a round."""
     from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 
     job, arrays, module = _here(os.environ[FILE])
@@ -45,8 +45,8 @@ def run(job: Job, arrays: Arrays, rounds: int, file: str, cores: int) -> Outcome
     """All rounds in one simulation.
 
     Args:
-        file: the job's, which each client's process reads for itself.
-        cores: clients at a time, one core each.
+        file: the job's file, which each client's process reads itself.
+        cores: number of clients at a time, with one core each.
     """
     os.environ.update({FILE: file, "FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"})
     import flwr

@@ -1,4 +1,4 @@
-"""What was aimed at: each goal from the figures, and nothing else but medians, ratios and shares."""
+"""The goals: each is computed from the figures with nothing but medians, ratios and shares."""
 
 from operator import sub
 from statistics import median
@@ -9,15 +9,15 @@ NOTHING = "-"
 
 
 class Goal(NamedTuple):
-    """A figure that was aimed at.
+    """A figure with a goal.
 
     Args:
-        what: in a line.
-        measured: the figure; None where it was not measured.
-        goal: what was aimed at.
+        what: description in one line.
+        measured: the figure; None if it was not measured.
+        goal: its goal.
         at_least: whether more is better.
-        form: how the figures are written.
-        beside: the same figure in another reading, for the reader.
+        form: format of the figures.
+        beside: the same figure against another baseline, for the reader.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Goal(NamedTuple):
 
     @property
     def reached(self) -> str:
-        """Whether the figure is where it was to be."""
+        """Whether the figure reaches its goal."""
         if self.measured is None:
             return "not measured"
         right = self.measured >= self.goal if self.at_least else self.measured <= self.goal
@@ -43,12 +43,12 @@ class Goal(NamedTuple):
 
 
 def seconds(row: Optional[Figures]) -> Optional[float]:
-    """Median of a row's rounds but the first; None where there is no row or nothing came of it."""
+    """Median of a row's rounds without the first; None if there is no row or it failed."""
     return median(row["seconds"][1:]) if row and "seconds" in row else None
 
 
 def best(job: Figures, key: str) -> Optional[Figures]:
-    """The fastest of the rows of a job with this key, or whose key begins with it and a slash."""
+    """The fastest of a job's rows with this key."""
     rows = [row for row in job.get("rows", ()) if row["key"] == key and "seconds" in row]
     return min(rows, key=lambda row: seconds(row) or 0.0, default=None)
 
@@ -60,18 +60,18 @@ def fastest(job: Figures, keys: Sequence[str]) -> Optional[Figures]:
 
 
 def ratio(job: Figures, keys: Sequence[str], mine: str = "fl_simu") -> Optional[float]:
-    """Seconds a round of the fastest of other rows, over those of the fastest of ours."""
+    """Seconds per round of the fastest of other rows, divided by those of the fastest of ours."""
     theirs, ours = seconds(fastest(job, keys)), seconds(best(job, mine))
     return theirs / ours if theirs and ours else None
 
 
 def percent_of_peak(job: Figures, row: Figures, machine: Figures) -> float:
-    """A row's share of what its cores multiply at most, in percent."""
+    """A row's percentage of the peak rate of its cores."""
     return 100 * job["gflop"] / (seconds(row) or 1.0) / (machine["sgemm_gflops"] * row["cores"])
 
 
 def overhead_shares(figures: Figures) -> List[Tuple[str, float]]:
-    """What coordinator, protocol, codec and records take of a round of `notes` on each backend, in percent."""
+    """Percentage of a round of `notes` that coordinator, protocol, codec and records take, for each backend."""
     job, alone = by_name(figures).get("notes", {}), figures.get("overhead")
     if not alone:
         return []
@@ -82,7 +82,7 @@ def overhead_shares(figures: Figures) -> List[Tuple[str, float]]:
 
 
 def goals(figures: Figures) -> List[Goal]:
-    """Every figure that has a goal."""
+    """All figures with a goal."""
     jobs, rows = by_name(figures), []
     bare, peak, all_of_pfl = ("bare/1",), [], ("pfl/1", "pfl/n", "pfl/processes")
     for name, keys, what, goal in (
@@ -141,7 +141,7 @@ _STARTS = (
 
 
 def _goals_of_runs(figures: Figures) -> List[Goal]:
-    """What whole runs take."""
+    """The goals for complete runs."""
     default = {row["stack"]: row for row in figures.get("default_run", ())}
     rows = []
     for name, goal in (("modern", 1.85), ("legacy", 1.8)):
@@ -159,7 +159,7 @@ def _goals_of_runs(figures: Figures) -> List[Goal]:
 
 
 def growth(run: Figures) -> float:
-    """The most MB by which driver or workers have grown from one look at them to the next."""
+    """The largest growth of driver or workers between two consecutive samples, in MB."""
     return max(later - earlier for told in memories(run) for earlier, later in zip(told, told[1:]))
 
 
@@ -171,9 +171,9 @@ POINTER_WAYS = {"resident": "the model stays at its worker", "fetched": "it is s
 
 
 def pointer_overheads(figures: Figures) -> Dict[Tuple[str, int, str, str], float]:
-    """(model, batch size, way, whose pointers) -> milliseconds that a step takes longer than on plain tensors.
+    """(model, batch size, way, whose pointers) -> extra milliseconds of a step compared with plain tensors.
 
-    The median over the turns, in each of which all ways were tried one after the other.
+    Each is the median over the turns; in each turn, all ways were measured one after the other.
     """
     rows = [row for row in figures.get("pointers", ()) if "failed" not in row]
     return {
@@ -184,7 +184,7 @@ def pointer_overheads(figures: Figures) -> Dict[Tuple[str, int, str, str], float
 
 
 def pointer_shares(figures: Figures) -> Dict[Tuple[str, int, str], float]:
-    """(model, batch size, way) -> what our pointers cost, over what real syft's cost."""
+    """(model, batch size, way) -> the overhead of our pointers, divided by that of real syft."""
     found = pointer_overheads(figures)
     return {
         (model, batch_size, how): ours / found[model, batch_size, how, "syft 0.2.4"]
@@ -194,5 +194,5 @@ def pointer_shares(figures: Figures) -> Dict[Tuple[str, int, str], float]:
 
 
 def by_name(figures: Figures) -> Dict[str, Figures]:
-    """The jobs."""
+    """The jobs by name."""
     return {job["name"]: job for job in figures["jobs"]}

@@ -1,4 +1,4 @@
-"""The jobs, and the arrays that every framework gets of a job, from one file."""
+"""The jobs, and the arrays that all frameworks read for a job, from one file."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -17,17 +17,17 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Job:
-    """One federated job: federated averaging with SGD, one local epoch a round.
+    """One federated job: federated averaging with SGD, one local epoch per round.
 
     Args:
-        name, title: short, and as the page heads it.
+        name, title: a short name, and the heading on the page.
         data, model: names in fl_simu's registries.
-        shape: of an image, (C, H, W).
-        ues: number of clients known.
-        drawn: of a round.
-        samples: of each client.
-        batch_size, lr: of local SGD.
-        rounds: timed ones, after one that does not count.
+        shape: shape of an image, (C, H, W).
+        ues: number of known clients.
+        drawn: number of clients per round.
+        samples: number of samples per client.
+        batch_size, lr: batch size and learning rate of local SGD.
+        rounds: number of timed rounds, after one warm-up round that does not count.
     """
 
     name: str
@@ -68,14 +68,14 @@ QUICK = {
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What a job is run on.
+    """The input arrays of a job.
 
     Args:
         images: float32 (N, C, H, W); labels: int64 (N,).
         rows: (ues, samples), the images of each client.
         drawn: (rounds, drawn), the clients of each round, ascending.
-        orders: (rounds, ues, samples), the order in which a client goes through its images.
-        initial: the first global model.
+        orders: (rounds, ues, samples), the order in which each client goes through its images.
+        initial: the initial global model.
         source: where the images come from.
     """
 
@@ -93,7 +93,7 @@ class Arrays:
         return self.images.index_select(0, rows), self.labels.index_select(0, rows)
 
     def batches(self, ue: int, round: int, batch_size: int) -> Iterator[Tuple[Tensor, Tensor]]:
-        """The batches of a client's epoch, each gathered when it is due."""
+        """The batches of a client's epoch, each gathered when it is needed."""
         for rows in self.rows[ue].index_select(0, self.orders[round][ue]).split(batch_size):
             yield self.images.index_select(0, rows), self.labels.index_select(0, rows)
 
@@ -103,13 +103,13 @@ class Arrays:
 
 
 class Outcome(NamedTuple):
-    """What came of a job on a framework.
+    """The result of a job on a framework.
 
     Args:
-        seconds: of each round, the first of which does not count.
-        params: the global model after the last.
-        cores: processes times threads that train.
-        settings: how the framework was used, in a line.
+        seconds: seconds of each round; the first does not count.
+        params: the global model after the last round.
+        cores: number of processes times training threads.
+        settings: one line on how the framework was used.
         versions: package -> version.
     """
 
@@ -121,7 +121,7 @@ class Outcome(NamedTuple):
 
 
 def write(path: Path, job: Job, arrays: Arrays) -> None:
-    """One file with the job and its arrays."""
+    """Write a job and its arrays to one file."""
     fields = ("images", "labels", "rows", "drawn", "orders")
     np.savez(
         str(path),
@@ -133,7 +133,7 @@ def write(path: Path, job: Job, arrays: Arrays) -> None:
 
 
 def read(path: Path) -> Tuple[Job, Arrays]:
-    """The job and the arrays of a file."""
+    """Read a job and its arrays from a file."""
     with np.load(str(path), allow_pickle=False) as file:
         held: Dict[str, Any] = dict(file)
     values = json.loads(str(held.pop("job")))

@@ -1,6 +1,6 @@
 """Child process: a run of many short rounds on backend processes; prints the memory of the driver and its workers.
 
-It is told after the first hundred rounds and after each further hundred, in MB.
+It is measured after every hundred rounds, in MB.
 """
 
 import json
@@ -21,7 +21,7 @@ EVERY = 100
 
 
 class Memory(Observer):
-    """Resident memory of this process, and of its children together."""
+    """Resident memory of this process, and of its children in total."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -46,7 +46,7 @@ def main() -> None:
         "partition": {"name": "iid", "samples_per_ue": 40},
     }
     planned = plan(Experiment.parse(values))
-    # Three times at least, however few rounds are wanted.
+    # At least three samples, even in a short run.
     memory = Memory(min(EVERY, rounds // 3))
     with TemporaryDirectory() as folder:
         runs.begin(planned, load_data(planned), RunFolder(Path(folder) / "run"), [memory])

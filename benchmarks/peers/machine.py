@@ -1,4 +1,4 @@
-"""Child process: what this processor multiplies a second, as JSON; and what a job asks of it."""
+"""Child process: the peak rates of this processor, as JSON; and the operations that a job needs."""
 
 import json
 import math
@@ -18,7 +18,7 @@ SIZE, SECONDS = 2048, 1.5
 
 
 def sgemm_gflops(threads: int, size: int = SIZE, seconds: float = SECONDS) -> float:
-    """The most 10^9 float32 operations a second of a product of two square matrices, by torch.mm."""
+    """The highest rate of a product of two square matrices by torch.mm, in 10^9 float32 operations per second."""
     torch.set_num_threads(threads)
     left, right, out = (torch.rand(size, size) for _ in range(3))
     best, ends = math.inf, time.perf_counter() + seconds
@@ -30,7 +30,7 @@ def sgemm_gflops(threads: int, size: int = SIZE, seconds: float = SECONDS) -> fl
 
 
 def memory_gbps(megabytes: int = 128, seconds: float = SECONDS) -> float:
-    """The most 10^9 bytes a second that one core reads and writes, by a copy within a large array."""
+    """The highest rate at which one core reads and writes in a copy of a large array, in 10^9 bytes per second."""
     torch.set_num_threads(1)
     source = torch.zeros(megabytes * 2**20, dtype=torch.uint8)
     there, best, ends = torch.zeros_like(source), math.inf, time.perf_counter() + seconds
@@ -42,11 +42,11 @@ def memory_gbps(megabytes: int = 128, seconds: float = SECONDS) -> float:
 
 
 def gbytes_of_round(job: Job) -> float:
-    """10^9 bytes that a round of a model of one dense layer moves, trained as a stack by operators of torch.
+    """10^9 bytes that a round of a one-layer dense model moves, trained as a stack by operators of torch.
 
-    Of each UE the model is written once and read once more for the mean; each step reads it for the outputs,
-    writes a gradient, and reads both and writes the model in SGD. Each image is read and written to stand in its
-    batch, and read twice, for the outputs and for the gradient. All are float32.
+    For each UE, the model is written once and read again for the mean. Each step reads it for the outputs, writes
+    a gradient, and reads both and writes the model in SGD. Each image is copied into its batch, which reads and
+    writes it, and read twice, for the outputs and for the gradient. All are float32.
     """
     module = job.module()
     (layer,) = (one for one in module.modules() if isinstance(one, nn.Linear))
@@ -58,7 +58,7 @@ def gbytes_of_round(job: Job) -> float:
 def gflop_of_round(job: Job) -> float:
     """10^9 float32 operations of a round's convolutions and dense layers, forward and backward.
 
-    A layer of M multiplications and additions for a sample costs 2 M forward, 2 M for the gradient of its weights,
+    A layer with M multiplications and additions per sample costs 2 M forward, 2 M for the gradient of its weights,
     and 2 M for that of its input, which the first layer does not need.
     """
     counted: List[int] = []
@@ -90,7 +90,7 @@ def describe() -> Dict[str, Any]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
 
 

@@ -1,4 +1,4 @@
-"""fl_simu: a backend and the average alone, or a whole run without evaluation and checkpoints."""
+"""fl_simu: either a backend and the average alone, or a complete run without evaluation and checkpoints."""
 
 import os
 import sys
@@ -35,12 +35,12 @@ from fl_simu.ue.training import Key, Shard, Task
 def run(
     job: Job, arrays: Arrays, rounds: int, backend: Mapping[str, Any], whole: bool = False, threads: int = 1
 ) -> Outcome:
-    """The job on one backend.
+    """Run the job on one backend.
 
     Args:
         backend: the part's table, `{"name": ...}` and arguments.
-        whole: whether coordinator, protocol, link and records run too, or the backend and the mean alone.
-        threads: of torch, in this process.
+        whole: whether to run the coordinator, protocol, link and records too, or only the backend and the mean.
+        threads: number of torch threads in this process.
     """
     planned = plan(Experiment.parse(experiment(job, rounds, backend=dict(backend), threads=threads)))
     spec = planned.experiment.backend
@@ -52,14 +52,14 @@ def run(
     else:
         seconds, params = _backend_alone(planned, job, arrays)
         settings = f"{told}; send, train, get and the mean"
-    # A backend with processes of its own says how many; 0 stands for one a core.
+    # A backend with its own processes specifies their number; 0 means one per core.
     cores = getattr(spec, "workers", getattr(spec, "actors", threads)) or os.cpu_count() or 1
     versions = {"ray of fl_simu": sys.modules["ray"].__version__} if "ray" in sys.modules else {}
     return Outcome(seconds, params, cores, settings, versions)
 
 
 def experiment(job: Job, rounds: int, **parts: Any) -> Dict[str, Any]:
-    """The job as values of a config."""
+    """The job as config values."""
     return {
         "name": job.name,
         "seed": SEED,
@@ -106,7 +106,7 @@ def overhead(job: Job, arrays: Arrays, rounds: int, checkpoints: bool) -> List[f
     """Seconds of rounds in which no UE trains: coordinator, protocol, 4-bit affine codec, mean and record.
 
     Args:
-        checkpoints: whether each round ends with a checkpoint too, as in a run.
+        checkpoints: whether each round also ends with a checkpoint, as in a run.
     """
     parts = {"payload": "update", "codec": {"name": "affine", "base_bits": 4}, "backend": "torch"}
     planned = plan(Experiment.parse(experiment(job, rounds, **parts)))
@@ -131,7 +131,7 @@ class _Records(Observer):
 
 @dataclass(frozen=True)
 class _Dealt(Partition):
-    """The clients' images as they were dealt."""
+    """The clients' images as they were distributed."""
 
     rows: torch.Tensor
 
@@ -140,7 +140,7 @@ class _Dealt(Partition):
 
 
 def _coordinator(planned: Plan, arrays: Arrays, observers: Sequence[Observer]) -> Any:
-    """A run's coordinator that evaluates nothing, and the watch that times its rounds from now on."""
+    """A run's coordinator that evaluates nothing, and the stopwatch that times its rounds from now on."""
     planned = replace(planned, experiment=planned.experiment.with_(partition=_Dealt(arrays.rows)))
     train = Samples(arrays.images, arrays.labels)
     test = Samples(arrays.images[:1], arrays.labels[:1])

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from the figures, and nothing else: no figure is made here but medians, ratios and shares."""
+"""docs/benchmarks.md, made from the figures alone with nothing but medians, ratios and shares."""
 
 from pathlib import Path
 from statistics import median
@@ -85,7 +85,7 @@ def _job(job: Figures, figures: Figures) -> str:
 
 
 def _roofline(job: Figures, machine: Figures) -> str:
-    """What memory alone allows, of a job that memory bounds."""
+    """The memory bound on a round, for a job that is memory-bound."""
     if "gbytes" not in job:
         return ""
     least, taken = job["gbytes"] / machine["memory_gbps"], seconds(best(job, "fl_simu"))
@@ -99,7 +99,7 @@ def _roofline(job: Figures, machine: Figures) -> str:
 
 
 def _settings(figures: Figures) -> str:
-    """How each row was run, as the first job that has it says."""
+    """How each row was run, taken from the first job that has the row."""
     rows = [row for job in figures["jobs"] for row in job.get("rows", ()) if "settings" in row]
     told = {row["label"]: row["settings"] for row in reversed(rows)}
     return "".join(f"- {label}: {told[label]}\n" for label in dict.fromkeys(row["label"] for row in rows))
@@ -133,7 +133,7 @@ def _where_time_goes(figures: Figures) -> str:
     cells = [["job", "operators of torch, percent of the rounds' time", "the rest"]]
     for row in figures["where_time_goes"]:
         shares = {name: 100 * taken / row["rounds_s"] for name, taken in row["operators_s"].items()}
-        # The other names are ranges around operators, which torch's own Python marks.
+        # The other names are ranges around operators, which torch marks in Python.
         operators = {name: share for name, share in shares.items() if name.startswith("aten::")}
         largest = sorted(operators.items(), key=lambda one: -one[1])[:9]
         told = ", ".join(f"`{name[len('aten::') :]}` {share:.0f}" for name, share in largest)
@@ -147,7 +147,7 @@ def _where_time_goes(figures: Figures) -> str:
 
 
 def _beside(figures: Figures) -> str:
-    """What was measured beside the jobs, as far as it was."""
+    """The measurements beyond the jobs, as far as they were made."""
     parts = [part(figures) for name, part in _PARTS.items() if figures.get(name)]
     failed = figures.get("failed", {})
     if failed:

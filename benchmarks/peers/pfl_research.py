@@ -17,7 +17,7 @@ from fl_simu.kernel.parameters import params_of
 
 
 class Module(nn.Module):
-    """A module with the loss and the metrics that pfl asks for."""
+    """A module with the loss and the metrics that pfl needs."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Module(nn.Module):
         return self.loss_of(self.module(images), labels)
 
     def metrics(self, images: Tensor, labels: Tensor) -> Any:
-        """Mean loss of a user; asked for in the first round only, which does not count."""
+        """Mean loss of a user; pfl calls this in the first round only, which does not count."""
         from pfl.metrics import Weighted
 
         self.module.eval()
@@ -39,7 +39,7 @@ class Module(nn.Module):
 
 
 def run(job: Job, arrays: Arrays, rounds: int, threads: int = 1) -> Outcome:
-    """All rounds in one call of the algorithm; in several processes where torchrun starts them."""
+    """Run all rounds in one call of the algorithm; with torchrun, in several processes."""
     from pfl.aggregate.simulate import SimulatedBackend
     from pfl.algorithm.base import NNAlgorithmParams
     from pfl.algorithm.federated_averaging import FederatedAveraging
@@ -55,7 +55,7 @@ def run(job: Job, arrays: Arrays, rounds: int, threads: int = 1) -> Outcome:
     module = Module(job)
     module.module.load_state_dict(arrays.initial)
     model = PyTorchModel(module, torch.optim.SGD, torch.optim.SGD(module.parameters(), lr=1.0))
-    # A user's data are put in the order of the round when they are asked for.
+    # A user's data are arranged in the round's order when they are requested.
     users = iter([(round, ue) for round in range(rounds) for ue in arrays.ues(round)])
 
     def make_dataset(user: Tuple[int, int]) -> Any:

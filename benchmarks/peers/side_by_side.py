@@ -26,9 +26,9 @@ class SideBySide:
     """One child after the other.
 
     Args:
-        given: the options of the command line.
-        folder: for the jobs' files.
-        versions: of the packages, as the children tell them.
+        given: the command-line options.
+        folder: folder for the jobs' files.
+        versions: versions of the packages, as reported by the children.
     """
 
     given: argparse.Namespace
@@ -36,7 +36,7 @@ class SideBySide:
     versions: Dict[str, str] = field(default_factory=dict)
 
     def job(self, job: Job) -> Figures:
-        """One job on every framework."""
+        """Run one job on every framework."""
         say(f"{job.title}:")
         rounds = 1 + (self.given.rounds or job.rounds)
         try:
@@ -66,7 +66,7 @@ class SideBySide:
         }
 
     def rows(self, job: Job, path: Path) -> List[Figures]:
-        """A row for every way to run the job; the bare loop first."""
+        """Run the job in every way; returns a row for each, the bare loop first."""
         several = machine.cores()
         rows = [self.child("bare", path, "bare/1", "bare torch loop, 1 thread", threads=1)]
         if several > 1:
@@ -76,7 +76,7 @@ class SideBySide:
         for table in self.given.backends:
             told = ", ".join(f"{key} = {value}" for key, value in table.items() if key != "name")
             label = f"fl_simu, backend {table['name']}" + (f" ({told})" if told else "")
-            # One process does all; a product over a stack of models is long enough for several threads.
+            # One process does everything; a product over a stack of models is long enough for several threads.
             for threads in [1, several] if table["name"] == "vectorized" and several > 1 else [1]:
                 label += f", {threads} threads" if threads > 1 else ""
                 options = {"backend": table, "threads": threads}
@@ -108,7 +108,7 @@ class SideBySide:
         processes: int = 1,
         **options: Any,
     ) -> Figures:
-        """The job on one framework in a fresh process; a row, with the reason where nothing came of it."""
+        """Run the job on one framework in a fresh process; returns a row, with the reason if it failed."""
         given = self.given
         if given.frameworks and framework not in given.frameworks:
             return {}
@@ -136,7 +136,7 @@ class SideBySide:
 
 
 def describe(job: Job) -> str:
-    """A job in a sentence."""
+    """Describe a job in a sentence or two."""
     drawn = "all drawn" if job.drawn == job.ues else f"{job.drawn} drawn a round"
     return (
         f"Model `{job.model}`, {job.ues:,} clients with {job.samples} images each, {drawn}, "
@@ -145,7 +145,7 @@ def describe(job: Job) -> str:
 
 
 def has_dropout(job: Job) -> bool:
-    """Whether what a framework draws besides the batches decides the weights."""
+    """Whether the weights depend on random draws of a framework other than the batches."""
     return any(isinstance(layer, torch.nn.Dropout) for layer in job.module().modules())
 
 

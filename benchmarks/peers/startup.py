@@ -1,6 +1,6 @@
-"""Child process: what the command `run` does until the first trained model is fetched; prints when that was.
+"""Child process: runs the command `run` until the first trained model is fetched; prints the time of that.
 
-A UE of the experiment trains on one batch. The program ends there.
+A UE of the experiment trains on one batch. The program then ends.
 """
 
 import json
@@ -20,7 +20,7 @@ def main() -> None:
     from fl_simu.results.run_folder import RunFolder
 
     class FirstModel(Observer):
-        """Tells the time and ends the program."""
+        """Prints the time and ends the program."""
 
         def fetched(self, ue: int) -> None:
             print(json.dumps({"at_s": time.time()}), flush=True)

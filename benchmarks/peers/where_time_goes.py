@@ -1,4 +1,4 @@
-"""Child process: a job's rounds on backend torch under torch's profiler; the seconds of each operator."""
+"""Child process: a job's rounds on backend torch under torch's profiler; prints the seconds of each operator."""
 
 import json
 import sys

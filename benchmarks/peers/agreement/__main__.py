@@ -1,35 +1,35 @@
 """`python -m benchmarks.peers.agreement`: fl_simu's algorithms against other frameworks' own, round by round.
 
-Logistic regression on five UEs with 4 to 22 samples of unlike classes, three of the five a round (more for
-rules that bear Byzantine UEs), one epoch of plain SGD in batches of 4, in the order that fl_simu draws. The
-other frameworks run in an environment of their own, where their own algorithms are at work, not copies of them.
-Printed is, after each round, the largest difference of a weight of the global model, divided by the largest
-weight; where it is above 1e-6 the command ends with status 1. The last column is what the algorithm itself
-does: the same difference after the last round between fl_simu with it and fl_simu with plain local steps and a
-mean.
+Logistic regression on five UEs with 4 to 22 samples of different classes. Three of the five train per round (more
+for rules that tolerate Byzantine UEs), for one epoch of plain SGD with batches of 4, in the order that fl_simu
+draws. The other frameworks run in a separate environment, with their own algorithms, not with copies of them.
+The table shows, after each round, the largest difference of a weight of the global model, divided by the largest
+weight. If it is above 1e-6, the command ends with status 1. The last column is the effect of the algorithm
+itself: the same difference after the last round, between fl_simu with it and with plain local steps and a mean.
 
-Where a framework has another definition, it is set, or handed, what makes both compute the same:
+If a framework defines an algorithm differently, it gets settings or values with which both compute the same:
 
 - Flower's FedAdagrad, FedAdam and FedYogi start v at 0. Algorithm 2 of Reddi et al. 2021 has v_{-1} >= tau^2,
-  and fl_simu takes tau^2. Flower's strategy is handed v = tau^2 before the first round.
+  and fl_simu uses tau^2. Flower's strategy gets v = tau^2 before the first round.
 - Flower's FedAdam multiplies its rate by sqrt(1 - beta_2^(t+1)) / (1 - beta_1^(t+1)) in round t = 1, 2, ..., a
-  bias correction that Reddi et al. leave out, as fl_simu does. Flower's strategy is told that a million rounds
-  were before, after which the factor is 1.
-- Flower's FedAdagrad has no momentum, which is the default of beta_1 here.
-- Flower's mean is weighted by samples, as `mean`; the means of FedLab and of pfl-research's SCAFFOLD are plain,
-  as `plain_mean`. pfl-research's FedProx is weighted by samples with its own `WeightByDatapoints`.
-- Flower's MultiKrum averages what it has chosen by samples, `multi_krum` plainly: Flower is told to weight by a
-  number that is 1 of each client. Its FedTrimmedAvg trims a share, `trimmed_mean` a number: 0.3 of five is one.
-- Flower has the server's side of an algorithm. Its FedProx sends mu to clients that its user writes, so there
-  is nothing to compare; its clients here are plain torch.
+  bias correction that Reddi et al. and fl_simu leave out. Flower's strategy is told that there were a million
+  rounds before, after which the factor is 1.
+- Flower's FedAdagrad has no momentum, which matches the default of beta_1 here.
+- Flower's mean is weighted by samples, like `mean`; the means of FedLab and of pfl-research's SCAFFOLD are plain,
+  like `plain_mean`. pfl-research's FedProx is weighted by samples with its own `WeightByDatapoints`.
+- Flower's MultiKrum weights the selected models by samples, `multi_krum` averages them plainly: here Flower
+  weights by a number that is 1 for each client. Its FedTrimmedAvg trims a fraction, `trimmed_mean` a number: 0.3
+  of five is one.
+- Flower implements the server's side of an algorithm. Its FedProx sends mu to clients that its user writes, so
+  there is nothing to compare; its clients here are plain torch.
 - SCAFFOLD is option II, c_i' = c_i - c + (x - y) / (K lr), and the server's rate is 1. pfl-research 0.6.0 adds
-  (y - x) / (K lr), so that its variates are those of the paper with the other sign, while its step adds c - c_i
-  to the gradient, as for the paper's sign. Here its step gets c and c_i in each other's place, which makes it
-  the paper's algorithm; all else is pfl-research's. As it is, it leaves the paper in the second round.
-- FedLab 1.3.0's FedDyn is not compared: it takes its two penalties from detached weights, so that they have no
+  (y - x) / (K lr), so its variates are those of the paper with the opposite sign, but its step adds c - c_i to the
+  gradient, as for the paper's sign. Here its step gets c and c_i exchanged, which makes it the paper's algorithm;
+  everything else is pfl-research's. Unmodified, it differs from the paper from the second round on.
+- FedLab 1.3.0's FedDyn is not compared: it computes its two penalties from detached weights, so they have no
   gradient. Flower and pfl-research have no FedDyn.
 
-The rows "as it is" are frameworks without that: how far their own definition takes them. They decide nothing.
+The rows "as it is" show how far unmodified frameworks differ. They do not affect the status.
 """
 
 import argparse
@@ -47,8 +47,8 @@ from benchmarks.peers.agreement.cases import CASES, Case
 from benchmarks.peers.agreement.child import FRAMEWORKS
 from fl_simu.kernel.parameters import Params
 
-# Steps of float32 are 1.2e-7 of a number; the frameworks add up in other orders, and most of them in float32 what
-# fl_simu adds up in float64.
+# A float32 step is 1.2e-7 of a number; the frameworks sum in other orders, and most of them in float32 where
+# fl_simu sums in float64.
 TOLERANCE = 1e-6
 
 
@@ -67,9 +67,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def models_of_others(python: Path, given: problem.Problem) -> Dict[Case, List[Params]]:
-    """The global models of each case after each round, each framework in a process of its own.
+    """The global models of each case after each round, with each framework in a separate process.
 
-    A framework that fails is named, and its cases are left out.
+    A framework that fails is reported, and its cases are left out.
     """
     found: Dict[Case, List[Params]] = {}
     with TemporaryDirectory() as folder:
@@ -90,7 +90,7 @@ def models_of_others(python: Path, given: problem.Problem) -> Dict[Case, List[Pa
 
 
 def report(theirs: Mapping[Case, Sequence[Params]]) -> int:
-    """Print the table; 1 where what is to agree does not."""
+    """Print the table; returns 1 if models that should agree do not."""
     given = problem.make()
     rows = [["", *(f"round {round + 1}" for round in range(given.rounds)), "it does"]]
     above = []
@@ -113,7 +113,7 @@ def report(theirs: Mapping[Case, Sequence[Params]]) -> int:
 
 
 def relative(one: Params, other: Params) -> float:
-    """The largest difference of a weight, divided by the largest weight of the other; NaN where there is one."""
+    """The largest difference of a weight, divided by the largest weight of the other; NaN if a model has NaN."""
     gaps = torch.stack([(one[name] - tensor).abs().max() for name, tensor in other.items()])
     return float(gaps.max() / max(tensor.abs().max() for tensor in other.values()))
 

@@ -1,24 +1,24 @@
-"""What is compared: settings with which fl_simu and another framework compute the same formula."""
+"""The cases to compare: settings with which fl_simu and another framework compute the same formula."""
 
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-# UEs of a round, of five.
+# UEs per round, out of five.
 DRAWN, ALL = 3, 5
 LR, BETA_1, BETA_2, TAU, MU = 0.2, 0.6, 0.8, 0.2, 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One algorithm here and there.
+    """One algorithm in fl_simu and in another framework.
 
     Args:
-        name: here.
-        framework: a row of `FRAMEWORKS` in child.py.
-        parts: of fl_simu's experiment.
-        arguments: of the framework's `run`.
-        drawn: UEs of a round.
-        differs: why the framework, as it is, computes something else; empty where it computes the same.
+        name: its name in fl_simu.
+        framework: a key of `FRAMEWORKS` in child.py.
+        parts: the parts of fl_simu's experiment.
+        arguments: the arguments of the framework's `run`.
+        drawn: UEs per round.
+        differs: why the unmodified framework computes something else; empty if both compute the same.
     """
 
     name: str

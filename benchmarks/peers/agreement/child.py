@@ -1,4 +1,4 @@
-"""Child process: cases on one framework, in its environment; the last line printed is JSON, the models a file."""
+"""Child process: cases on one framework, in its environment; prints JSON last, and saves the models to a file."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ FRAMEWORKS = {
 
 
 def main() -> None:
-    # Python 3.7 has none, and imports this file for the names of the frameworks.
+    # Python 3.7 does not have it, and imports this file for the names of the frameworks.
     from importlib.metadata import version
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -14,7 +14,7 @@ from fl_simu.kernel.parameters import Params, params_of
 
 
 class Batches:
-    """What a trainer asks for a client's batches."""
+    """The interface through which a trainer gets a client's batches."""
 
     def __init__(self, problem: p.Problem) -> None:
         self.problem, self.round = problem, 0
@@ -36,18 +36,18 @@ def run(
     """The global model after each round.
 
     Args:
-        drawn: UEs of a round.
-        algorithm: module of fedlab.contrib.algorithm.
+        drawn: UEs per round.
+        algorithm: a module of fedlab.contrib.algorithm.
         handler, trainer: its two classes.
         server, client: arguments of their `setup_optim`.
     """
-    # At the end: a torchvision that is there goes first.
+    # At the end: an installed torchvision comes first.
     sys.path.append(str(STAND_IN))
     logging.getLogger().setLevel(logging.WARNING)
     found = import_module(f"fedlab.contrib.algorithm.{algorithm}")
     module = p.module()
     module.load_state_dict(problem.initial)
-    # It takes the whole part of ratio times clients.
+    # FedLab uses the integer part of ratio times clients.
     ratio = 1.0 if drawn == problem.ues else (drawn + 0.5) / problem.ues
     station = getattr(found, handler)(module, global_round=problem.rounds, sample_ratio=ratio)
     station.num_clients = problem.ues

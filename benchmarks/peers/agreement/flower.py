@@ -12,22 +12,22 @@ import torch
 from benchmarks.peers.agreement import problem as p
 from fl_simu.kernel.parameters import Params
 
-# So many rounds before the first one that counts; the bias correction of FedAdam is over by then.
+# This many rounds come before the first one that counts, so the bias correction of FedAdam is over.
 LONG_AGO = 10**6
 
 
 class Clients:
-    """What a strategy asks of its grid: who is there, and what they answer. A client is plain torch and SGD."""
+    """The grid interface of a strategy: the nodes and their replies. A client is plain torch and SGD."""
 
     def __init__(self, problem: p.Problem, drawn: int) -> None:
         self.problem, self.drawn, self.round = problem, drawn, 0
 
     def get_node_ids(self) -> List[int]:
-        """Only the UEs of the round are there, so that Flower's own draw takes them all."""
+        """Only the selected UEs of the round, so that Flower's own draw takes them all."""
         return [ue + 1 for ue in self.problem.drawn(self.round, self.drawn)]
 
     def send_and_receive(self, messages: Iterable[Any], timeout: Optional[float] = None) -> List[Any]:
-        """The replies, in the order of the UEs, whatever the order in which Flower draws them."""
+        """The replies, in the order of the UEs, whatever order Flower draws them in."""
         messages = sorted(messages, key=lambda message: message.metadata.dst_node_id)
         replies = [self.train(message) for message in messages]
         self.round += 1 if replies else 0
@@ -61,17 +61,17 @@ def run(
     """The global model after each round.
 
     Args:
-        drawn: UEs of a round.
+        drawn: UEs per round.
         strategy: name of the class in flwr.serverapp.strategy.
-        arguments: of its constructor.
-        v_0: what every entry of its second moment is at first; Flower's own 0 where None.
-        late: whether it is told that `LONG_AGO` rounds were before.
+        arguments: the arguments of its constructor.
+        v_0: initial value of every entry of its second moment; if None, Flower's own 0.
+        late: whether to tell the strategy that there were `LONG_AGO` rounds before.
     """
     from flwr.app import ArrayRecord, MetricRecord
     from flwr.common.constant import SUPERLINK_NODE_ID
     from flwr.supercore.task_identity import TaskIdentity
 
-    # As Flower's own runners set it for the process of a ServerApp; messages carry it.
+    # Set as in Flower's own runners for the process of a ServerApp; messages carry it.
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SUPERLINK_NODE_ID
     kind: Any = getattr(import_module("flwr.serverapp.strategy"), strategy)
 

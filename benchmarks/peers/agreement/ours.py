@@ -1,4 +1,4 @@
-"""fl_simu: a whole run on backend torch, over a channel that takes all models, unrounded."""
+"""fl_simu: a complete run on backend torch, over a channel that delivers all models, unrounded."""
 
 from typing import Any, List, Mapping
 
@@ -10,7 +10,7 @@ from fl_simu.kernel.parameters import Params
 
 
 class _Keep(fl.Observer):
-    """The global model after each round."""
+    """Keeps the global model after each round."""
 
     def __init__(self) -> None:
         self.models: List[Params] = []
@@ -23,8 +23,8 @@ def run(problem: p.Problem, drawn: int, parts: Mapping[str, Any]) -> List[Params
     """The global model after each round.
 
     Args:
-        drawn: UEs of a round.
-        parts: of the experiment, in the place of plain federated averaging's.
+        drawn: UEs per round.
+        parts: parts of the experiment that replace those of plain federated averaging.
     """
     data = {ue: problem.data(ue) for ue in range(problem.ues)}
     test = (torch.zeros(p.CLASSES, *p.SHAPE), torch.arange(p.CLASSES))

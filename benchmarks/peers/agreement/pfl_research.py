@@ -17,7 +17,7 @@ from fl_simu.kernel.parameters import Params, params_of
 
 
 class Module(nn.Module):
-    """The model with the loss and the metrics that pfl asks for."""
+    """The model with the loss and the metrics that pfl needs."""
 
     def __init__(self, initial: Params) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Module(nn.Module):
         return p.MODEL.loss(self.module(images), labels)
 
     def metrics(self, images: Tensor, labels: Tensor) -> Any:
-        """None of interest; asked for in the first round only."""
+        """Not used; pfl calls this in the first round only."""
         from pfl.metrics import Weighted
 
         return {"samples": Weighted(len(labels), len(labels))}
@@ -39,10 +39,10 @@ def run(problem: p.Problem, drawn: int, algorithm: str, mu: float = 0.0, exchang
     """The global model after each round.
 
     Args:
-        drawn: UEs of a round.
-        algorithm: fedprox, whose mean is weighted by samples, or scaffold (option II), whose mean is plain.
-        mu: of FedProx.
-        exchanged: whether SCAFFOLD's step gets the two control variates in each other's place.
+        drawn: UEs per round.
+        algorithm: fedprox, with a mean weighted by samples, or scaffold (option II), with a plain mean.
+        mu: the coefficient of FedProx.
+        exchanged: whether SCAFFOLD's step gets the two control variates exchanged.
     """
     from pfl.aggregate.simulate import SimulatedBackend
     from pfl.aggregate.weighting import WeightByDatapoints
@@ -59,7 +59,7 @@ def run(problem: p.Problem, drawn: int, algorithm: str, mu: float = 0.0, exchang
     module, models = Module(problem.initial), []
     # With rate 1 the BS adds the mean update to the model.
     model = PyTorchModel(module, torch.optim.SGD, torch.optim.SGD(module.parameters(), lr=1.0))
-    # A user's data are put in the order of the round when they are asked for.
+    # A user's data are arranged in the round's order when they are requested.
     users = iter([(ue, round) for round in range(problem.rounds) for ue in problem.drawn(round, drawn)])
 
     def make_dataset(user: Tuple[int, int]) -> Any:
@@ -98,7 +98,7 @@ def run(problem: p.Problem, drawn: int, algorithm: str, mu: float = 0.0, exchang
 
 @contextmanager
 def _exchanged() -> Iterator[None]:
-    """SCAFFOLD's step gets each control variate in the other's place."""
+    """Exchange the two control variates that SCAFFOLD's step gets."""
     from pfl.internal.bridge.pytorch.scaffold import PyTorchSCAFFOLDBridge as bridge
 
     steps = bridge.do_control_variate_sgd

@@ -1,4 +1,4 @@
-"""The problem that all get, from one file: unequal UEs with unlike data, and who trains on which batches when."""
+"""The problem for all frameworks, from one file: unequal UEs with non-IID data, and the order of training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ SEED = 3
 ROUNDS = 5
 SHAPE, CLASSES = (1, 3, 4), 4
 MODEL = MODELS["logistic_regression"]
-# Of each UE: 1 to 6 steps a round, the last batch of most of them smaller.
+# Samples of each UE: 1 to 6 steps per round; for most UEs the last batch is smaller.
 SAMPLES = (4, 7, 10, 13, 22)
 BATCH_SIZE, LR = 4, 0.3
 
@@ -26,19 +26,19 @@ Batch = Tuple[Tensor, Tensor]
 
 
 def module() -> nn.Module:
-    """A model of the problem's, its weights as they come."""
+    """A model for the problem, with weights from torch's initialisation."""
     return MODEL().build(SHAPE, CLASSES)
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Data, first model, and what fl_simu draws, written out.
+    """Data, initial model, and fl_simu's draws.
 
     Args:
         images: float32 (N, C, H, W), UE by UE; labels: int64 (N,).
-        shuffled: int64 (rounds, ues), the UEs in the order of which a round draws the first so many.
-        orders: int64 (rounds, N), the order in which a UE goes through its samples, UE by UE.
-        initial: the first global model.
+        shuffled: int64 (rounds, ues), the UEs in a random order for each round, which selects the first ones.
+        orders: int64 (rounds, N), the order in which each UE goes through its samples, UE by UE.
+        initial: the initial global model.
     """
 
     images: Tensor
@@ -70,13 +70,13 @@ class Problem:
         return images.index_select(0, order), labels.index_select(0, order)
 
     def batches(self, ue: int, round: int) -> List[Batch]:
-        """The batches of a UE's one epoch in a round."""
+        """The batches of a UE's epoch in a round."""
         images, labels = self.ordered(ue, round)
         return list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE)))
 
 
 def make() -> Problem:
-    """Two classes of four at each UE, and features about another mean at each."""
+    """Each UE has two of the four classes, and features with a different mean."""
     images, labels = [], []
     for ue, count in enumerate(SAMPLES):
         draws = stream(SEED, "agreement", ue)
@@ -99,13 +99,13 @@ ARRAYS = ("images", "labels", "shuffled", "orders")
 
 
 def write(path: Path, problem: Problem) -> None:
-    """One file with the problem."""
+    """Write the problem to one file."""
     initial = {f"initial/{name}": array for name, array in to_arrays(problem.initial).items()}
     np.savez(str(path), **{name: getattr(problem, name).numpy() for name in ARRAYS}, **initial)
 
 
 def read(path: Path) -> Problem:
-    """The problem of a file."""
+    """Read the problem from a file."""
     with np.load(str(path), allow_pickle=False) as file:
         held: Dict[str, np.ndarray] = dict(file)
     arrays = {name: torch.from_numpy(held.pop(name)) for name in ARRAYS}
@@ -113,7 +113,7 @@ def read(path: Path) -> Problem:
 
 
 def write_models(path: Path, models: Sequence[Sequence[Params]]) -> None:
-    """The global models of each case, round by round."""
+    """Write the global models of each case, round by round."""
     named = {
         f"{case}/{round}/{name}": array
         for case, rounds in enumerate(models)
@@ -124,7 +124,7 @@ def write_models(path: Path, models: Sequence[Sequence[Params]]) -> None:
 
 
 def read_models(path: Path) -> List[List[Params]]:
-    """The global models of a file."""
+    """Read the global models from a file."""
     models: List[List[Params]] = []
     with np.load(str(path), allow_pickle=False) as file:
         for key, array in file.items():

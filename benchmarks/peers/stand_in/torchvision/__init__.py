@@ -1,4 +1,4 @@
-"""Nothing: FedLab imports torchvision for data sets that are not used here."""
+"""Empty: FedLab imports torchvision for data sets that are not used here."""
 
 from . import datasets, transforms
 
