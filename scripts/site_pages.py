@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Page
 
 ROOT = Path(__file__).resolve().parent.parent
-# Pages outside docs/ that have another address on the site.
+# Pages outside docs/ with a different address on the site.
 MOVED = {"README.md": "index.md", "README.zh.md": "zh/index.md"}
 PAGES = ["README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md"]
 # Files that a page outside docs/ may show or link to.

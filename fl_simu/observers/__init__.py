@@ -1,4 +1,4 @@
-"""Observers that come with fl_simu: each writes a run down for another program, and changes nothing of it."""
+"""Observers that come with fl_simu: each logs a run with another program, without affecting the run."""
 
 from typing import Any, List, Mapping, Type
 
@@ -13,13 +13,13 @@ LOGGERS: Mapping[str, Type[Logger]] = {"mlflow": MLflow, "tensorboard": TensorBo
 
 
 def loggers_of(log: Any) -> List[Logger]:
-    """Loggers from the key `log` of a TOML document.
+    """Create the loggers listed under the key `log` of a TOML document.
 
     Args:
-        log: a list of names, and of tables with a name and arguments; one alone is short for it.
+        log: a list of names, and of tables with a name and arguments; a single entry needs no list.
 
     Raises:
-        UserError: something else, an unknown name or argument, or a package that is not installed.
+        UserError: it has another form, an unknown name or argument, or needs a package that is not installed.
     """
     return [_logger(one) for one in (log if isinstance(log, list) else [log])]
 

@@ -22,11 +22,11 @@ class Logger(Observer):
     Numbers that were not evaluated are omitted.
     """
 
-    # The package, by the name that it is imported by.
+    # The name by which the package is imported.
     package: ClassVar[str]
 
     def __post_init__(self) -> None:
-        # What the package has opened; None before a run and after it.
+        # The object that the package opened; None before a run and after it.
         self.opened: Any = None
         if not installed(self.package):
             raise UserError(
@@ -57,7 +57,7 @@ class Logger(Observer):
 
     def ended(self, summary: Optional[Summary]) -> None:
         if summary is None:
-            # Why the run was broken off matters more than what comes of its log.
+            # The reason why the run was interrupted matters more than an error while closing the log.
             with contextlib.suppress(Exception):
                 self.close(None)
         else:

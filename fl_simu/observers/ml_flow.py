@@ -11,18 +11,18 @@ from fl_simu.kernel.errors import brief
 from fl_simu.observers.base import Logger, Numbers, config_of, outcome_of
 from fl_simu.results.records import Summary
 
-# What a server takes at most: parameters at a time, and characters of one, in MLflow 1 and later.
+# A server's limits: parameters per request, and characters per parameter, in MLflow 1 and later.
 MOST_PARAMETERS, LONGEST_PARAMETER = 100, 500
 
 
 @dataclass
 class MLflow(Logger):
-    """A run of MLflow, with the experiment's config as parameters. MLflow's own current run stays as it is.
+    """A run of MLflow, with the experiment's config as parameters. MLflow's own active run does not change.
 
     Args:
-        experiment: of MLflow, made where it is not there.
-        tracking_uri: of the server or the folder; as `MLFLOW_TRACKING_URI` says if None.
-        run_id: of a run there that this one goes on with; a new one if None.
+        experiment: name of the MLflow experiment, created if it does not exist.
+        tracking_uri: URI of the server or folder; if None, `MLFLOW_TRACKING_URI` applies.
+        run_id: id of an MLflow run to continue; if None, a new run.
     """
 
     package: ClassVar[str] = "mlflow"
@@ -67,5 +67,5 @@ class MLflow(Logger):
 
 
 def _name(name: str) -> str:
-    """A name without what MLflow takes in none."""
+    """Replace the characters that MLflow does not allow in names."""
     return re.sub(r"[^\w\-./ ]", "_", name)

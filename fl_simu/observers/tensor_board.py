@@ -13,14 +13,14 @@ from fl_simu.results.records import Summary
 
 @dataclass
 class TensorBoard(Logger):
-    """Scalars of each round as TensorBoard's event files; it keeps them as float32.
+    """Scalars of each round as TensorBoard's event files, which store them as float32.
 
-    A run that goes on in its folder writes into the same place, and TensorBoard drops what came after the round
-    from which it goes on.
+    A resumed run writes into the same folder, and TensorBoard drops everything after the round from which it
+    resumes.
 
     Args:
-        folder: of the event files; `tensorboard` in the run's folder if None, and of a run without a folder
-            `runs/<name>-<time>/tensorboard`.
+        folder: folder of the event files; if None, `tensorboard` in the run's folder, or in `runs/<name>-<time>`
+            if the run has none.
     """
 
     package: ClassVar[str] = "tensorboard"
@@ -50,5 +50,5 @@ class TensorBoard(Logger):
 
 
 def _preformatted(values: Any) -> str:
-    """As Markdown that stays as it is."""
+    """Format as Markdown that is shown unchanged."""
     return "".join(f"    {key} = {json.dumps(value)}\n" for key, value in values.items())

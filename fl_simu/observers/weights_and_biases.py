@@ -13,12 +13,12 @@ from fl_simu.results.records import Summary
 class WandB(Logger):
     """A run of Weights & Biases, with the experiment's config and name.
 
-    A run that goes on is another run there, unless both have one `id`.
+    A resumed run becomes a new run there, unless both have the same `id`.
 
     Args:
-        project, entity, group: where it belongs.
-        mode: "online", "offline" or "disabled"; as the environment says if None.
-        id: of the run there, for a run that will go on.
+        project, entity, group: where the run belongs.
+        mode: "online", "offline" or "disabled"; if None, the environment decides.
+        id: id of the run there, needed if the run will be resumed.
     """
 
     package: ClassVar[str] = "wandb"
