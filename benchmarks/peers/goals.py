@@ -17,7 +17,7 @@ class Goal(NamedTuple):
         goal: its goal.
         at_least: whether more is better.
         form: format of the figures.
-        beside: the same figure against another baseline, for the reader.
+        beside: the same figure in another comparison, for the reader.
     """
 
     what: str

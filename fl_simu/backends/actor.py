@@ -33,7 +33,7 @@ class Actor:
     """A single-threaded process with one resident module.
 
     Args:
-        training: what every UE does in a round.
+        training: the local training of every UE in a round.
         torch_version: the torch version of the process that created it.
     """
 
