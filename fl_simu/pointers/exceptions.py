@@ -91,7 +91,7 @@ class GetNotPermittedError(Exception):
 
 
 class IdNotUniqueError(Exception):
-    """An id that is already in use; never raised here."""
+    """An id that was assigned before; never raised here."""
 
 
 class ObjectNotFoundError(Exception):

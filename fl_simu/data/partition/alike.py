@@ -13,7 +13,7 @@ from fl_simu.kernel.errors import require
 from fl_simu.kernel.limits import require_factor
 from fl_simu.kernel.randomness import stream
 
-# Number of indices that take 16 GB.
+# As many indices take 8 GB.
 MOST_DRAWN = 10**9
 
 
