@@ -1,13 +1,13 @@
-"""Parts: what an experiment is made of, and where each is found.
+"""Parts: the components of an experiment, and where to find them.
 
 A part is a frozen dataclass that subclasses the contract of its kind; its fields are its arguments. A config names
 it in one of three ways:
 
-    "affine"                    a row of the kind's registry, or what an installed package offers
+    "affine"                    an entry of the kind's registry, or one that an installed package offers
     "my_lab.codecs:Sparse"      a class of a module that can be imported
     "codecs.py:Sparse"          a class of a file, whose path is relative to the config's folder
 
-This module stands below the rooms that hold the parts: it names them, and imports one when a part of it is wanted.
+This module is below the packages that contain the parts: it names them, and imports one only when it is needed.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ if sys.version_info >= (3, 10):
 else:
     from importlib_metadata import EntryPoint, entry_points
 
-# An installed package offers a codec by an entry point "codec.<name>" of this group.
+# An installed package offers a codec through an entry point "codec.<name>" in this group.
 GROUP = "fl_simu.parts"
 
 
@@ -36,14 +36,14 @@ class Kind:
     """One kind of parts.
 
     Args:
-        table: the table of the config that holds such a part, and its name in messages.
-        contract: "module:Class", what every part of this kind subclasses.
+        table: the name of its config table, also used in messages.
+        contract: "module:Class", the base class of every part of this kind.
         registry: "module:NAME", the parts that come with fl_simu: a dict from name to class.
-        adapter: "module:function", where something else than a part may stand in its place: makes a part of it and
-            its arguments; None where it can make none. Empty where nothing else may.
-        plural: what `list` calls these parts; the table's name with an s where it is not given.
-        listed: whether `list` has them.
-        about: "module:Class", whose docstring tells what such a part is; the contract where it is not given.
+        adapter: "module:function", for a kind that accepts other objects as parts: makes a part from such an
+            object and its arguments, or returns None if it cannot. Empty if the kind accepts parts only.
+        plural: the name of these parts in `list`; by default the table's name with an s.
+        listed: whether `list` shows them.
+        about: "module:Class", the class whose docstring describes such a part; by default the contract.
     """
 
     table: str
@@ -60,12 +60,12 @@ class Kind:
 
     @property
     def base(self) -> Type[Any]:
-        """What every part of this kind subclasses."""
+        """The base class of every part of this kind."""
         return _imported(self.contract)
 
     @property
     def described_by(self) -> Type[Any]:
-        """The class whose docstring tells what such a part is."""
+        """The class whose docstring describes such a part."""
         return _imported(self.about)
 
     @property
@@ -77,33 +77,33 @@ class Kind:
         """The class of a part.
 
         Args:
-            reference: how a config names it, see above.
-            folder: that files are relative to; the working directory if None.
+            reference: its name in a config, see above.
+            folder: files are relative to this folder; to the working directory if None.
 
         Raises:
-            UserError: nothing is there under this name, it fails when it is imported, or it is no such part.
+            UserError: the name is unknown, its import fails, or it is not a part of this kind.
         """
         found = self._found(reference, folder or Path())
         self._check(reference, found)
         return found
 
     def offered(self) -> List[str]:
-        """Names of the parts of this kind that installed packages offer; nothing is imported."""
+        """Names of the parts of this kind in installed packages; nothing is imported."""
         return sorted(_entries(self.table))
 
     def holds(self, part: Any) -> bool:
-        """Whether something is a part of this kind."""
+        """Whether an object is a part of this kind."""
         return isinstance(part, (self.base, *self.rows.values()))
 
     def name_of(self, part: Any, nameless: bool = False) -> str:
-        """How a config names a part; the inverse of `find`.
+        """The name of a part in a config; the inverse of `find`.
 
         Args:
             part: of this kind.
-            nameless: whether it may come from where no config can name it, as from a notebook.
+            nameless: whether the part may come from a place that no config can name, such as a notebook.
 
         Raises:
-            UserError: it does, and may not.
+            UserError: the part comes from such a place, but may not.
         """
         thing = origin(part)
         for name, row in self.rows.items():
@@ -116,10 +116,10 @@ class Kind:
         return f"{file_of(module) or module}:{name}"
 
     def table_of(self, value: Any, default: Optional[str] = None) -> Dict[str, Any]:
-        """A part's table of a config: a name alone is short for it, and one without a name is of the default part.
+        """A part's config table. A name alone is short for a table; a table without a name is of the default part.
 
         Raises:
-            UserError: it is neither, or has no name.
+            UserError: the value is neither, or has no name.
         """
         table = {"name": value} if isinstance(value, str) else value
         name = table.get("name", default) if isinstance(table, Mapping) else None
@@ -128,14 +128,14 @@ class Kind:
         return {"name": name, **table}
 
     def build(self, options: Mapping[str, Any], folder: Optional[Path] = None) -> Any:
-        """One part from its table of a config.
+        """Build a part from its config table.
 
         Args:
             options: its name and its arguments.
-            folder: that files are relative to.
+            folder: files are relative to this folder; to the working directory if None.
 
         Raises:
-            UserError: an unknown name or argument, or a value that is not allowed.
+            UserError: the name or an argument is unknown, or a value is not allowed.
         """
         reference = options["name"]
         found = self._found(reference, folder or Path())
@@ -147,17 +147,17 @@ class Kind:
         return part
 
     def describe(self, part: Any, nameless: bool = False) -> Dict[str, Any]:
-        """A part's table with every argument written out; the inverse of `build`."""
+        """A part's config table with every argument; the inverse of `build`."""
         return {
             "name": self.name_of(part, nameless),
             **(part.arguments() if isinstance(part, Adapted) else plain(part)),
         }
 
     def take(self, value: Any) -> Any:
-        """What Python code gives in the place of a part: the part, or what a part can be made of.
+        """The part for an object from Python code: a part, or an object that a part can be made from.
 
         Raises:
-            UserError: it is neither.
+            UserError: the object is neither.
         """
         part = value if self.holds(value) else self._adapted(value, {})
         if part is None:
@@ -214,7 +214,7 @@ class Kind:
 
 
 class Adapted:
-    """A part that is made of something which is none, as of a function that makes a module."""
+    """A part that wraps another object, such as a function that makes a module."""
 
     options: Tuple[Tuple[str, Any], ...]
 
@@ -224,22 +224,23 @@ class Adapted:
         raise NotImplementedError
 
     def arguments(self) -> Dict[str, Any]:
-        """What stands beside its name in a config."""
+        """Its arguments in a config."""
         return {name: lists(value) for name, value in self.options}
 
 
 def called_with(
     table: str, found: Any, arguments: Mapping[str, Any], given: Sequence[str] = ()
 ) -> Optional[Tuple[Tuple[str, Any], ...]]:
-    """The arguments of a callable that stands in the place of a part, by name; None if it is none.
+    """The arguments by name for a callable that is used as a part; None if the object is not callable.
 
     Args:
-        table: of the part, for messages.
-        found: what a config names.
-        arguments: what stands beside the name.
+        table: the part's table, for messages.
+        found: the object that a config names.
+        arguments: the arguments in the config.
         given: names of parameters that are filled in later.
 
     Raises:
+        UserError: the callable has no such parameter, or an argument is missing.
         UserError: it has no such parameter, or one is missing.
     """
     if not callable(found):
@@ -256,7 +257,7 @@ def called_with(
 
 
 def called(thing: Any) -> str:
-    """The name of a class or function; of another callable, as a partial function, that of its kind."""
+    """The name of a class or function; the type's name for another callable, such as a partial function."""
     return getattr(thing, "__qualname__", f"<{type(thing).__name__}>")
 
 
@@ -331,7 +332,7 @@ KINDS: Mapping[str, Kind] = {
             plural="datasets",
         ),
         Kind("partition", "fl_simu.data.partition:Partition", "fl_simu.data.partition:PARTITIONS"),
-        # `attack leakage` names its methods; no experiment has one.
+        # `attack leakage` uses these; no experiment has one.
         Kind(
             "method",
             "fl_simu.attacks.leakage.methods:Method",
@@ -343,7 +344,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def is_file(place: str) -> bool:
-    """Whether what stands before the colon is a file and not a module."""
+    """Whether the text before the colon is a file, not a module."""
     return place.endswith(".py")
 
 
@@ -353,7 +354,7 @@ def own_module(place: str, folder: Path) -> Any:
 
 
 def own_files(references: Iterable[str], folder: Path) -> List[OwnFile]:
-    """The files, as they are now, that these names of parts stand for; nothing is imported."""
+    """The current files that these part names refer to; nothing is imported."""
     places = dict.fromkeys(reference.rpartition(":")[0] for reference in references)
     return [read_own(folder / Path(place).expanduser()) for place in places if is_file(place)]
 

@@ -1,1 +1,1 @@
-"""What all rooms share: time, messages, keyed randomness, params, errors, checks; and what this machine has."""
+"""Shared by all packages: time, messages, keyed randomness, params, errors, checks, facts about the machine."""

@@ -1,4 +1,4 @@
-"""Frozen dataclasses and the plain values of a config: made of them, checked, and written out again."""
+"""Frozen dataclasses and the plain values of a config: build one from the other, check it, write it out."""
 
 import dataclasses
 import functools
@@ -11,20 +11,20 @@ from typing_extensions import get_type_hints
 
 from fl_simu.kernel.errors import BadField, UserError, brief, nearest, shown
 
-# How pydantic calls a type, which is the name of no field.
+# Pydantic's names for types, which can appear in the path of an error but are not field names.
 TYPE = re.compile(r"(float|int|str|bool|none)$|.*\[")
 
 
 def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
-    """An instance of a frozen dataclass from plain values, checked by type (pydantic) and by value (the class).
+    """Build a frozen dataclass from plain values, checked by type (pydantic) and by value (the class).
 
     Args:
         cls: the dataclass.
-        arguments: its fields, as TOML has them.
-        prefix: of the fields' names in messages.
+        arguments: its fields, as in TOML.
+        prefix: prepended to the field names in messages.
 
     Raises:
-        UserError: an unknown field, or a value that is not allowed.
+        UserError: a field is unknown, or a value is not allowed.
     """
     schema = _schema(cls)
     names = [field.name for field in dataclasses.fields(cls)]
@@ -39,10 +39,10 @@ def make(cls: Any, arguments: Mapping[str, Any], prefix: str) -> Any:
 
 
 def check(instance: Any, prefix: str = "") -> None:
-    """Check the types and bounds of a dataclass's fields, parts in it aside.
+    """Check the types and bounds of a dataclass's fields, except those that hold parts.
 
     Raises:
-        UserError: a value that is not allowed.
+        UserError: a value is not allowed.
     """
     cls: Any = type(instance)
     schema = _schema(cls)
@@ -53,7 +53,7 @@ def check(instance: Any, prefix: str = "") -> None:
 
 
 def plain(part: Any) -> Dict[str, Any]:
-    """The fields of a frozen dataclass as TOML has them: lists for tuples, nothing for None."""
+    """The fields of a frozen dataclass as TOML values: lists instead of tuples, and no entry for None."""
     return {
         field.name: lists(getattr(part, field.name))
         for field in dataclasses.fields(part)
@@ -63,11 +63,11 @@ def plain(part: Any) -> Dict[str, Any]:
 
 @contextmanager
 def told_of(prefix: str, part: Any) -> Iterator[None]:
-    """Name the table too when what is inside complains of one of the part's fields.
+    """Add the table's name to a BadField error that is raised inside for one of the part's fields.
 
     Args:
-        prefix: of the fields' names.
-        part: a dataclass, or the names of its fields.
+        prefix: prepended to the field name.
+        part: a dataclass, or a list of its field names.
     """
     names = part if isinstance(part, list) else [field.name for field in dataclasses.fields(part)]
     try:
@@ -79,23 +79,23 @@ def told_of(prefix: str, part: Any) -> Iterator[None]:
 
 
 def explain(error: pydantic.ValidationError, prefix: str, known: Iterable[str]) -> str:
-    """The first complaint of pydantic in one line: field, value, what is allowed."""
+    """Pydantic's first error in one line: the field, its value, and the allowed values."""
     first = error.errors(include_url=False)[0]
-    # Of a value that may be of several types pydantic names the one that it tried.
+    # If a value may have several types, pydantic's path includes the type that it tried.
     steps = [step for step in map(str, first["loc"]) if not TYPE.match(step)]
     field = prefix + brief(".".join(map(brief, steps)))
     if first["type"] == "extra_forbidden":
         return f"{field} is no known key: {nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "model_type":
         return f"{field} = {shown(first['input'])} is not allowed: a table"
-    # TOML has lists where the parts have tuples.
+    # TOML has lists, the parts have tuples.
     allowed = (first["msg"][0].lower() + first["msg"][1:]).replace("tuple", "list")
     return f"{field} = {shown(lists(first['input']))} is not allowed: {allowed}"
 
 
 @functools.lru_cache(maxsize=None)
 def _schema(cls: Any) -> Type[pydantic.BaseModel]:
-    """A strict pydantic model with the fields of a dataclass, those aside that hold parts."""
+    """A strict pydantic model of a dataclass's fields, except those that hold parts."""
     own = [field for field in dataclasses.fields(cls) if field.init and "part" not in field.metadata]
     written_out = {field.name: field.type for field in own}
     hints = get_type_hints(cls, include_extras=True) if str in map(type, written_out.values()) else written_out
@@ -108,12 +108,12 @@ def _schema(cls: Any) -> Type[pydantic.BaseModel]:
 
 
 def tuples(value: Any) -> Any:
-    """Tuples for lists, in them too."""
+    """Convert lists to tuples, recursively."""
     return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def lists(value: Any) -> Any:
-    """Lists for tuples, in them too, and nothing for None in tables."""
+    """Convert tuples to lists, recursively, and drop None from tables."""
     if isinstance(value, dict):
         return {key: lists(item) for key, item in value.items() if item is not None}
     return [lists(item) for item in value] if isinstance(value, (list, tuple)) else value

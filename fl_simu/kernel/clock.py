@@ -9,12 +9,14 @@ Entry = Tuple[float, int, int, Any]
 
 
 class Clock:
-    """Holds events until their time comes, and says what time it is.
+    """The queue of future events, and the current virtual time.
 
-    Of two events at the same time the lower priority number comes first, then the one pushed first, so that one
-    list of pushes has one order. Nothing here reads the machine's clock, except `realtime`, which only sleeps.
+    At equal times the event with the lower priority number comes first, then the one that was pushed first. The
+    order of events therefore follows from the order of the pushes. The wall clock is never read, except with
+    `realtime`, where it only determines how long to sleep.
 
     Args:
+        realtime: virtual seconds per second of wall-clock time; None never waits.
         realtime: virtual seconds that pass in a second of the wall clock; None does not wait at all.
 
     >>> clock = Clock()
@@ -59,7 +61,7 @@ class Clock:
         self._sequence += 1
 
     def pop(self) -> Any:
-        """Go to the time of the next event and return it.
+        """Advance to the time of the next event and return the event.
 
         Raises:
             IndexError: no event is left.
@@ -77,11 +79,11 @@ class Clock:
         time.sleep(max(0.0, wall + (time_s - virtual) / factor - time.monotonic()))
 
     def pending(self) -> List[Entry]:
-        """The entries still to come, in order, for a checkpoint."""
+        """The future entries in order, for a checkpoint."""
         return sorted(self._heap)
 
     def restore(self, now_s: float, entries: List[Entry]) -> None:
-        """Put back what `pending` gave, at the time of the checkpoint."""
+        """Restore the entries from `pending`, and the time of the checkpoint."""
         self.now_s = now_s
         self._heap = list(entries)
         heapq.heapify(self._heap)

@@ -1,18 +1,18 @@
-"""What a column of numbers is, one number a round: a unit, a label, how they add up."""
+"""The description of a column of numbers, one per round: its unit, its label, and how to total it."""
 
 from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """One number a round, which travels unread through records, summary, tables and figures.
+    """One number per round. Records, summary, tables and figures carry it without knowing its meaning.
 
     Args:
-        unit: in which it is told, as "J".
+        unit: for example "J".
         label: what it is, in a few words.
-        total: what a run comes to: the "sum" over its rounds, or the "last" round's.
-        axis: whether accuracy is drawn over it, and told where a target was reached.
-        figure: what the figure shows in which it is drawn over rounds, with the other columns that name the same,
-            as "accuracy on own samples"; in none where it is empty.
+        total: the total of a run: the "sum" over its rounds, or the value of the "last" round.
+        axis: whether accuracy is plotted over it, and its total is reported where a target accuracy is reached.
+        figure: the topic of the figure that plots it over rounds, with all columns of the same topic, for example
+            "accuracy on own samples"; empty for no such figure.
     """
 
     unit: str
@@ -23,5 +23,5 @@ class Column(NamedTuple):
 
     @property
     def heading(self) -> str:
-        """Of a column of a table, or of an axis."""
+        """The heading of a table column or an axis."""
         return f"{self.label} [{self.unit}]" if self.unit else self.label

@@ -1,4 +1,4 @@
-"""The values of a config: TOML read, `--set` carried out. What they mean, `experiment` knows."""
+"""The values of a config: reads TOML and applies `--set`. Their meaning is defined in `experiment`."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# More than any experiment needs. A parser takes as long as the square of the parts of a dotted key.
+# More than any experiment needs. A parser's time is quadratic in the number of parts of a dotted key.
 MOST_BYTES, MOST_DOTS, DEEPEST = 2**20, 200, 20
 
 
@@ -19,7 +19,7 @@ def read(path: Path) -> Dict[str, Any]:
     """The values of a TOML file.
 
     Raises:
-        UserError: the file is missing, is no TOML, or holds more than any experiment needs.
+        UserError: the file is missing, is not valid TOML, or exceeds what any experiment needs.
     """
     try:
         with open(str(path), "rb") as file:
@@ -38,7 +38,7 @@ def _loads(text: str) -> Dict[str, Any]:
     """The values of a TOML document.
 
     Raises:
-        ValueError: it is none, or holds what no experiment needs.
+        ValueError: it is not valid TOML, or exceeds what any experiment needs.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
@@ -49,14 +49,14 @@ def _loads(text: str) -> Dict[str, Any]:
         raise
     except RecursionError:
         raise ValueError("nested too deep") from None
-    except ValueError:  # of Python, which reads no longer number
+    except ValueError:  # from Python, which parses no longer number
         raise ValueError("a number of over 4,300 digits") from None
     _require_shallow(values)
     return values
 
 
 def _require_shallow(values: Any) -> None:
-    """Raise ValueError for tables and lists that are nested too deep, without going in deep oneself."""
+    """Raise ValueError if tables and lists are nested too deep. This function does not recurse."""
     level, depth = [values], 0
     while level:
         depth += 1
@@ -67,7 +67,7 @@ def _require_shallow(values: Any) -> None:
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str, Any]:
-    """The values with `a.b=c` assignments carried out; `c` is read as TOML, or else as a string.
+    """The values after `a.b=c` assignments; `c` is parsed as TOML, or else taken as a string.
 
     >>> override({"codec": "float32"}, ["seed=3", "codec.name=affine", "codec.base_bits=2"])
     {'codec': {'name': 'affine', 'base_bits': 2}, 'seed': 3}
@@ -88,20 +88,21 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> Dict[str,
         table = {"name": table} if isinstance(table, str) else table
         if not isinstance(table, dict):
             raise UserError(f"--set {brief(assignment)} is not allowed: {keys[0]} is no table")
-        # Another part has other arguments: those of the part that stood here before do not carry over.
+        # Another part has other arguments, so those of the previous part are dropped.
         kept = {} if keys[1] == "name" and table.get("name") != value else table
         result[keys[0]] = {**kept, keys[1]: value}
     return result
 
 
 def part_table(text: str, option: str) -> Dict[str, Any]:
-    """A part's table from an option of a command line: a name, or an inline table of TOML.
+    """A part's table from a command-line option: a name, or an inline TOML table.
 
     Args:
-        text: what is given.
-        option: for what, as the user writes it.
+        text: the option's value.
+        option: the option as the user writes it.
 
     Raises:
+        UserError: the table is not valid TOML.
         UserError: a table that is no TOML.
 
     >>> part_table("torch", "--backend"), part_table('{name = "torch", exact = true}', "--backend")

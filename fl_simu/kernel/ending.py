@@ -1,4 +1,4 @@
-"""How a process ends: by a signal of a batch system as by Ctrl-C, with its parent, or with its output gone."""
+"""How a process ends: by a batch system's signal or Ctrl-C, with its parent, or when its output is closed."""
 
 import atexit
 import contextlib
@@ -9,22 +9,22 @@ import threading
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional
 
-# What batch systems, and terminals that are closed, send.
+# The signals that batch systems and closing terminals send.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks this process to end, as Ctrl-C does."""
+    """A signal asked this process to end, like Ctrl-C."""
 
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[List[int]]:
-    """Let SIGTERM and SIGHUP raise `Stopped` in the main thread, once, so that everything ends in order.
+    """Let SIGTERM and SIGHUP raise `Stopped` in the main thread, once, so that the process shuts down cleanly.
 
-    What this process ignores, as `nohup` has it ignore SIGHUP, it goes on to ignore.
+    A signal that this process ignores, such as SIGHUP under `nohup`, stays ignored.
 
     Yields:
-        The signals that have come.
+        The signals received so far.
     """
     came: List[int] = []
 
@@ -47,14 +47,14 @@ def stopped_by_signals() -> Iterator[List[int]]:
 
 
 def end_at_once(status: int) -> None:
-    """End this process as `sys.exit` does, but let the system have what it has imported and holds: to take torch
-    apart takes half a second."""
+    """End this process like `sys.exit`, but without Python's teardown of modules and objects: for torch alone it
+    takes half a second."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Where nobody reads them any longer, `flush` has said so.
+        # If the reader is gone, `flush` has already reported it.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
@@ -62,7 +62,7 @@ def end_at_once(status: int) -> None:
 
 @contextlib.contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Put the handlers of these signals back after something that installs its own."""
+    """Restore the handlers of these signals after code that installs its own."""
     before = {one: signal.getsignal(one) for one in SIGNALS}
     try:
         yield
@@ -73,10 +73,10 @@ def handlers_kept() -> Iterator[None]:
 
 
 def end_with(line: Any) -> None:
-    """Let SIGTERM end this process as soon as the one at the other end of a line has ended, however that did.
+    """Send SIGTERM to this process as soon as the process at the other end of a pipe has ended, for any reason.
 
     Args:
-        line: the reading end of a pipe of multiprocessing, on which nothing is ever sent.
+        line: the reading end of a multiprocessing pipe on which nothing is ever sent.
     """
 
     def watch() -> None:
@@ -88,12 +88,12 @@ def end_with(line: Any) -> None:
 
 
 def open_closed_streams() -> None:
-    """Open what this process was started without, so that no file of a run becomes its output."""
+    """Open standard streams that were closed at the start, so that no file of a run gets their number."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is given.
+            # The system assigns the lowest free number.
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -101,7 +101,7 @@ def open_closed_streams() -> None:
 
 
 class OutputLost(Exception):
-    """Nothing can be written to the standard output any longer."""
+    """The standard output can no longer be written to."""
 
     def __init__(self, why: OSError) -> None:
         super().__init__(why.strerror or type(why).__name__)
@@ -110,15 +110,15 @@ class OutputLost(Exception):
 
 @contextlib.contextmanager
 def output_watched(output: Any) -> Iterator[None]:
-    """Tell what fails inside as `OutputLost`, and throw away what is not written yet.
+    """Raise an OSError inside as `OutputLost`, and discard the output that is not written yet.
 
     Args:
-        output: a stream that is written to inside, and nothing else.
+        output: the stream that is written to inside; nothing else may be written.
     """
     try:
         yield
     except OSError as error:
-        # At the exit of the interpreter what is left would be tried again, in many lines.
+        # Otherwise the interpreter tries to write the rest at exit, and reports the failure in many lines.
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, output.fileno())
@@ -127,10 +127,10 @@ def output_watched(output: Any) -> Iterator[None]:
 
 
 def flush(output: Any) -> None:
-    """Write what a stream still holds.
+    """Write a stream's buffered data.
 
     Raises:
-        OutputLost: that is not possible.
+        OutputLost: the data cannot be written.
     """
     with output_watched(output), contextlib.suppress(ValueError):
         output.flush()

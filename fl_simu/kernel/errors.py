@@ -1,10 +1,10 @@
-"""Mistakes of users, each with a message of one line."""
+"""User errors, each with a one-line message."""
 
 import difflib
 from pathlib import PurePath
 from typing import Any, Iterable
 
-# Characters of a value in a message.
+# The most characters of a value in a message.
 LONGEST = 60
 
 
@@ -39,31 +39,31 @@ def require(condition: bool, field: str, value: Any, allowed: str) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: its repr, shortened.
+    """A value as shown in a message: its repr, shortened.
 
     >>> shown("x" * 1000)
     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ... xxxxxxxxxxxxxxx'"
     >>> shown(-(10**5000))
     'a negative number of over 4,000 digits'
     """
-    # Python writes out no longer number since 3.7.14, and takes long for it before.
+    # Since 3.7.14 Python refuses to print longer numbers; older versions take long to print them.
     if isinstance(value, int) and value.bit_length() > 13_300:
         return "a {}number of over 4,000 digits".format("negative " if value < 0 else "")
-    if isinstance(value, PurePath):  # of which a part is of no use
+    if isinstance(value, PurePath):  # a shortened path is of no use
         return brief(repr(str(value)), 255)
     try:
         return brief(repr(value))
-    except (RecursionError, ValueError):  # nested too deep, or such a number inside
+    except (RecursionError, ValueError):  # nested too deep, or contains such a number
         return f"a {type(value).__name__}, too long or too deep to show"
 
 
 def brief(text: str, longest: int = LONGEST) -> str:
-    """A text shortened to so many characters, its middle left out."""
+    """The text, with its middle left out if it is longer than `longest` characters."""
     return text if len(text) <= longest else text[: longest - 21] + " ... " + text[-16:]
 
 
 def one_line(text: str) -> str:
-    """A text as one line of printable characters, the others escaped.
+    """The text as one line of printable characters; other characters are escaped.
 
     >>> one_line("no such file:  a\\n b\\0")
     'no such file: a b\\\\x00'
@@ -73,7 +73,7 @@ def one_line(text: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A phrase that helps with an unknown name: the nearest known one, or all of them.
+    """A hint for an unknown name: the most similar known name, or all known names.
 
     >>> nearest("affin", ["affine", "float32"])
     "did you mean 'affine'?"

@@ -1,4 +1,4 @@
-"""What a process is told of the machine before it computes: threads, and freed memory."""
+"""Settings of a process before it computes: number of threads, freed memory, garbage collection."""
 
 import contextlib
 import ctypes
@@ -13,23 +13,23 @@ import torch
 
 from fl_simu.kernel.errors import require
 
-# Numbers of parameters in glibc's malloc.h, and the largest int.
+# Parameter numbers from glibc's malloc.h, and the largest int.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST = -1, -3, 2**31 - 1
 
 
-# Where Linux tells how much processor time a container may use: of control groups version 2, and version 1.
+# The files in which Linux states the CPU quota of a container, for cgroup version 2 and version 1.
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 OLD_QUOTA, OLD_PERIOD = (Path("/sys/fs/cgroup/cpu") / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
-# How many cores the user, or whoever runs several experiments side by side, grants to each of them.
+# The number of cores that the user, or a launcher of several experiments at once, grants to each experiment.
 LIMIT = "FL_SIMU_CORES"
 
 
 def cores() -> int:
-    """Number of cores that this process may use: those it is bound to, no more than its container may use, rounded
-    up, and no more than the environment variable FL_SIMU_CORES says.
+    """Number of cores that this process may use: its CPU affinity, limited by the container's quota, rounded up,
+    and by the environment variable FL_SIMU_CORES.
 
     Raises:
-        UserError: it says no number of cores.
+        UserError: FL_SIMU_CORES is not a number of cores.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     bound = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -41,7 +41,7 @@ def cores() -> int:
 
 
 def _quota() -> Optional[float]:
-    """Cores that a container may use on average; None where it is not limited."""
+    """Cores that a container may use on average; None without a limit."""
     try:
         if QUOTA.exists():
             quota, period = QUOTA.read_text().split()
@@ -49,7 +49,7 @@ def _quota() -> Optional[float]:
             quota, period = OLD_QUOTA.read_text(), OLD_PERIOD.read_text()
         return float(quota) / float(period) if float(quota) > 0 else None
     except (OSError, ValueError):
-        # There is no such file, or it says "max".
+        # The file is missing, or its limit is "max".
         return None
 
 
@@ -61,10 +61,10 @@ def prepare(threads: int) -> None:
 
 @contextlib.contextmanager
 def older_objects_set_aside() -> Iterator[None]:
-    """Let Python not look through what there is now for garbage: torch alone brings some 300,000 objects, and many
-    UEs make it look often. What is made meanwhile is looked through as ever."""
+    """Exclude all existing objects from garbage collection: torch alone creates some 300,000 objects, and many UEs
+    trigger frequent collections. Objects that are created inside are collected as usual."""
     if gc.get_freeze_count():
-        # Somebody did already.
+        # The objects are already frozen.
         yield
         return
     gc.freeze()
@@ -75,11 +75,11 @@ def older_objects_set_aside() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Keep freed memory in the process, which then holds its peak until it ends.
+    """Keep freed memory in the process, which then keeps its peak memory until it ends.
 
-    By default glibc hands every large block back to the system when it is freed. A convolution's outputs are such
-    blocks: a training step asks for their pages again and again, and waits for the kernel to clear them. Elsewhere
-    than on glibc the allocator stays as it is.
+    By default glibc returns every large block to the system when it is freed. The outputs of convolutions are such
+    blocks, so a training step requests their pages again and again and waits until the kernel has cleared them. On
+    systems without glibc the allocator is not changed.
 
     Reference: glibc, mallopt(3).
     """

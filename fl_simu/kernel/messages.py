@@ -1,8 +1,8 @@
-"""What the rooms tell one another: updates, events for the protocol, and the actions it answers with.
+"""Messages between the packages: updates, events for the protocol, and the actions that it returns.
 
-Events and actions are immutable and hold plain data only, so that a test can be a table of them and a checkpoint
-can hold them as JSON. They are named tuples, since each upload makes several and a frozen dataclass takes three
-times as long to make; what one is, its class says.
+Events and actions are immutable plain data, so that tests can list them in tables and checkpoints can store them
+as JSON. They are named tuples because each upload creates several, and a frozen dataclass takes three times as
+long to create. The class of a message says what it is.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from typing import Dict, NamedTuple, Tuple, Union
 
 from fl_simu.kernel.parameters import Params
 
-# Of events at the same moment an arrival comes before a timer: what arrives at the deadline is in time.
+# At equal times an arrival comes before a timer: an upload that arrives at the deadline is in time.
 ARRIVAL, TIMER = 0, 1
 
 
 class Ready(NamedTuple):
-    """The BS holds a new global model and may hand it out.
+    """The BS has a new global model and may send it.
 
     Args:
         time_s: virtual time.
         version: number of aggregations behind that model; 0 is the initial one.
-        ues: the UEs that are to be handed it, idle ones, in the order in which they were selected. They are
-            selected when the event happens, not when it is foreseen.
+        ues: the selected UEs, all idle, in the order of selection. They are selected when the event occurs, not
+            when it is scheduled.
     """
 
     time_s: float
@@ -30,7 +30,7 @@ class Ready(NamedTuple):
 
 
 class UploadStarted(NamedTuple):
-    """A UE has finished training on `version` and begins to send, on the uplink that the BS granted."""
+    """A UE has finished training on `version` and begins to send on the uplink that the BS granted."""
 
     time_s: float
     ue: int
@@ -38,7 +38,7 @@ class UploadStarted(NamedTuple):
 
 
 class LayerArrived(NamedTuple):
-    """Layer number `layer` (0 is the base) of `layers` has arrived whole at the BS."""
+    """Layer `layer` (0 is the base) of `layers` has arrived completely at the BS."""
 
     time_s: float
     ue: int
@@ -48,7 +48,7 @@ class LayerArrived(NamedTuple):
 
 
 class Due(NamedTuple):
-    """The next layer of a UE on a shared medium has arrived, if the plan of this number still holds."""
+    """The next layer of a UE on a shared medium has arrived, if the plan with this number is still valid."""
 
     time_s: float
     plan: int
@@ -56,8 +56,8 @@ class Due(NamedTuple):
 
 
 class UploadRefused(NamedTuple):
-    """The BS received a model that it cannot use (NaN or infinite numbers, another structure); nothing more comes
-    from that UE."""
+    """The BS received a model that it cannot use (NaN or infinite numbers, another structure). Nothing more
+    arrives from that UE."""
 
     time_s: float
     ue: int
@@ -65,8 +65,8 @@ class UploadRefused(NamedTuple):
 
 
 class LayerLost(NamedTuple):
-    """Layer number `layer` (0 is the base) would have arrived now and is lost on the air; nothing more comes of
-    that upload. What has arrived before it can be taken."""
+    """Layer `layer` (0 is the base) would have arrived now but was lost on the air. Nothing more of that upload
+    arrives. The layers before it can be taken."""
 
     time_s: float
     ue: int
@@ -75,8 +75,8 @@ class LayerLost(NamedTuple):
 
 
 class UploadSkipped(NamedTuple):
-    """A UE has finished training on `version` and says that it does not send: its model moved too little, or the
-    medium does not let it."""
+    """A UE has finished training on `version` and reports that it does not send: its model moved too little, or
+    the medium does not let it."""
 
     time_s: float
     ue: int
@@ -84,7 +84,7 @@ class UploadSkipped(NamedTuple):
 
 
 class Woke(NamedTuple):
-    """A timer that the protocol set has run out; `ue` and `version` are what it gave."""
+    """A timer of the protocol has expired; `ue` and `version` are those of its `WakeAt`."""
 
     time_s: float
     ue: int
@@ -94,14 +94,14 @@ class Woke(NamedTuple):
 class Broadcast(NamedTuple):
     """Send the global model to these UEs, let them train, and schedule their uploads.
 
-    Of uploads that arrive at the same moment, that of the UE which is named first here arrives first.
+    Uploads with the same arrival time arrive in the order of `ues`.
     """
 
     ues: Tuple[int, ...]
 
 
 class WakeAt(NamedTuple):
-    """Wake the protocol at a time; `ue` is -1 for a timer of the whole round."""
+    """Wake the protocol at a time; `ue` is -1 for a timer of the complete round."""
 
     time_s: float
     version: int
@@ -109,7 +109,7 @@ class WakeAt(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """An upload that the BS accepts: the first `layers` layers of what the UE sent, with an extra weight."""
+    """An upload that the BS accepts: its first `layers` layers, with an extra weight."""
 
     ue: int
     layers: int
@@ -117,14 +117,14 @@ class Taken(NamedTuple):
 
 
 class Aggregate(NamedTuple):
-    """Make a new global model of the uploads taken; give up the rejected ones.
+    """Make a new global model from the uploads taken, and discard the rejected uploads.
 
-    An upload that is in none of the three lists stays under way.
+    An upload in none of the three lists stays in flight.
 
     Args:
-        taken: what is accepted of which upload.
-        rejected: UEs whose uploads are given up.
-        repeated: UEs that did not send, for whom their last accepted upload stands in.
+        taken: the accepted uploads.
+        rejected: UEs whose uploads are discarded.
+        repeated: UEs that did not send; their last accepted uploads are used instead.
     """
 
     taken: Tuple[Taken, ...]
@@ -132,28 +132,28 @@ class Aggregate(NamedTuple):
     repeated: Tuple[int, ...] = ()
 
     def layers(self) -> Dict[int, int]:
-        """How many layers of each settled upload are taken; 0 for those given up and those never sent."""
+        """The number of layers taken of each settled upload; 0 for uploads that were rejected or never sent."""
         none = dict.fromkeys(self.rejected + self.repeated, 0)
         return {**none, **{choice.ue: choice.layers for choice in self.taken}}
 
 
 Event = Union[Ready, UploadStarted, LayerArrived, LayerLost, UploadRefused, UploadSkipped, Woke]
-# What waits in the clock; of `Due` a protocol hears as `LayerArrived`.
+# The entries of the clock. A protocol receives a `LayerArrived` for a `Due`.
 Scheduled = Union[Event, Due]
 Action = Union[Broadcast, WakeAt, Aggregate]
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one UE offers after training, as decoded at the BS.
+    """The result of one UE's training, as decoded at the BS.
 
     Args:
         ue: index of the UE.
         version: version of the global model it started from.
         samples: number of samples that it trained on.
-        params: its model (never the difference), from the layers that were taken.
-        weight: extra weight: of the protocol, 1 unless it discounts stale updates, times that of the selection, 1
-            unless it tells weights.
+        params: its model (never the difference), decoded from the layers that were taken.
+        weight: extra weight: the protocol's (1 unless it discounts stale updates) times the selection's (1 unless
+            it sets weights).
         steps: number of its local steps, at least 1.
     """
 

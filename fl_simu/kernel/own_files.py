@@ -1,7 +1,7 @@
-"""Python files of a user's own, imported by their path.
+"""A user's own Python files, imported by path.
 
-Such a file becomes a module below this one, whose name says where the file is. So what it defines can be pickled,
-and a process of the same machine that is handed it imports the file by itself.
+Each file becomes a submodule of this module, and the submodule's name encodes the path. Its classes and functions
+can therefore be pickled, and another process on the same machine imports the file when it unpickles them.
 """
 
 import base64
@@ -18,31 +18,31 @@ from typing import Any, List, Optional, Sequence
 
 from fl_simu.kernel.errors import UserError
 
-# A module with a path may have modules below it; they are in no folder, and the finder below makes them.
+# A module with a `__path__` may have submodules. They are in no folder; the finder below creates them.
 __path__: List[str] = []
 _PREFIX = "file_"
-# Under this name such a module holds its file.
+# The attribute in which such a module keeps its file.
 _FILE = "__fl_simu_file__"
 
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A file that was imported: where it was, and what it said then."""
+    """An imported file: its path, and its text at the time."""
 
     path: Path
     text: str
 
     @property
     def sha256(self) -> str:
-        """Digest of the text, as UTF-8."""
+        """SHA-256 of the text in UTF-8."""
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
 
 def read_own(path: Path) -> OwnFile:
-    """The file as it is now.
+    """Read the file's current text.
 
     Raises:
-        UserError: it cannot be read, or is no text.
+        UserError: the file cannot be read, or is not text.
     """
     try:
         return OwnFile(path.resolve(), path.read_text(encoding="utf-8"))
@@ -53,10 +53,10 @@ def read_own(path: Path) -> OwnFile:
 
 
 def import_own(file: OwnFile) -> ModuleType:
-    """The module of a file, which is run once in a process for each text that it has.
+    """The module of a file. A process runs the file once, and again only if its text has changed.
 
     Raises:
-        UserError: it is no Python, or fails while it is imported; the line names file, line and error.
+        UserError: the file is not valid Python, or its import fails; the message names file, line and error.
     """
     name = _module_name(file.path)
     module = sys.modules.get(name)
@@ -71,12 +71,12 @@ def import_own(file: OwnFile) -> ModuleType:
 
 
 def imported_file(thing: Any) -> Optional[OwnFile]:
-    """The file that a class or function came from, as it was when it was imported; None for those of modules."""
+    """The file that defines a class or function, as it was when imported; None for an ordinary module."""
     return getattr(sys.modules.get(getattr(thing, "__module__", "__main__")), _FILE, None)
 
 
 def file_of(module_name: str) -> Optional[Path]:
-    """The file behind the name of a module; None for modules of other kinds."""
+    """The file that a module name encodes; None for other modules."""
     start = f"{__name__}.{_PREFIX}"
     if not module_name.startswith(start):
         return None
@@ -90,7 +90,7 @@ def _module_name(path: Path) -> str:
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes the modules; no compiled copy is written beside the user's file."""
+    """Creates the modules; writes no compiled copy next to the user's file."""
 
     def find_spec(
         self, fullname: str, path: Optional[Sequence[Any]], target: Optional[ModuleType] = None
@@ -108,7 +108,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """The last line of the file that the error came through, as ", line N"."""
+    """The last line of the file in the error's traceback, as ", line N"."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno}"
     trace, line = error.__traceback__, None

@@ -1,6 +1,6 @@
 """The packages that fl_simu needs, and the commands that install them.
 
-Uses only the standard library, and runs on Python 3.6 and newer: `doctor` needs it if nothing is installed.
+Uses only the standard library and runs on Python 3.6 and newer, because `doctor` must run without any package.
 """
 
 import importlib.util
@@ -17,12 +17,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Package(NamedTuple):
-    """A package that is imported.
+    """A package that fl_simu imports.
 
     Args:
-        module: the name that it is imported by.
-        legacy, modern: what pip is asked for on either stack; nothing where the stack does without.
-        only_for: what does not work without it; "" where nothing does.
+        module: its name in an import statement.
+        legacy, modern: the pip requirements on each stack; empty if the stack does not need the package.
+        only_for: the feature that needs it; "" if fl_simu cannot run without it.
     """
 
     module: str
@@ -31,7 +31,7 @@ class Package(NamedTuple):
     only_for: str = ""
 
     def requirements(self, stack: str) -> Tuple[str, ...]:
-        """What pip is asked for on a stack."""
+        """The pip requirements on a stack."""
         return self.legacy if stack == "legacy" else self.modern
 
 
@@ -39,7 +39,7 @@ def _both(requirement: str, module: str = "", only_for: str = "") -> Package:
     return Package(module or requirement.split(">")[0], (requirement,), (requirement,), only_for)
 
 
-# As in setup.py, which a test compares with it.
+# The same as in setup.py; a test compares them.
 PACKAGES = (
     Package("torch", ("torch==1.4.0",), ("torch>=2.5",)),
     Package("torchvision", ("torchvision==0.5.0",), ()),
@@ -72,7 +72,7 @@ PACKAGES = (
 
 
 def installed(module: str) -> bool:
-    """Whether a package is here, without importing it; a folder of its name in sys.path is none."""
+    """Whether a package is installed, without importing it; a plain folder with its name does not count."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -81,30 +81,30 @@ def installed(module: str) -> bool:
 
 
 def stack_of(version: Sequence[int], system: str, machine: str) -> str:
-    """Which stack a Python can have, "legacy" or "modern"; "" for none: there is no other torch for both."""
+    """The stack for a Python version and platform, "legacy" or "modern"; "" if no supported torch exists."""
     if tuple(version[:2]) == (3, 7):
         return "legacy" if machine == "x86_64" and system in ("Linux", "Darwin") else ""
     return "modern" if tuple(version[:2]) >= (3, 10) else ""
 
 
 def this_stack() -> str:
-    """Which stack this Python can have."""
+    """The stack for this Python."""
     return stack_of(sys.version_info[:2], platform.system(), platform.machine())
 
 
 def locked(stack: str) -> Optional[str]:
-    """Path of the locked requirements of a stack; None where the source is not here, as with a wheel."""
+    """Path of a stack's locked requirements; None if there is no source tree, as with a wheel."""
     path = os.path.join(ROOT, "requirements", stack + ".txt")
     return os.path.relpath(path) if stack and os.path.exists(path) else None
 
 
 def install_command(*modules: str, stack: Optional[str] = None, python: str = "") -> str:
-    """The command that installs packages in their locked releases.
+    """The command that installs packages in their locked versions.
 
     Args:
-        modules: the names that the packages are imported by.
-        stack: "legacy" or "modern"; that of this Python by default.
-        python: the command of an interpreter that has pip; this interpreter by default.
+        modules: the names of the packages in import statements.
+        stack: "legacy" or "modern"; by default that of this Python.
+        python: the command of an interpreter that has pip; by default this interpreter.
     """
     stack = this_stack() if stack is None else stack
     wanted = [one for package in PACKAGES if package.module in modules for one in package.requirements(stack)]
@@ -115,7 +115,7 @@ def install_command(*modules: str, stack: Optional[str] = None, python: str = ""
 
 
 def _pip_install() -> str:
-    """pip of this Python, or that of uv: `uv tool install` makes environments without pip."""
+    """This Python's pip, or uv's: environments from `uv tool install` have no pip."""
     if not installed("pip") and shutil.which("uv", path=os.environ.get(SHELL_PATH)):
         return "uv pip install --python " + python_command()
     return python_command() + " -m pip install"

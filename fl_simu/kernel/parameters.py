@@ -15,7 +15,7 @@ Params = Dict[str, Tensor]
 
 
 class TensorSpec(NamedTuple):
-    """Name, shape and dtype of one tensor: what a codec may know before it sees the numbers."""
+    """Name, shape and dtype of one tensor: all that a codec may know before it sees the numbers."""
 
     name: str
     shape: Tuple[int, ...]
@@ -41,7 +41,7 @@ def structure_of(params: Params) -> Structure:
 
 
 def require_alike(params: Params, wanted: Params, what: str) -> None:
-    """Raise ValueError unless the params have the names, shapes and dtypes that are wanted, and are finite."""
+    """Raise ValueError unless the params are finite and have the wanted names, shapes and dtypes."""
     missing = [name for name in wanted if name not in params]
     unknown = [name for name in params if name not in wanted]
     if missing or unknown:
@@ -55,7 +55,7 @@ def require_alike(params: Params, wanted: Params, what: str) -> None:
 
 
 def difference(params: Params, reference: Params) -> Params:
-    """params - reference, tensor by tensor; of booleans whether they differ."""
+    """params - reference, tensor by tensor; exclusive or for booleans."""
     return {name: _less(tensor, reference[name]) for name, tensor in params.items()}
 
 
@@ -74,7 +74,7 @@ def total(params: Params, reference: Params) -> Params:
 def all_finite(params: Params) -> bool:
     """Whether no element is NaN or infinite.
 
-    A sum is finite only if every summand is, and quickly made; one that overflows needs the closer look.
+    A finite sum proves that all elements are finite, and is fast. Only an infinite or NaN sum needs a full check.
     """
     return all(
         math.isfinite(tensor.sum().item()) or bool(torch.isfinite(tensor).all()) for tensor in params.values()
@@ -82,23 +82,23 @@ def all_finite(params: Params) -> bool:
 
 
 def floating_of(params: Params) -> Params:
-    """The floating-point tensors; counters and the like are left out."""
+    """The floating-point tensors, without counters and the like."""
     return {name: tensor for name, tensor in params.items() if tensor.dtype.is_floating_point}
 
 
 def zeros_of(params: Params) -> Params:
-    """Zeros like the floating-point tensors."""
+    """Zeros in the shapes and dtypes of the floating-point tensors."""
     return {name: torch.zeros_like(tensor) for name, tensor in floating_of(params).items()}
 
 
 def largest_difference(one: Params, other: Params) -> float:
-    """The largest absolute difference of two elements at the same place, in float64."""
+    """The largest absolute difference of corresponding elements, in float64."""
     gaps = [(one[name].double() - other[name].double()).abs().max().item() for name in one if one[name].numel()]
     return max(gaps, default=0.0)
 
 
 def largest_spread(one: Params, other: Params) -> float:
-    """Largest minus smallest element of the difference, over the floating-point tensors of a tensor each."""
+    """The largest range (maximum minus minimum) of the differences within any floating-point tensor."""
     gaps = [one[name] - other[name] for name in one if one[name].numel() and one[name].dtype.is_floating_point]
     return max((float(gap.max() - gap.min()) for gap in gaps), default=0.0)
 
@@ -127,7 +127,7 @@ def from_arrays(arrays: Dict[str, np.ndarray]) -> Params:
 
 
 def sha256(params: Params) -> str:
-    """Digest over names, shapes, dtypes and raw little-endian bytes, by name: equal models, equal strings."""
+    """Digest of names, shapes, dtypes and raw little-endian bytes, sorted by name: equal models, equal digests."""
     digest = hashlib.sha256()
     for name, array in sorted(to_arrays(params).items()):
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)

@@ -1,4 +1,4 @@
-"""A process that is left as it was found."""
+"""Restore the state of a process."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import torch
 
 @contextlib.contextmanager
 def process_kept() -> Iterator[None]:
-    """Put torch's threads, switches and random numbers, and the environment, back to what they were."""
+    """Restore torch's threads, switches and random state, and the environment, at the end."""
     threads, environment, random = torch.get_num_threads(), dict(os.environ), torch.get_rng_state()
     switches = [(part, name, getattr(part, name)) for part, name in _switches() if hasattr(part, name)]
     try:

@@ -1,8 +1,8 @@
-"""Randomness keyed by what it is for, never by the order in which it is drawn.
+"""Random draws keyed by their purpose, never by the order in which they are made.
 
-Every draw of an experiment comes from a generator of its own, found by (seed, stage, ue, round). Another
-backend, another order of the UEs, another number of processes or a resumed run finds the same generator and so
-draws the same numbers.
+Each draw of an experiment has its own generator, keyed by (seed, stage, ue, round). Another backend, another
+order of the UEs, another number of processes and a resumed run all use the same generator for a draw, and so get
+the same numbers.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from typing import Any, Sequence
 import numpy as np
 
 _KEY = struct.Struct("<2Q")
-# Of so many UEs together first numbers are found faster than of one after the other.
+# From this number of UEs on, computing all first numbers together is faster than one after the other.
 _MANY = 100
-# The multipliers of Philox4x64's words 0 and 2, and what its key grows by, shape (2, 1).
+# Philox4x64: the multipliers of words 0 and 2, and the increments of the key, shape (2, 1).
 _TIMES = np.array([[0xD2E7470EE14C6C93], [0xCA5A826395121157]], np.uint64)
 _GROWS = np.array([[0x9E3779B97F4A7C15], [0xBB67AE8584CAA73B]], np.uint64)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -32,12 +32,12 @@ def stream(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Gene
 
     Args:
         seed: the experiment's seed.
-        stage: what the draws are for, as "channel" or "batches".
-        ue: index of the UE, 0 where the draw is for no single UE.
-        round: version of the global model that the draw belongs to, 0 where it belongs to none.
+        stage: the purpose of the draws, for example "channel" or "batches".
+        ue: index of the UE; 0 if the draw is not for a single UE.
+        round: version of the global model that the draw belongs to; 0 if it belongs to none.
 
     Returns:
-        A counter-based generator (Philox, Salmon et al. 2011), independent of every other key's.
+        A counter-based generator (Philox, Salmon et al. 2011), independent of those of all other keys.
 
     >>> stream(1, "channel", ue=3).random() == stream(1, "channel", ue=3).random()
     True
@@ -49,7 +49,7 @@ def stream(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Gene
 
 
 class _Turned(threading.local):
-    """One generator for each thread, turned from key to key."""
+    """One generator per thread, which is reset from key to key."""
 
     def __init__(self) -> None:
         self.bits = np.random.Philox(key=0)
@@ -60,10 +60,10 @@ _TURNED = _Turned()
 
 
 def briefly(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Generator:
-    """The generator of `stream` for draws made at once: the next call takes it away.
+    """The generator of `stream`, for immediate use: the next call resets it.
 
-    It draws the same numbers. It is one object, set to the beginning of another key each time, which takes a tenth
-    of the time that making one does: for a link that draws one number an upload, most of all it does.
+    It draws the same numbers. One object is reset to the start of each key, which takes a tenth of the time of
+    creating one. For a link that draws one number per upload, creating the generator would dominate.
 
     >>> briefly(1, "channel", ue=3).random() == stream(1, "channel", ue=3).random()
     True
@@ -81,9 +81,9 @@ def briefly(seed: int, stage: str, ue: int = 0, round: int = 0) -> np.random.Gen
 
 
 def uniforms(seed: int, stage: str, ues: Sequence[int], round: int = 0) -> np.ndarray:
-    """The first number of each UE's generator, as `briefly(seed, stage, ue, round).random()`.
+    """The first number of each UE's generator: `briefly(seed, stage, ue, round).random()`.
 
-    It draws the same numbers, and those of a thousand UEs in a third of the time.
+    The numbers are identical; for a thousand UEs they take a third of the time.
 
     Returns:
         Numbers from 0 to 1, float64 of shape (UEs,).
@@ -99,17 +99,17 @@ def uniforms(seed: int, stage: str, ues: Sequence[int], round: int = 0) -> np.nd
         label.update(b"%d/%d" % (ue, round))
         digests.append(label.digest())
     keys = np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2).T
-    # A generator gives a number the 53 upper bits of a word.
+    # A generator uses the upper 53 bits of a word for a number.
     return (_first_words(np.ascontiguousarray(keys, np.uint64)) >> np.uint64(11)) * 2.0**-53
 
 
 def _first_words(key: np.ndarray) -> np.ndarray:
-    """The first word of Philox4x64-10 (Salmon et al. 2011) for each key, uint64: shape (2, n) to (n,)."""
-    # Words 0 and 2 of the counter, and words 1 and 3, after the first round: it begins at 1, 0, 0, 0.
+    """The first word of Philox4x64-10 (Salmon et al. 2011) for each key, uint64; key (2, n), result (n,)."""
+    # Words 0 and 2, and words 1 and 3, after the first round on the counter (1, 0, 0, 0).
     even, odd = key, np.array([[0], _TIMES[0]], np.uint64)
     for _ in range(9):
         key = key + _GROWS
-        # The upper half of the product of 64 bits by 64, from halves of 32.
+        # The upper 64 bits of a 64 x 64-bit product, from 32-bit halves.
         low, high = even & _LOW, even >> _HALF
         middle = low * _TIMES_HIGH + (low * _TIMES_LOW >> _HALF)
         other = high * _TIMES_LOW + (middle & _LOW)
@@ -120,10 +120,10 @@ def _first_words(key: np.ndarray) -> np.ndarray:
 
 
 def torch_seed(seed: int, stage: str, ue: int = 0, round: int = 0) -> int:
-    """A seed for `torch.manual_seed`, for draws that torch itself makes (initial weights, dropout)."""
+    """A seed for `torch.manual_seed`, for draws by torch itself (initial weights, dropout)."""
     return int.from_bytes(_digest(seed, stage, ue, round)[:4], "little")
 
 
 def permutation(generator: np.random.Generator, n: int) -> np.ndarray:
-    """A permutation of 0..n-1, shape (n,), that every version of numpy draws alike."""
+    """A permutation of 0..n-1, shape (n,), identical in every version of numpy."""
     return np.argsort(generator.random(n), kind="stable")

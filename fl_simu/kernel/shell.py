@@ -1,4 +1,4 @@
-"""Commands as a user types them. Standard library alone, Python 3.6 and newer: `doctor` needs it anywhere."""
+"""Commands as a user types them. Standard library only, Python 3.6 and newer: `doctor` must run anywhere."""
 
 import os
 import shlex
@@ -6,12 +6,12 @@ import shutil
 import sys
 from typing import Optional
 
-# scripts/stack.sh puts an environment first on PATH for the command that it runs, and leaves here what PATH was.
+# scripts/stack.sh puts an environment first on PATH for its command, and stores the previous PATH here.
 SHELL_PATH = "FL_SIMU_SHELL_PATH"
 
 
 def python_command() -> str:
-    """What a shell must be told to get this interpreter: `python` or `python3` where that is it, else its path."""
+    """The shell command for this interpreter: `python` or `python3` if that runs it, otherwise its path."""
     here, executable = os.path.join(os.getcwd(), ""), sys.executable or "python"
     for name in ("python", "python3"):
         if _same(shutil.which(name, path=os.environ.get(SHELL_PATH)), executable):
@@ -21,7 +21,7 @@ def python_command() -> str:
 
 
 def _same(found: Optional[str], executable: str) -> bool:
-    """Whether both are one interpreter of one environment: environments link to interpreters elsewhere."""
+    """Whether both are the same interpreter and environment: environments link to interpreters elsewhere."""
     if found is None or not os.path.exists(executable):
         return False
     return os.path.samefile(os.path.dirname(found), os.path.dirname(executable)) and os.path.samefile(
@@ -30,5 +30,5 @@ def _same(found: Optional[str], executable: str) -> bool:
 
 
 def command_line(*words: object) -> str:
-    """A command of fl_simu, as a user would type it."""
+    """An fl_simu command, as a user would type it."""
     return " ".join([python_command(), "-m fl_simu"] + [shlex.quote(str(word)) for word in words])

@@ -1,8 +1,8 @@
-"""A tree of plain data and tensors as JSON and arrays, and back, without loss.
+"""Lossless conversion of a tree of plain data and tensors to JSON and arrays, and back.
 
-What a tree is made of: numbers, texts, None, bytes, tensors, lists, tuples (named too), dicts and dataclasses. A
-checkpoint of a run is one such tree. A tensor that several branches share is stored once, and shared again by what
-is read.
+A tree contains numbers, strings, None, bytes, tensors, lists, tuples (also named), dicts and dataclasses. The
+checkpoint of a run is one such tree. A tensor that several branches share is stored once, and is shared again
+after reading.
 """
 
 import functools
@@ -23,8 +23,8 @@ class Flat(NamedTuple):
     """A tree in two parts.
 
     Args:
-        plain: JSON values, which name the arrays.
-        arrays: the tensors, and strings of bytes as uint8; named by the way to them.
+        plain: JSON values, which refer to the arrays by name.
+        arrays: the tensors, and byte strings as uint8; named by their paths in the tree.
     """
 
     plain: Any
@@ -32,21 +32,21 @@ class Flat(NamedTuple):
 
 
 def flatten(tree: Any, classes: Iterable[type]) -> Flat:
-    """The two parts of a tree.
+    """Split a tree into its two parts.
 
     Args:
-        tree: to write.
-        classes: the dataclasses and named tuples that may occur; `unflatten` must be given the same.
+        tree: the tree.
+        classes: the dataclasses and named tuples that may occur; `unflatten` needs the same.
 
     Raises:
-        TypeError: another one occurs.
+        TypeError: another class occurs.
 
     >>> unflatten(flatten({1: (2.5, float("inf"), b"ab", torch.ones(1))}, ()), ())
     {1: (2.5, inf, b'ab', tensor([1.]))}
     """
     arrays: Arrays = {}
     named = {cls: name for name, cls in _named(classes).items()}
-    # The tensors are kept, so that no other one gets the number of one meanwhile.
+    # Keeping a reference to each tensor prevents another one from getting the same id.
     known: Dict[int, Tuple[str, Tensor]] = {}
 
     def name_for(way: Tuple[str, ...]) -> str:
@@ -89,12 +89,12 @@ def unflatten(flat: Flat, classes: Iterable[type]) -> Any:
     """The inverse of `flatten`.
 
     Args:
-        flat: what it gave.
-        classes: as it was given.
+        flat: the result of `flatten`.
+        classes: the same as for `flatten`.
 
     Raises:
-        ValueError: not a form that `flatten` gives, a class that is not among `classes`, one whose fields have
-            other names or types than it says, or arrays of which nothing tells.
+        ValueError: `flat` has another form, names a class that is not in `classes`, has fields whose names or
+            types do not match their class, or contains an array that nothing refers to.
     """
     known = _named(classes)
     tensors: Dict[str, Tensor] = {}
@@ -145,7 +145,7 @@ def unflatten(flat: Flat, classes: Iterable[type]) -> Any:
 
 
 def _named(classes: Iterable[type]) -> Dict[str, type]:
-    """The classes by name; of those that share one, the later ones with a mark more."""
+    """The classes by name; if several share a name, the later ones get a mark appended."""
     found: Dict[str, type] = {}
     for cls in classes:
         name = cls.__name__
@@ -156,10 +156,10 @@ def _named(classes: Iterable[type]) -> Dict[str, type]:
 
 
 def build(cls: type, values: Dict[str, Any]) -> Any:
-    """A dataclass or named tuple of these values, whose names and types must be those of its fields.
+    """Build a dataclass or named tuple from values, whose names and types must match its fields.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they do not match.
 
     >>> from typing import NamedTuple, Tuple
     >>> Sent = NamedTuple("Sent", [("ue", int), ("times_s", Tuple[float, ...])])
@@ -180,7 +180,7 @@ def build(cls: type, values: Dict[str, Any]) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type as annotations write it. A whole number is a float too; a bool is no number.
+    """Whether a value matches a type annotation. An int also counts as a float; a bool is not a number.
 
     >>> from typing import Dict, Optional, Tuple
     >>> fits({3: (1.5, None)}, Dict[int, Tuple[float, Optional[str]]])
