@@ -1,1 +1,1 @@
-"""The loop: what happens next, who is told, what is remembered, and how an experiment is put together for it."""
+"""The loop: processes the events of a run, notifies observers, keeps the state, and assembles an experiment."""

@@ -1,4 +1,4 @@
-"""Whether updates can be sent as amplitudes that add up on the air, which is asked before any data are read."""
+"""Checks, before data are read, that updates can be sent as amplitudes that add up on the air."""
 
 from fl_simu.experiment import Experiment
 from fl_simu.kernel.errors import brief
@@ -12,7 +12,7 @@ from fl_simu.station.protocols.buffered import Buffered
 
 
 def require_summable(experiment: Experiment) -> None:
-    """Raise UserError unless all that UEs send in a round is one mean of numbers."""
+    """Raise UserError unless a round's uploads amount to one mean of numbers."""
     protocol = experiment.protocol
     require_all(
         experiment,
@@ -43,7 +43,7 @@ def require_summable(experiment: Experiment) -> None:
 
 
 def require_analog(experiment: Experiment, structure: Structure) -> None:
-    """Raise UserError unless all that UEs send of a model of this structure are floating-point numbers."""
+    """Raise UserError unless all tensors that UEs send of a model with this structure are floating-point."""
     exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
     if exact and experiment.medium.analog:
         told = f"a model without batch norm: a whole number, as its tensor {brief(exact[0], 60)}, is no amplitude"

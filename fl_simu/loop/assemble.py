@@ -1,4 +1,4 @@
-"""A planned experiment and its data, put together to a coordinator."""
+"""Assembles a coordinator from a planned experiment and its data."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -27,10 +27,10 @@ from fl_simu.ue.work import Work
 def assemble(
     planned: Plan, dataset: Dataset, observers: Sequence[Observer] = (), realtime: Optional[float] = None
 ) -> Coordinator:
-    """Deal the data to the UEs and put everything together.
+    """Distribute the data to the UEs and assemble the coordinator.
 
     Raises:
-        UserError: the data do not suffice for that many UEs.
+        UserError: there are too few data for this number of UEs.
     """
     experiment = planned.experiment
     malicious = _malicious(planned, dataset)
@@ -66,7 +66,7 @@ def assemble(
     return Cloud(setting, state, clock, cohorts, topology, groups, observers)
 
 
-# Parts of an experiment that the coordinator holds as they are.
+# Parts of an experiment that the coordinator uses unchanged.
 HELD = (
     "algorithm", "work", "compute", "faults", "bits", "downlink_codec", "cast", "medium", "allocator",
     "selection", "protocol", "aggregation", "server", "secure", "privacy", "meters",
@@ -74,7 +74,7 @@ HELD = (
 
 
 def _dealt(experiment: Experiment, train: Samples) -> Tuple[Samples, List[np.ndarray]]:
-    """The training samples as the UEs hold them, and of each UE which are its own."""
+    """The training samples as the UEs hold them, and the indices of each UE's samples."""
     partition, owners = experiment.partition, None if train.ues is None else train.ues.numpy()
     with told_of("partition.", partition):
         parts = partition.deal(train.labels.numpy(), owners, experiment.ues, stream(experiment.seed, "partition"))
@@ -82,7 +82,7 @@ def _dealt(experiment: Experiment, train: Samples) -> Tuple[Samples, List[np.nda
 
 
 def _place(planned: Plan, train: Samples, shards: Sequence[np.ndarray], malicious: Optional[Malicious]) -> None:
-    """Give each UE its data, and where it has a model of its own also to that one."""
+    """Give each UE its data, and also give them to its own model if it has one."""
     with told_of("training.", planned.training):
         planned.training.check({ue: len(indices) for ue, indices in enumerate(shards)})
         for ue, indices in enumerate(shards):
@@ -93,10 +93,10 @@ def _place(planned: Plan, train: Samples, shards: Sequence[np.ndarray], maliciou
 
 
 def _tested(experiment: Experiment, dataset: Dataset) -> Samples:
-    """What the global model is evaluated on.
+    """The test samples on which the global model is evaluated.
 
     Raises:
-        UserError: the test set has fewer samples than are to be drawn.
+        UserError: the test set has fewer samples than requested.
     """
     test, count = dataset.test, experiment.evaluation.samples
     if count is None:
@@ -107,7 +107,7 @@ def _tested(experiment: Experiment, dataset: Dataset) -> Samples:
 
 
 def _malicious(planned: Plan, dataset: Dataset) -> Optional[Malicious]:
-    """The malicious UEs; None where every UE is benign."""
+    """The malicious UEs; None if all UEs are benign."""
     experiment, attack, test = planned.experiment, planned.experiment.attack, dataset.test
     if isinstance(attack, NoAttack):
         return None

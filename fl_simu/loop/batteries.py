@@ -1,4 +1,4 @@
-"""The energy that UEs have left, where their faults go by it."""
+"""The remaining energy of the UEs, for faults that depend on it."""
 
 from typing import Iterable
 
@@ -9,7 +9,7 @@ from fl_simu.ue.faults import Spent
 
 
 class Batteries:
-    """What it remembers of them is in the state.
+    """Asks the faults about each UE's energy. The memory is kept in the state.
 
     Args:
         setting, state: of the run.
@@ -25,7 +25,7 @@ class Batteries:
         return not faults.drains or faults.powered(self.setting.seed, ue, known.energy if known else None, now_s)
 
     def drain(self, outcomes: Iterable[UeOutcome], now_s: float) -> None:
-        """Let the faults hear what UEs have spent whose uploads are settled now."""
+        """Tell the faults how much energy the UEs of the uploads that are settled now have spent."""
         faults = self.setting.faults
         if faults.drains:
             for one in outcomes:
@@ -34,5 +34,5 @@ class Batteries:
                 memory.energy = faults.spent(self.setting.seed, one.ue, memory.energy, spent)
 
     def empty(self, now_s: float) -> int:
-        """How many UEs have no energy to take part."""
+        """Number of UEs without enough energy to take part."""
         return sum(not self.powered(ue, now_s) for ue in self.setting.samples) if self.setting.faults.drains else 0

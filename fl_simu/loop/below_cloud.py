@@ -1,4 +1,4 @@
-"""Whether the parts of an experiment work at edges below a cloud, which is asked before any data are read."""
+"""Checks, before data are read, that the parts of an experiment work at edges below a cloud."""
 
 from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
@@ -9,7 +9,7 @@ from fl_simu.radio.media.base import SharedMedium
 
 
 def require_edges_fit(experiment: Experiment) -> None:
-    """Raise UserError unless each edge has enough UEs, and each part is right with several BSs."""
+    """Raise UserError unless each edge has enough UEs and each part works with several BSs."""
     topology = experiment.topology
     with told_of("topology.", topology):
         topology.check(experiment.ues)

@@ -1,4 +1,4 @@
-"""What a run comes to, and what is written when it has ended."""
+"""The results of a run, and the files written when it has ended."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from fl_simu.results.targets import told
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended: its folder, its summary, the paths of its figures."""
+    """A finished run: its folder, its summary, the paths of its figures."""
 
     folder: RunFolder
     summary: Summary
@@ -33,12 +33,12 @@ class Ended:
 
 
 def without_address(experiment: Experiment) -> Experiment:
-    """The experiment without the cluster that it ran on, which decides nothing, and which no folder may name."""
+    """The experiment without the address of its cluster, which affects no result and belongs in no folder."""
     return experiment.with_(backend=experiment.backend.anywhere())
 
 
 def keep_own_files(experiment: Experiment, folder: RunFolder) -> None:
-    """Write what files of the user's said when they were imported, each text once."""
+    """Write the text of each user file as it was when imported, each text once."""
     for file in set(experiment.own_files().values()):
         make_folder(folder.own_files)
         write_text(folder.own_files / f"{file.sha256[:8]}-{file.path.name}", file.text)
@@ -52,7 +52,7 @@ def conclude(planned: Plan, dataset: Dataset, folder: RunFolder, coordinator: Co
 
 
 def evaluated_of(dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator) -> Evaluated:
-    """What the evaluation of the final model tells beside the last record; nothing where it was not evaluated."""
+    """The final model's evaluation in addition to the last record; empty if it was not evaluated."""
     if not records or math.isnan(records[-1].accuracy):
         return Evaluated()
     measured = coordinator.measured()
@@ -69,7 +69,7 @@ def evaluated_of(dataset: Dataset, records: Sequence[RoundRecord], coordinator: 
 def summary_of(
     planned: Plan, dataset: Dataset, records: Sequence[RoundRecord], coordinator: Coordinator
 ) -> Summary:
-    """What a run came to."""
+    """The summary of a run."""
     experiment = planned.experiment
     return summarise(
         records,
@@ -91,19 +91,19 @@ def summary_of(
 
 
 def _thresholds(experiment: Experiment) -> Dict[str, Any]:
-    """The deadlines of the protocol; nothing where it has none."""
+    """The deadlines of the protocol; empty if it has none."""
     found = {label: limit_s for label, limit_s in experiment.protocol.thresholds_s().items() if limit_s < math.inf}
     return {"thresholds_s": found} if found else {}
 
 
 def _meters(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:
-    """What the meters of a run come to; nothing where it has none."""
+    """The totals of a run's meters; empty if it has none."""
     found = totals(records, experiment.columns())
     return {"meters": found} if found else {}
 
 
 def _targets(experiment: Experiment, records: Sequence[RoundRecord]) -> Dict[str, Any]:
-    """What the targets of a run took; nothing where it has none."""
+    """The cost of reaching each of a run's targets; empty if it has none."""
     found = told(records, experiment.evaluation.targets, experiment.columns())
     return {"targets": found} if found else {}
 
@@ -116,7 +116,7 @@ def write_down(
     summary: Summary,
     left: Evaluated,
 ) -> None:
-    """Write a run that has ended, and that nobody has written, into a folder of its own."""
+    """Write a finished run that was not written yet into its own folder."""
     text = without_address(experiment).to_toml()
     make_folder(folder.path)
     with alone_in(folder.path):
@@ -135,7 +135,7 @@ def _conclude(
     summary: Summary,
     left: Evaluated,
 ) -> List[Path]:
-    """Write what is left of a run beside its records; the summary last, by which it is known to have ended."""
+    """Write a run's files other than its records; the summary is last and marks the run as ended."""
     write_tensors(folder.model, to_arrays(model))
     write_evaluated(left, folder.confusion, folder.ue_accuracy)
     thresholds_s, columns = experiment.protocol.thresholds_s(), experiment.columns()

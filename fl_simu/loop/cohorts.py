@@ -1,4 +1,4 @@
-"""The UEs as the BS deals with them: handed a model together, each fetched when its upload arrives."""
+"""The UEs as the BS sees them: they get a model together, and the BS fetches each result as its upload arrives."""
 
 import math
 from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
@@ -15,7 +15,7 @@ NO_PARAMS: Params = {}
 
 
 class Held(NamedTuple):
-    """A model that a UE holds before the BS fetches it, and what the UE then remembers."""
+    """A trained model that a UE holds until the BS fetches it, and the UE's memory afterwards."""
 
     params: Params
     memory: Params
@@ -23,26 +23,26 @@ class Held(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What a UE sends: its model, and what the local algorithm sends beside it."""
+    """The content of an upload: the UE's model, and what the local algorithm sends in addition."""
 
     params: Params
     message: Groups
 
 
 class Cohorts:
-    """Lets the UEs of each broadcast train, and keeps what they remember.
+    """Lets the UEs of each broadcast train, and keeps their memories.
 
-    A memory moves when the model is fetched or given up. Until then the state has the one before, so that what is
-    under way can be trained again.
+    A memory is updated when the model is fetched or given up. Until then the state contains the previous memory,
+    so that uploads in flight can be trained again.
 
     Args:
-        backend: how the UEs train.
+        backend: trains the UEs.
         seed: of every draw.
         state: of the run.
-        algorithm: what their steps are beside the gradient.
-        full: what each of them trains in a round if it makes all steps.
-        local: the layers that stay at the UEs, as they are at first; empty where all are sent.
-        malicious: the UEs that send something else than they trained; None where there are none.
+        algorithm: the local algorithm, which adds to the gradient steps.
+        full: each UE's work in a round if it makes all steps.
+        local: the initial layers that stay at the UEs; empty if all layers are sent.
+        malicious: the UEs that send something other than their trained models; None if there are none.
     """
 
     def __init__(
@@ -62,22 +62,22 @@ class Cohorts:
         self._full = full
         self.local = local
         self._malicious = malicious
-        # Models that had to be trained before the BS fetches them, since a malicious UE knows them.
+        # Models that were trained before the BS fetches them, because a malicious UE may know them.
         self._held: Dict[int, Held] = {}
 
     def of(self, state: RunState) -> "Cohorts":
-        """The same UEs for another state, as that of an edge which has some of them."""
+        """The same UEs with another state, for example that of an edge with some of them."""
         return Cohorts(self.backend, self._seed, state, self._algorithm, self._full, self.local, self._malicious)
 
     def train(self, ues: Sequence[int], version: int, start: Params) -> None:
-        """Hand the global model to UEs, which train it, as the broadcast that has just begun."""
+        """Give the global model to the UEs of the broadcast that has just begun, and let them train."""
         memories = {ue: self._before(ue, start) for ue in ues}
         if self.backend.stacks or self._hostile(ues):
             self.state.cohorts[self.state.begun - 1] = memories
         self._train(version, start, self.state.station.shared, memories, set(ues))
 
     def train_again(self) -> None:
-        """After a resume: let the UEs under way hold again what they did when the checkpoint was taken."""
+        """After a resume, train again the models that the UEs in flight held at the checkpoint."""
         due: Dict[int, List[int]] = {}
         for ue in self.state.not_fetched():
             due.setdefault(self.state.flights[ue].cohort, []).append(ue)
@@ -87,11 +87,11 @@ class Cohorts:
             self._train(flight.upload.version, flight.start, flight.shared or {}, memories, set(ues))
 
     def peek(self, ue: int) -> Params:
-        """The model that a UE will send, which it still holds."""
+        """The model that a UE will send; the UE keeps it."""
         return self._sent(self._held[ue].params if ue in self._held else self.backend.peek(ue))
 
     def fetch(self, ue: int) -> Sent:
-        """What a UE sends; it then no longer holds a model."""
+        """Fetch the content of a UE's upload; the UE then no longer holds a model."""
         params, memory, attack = self._held.pop(ue) if ue in self._held else (*self.backend.get(ue), None)
         message = NOTHING
         if self._algorithm.remembers:
@@ -112,10 +112,10 @@ class Cohorts:
         return Sent(self._sent(params), message)
 
     def give_up(self, ue: int) -> Optional[Params]:
-        """Nobody will fetch what a UE trains; what it remembers and keeps moves all the same.
+        """Give up a UE's model, which will not be fetched; its memory and its own layers are updated all the same.
 
         Returns:
-            The model, where it is known.
+            The model, if it is known.
         """
         if ue in self._held:
             return self.fetch(ue).params
@@ -127,7 +127,7 @@ class Cohorts:
         return None
 
     def forget(self) -> None:
-        """Let go of what was kept of broadcasts of which nothing is to be fetched any more."""
+        """Delete the memories of broadcasts from which no model is to be fetched any more."""
         if self.state.cohorts:
             due = {self.state.flights[ue].cohort for ue in self.state.not_fetched()}
             self.state.cohorts = {
@@ -135,7 +135,7 @@ class Cohorts:
             }
 
     def own_models(self, model: Params, among: Optional[Iterable[int]] = None) -> Dict[int, Params]:
-        """The models of the UEs, or of some, that have one which is not this global one: with local layers all."""
+        """The models of UEs (all, or `among`) that do not use this global model; with local layers, none does."""
         ues = (
             (self._full if among is None else among)
             if self.local
@@ -144,30 +144,30 @@ class Cohorts:
         return {ue: {**model, **self._own(ue)} for ue in ues}
 
     def handed(self, ue: int, model: Params) -> Params:
-        """What a UE trains that is handed this model: with its local layers, where it has any."""
+        """The model that a UE trains when it gets this global model: with its local layers, if it has any."""
         return {**model, **self._own(ue)} if self.local else model
 
     def _own(self, ue: int) -> Params:
-        """What a UE keeps for itself now; its local layers as they are at first before it has trained."""
+        """The tensors that a UE keeps for itself; before its first training, the initial local layers."""
         known = self.state.ues.get(ue)
         return (known.own if known else NO_PARAMS) or self.local
 
     def own_at_first(self, model: Params) -> Params:
-        """What a UE keeps for itself that was never handed a model before this one."""
+        """The tensors that a UE keeps for itself when it gets its first model."""
         return model if self._algorithm.personal else self.local
 
     def _sent(self, params: Params) -> Params:
-        """What a UE sends of a model: all but its local layers."""
+        """The tensors of a model that a UE sends: all except its local layers."""
         return {name: one for name, one in params.items() if name not in self.local} if self.local else params
 
     def _keep(self, ue: int, own: Params) -> None:
-        # Copies: what is trained may lie in one tensor with the models of others.
+        # Copies, because a trained model may share one tensor with the models of other UEs.
         self.state.memory(ue).own = {name: tensor.clone() for name, tensor in own.items()}
 
     def _before(self, ue: int, model: Params) -> Before:
-        """What a UE's training follows from that is handed this model."""
+        """The state that determines a UE's training, in addition to the model that it gets."""
         work, known = self.state.flights[ue].work, self.state.ues.get(ue)
-        # A malicious UE may train on other data than it says: all its steps are not a number.
+        # "All steps" is None and not a number, because a malicious UE may train on other data than it claims.
         steps = None if work.steps == self._full[ue].steps else work.steps
         if known is None and not self._algorithm.remembers:
             return Before(steps, {}, {}, self.own_at_first(model))
@@ -177,13 +177,13 @@ class Cohorts:
         return Before(steps, known.training if known else {}, remembered, own or self.own_at_first(model))
 
     def _twin(self, ue: int) -> int:
-        """The number by which the backend knows a UE's own model."""
+        """The backend's number for a UE's own model."""
         return len(self._full) + ue
 
     def _tasks(
         self, version: int, start: Params, shared: Groups, memories: Mapping[int, Before]
     ) -> Dict[int, Task]:
-        """What each UE trains on the global model, and after them what each trains on its own one."""
+        """Each UE's task on the global model, followed by the tasks on the UEs' own models."""
         tasks = {}
         for ue, before in memories.items():
             handed = {**start, **before.own} if self.local else start
@@ -198,7 +198,7 @@ class Cohorts:
         return tasks
 
     def _due_s(self, ue: int) -> float:
-        """When the upload of a UE begins to arrive; to be sent, where nobody can foresee that."""
+        """When the upload of a UE begins to arrive; if that cannot be foreseen, when it begins to be sent."""
         flight = self.state.flights.get(ue)
         if flight is None:
             return math.inf
@@ -216,12 +216,12 @@ class Cohorts:
         memories: Mapping[int, Before],
         due: AbstractSet[int],
     ) -> None:
-        """Let UEs train together, and those that are due hold what they trained."""
+        """Let UEs train together; those in `due` keep their trained models."""
         tasks = self._tasks(version, start, shared, memories)
         self.backend.train(list(tasks.values()))
         ues, hostile = list(memories), self._hostile(list(memories))
         if hostile:
-            # A malicious UE may know the models of the others.
+            # A malicious UE may know the models of the other UEs.
             benign = {ue: self.backend.get(ue) for ue in ues if ue not in hostile}
             self._held.update({ue: Held(*trained) for ue, trained in benign.items() if ue in due})
             others = [trained.params for trained in benign.values()]
@@ -236,7 +236,7 @@ class Cohorts:
                     self.backend.give_up(self._twin(ue))
 
     def _poisoned(self, task: Task, drawn: int, others: Sequence[Params]) -> Held:
-        """What a malicious UE sends; its own training is done only if something of it is needed."""
+        """The model that a malicious UE sends; its own training runs only if its result is needed."""
         assert self._malicious is not None
         ue, backend = task.key.ue, self.backend
         trained: List[Trained] = []

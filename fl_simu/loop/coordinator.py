@@ -1,4 +1,4 @@
-"""The loop: next event, protocol, actions. It knows no codec, channel, rule or backend by name."""
+"""The loop: next event, protocol, actions. It refers to no codec, channel, rule or backend by name."""
 
 import itertools
 import math
@@ -100,7 +100,7 @@ class Coordinator:
         self.observers = observers
         self.stopped = False
         self._measured: Optional[Measured] = None
-        # Of the round that has ended last: its evaluation, where that is done aside, and where the run stood then.
+        # For the last finished round: its pending evaluation, if it runs aside, and the state of the run then.
         self._asked: Optional[Callable[[], Evaluation]] = None
         self._stood: Optional[Moment] = None
         self._left: Sequence[Action] = ()
@@ -138,16 +138,16 @@ class Coordinator:
         self._round_began = time.perf_counter()
         with older_objects_set_aside():
             while not self.over:
-                # What was left of the actions that began a round early, or those that the next event leads to.
+                # The remaining actions of a round that began early, or those from the next event.
                 actions, self._left = self._left or self._answers(), ()
                 record = self._carry_out(actions)
                 if record:
                     self._tell(record)
 
     def _answers(self) -> Sequence[Action]:
-        """Go to the next event, and ask the protocol what the BS does now."""
+        """Advance to the next event and ask the protocol for the BS's actions."""
         state = self.state
-        # Before time goes on, what arrives next on the air becomes an event.
+        # Before time advances, schedule the next arrival on the shared medium as an event.
         if state.replan and self.clock.next_place() > (self.clock.now_s, ARRIVAL):
             due = self.flights.plan(self.clock.now_s)
             if due:
@@ -159,13 +159,13 @@ class Coordinator:
             )
         event = self._receive(self.clock.pop())
         if event is None:
-            # It is of an upload that was given up.
+            # It belongs to an upload that was given up.
             return ()
         state.protocol, actions = self.setting.protocol.on(state.protocol, event)
         return actions
 
     def _carry_out(self, actions: Sequence[Action]) -> Optional[RoundRecord]:
-        """Do what the protocol answers; the record of the round that has ended with it, if one has."""
+        """Carry out the protocol's actions; return the record of the round that they end, if any."""
         record = None
         for action in actions:
             if isinstance(action, Broadcast):
@@ -177,8 +177,8 @@ class Coordinator:
         return record
 
     def _tell(self, record: RoundRecord) -> None:
-        """Tell the observers of a round that has ended. Where its model is evaluated aside, the next one begins
-        first; they find the run as it stood before that."""
+        """Notify the observers of a finished round. If its model is evaluated aside, the next round begins first,
+        but the observers see the run as it was before that."""
         asked, self._asked = self._asked, None
         failure = None
         if asked:
@@ -195,7 +195,7 @@ class Coordinator:
             raise failure
 
     def _begin_early(self) -> None:
-        """Begin the next round, if that is what comes next; what would end it at once is left for later."""
+        """Begin the next round if it is the next event; postpone an immediate aggregation and later actions."""
         if isinstance(self.clock.first(), Ready):
             actions = self._answers()
             begun = list(itertools.takewhile(lambda action: not isinstance(action, Aggregate), actions))
@@ -203,7 +203,7 @@ class Coordinator:
             self._left = actions[len(begun) :]
 
     def _completed(self, record: RoundRecord, evaluation: Evaluation) -> RoundRecord:
-        """A record with the evaluation that it waited for."""
+        """The record with the evaluation that it was waiting for."""
         self._measured = Measured(record.round, evaluation, None, {})
         assert self._stood is not None
         stood = self._stood.run
@@ -211,7 +211,7 @@ class Coordinator:
         return replace(record, accuracy=evaluation.accuracy, loss=evaluation.loss)
 
     def moment(self) -> Moment:
-        """Where the run stands between two events, for a checkpoint; what has begun early is not in it."""
+        """The state of the run between two events, for a checkpoint; without a round that has begun early."""
         if self._stood:
             return self._stood
         edges = tuple(edge.moment() for edge in self.edges)
@@ -221,8 +221,8 @@ class Coordinator:
         self.clock.push(event.time_s, event, priority)
 
     def _receive(self, scheduled: Scheduled) -> Optional[Event]:
-        """When there is a new model, select UEs; when a UE has trained, ask whether it sends; when its first layer
-        has arrived, get its model."""
+        """For a new model, select UEs; for a UE that has trained, ask whether it sends; for a first layer that has
+        arrived, fetch the model."""
         event = self.flights.arrive(scheduled) if isinstance(scheduled, Due) else scheduled
         if not isinstance(event, (UploadStarted, LayerArrived)):
             return event._replace(ues=self._select(event)) if isinstance(event, Ready) else event
@@ -248,7 +248,7 @@ class Coordinator:
         return event
 
     def _lose(self, event: LayerArrived) -> Optional[LayerLost]:
-        """The BS learns once that a layer is lost; without the base it never fetches the model."""
+        """Report a lost layer to the BS once; if it is the base, the BS never fetches the model."""
         flight = self.state.flights[event.ue]
         if event.layer > flight.upload.lost:
             return None
@@ -258,11 +258,11 @@ class Coordinator:
         return LayerLost(event.time_s, event.ue, event.version, event.layer)
 
     def _give_up(self, ue: int) -> None:
-        # Also what comes too late to be fetched belongs to the round's picture of an attack.
+        # A model that is too late to be fetched still counts in the round's attack measures.
         self.state.flights[ue].sent = self.cohorts.give_up(ue)
 
     def _select(self, event: Ready) -> Tuple[int, ...]:
-        """The idle UEs that are handed the new model: as many as a round draws, less those at work."""
+        """Select idle UEs for the new model: as many as a round draws, minus those at work."""
         setting, busy = self.setting, self.state.flights
         idle = [ue for ue in setting.samples if ue not in busy] if busy else list(setting.samples)
         flights = self.flights
@@ -282,8 +282,8 @@ class Coordinator:
         return ues
 
     def _broadcast(self, ues: Tuple[int, ...]) -> None:
-        """Send the model, let the UEs train, schedule their uploads; of a UE that fails, or whom the model never
-        reaches, nothing comes."""
+        """Send the model, let the UEs train, and schedule their uploads. A UE that fails or that the model never
+        reaches sends nothing."""
         state, version = self.state, self.state.version
         state.begun += 1
         state.sealing = tuple(sorted(ues)) if self.setting.secure.active else ()
@@ -310,7 +310,7 @@ class Coordinator:
                     self._push(LayerArrived(arrival_s, ue, version, layer, len(upload.arrivals_s)))
 
     def _aggregate(self, action: Aggregate) -> RoundRecord:
-        """Make the new global model, evaluate it, and let go of the uploads that are settled."""
+        """Make the new global model, evaluate it, and remove the settled uploads."""
         setting, state, flights, now_s = self.setting, self.state, self.flights, self.clock.now_s
         settled = action.layers()
         intake = Intake(setting.privacy, state.privacy, state.model, flights.updates(action))
@@ -361,7 +361,7 @@ class Coordinator:
         )
 
     def _metered(self, outcomes: Sequence[UeOutcome]) -> Dict[str, float]:
-        """What meters tell of a round that has come to this, and of all rounds so far."""
+        """The meters' numbers for a round with these outcomes, and for all rounds so far."""
         found: Dict[str, float] = {}
         so_far = RunView(self.state.taken.numpy().copy(), lambda: self._empty(self.clock.now_s))
         for meter in self.setting.meters:
@@ -370,11 +370,11 @@ class Coordinator:
         return found
 
     def _empty(self, now_s: float) -> int:
-        """How many UEs have no energy to take part."""
+        """Number of UEs without enough energy to take part."""
         return self.flights.batteries.empty(now_s)
 
     def _told(self, settled: Mapping[int, int], accepted: Tuple[int, ...]) -> Settled:
-        """What the selection hears of uploads, and of how many layers of each the protocol has taken."""
+        """The selection's view of settled uploads, given the number of layers that the protocol took of each."""
         flights, now_s, taken = self.flights, self.clock.now_s, set(accepted)
         layers = {ue: settled[ue] if ue in taken else 0 for ue in sorted(settled)}
 
@@ -386,8 +386,8 @@ class Coordinator:
         return Settled(version, now_s, accepted, lasted_s, losses, lambda ue: flights.norm(ue, layers[ue]))
 
     def _evaluate(self, bits: int, meters: Dict[str, float]) -> Evaluation:
-        """Accuracy and loss of the new model, where it is evaluated, with what meters tell of it; and whether the
-        run ends with this round."""
+        """Accuracy and loss of the new model, if it is evaluated; adds the meters' numbers for it, and decides
+        whether the run ends with this round."""
         setting, state, round = self.setting, self.state, self.state.version + 1
         amounts = {"uplink_bits": float(bits), "energy_j": meters.get("energy_j", 0.0)}
         state.spent = {name: state.spent.get(name, 0.0) + amount for name, amount in amounts.items()}
@@ -411,13 +411,13 @@ class Coordinator:
         return not (last or self.edges or self.cohorts.local) and can_wait(self.setting)
 
     def measured(self) -> Measured:
-        """What the evaluation of the global model tells; made now where it was not, as after a resume."""
+        """The evaluation of the global model; it is made now if missing, for example after a resume."""
         if self._measured is None or self._measured.version != self.state.version:
             self._measured = self._measure(self.state.version)
         return self._measured
 
     def own_models(self) -> Dict[int, Params]:
-        """The models of the UEs that have one which is not the global one."""
+        """The models of the UEs that do not use the global model."""
         return self.cohorts.own_models(self.state.model)
 
     def _measure(self, version: int) -> Measured:

@@ -1,4 +1,4 @@
-"""The global model on its way down: encoded once a version, in copies of one UE's own or of several UEs."""
+"""The global model on the downlink: encoded once per version, and sent to each UE alone or to several together."""
 
 from typing import Collection, Dict, List, Sequence, Tuple
 
@@ -12,19 +12,19 @@ from fl_simu.ue.algorithms.base import flat
 
 
 class Downloads:
-    """What the BS sends to the UEs; what it remembers of it is in the state."""
+    """What the BS sends to the UEs. The memory is kept in the state."""
 
     def __init__(self, setting: Setting, state: RunState) -> None:
         self.setting = setting
         self.state = state
-        # Of what travels beside the model.
+        # The structure of the data that are sent along with the model.
         self._beside: Structure = structure_of(flat(setting.algorithm.station(state.model).shared))
 
     def send(self, ues: Sequence[int], version: int, now_s: float) -> Dict[int, Upload]:
-        """The BS sends the global model to UEs, in ascending order, and goes on from what they get of it.
+        """Send the global model to UEs, in ascending order. The BS continues with the model as the UEs decode it.
 
         Returns:
-            The copy of each; none where the downlink is free.
+            The copy of each UE; empty if the downlink is free.
         """
         setting, state = self.setting, self.state
         if state.sent_down != version:
@@ -39,12 +39,12 @@ class Downloads:
             found.update({ue: download._replace(ue=ue) for ue in group})
             if len(group) > 1:
                 state.copies.append(Copy(state.begun - 1, tuple(group), download))
-        # A UE that is in no group would have the model for nothing.
+        # A UE in no group would get the model free of charge.
         require(set(found) == set(ues), "cast", setting.cast, "every UE in a group")
         return found
 
     def bits(self, ues: Collection[int], now_s: float) -> int:
-        """What the BS has put on the air by now to hand these UEs the model, and no record tells yet."""
+        """The bits that the BS has sent so far to give these UEs the model, and that no record contains yet."""
         link, flights = self.setting.downlink, self.state.flights
         if link is None:
             return 0
@@ -57,11 +57,11 @@ class Downloads:
         return total + sum(link.sent_bits(download, now_s) for download in own.values() if download)
 
     def settle(self, settled: Collection[Tuple[int, int]], now_s: float) -> None:
-        """Remember what copies have cost as long as one of those who share them is at work.
+        """Remember the recorded cost of a copy as long as one of its UEs is at work.
 
         Args:
             settled: broadcast and UE of each flight that has ended.
-            now_s: since when.
+            now_s: when they ended.
         """
         state = self.state
         if state.copies:
@@ -73,7 +73,7 @@ class Downloads:
             ]
 
     def _of(self, copies: Sequence[Copy], flights: Collection[Tuple[int, int]]) -> List[Copy]:
-        """The copies that some of these flights got, by broadcast and UE."""
+        """The copies that any of these flights received; a flight is given by broadcast and UE."""
         return [copy for copy in copies if any((copy.cohort, ue) in flights for ue in copy.ues)]
 
     def _copied_bits(self, copy: Copy, now_s: float) -> int:

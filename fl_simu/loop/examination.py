@@ -1,4 +1,4 @@
-"""How good a global model is, and whether the next round has to wait for the answer."""
+"""Evaluates a global model, and decides whether the next round has to wait for the result."""
 
 import math
 from typing import Dict, List, Mapping, NamedTuple, Optional
@@ -11,18 +11,18 @@ from fl_simu.meters.base import Meter, ModelView
 from fl_simu.radio.downlink import goes_as_it_is
 from fl_simu.station.evaluation import Evaluation, mean_of
 
-# Of a model that is not evaluated, or not yet.
+# For a model that is not evaluated, or not yet.
 UNKNOWN = Evaluation(math.nan, math.nan)
 
 
 class Measured(NamedTuple):
-    """What the evaluation of a global model tells.
+    """The evaluation of a global model.
 
     Args:
         version: of the model.
         evaluation: on the test set.
-        accuracies: on each UE's own training samples, shape (UEs,), where a meter has asked for it.
-        meters: what meters tell of the model.
+        accuracies: on each UE's own training samples, shape (UEs,), if a meter has asked for them.
+        meters: the meters' numbers for the model.
     """
 
     version: int
@@ -38,7 +38,7 @@ def measure(setting: Setting, version: int, model: Params, own: Mapping[int, Par
         setting: of the run.
         version: of the model.
         model: the global one.
-        own: the models of the UEs that have one which is not the global one.
+        own: the models of the UEs that do not use the global model.
         local: whether layers stay at the UEs; then the evaluation is the mean over their own models.
     """
     asked: List[np.ndarray] = []
@@ -56,7 +56,7 @@ def measure(setting: Setting, version: int, model: Params, own: Mapping[int, Par
 
 
 def can_wait(setting: Setting) -> bool:
-    """Whether a model can be evaluated aside, and nothing in the next round needs to know the answer."""
+    """Whether a model can be evaluated aside, because the next round does not need the result."""
     return (
         setting.aside is not None
         and setting.stop.accuracy is None

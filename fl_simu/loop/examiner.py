@@ -12,12 +12,12 @@ from fl_simu.station.evaluation import CPU, Evaluation, Exam, accuracies
 
 
 class Examiner:
-    """Evaluates models in this process, or on backends that train in others also there.
+    """Evaluates models in this process, and also in the other processes of backends that train there.
 
     Args:
         planned: the experiment.
         train: the training samples of all UEs.
-        shards: int64: of each UE the rows of `train` that are its own.
+        shards: for each UE the rows of `train` that are its own, int64.
         test: the samples that the global model is evaluated on.
     """
 
@@ -26,12 +26,12 @@ class Examiner:
         self._train, self._shards = train, shards
         self._loss = planned.training.loss
         self._module = planned.training.make_module().to(self._device)
-        # The test set stays on the device; the UEs' samples, which may be many, go there batch by batch.
+        # The test set stays on the device. The UEs' samples, which may be many, are copied to it batch by batch.
         self._exam = self._of(test.images.to(self._device), test.labels.to(self._device))
         planned.backend.measuring = self._exam.grade
 
     def answers(self) -> Dict[str, Any]:
-        """What a `Setting` holds of this: callables by the names of its fields."""
+        """The callables for a `Setting`, by the names of its fields."""
         here = self._device == CPU
         return {
             "evaluate": self._evaluate if here else self._exam.evaluate,

@@ -1,4 +1,4 @@
-"""Whether the parts of an experiment fit each other, which is asked before any data are read."""
+"""Checks, before data are read, that the parts of an experiment fit together."""
 
 from fl_simu.attacks.poisoning.base import NoAttack
 from fl_simu.experiment import Experiment
@@ -22,7 +22,7 @@ from fl_simu.ue.transforms.movement import Movement
 
 
 def require_fit(experiment: Experiment) -> None:
-    """Raise UserError unless the parts fit each other and the numbers of UEs."""
+    """Raise UserError unless the parts fit together and fit the number of UEs."""
     _require_numbers_fit(experiment)
     _require_feedback_fits(experiment)
     _require_meters_fit(experiment)
@@ -52,7 +52,7 @@ def require_fit(experiment: Experiment) -> None:
 
 
 def _require_numbers_fit(experiment: Experiment) -> None:
-    """Raise UserError unless there are UEs enough, and the protocol bears that some fail."""
+    """Raise UserError unless there are enough UEs, and the protocol tolerates UEs that fail."""
     require(
         (experiment.ues_per_round or 1) <= experiment.ues,
         "ues_per_round",
@@ -83,7 +83,7 @@ def _require_numbers_fit(experiment: Experiment) -> None:
 
 
 def _require_feedback_fits(experiment: Experiment) -> None:
-    """Raise UserError unless error feedback has updates to look at, and is there once."""
+    """Raise UserError unless error feedback gets updates and is used only once."""
     feedback = [isinstance(one, ErrorFeedback) for one in chain(experiment).transforms].count(True)
     allowed = 'payload = "weights" has no update; say "update"'
     require(experiment.payload == "update" or not feedback, "error_feedback", True, allowed)
@@ -91,7 +91,7 @@ def _require_feedback_fits(experiment: Experiment) -> None:
 
 
 def _require_meters_fit(experiment: Experiment) -> None:
-    """Raise UserError unless each column has one source, and what needs a column has it."""
+    """Raise UserError unless each column has one source, and every column that is needed exists."""
     names = [name for meter in experiment.meters for name in meter.columns]
     names += [*experiment.privacy.columns, *experiment.medium.columns]
     twice = [name for name in names if names.count(name) > 1]
@@ -107,7 +107,7 @@ def _require_meters_fit(experiment: Experiment) -> None:
 
 
 def _require_local_layers_fit(experiment: Experiment) -> None:
-    """Raise UserError unless nothing else would have to know which layers stay at the UEs."""
+    """Raise UserError if another part would have to know which layers stay at the UEs."""
     wanted = {
         "algorithm fedavg or fedprox": not (experiment.algorithm.remembers or experiment.algorithm.personal),
         "no attack": isinstance(experiment.attack, NoAttack),
@@ -117,7 +117,7 @@ def _require_local_layers_fit(experiment: Experiment) -> None:
 
 
 def _require_plain_steps(experiment: Experiment) -> None:
-    """Raise UserError unless every update is a sum of plain SGD steps from the present model."""
+    """Raise UserError unless every update is a sum of plain SGD steps from the current model."""
     optimizer, rule = experiment.optimizer, experiment.named("aggregation")
     wanted = {
         "optimizer sgd with momentum 0": isinstance(optimizer, Sgd) and not optimizer.momentum,
@@ -129,7 +129,7 @@ def _require_plain_steps(experiment: Experiment) -> None:
 
 
 def _require_media_fit(experiment: Experiment) -> None:
-    """Raise UserError unless medium, allocator, bits and aggregation fit each other."""
+    """Raise UserError unless medium, allocator, bits and aggregation fit together."""
     shares = isinstance(experiment.medium, SharedMedium)
     medium = experiment.named("medium")
     require(
@@ -156,7 +156,7 @@ def _require_media_fit(experiment: Experiment) -> None:
 
 
 def _require_own_links_fit(experiment: Experiment) -> None:
-    """Raise UserError unless nothing else says what the links are, or needs to know."""
+    """Raise UserError if another part defines the links, or needs to know them."""
     wanted = {
         "loss none: it has losses of its own": isinstance(experiment.loss, NoLoss),
         "a protocol in rounds: blocks are assigned to a cohort": not isinstance(experiment.protocol, Buffered),
@@ -165,7 +165,7 @@ def _require_own_links_fit(experiment: Experiment) -> None:
 
 
 def _require_selection_fits(experiment: Experiment) -> None:
-    """Raise UserError unless what a selection asks for is there, and its weights are heeded."""
+    """Raise UserError unless the selection gets the information that it asks for, and its weights are used."""
     selection, rule = experiment.named("selection"), experiment.named("aggregation")
     with told_of("selection.", experiment.selection):
         experiment.selection.check(experiment.ues)
@@ -186,7 +186,7 @@ def _require_selection_fits(experiment: Experiment) -> None:
 
 
 def _require_downlink_fits(experiment: Experiment) -> None:
-    """Raise UserError unless there is something that several UEs can share."""
+    """Raise UserError unless the downlink can be shared by several UEs."""
     downlink, cast = experiment.downlink, experiment.named("cast")
     if isinstance(experiment.cast, Unicast):
         return
@@ -197,7 +197,7 @@ def _require_downlink_fits(experiment: Experiment) -> None:
 
 
 def _require_losses_fit(experiment: Experiment) -> None:
-    """Raise UserError unless layers of single uploads are sent at rates that do not follow the fading."""
+    """Raise UserError unless UEs send single uploads, at rates that do not follow the fading."""
     loss, channel, medium = (experiment.named(table) for table in ("loss", "channel", "medium"))
     require(
         not experiment.channel.adapts,
@@ -215,7 +215,7 @@ def _require_losses_fit(experiment: Experiment) -> None:
 
 
 def chain(experiment: Experiment) -> Chain:
-    """The transforms of every UE: the protocol's trigger, those of the experiment, privacy, error feedback."""
+    """The transforms of every UE: the protocol's trigger, the experiment's, privacy, error feedback."""
     threshold = experiment.protocol.movement_threshold()
     trigger = () if threshold is None else (Movement(threshold),)
     feedback = (ErrorFeedback(),) if experiment.error_feedback else ()

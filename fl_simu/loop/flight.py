@@ -1,4 +1,4 @@
-"""Uploads under way: from the moment a UE is handed the model until the BS has taken its upload or given it up."""
+"""Uploads in flight: from the moment a UE gets the model until the BS takes the upload or gives it up."""
 
 import math
 from dataclasses import replace
@@ -32,31 +32,31 @@ from fl_simu.ue.training import NOTHING, Key
 from fl_simu.ue.transforms.base import Context
 from fl_simu.ue.work import Work
 
-# Uploads that are decoded before they are taken may take so much memory.
+# The most memory for uploads that are decoded before they are taken.
 EARLY_BYTES = 2**28
 
 
 class Flights:
-    """What happens to the uploads under way, at most one a UE; what it remembers of them is in the state."""
+    """Handles the uploads in flight, at most one per UE. The memory is kept in the state."""
 
     def __init__(self, setting: Setting, state: RunState) -> None:
         self.setting = setting
         self.state = state
         self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
         self.sums = Sums(setting.secure, setting.link) if setting.secure.active else None
-        # Of the global model that was handed out last: itself, its structure, and that of what a UE sends of it.
+        # The last global model sent, its structure, and the structure of an upload.
         self._known: Tuple[Optional[Params], Tuple[Structure, Structure]] = (None, ((), ()))
-        # Of what travels beside the model.
+        # The structure of the data that are sent along with the model.
         self._beside: Structure = structure_of(flat(setting.algorithm.message(state.model)))
         self.downloads = Downloads(setting, state)
         self.outcomes = Outcomes(setting, state)
         self.batteries = Batteries(setting, state)
-        # What was taken beside the models for this aggregation, and of which UEs anything.
+        # For this aggregation: the messages taken along with the models, and the UEs whose uploads were taken.
         self.messages: List[Message] = []
         self.taken: List[int] = []
-        # What whole uploads tell that were decoded when they arrived.
+        # The decoded content of complete uploads that were decoded on arrival.
         self._early: Dict[int, Params] = {}
-        # What the medium tells of it.
+        # The medium's numbers for this aggregation.
         self.heard: Dict[str, float] = {}
 
     def begin(
@@ -69,10 +69,10 @@ class Flights:
         weight: float = 1.0,
         works: bool = True,
     ) -> Upload:
-        """The BS hands a UE the global model: the download, where there is one, training, then the upload.
+        """Begin a UE's round: the download, if the downlink is not free, then training, then the upload.
 
-        An upload begins never (at infinity) where the download never arrives, and where the UE does not work. The
-        BS does not know who fails, and sends the copy all the same.
+        The upload begins at infinity, i.e. never, if the download never arrives or the UE does not work. The BS
+        does not know which UEs fail, and sends them the copy all the same.
         """
         setting = self.setting
         structure = self._structures(start)[1]
@@ -98,7 +98,7 @@ class Flights:
         return upload
 
     def _work(self, ue: int, version: int, waited_s: float) -> Tuple[Work, float]:
-        """What a UE trains, and how long that takes."""
+        """A UE's local work, and how long it takes."""
         setting, full = self.setting, self.setting.full[ue]
         time_s = self.compute_s(ue, version)
         if not full.steps:
@@ -115,10 +115,11 @@ class Flights:
         return setting.compute.time_s(setting.seed, ue, version, setting.full[ue]) * setting.models
 
     def rate_mbps(self, ue: int, version: int, now_s: float) -> float:
-        """The rate that a UE has now.
+        """The current rate of a UE.
 
         Raises:
-            BadField: its upload has none, as it is sent as amplitudes; a selection asks this.
+            BadField: a selection asks for a rate that does not exist, because uploads are sent as amplitudes or
+                the medium has its own links.
         """
         if self.setting.medium.analog:
             raise self._asks("it asks for rates, and the medium has none")
@@ -131,29 +132,29 @@ class Flights:
         return BadField("selection.name", name, allowed)
 
     def upload_s(self, ue: int, version: int, now_s: float) -> float:
-        """How long the upload of a UE would take at the rate that it has now."""
+        """How long the upload of a UE would take at its current rate."""
         rate_mbps = self.rate_mbps(ue, version, now_s)
         load_mbit = self.setting.link.load_mbit(self._structures(self.state.model)[1], 0)
         return load_mbit / rate_mbps if rate_mbps else math.inf
 
     def _structures(self, start: Params) -> Tuple[Structure, Structure]:
-        """Of a global model, and of what a UE sends that trained it."""
+        """The structures of a global model and of an upload after training on it."""
         if self._known[0] is not start:
             model = structure_of(start)
             self._known = start, (model, model + self._beside)
         return self._known[1]
 
     def expects(self, ue: int, version: int) -> bool:
-        """Whether that upload is still under way, neither given up nor refused."""
+        """Whether that upload is still in flight, neither given up nor refused."""
         flight = self.state.flights.get(ue)
         return flight is not None and flight.upload.version == version and not flight.refusal
 
     def loses(self, event: LayerArrived) -> bool:
-        """Whether what would have arrived now is a lost layer, or comes after one."""
+        """Whether the layer that would have arrived now is lost, or follows a lost one."""
         return event.layer >= self.state.flights[event.ue].upload.lost >= 0
 
     def skips(self, ue: int, trained: Callable[[], Params], now_s: float) -> bool:
-        """Whether a UE that has trained does not send; nothing comes of its upload then."""
+        """Whether a UE that has trained does not send; if so, its upload is cancelled."""
         flight = self.state.flights[ue]
         reason = self._silence(flight, trained, now_s)
         if not reason:
@@ -165,7 +166,7 @@ class Flights:
         return True
 
     def _silence(self, flight: Flight, trained: Callable[[], Params], now_s: float) -> str:
-        """Why a UE does not send; empty where it does."""
+        """The reason why a UE does not send; empty if it sends."""
         setting, state = self.setting, self.state
         known = state.ues.get(flight.upload.ue) if setting.chain.transforms else None
         remembered = known.transforms if known else ()
@@ -174,7 +175,7 @@ class Flights:
         return self.shared.silence(state.medium, setting.link, flight.upload, now_s) if self.shared else ""
 
     def send(self, ue: int, now_s: float) -> None:
-        """A UE begins to send on the medium that all share."""
+        """A UE begins to send on the shared medium."""
         assert self.shared is not None
         state, link, flight = self.state, self.setting.link, self.state.flights[ue]
         upload = flight.upload
@@ -186,7 +187,7 @@ class Flights:
             flight.upload = upload._replace(lost=lost)
 
     def handed(self, uploads: Mapping[int, Upload], now_s: float) -> None:
-        """Let the medium that all share hear of a cohort."""
+        """Announce a cohort to the shared medium."""
         if self.shared:
             state, setting = self.state, self.setting
             told = {ue: upload._replace(training=self._training(ue)) for ue, upload in uploads.items()}
@@ -199,7 +200,7 @@ class Flights:
         return Training(work.samples, passes, *(processor or ()))
 
     def _leave(self, ue: int, now_s: float) -> None:
-        """A UE sends no longer, or never begins."""
+        """A UE stops sending, or never begins."""
         state = self.state
         if self.shared:
             left = self.shared.leave(state.medium, self.setting.link, ue, now_s)
@@ -207,7 +208,7 @@ class Flights:
                 state.medium, state.replan = left, True
 
     def plan(self, now_s: float) -> Optional[Due]:
-        """Share the medium anew; what arrives next, if anything does."""
+        """Reallocate the medium; return the next arrival, if there is one."""
         assert self.shared is not None
         state = self.state
         state.medium, arrival = self.shared.plan(state.medium, self.setting.link, self.setting.allocator, now_s)
@@ -217,7 +218,7 @@ class Flights:
         return Due(arrival.time_s, state.plan, arrival.ue)
 
     def arrive(self, due: Due) -> Optional[LayerArrived]:
-        """The arrival that was foreseen, unless the medium was shared anew since."""
+        """The planned arrival, unless the medium was reallocated since."""
         if self.shared is None or due.plan != self.state.plan or self.state.replan:
             return None
         flight = self.state.flights[due.ue]
@@ -235,8 +236,8 @@ class Flights:
         return LayerArrived(due.time_s, due.ue, flight.upload.version, layer, len(arrivals))
 
     def receive(self, ue: int, params: Params, message: Groups = NOTHING) -> bool:
-        """Take in what a UE sends, encoded: its model, and what goes beside it. False if the BS refuses it because
-        it is no model like its own, or because what would be sent of it is not finite."""
+        """Encode and store the content of an upload: the UE's model, and the message with it. False if the BS
+        refuses it because the model has another structure, or because the content is not finite."""
         flight, setting = self.state.flights[ue], self.setting
         if setting.measures:
             flight.sent = params
@@ -260,7 +261,7 @@ class Flights:
         return True
 
     def _content(self, flight: Flight, params: Params) -> Params:
-        """What a UE encodes of its model: all of it, or the update; as the transforms leave it."""
+        """The content that a UE encodes, after the transforms: its model, or its update."""
         chain, link = self.setting.chain, self.setting.link
         if not chain.transforms:
             return link.content(params, flight.start)
@@ -271,7 +272,7 @@ class Flights:
         )
         if link.payload == "update":
             return flight.content
-        # An update that nobody changed is not added anew, which would round.
+        # An unchanged update is not added again, because that would round.
         return params if flight.content is update else total(flight.content, flight.start)
 
     def _context(self, flight: Flight, trained: Params) -> Context:
@@ -279,7 +280,7 @@ class Flights:
         return Context(Key(self.setting.seed, ue, version), flight.start, trained, self.setting.samples[ue])
 
     def updates(self, action: Aggregate) -> Iterator[Update]:
-        """What is aggregated, decoded one at a time, in the order of the UEs."""
+        """The updates to aggregate, decoded one at a time, in the order of the UEs."""
         self.messages, self.taken = [], []
         setting, state = self.setting, self.state
         self.heard = dict.fromkeys(setting.medium.columns, 0.0)
@@ -300,7 +301,7 @@ class Flights:
         return update
 
     def _sum(self, sums: Sums, ues: List[int]) -> Iterator[Update]:
-        """The mean of sealed uploads, in the place of the first of them."""
+        """The mean of sealed uploads, as one update with the number of the first UE."""
         flights = {ue: self.state.flights[ue] for ue in ues}
         if not flights:
             return
@@ -323,7 +324,7 @@ class Flights:
         yield Update(ues[0], version, samples, self.setting.link.model(told, first.start), 1.0, steps)
 
     def _settled(self, ue: int, flight: Flight, decoded: Params) -> None:
-        """Let the transforms of a UE hear what the BS has taken."""
+        """Tell a UE's transforms what the BS has taken."""
         memories = self.setting.chain.settled(flight.memories, flight.content or {}, decoded)
         self.state.memory(ue).transforms = memories
 
@@ -332,8 +333,8 @@ class Flights:
         return known.accepted if known else None
 
     def decode_early(self, ue: int) -> None:
-        """Decode an upload whose last layer has arrived, while other UEs train aside; not more of them at a time
-        than the memory for it holds."""
+        """Decode an upload whose last layer has arrived, while other UEs train in other processes; only as many
+        at a time as fit into `EARLY_BYTES`."""
         flight = self.state.flights[ue]
         structure = self._structures(flight.start)[1]
         size = raw_length(structure)
@@ -342,15 +343,15 @@ class Flights:
         self._early[ue] = self.setting.link.told(flight.upload, flight.layers, structure)
 
     def _told(self, flight: Flight, layers: int, structure: Structure) -> Params:
-        """What the first layers of an upload tell of its content."""
+        """The content decoded from the first layers of an upload."""
         if layers == len(flight.layers) and flight.upload.ue in self._early:
             return self._early[flight.upload.ue]
         return self.setting.link.told(flight.upload, flight.layers[:layers], structure)
 
     def take(self, choice: Taken) -> Optional[Update]:
-        """The update that the taken layers of an upload tell; both sides remember it where they need to.
+        """The update decoded from the taken layers of an upload; both sides store what they need of it.
 
-        None if it is refused because what it decodes to is not finite.
+        None if it is refused because the decoded numbers are not finite.
         """
         ue, flight, setting = choice.ue, self.state.flights[choice.ue], self.setting
         _, structure = self._structures(flight.start)
@@ -360,7 +361,7 @@ class Flights:
             told = dict(told)
             beside = {spec.name: told.pop(spec.name) for spec in self._beside}
         params = setting.link.model(told, flight.start)
-        # What the BS gets as it was sent was looked at when it came.
+        # Content that arrives unchanged was already checked on arrival.
         if not (setting.link.intact or (all_finite(params) and all_finite(beside))):
             flight.refusal = "not finite"
             return None
@@ -369,7 +370,7 @@ class Flights:
         weight, work = choice.weight * flight.weight, flight.work
         update = Update(ue, flight.upload.version, work.samples, params, weight, work.steps)
         if setting.protocol.repeats():
-            # Copies: what is trained may lie in one tensor with the models of others.
+            # Copies, because a trained model may share one tensor with the models of other UEs.
             kept = {name: tensor.clone() for name, tensor in params.items()}
             self.state.memory(ue).accepted = replace(update, params=kept)
         if setting.chain.transforms:
@@ -378,14 +379,14 @@ class Flights:
         return update
 
     def norm(self, ue: int, layers: int) -> float:
-        """Euclidean norm of the update that these layers tell, decoded anew."""
+        """Euclidean norm of the update in these layers, which are decoded again."""
         flight, link = self.state.flights[ue], self.setting.link
         told = self._told(flight, layers, self._structures(flight.start)[1])
         model = {name: told[name] for name in flight.start}
         return distance(link.model(model, flight.start), flight.start)
 
     def settle(self, ues: Collection[int], now_s: float) -> None:
-        """Let go of uploads; one that is still on the air is cut off."""
+        """Remove settled uploads; one that is still on the air is cut off."""
         setting, state = self.setting, self.state
         settled = {(state.flights[ue].cohort, ue) for ue in ues}
         for ue in ues:

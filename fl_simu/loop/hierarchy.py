@@ -1,4 +1,4 @@
-"""Edges below a cloud: each edge is a coordinator of its own, the cloud waits for all and averages them."""
+"""Edges below a cloud: each edge is a coordinator; the cloud waits for all edges and averages their models."""
 
 import itertools
 import math
@@ -27,12 +27,12 @@ from fl_simu.topology.base import Topology
 
 
 class AmongItsOwn(Selection):
-    """A selection at one edge, which sees the edge's UEs numbered from 0 on.
+    """A selection at one edge; it sees the edge's UEs numbered from 0.
 
     Args:
         selection: the experiment's.
-        ues: of the edge, ascending.
-        seed: of what it draws, so that edges draw apart from one another.
+        ues: the UEs of the edge, ascending.
+        seed: of its draws, so that the draws of the edges are independent.
     """
 
     def __init__(self, selection: Selection, ues: Sequence[int], seed: int) -> None:
@@ -77,7 +77,7 @@ class AmongItsOwn(Selection):
 
 
 class Edge(Coordinator):
-    """The BS of some of the UEs. It runs up to `goal` edge rounds, and evaluates nothing."""
+    """The BS of some of the UEs. It runs up to `goal` edge rounds, and does not evaluate."""
 
     goal = 0
 
@@ -89,10 +89,10 @@ class Edge(Coordinator):
         return Evaluation(math.nan, math.nan)
 
     def hand(self, model: Params, time_s: float, losses: Tuple[float, ...]) -> None:
-        """Go on from a model of the cloud, from the time on at which it is there.
+        """Continue with a model from the cloud, from the time at which it arrives.
 
         Raises:
-            UserError: uploads are under way meanwhile on a medium that is shared.
+            UserError: uploads are in flight at that time on a shared medium.
         """
         self.state.model, self.state.losses = model, losses
         if time_s > self.clock.now_s:
@@ -105,8 +105,8 @@ class Edge(Coordinator):
 
 
 def postpone(clock: Clock, time_s: float) -> None:
-    """Let a BS do nothing before some time: what would have happened happens then, in the same order. That it
-    holds its new model, since its round ended, is the first of all."""
+    """Pause a BS until a time: earlier events occur at that time, in the same order. The first of them is `Ready`,
+    which has been pending since its round ended."""
     moved = [
         (max(then_s, time_s), priority, event._replace(time_s=max(then_s, time_s)))
         for then_s, priority, _, event in clock.pending()
@@ -115,7 +115,7 @@ def postpone(clock: Clock, time_s: float) -> None:
 
 
 class _Collected(Observer):
-    """Keeps an edge's records, and passes on what is fetched."""
+    """Keeps an edge's records, and notifies the other observers of fetched models."""
 
     def __init__(self, others: Sequence[Observer]) -> None:
         self.records: List[RoundRecord] = []
@@ -130,13 +130,13 @@ class _Collected(Observer):
 
 
 class Reported(NamedTuple):
-    """What has come of an edge since the cloud's last model.
+    """The result of an edge since the cloud's last model.
 
     Args:
-        arrival_s: when its model is at the cloud [s].
-        weight: what it counts there.
-        down_s: how long the cloud's model takes back [s].
-        copies: models that cross its backhaul.
+        arrival_s: when its model arrives at the cloud [s].
+        weight: its weight in the cloud's mean.
+        down_s: how long the cloud's model takes to the edge [s].
+        copies: number of models that cross its backhaul.
         records: of its rounds.
     """
 
@@ -148,16 +148,16 @@ class Reported(NamedTuple):
 
 
 class Cloud(Coordinator):
-    """What is above the edges. Its state is that of the whole run but for what each edge has in its own.
+    """The coordinator above the edges. Its state is that of the complete run, except for the states of the edges.
 
     Args:
         setting: of all UEs.
-        state: whose model is the cloud's.
-        clock: which shows when the cloud has made a model.
-        cohorts: all UEs; it trains none.
+        state: contains the cloud's model.
+        clock: its time is when the cloud makes a model.
+        cohorts: all UEs; the cloud itself trains none.
         topology: of the edges.
         groups: the UEs of each edge.
-        observers: told of each round of the cloud.
+        observers: notified of each round of the cloud.
     """
 
     edges: Sequence[Edge] = ()
@@ -181,7 +181,7 @@ class Cloud(Coordinator):
 
     def _edge(self, number: int, ues: Sequence[int]) -> Edge:
         setting, state = self.setting, RunState(self.state.model)
-        # One edge alone draws as a BS with all UEs does.
+        # A single edge makes the same draws as a BS with all UEs.
         seed = torch_seed(setting.seed, "edge", number) if number else setting.seed
         own = replace(
             setting,
@@ -207,7 +207,7 @@ class Cloud(Coordinator):
                 observer.aggregated(record, self)
 
     def _report(self, number: int, edge: Edge) -> Reported:
-        """Let an edge make its rounds."""
+        """Let an edge run its rounds."""
         collected = _Collected(self.observers)
         edge.observers = [collected]
         edge.goal = (self.state.version + 1) * self.topology.rounds_each
@@ -220,7 +220,7 @@ class Cloud(Coordinator):
         return Reported(edge.clock.now_s + way.up_s, weight, way.down_s, way.copies, collected.records)
 
     def _gather(self, reports: Sequence[Reported], began: float) -> RoundRecord:
-        """Make the next global model, evaluate it, and hand it to the edges."""
+        """Make the next global model, evaluate it, and give it to the edges."""
         state, setting, now_s = self.state, self.setting, self.clock.now_s
         combined = self._mean([report.weight for report in reports])
         state.server, state.model = setting.server.step(state.server, state.model, combined, state.version)
@@ -253,7 +253,7 @@ class Cloud(Coordinator):
         )
 
     def _mean(self, weights: Sequence[float]) -> Params:
-        """The mean of the edges' models; as it is where one alone counts, whose mean may round."""
+        """The mean of the edges' models; a single model with a weight is not averaged, as a mean may round."""
         counting = [(edge.model, weight) for edge, weight in zip(self.edges, weights) if weight]
         if len(counting) == 1:
             return counting[0][0]
@@ -273,6 +273,6 @@ class Cloud(Coordinator):
 
 
 def _by_ue(records: Sequence[RoundRecord]) -> Tuple[UeOutcome, ...]:
-    """All outcomes by UE; those of one UE in the order of its edge's rounds."""
+    """All outcomes, sorted by UE, and for each UE in the order of its edge's rounds."""
     outcomes = itertools.chain.from_iterable(record.ues for record in records)
     return tuple(sorted(outcomes, key=lambda outcome: outcome.ue))

@@ -1,4 +1,4 @@
-"""What decides the numbers of a run beside its checkpoint: versions, the experiment, the files that it reads."""
+"""What determines a run's results besides its checkpoint: versions, the experiment, the files that it reads."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from fl_simu.results.files import read_bytes, told_in_one_line
 
 
 def identity(planned: Plan, dataset: Dataset) -> Identity:
-    """A text for each thing that a resumed run must have in common with the one that was stopped.
+    """A string for each property in which a resumed run must equal the stopped one.
 
     Raises:
         UserError: a recording of rates cannot be read.
@@ -34,7 +34,7 @@ def identity(planned: Plan, dataset: Dataset) -> Identity:
 
 
 def differing(here: Identity, there: Identity) -> str:
-    """What another identity has that this one has not, as a phrase; empty where they are equal.
+    """A phrase with the entries of another identity that differ from this one; empty if they are equal.
 
     >>> differing({"torch": "2.5.1", "the experiment": 64 * "a"}, {"torch": "1.4.0", "the experiment": 64 * "a"})
     'torch 1.4.0 (here 2.5.1)'
@@ -48,7 +48,7 @@ def _short(one: Identity, name: str) -> str:
 
 
 def _of_samples(dataset: Dataset) -> str:
-    """Of what a run computes with, however its files are packed."""
+    """Digest of the samples that a run computes with, regardless of how its files are packed."""
     found = hashlib.sha256()
     for samples in (dataset.train, dataset.test):
         tensors = (samples.images, samples.labels, samples.ues)
@@ -63,7 +63,7 @@ def _bytes(tensor: Any) -> Any:
 
 
 def _of_files(path: Path) -> str:
-    """Of a file, or of the files of a folder with their names."""
+    """Digest of a file, or of the files of a folder with their names."""
     with told_in_one_line(path, "read"):
         files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     found = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Observers, told of the whole run beside its rounds."""
+"""Notifies observers of the beginning and the end of a run."""
 
 import contextlib
 from pathlib import Path
@@ -13,15 +13,16 @@ from fl_simu.results.records import Summary
 def observed(
     observers: Sequence[Observer], experiment: Experiment, rounds: int = 0, folder: Optional[Path] = None
 ) -> Iterator[List[Summary]]:
-    """Tell observers that a run begins and, however it leaves what is inside, that it is over.
+    """Notify observers that a run begins and, however the body ends, that it is over.
 
     Args:
-        observers: told in this order of its beginning, and in the opposite one of its end.
+        observers: notified of the beginning in this order, and of the end in reverse order.
         experiment: of the run.
-        rounds: that it has already.
+        rounds: number of rounds that have already ended.
         folder: of the run, if it has one.
 
     Yields:
+        A list for the summary of the run; it stays empty if the run is interrupted.
         A list for the summary of the run; empty where it was broken off.
     """
     summaries: List[Summary] = []

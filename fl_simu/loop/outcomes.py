@@ -1,4 +1,4 @@
-"""What became of uploads that are settled, as records and meters tell it."""
+"""The outcomes of settled uploads, for records and meters."""
 
 import math
 from typing import Dict
@@ -14,7 +14,7 @@ NO_METERS: Dict[str, float] = {}
 
 
 class Outcomes:
-    """Looks at flights, and leaves them as they are.
+    """Reads flights without changing them.
 
     Args:
         setting, state: of the run.
@@ -26,12 +26,12 @@ class Outcomes:
         self.shared = setting.medium if isinstance(setting.medium, SharedMedium) else None
 
     def lasted_s(self, ue: int, layers: int, now_s: float) -> float:
-        """How long the BS has waited for a UE: until the last layer that it takes, or for nothing."""
+        """How long the BS has waited for a UE: until the last layer that it takes, or until now if none."""
         flight = self.state.flights[ue]
         return (flight.upload.arrivals_s[layers - 1] if layers else now_s) - flight.handed_s
 
     def of(self, ue: int, layers: int, now_s: float) -> UeOutcome:
-        """What became of an upload that is settled now; `layers` is how many of its layers were taken."""
+        """The outcome of an upload that is settled now; `layers` is the number of its layers that were taken."""
         flight = self.state.flights[ue]
         upload = flight.upload
         layers = 0 if flight.refusal else layers
@@ -70,7 +70,7 @@ class Outcomes:
         return self.shared.airtime_s(self.state.medium, self.setting.link, upload, now_s)
 
     def sent_bits(self, upload: Upload, now_s: float) -> int:
-        """What an upload has put on the air by now."""
+        """The bits of an upload that have been sent so far."""
         if self.shared is None or not upload.start_s < now_s < upload.arrivals_s[-1]:
             return self.setting.link.sent_bits(upload, now_s)
         sent_mbit = self.shared.sent_mbit(self.state.medium, self.setting.link, upload, now_s)

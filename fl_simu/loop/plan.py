@@ -1,4 +1,4 @@
-"""An experiment whose every part is built and checked."""
+"""An experiment with all parts built and checked."""
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
@@ -33,16 +33,16 @@ from fl_simu.ue.transforms.base import Chain
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment whose every part is built and checked, before any data is read.
+    """An experiment with all parts built and checked, before any data are read.
 
     Args:
-        experiment: on a backend that this installation has.
+        experiment: with a backend that this installation has.
         link: codec, channel, size rule and delay rule together.
-        downlink: the link of the global model to the UEs; None where it is free.
+        downlink: the link of the global model to the UEs; None if it is free.
         chain: the transforms of every UE.
         training: local training.
         local: names of the tensors that stay at the UEs.
-        backend: made, with no UE yet.
+        backend: the backend, without any UE yet.
         device: where the global model is evaluated.
     """
 
@@ -57,10 +57,10 @@ class Plan:
 
 
 def plan(experiment: Experiment) -> Plan:
-    """Check that the parts of an experiment fit each other, and that this installation can run it.
+    """Check that the parts of an experiment fit together, and that this installation can run it.
 
     Raises:
-        UserError: parts that do not fit each other, or a backend that cannot run this here.
+        UserError: the parts do not fit together, or the backend cannot run here.
     """
     experiment = experiment.with_(backend=experiment.backend.chosen(lambda: _work(experiment)))
     require_fit(experiment)
@@ -106,12 +106,12 @@ def plan(experiment: Experiment) -> Plan:
 
 
 def _work(experiment: Experiment) -> StepWork:
-    """How much there is to do."""
+    """The amount of work in a training step, for the choice of a backend."""
     module, shape = build_module(experiment.model, experiment.data), experiment.data.shape
     try:
         forward = multiply_adds(module, shape) * experiment.training.batch_size
     except Exception:
-        # A model that cannot be computed is told of when it is trained.
+        # An error in the model is reported when it is trained.
         forward = 0
     return StepWork(3 * forward, experiment.drawn, experiment.threads)
 
@@ -123,8 +123,8 @@ def load_data(planned: Plan, data_dir: Optional[Path] = None) -> Dataset:
 
 
 def digest(experiment: Experiment) -> str:
-    """A digest of everything that decides the result of an experiment but its number of rounds, which a resumed
-    run may raise."""
+    """A digest of everything in an experiment that decides its result, except its number of rounds, which a
+    resumed run may raise."""
     other = experiment.without_targets().with_(
         rounds=1, backend=experiment.backend.anywhere(), checkpoint=Checkpointing()
     )
@@ -136,7 +136,7 @@ def build_module(model: Model, data: DataSource) -> nn.Module:
     """The module of a model for a data set.
 
     Raises:
-        UserError: it does not fit these images, or this machine.
+        UserError: the model does not fit these images or this machine.
     """
     table = KINDS["model"].describe(model, nameless=True)
     fits = model.shape in (None, data.shape)

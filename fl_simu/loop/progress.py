@@ -14,7 +14,7 @@ WORDS = {"full": "full", "base": "base", "none": "rejected"}
 
 
 class Lines(Observer):
-    """One line a round.
+    """One line per round.
 
     Args:
         say: prints a line.
@@ -36,11 +36,11 @@ class Lines(Observer):
 
 
 class Bar(Observer):
-    """A bar that moves with every model that the BS fetches, above it a line a round.
+    """A bar that advances with every model that the BS fetches, and one line per round above it.
 
     Args:
         rounds: number of rounds to come.
-        ues: uploads of a round.
+        ues: number of uploads in a round.
     """
 
     def __init__(self, rounds: int, ues: int) -> None:
@@ -52,11 +52,11 @@ class Bar(Observer):
         self.bar.update()
 
     def aggregated(self, record: RoundRecord, coordinator: Coordinator) -> None:
-        # A rejected UE is never fetched, and counts as done when its round ends.
+        # The model of a rejected UE is never fetched; the UE counts as done when its round ends.
         self.bar.update(-self.bar.n % self.ues)
         self.lines.aggregated(record, coordinator)
 
 
 def progress(rounds: int, ues: int, say: Callable[[str], None]) -> Observer:
-    """What fits the standard output of this process."""
+    """The progress display that suits the standard output of this process."""
     return Bar(rounds, ues) if sys.stdout.isatty() else Lines(say)

@@ -1,4 +1,4 @@
-"""Whether what protects the UEs covers all that they send, which is asked before any data are read."""
+"""Checks, before data are read, that the protection of the UEs covers all that they send."""
 
 import math
 
@@ -16,17 +16,17 @@ from fl_simu.station.selection.draws import RandomDraw
 from fl_simu.ue.transforms.base import Chain, Transform
 from fl_simu.ue.transforms.error_feedback import ErrorFeedback
 
-# Noise of so many steps of a grid hides which of them a sum of rounded numbers was made of.
+# Noise of this many grid steps hides which rounded numbers a sum is made of.
 STEPS_OF_NOISE = 2.0
 
 
 def require_protecting(experiment: Experiment, chain: Chain) -> None:
-    """Raise UserError unless no part of an experiment tells what secure aggregation or privacy hides.
+    """Raise UserError if a part of an experiment reveals what secure aggregation or privacy hides.
 
-    What a part of a user's own does cannot be known, so it must be one of ours where it counts.
+    The behaviour of a user's own part is unknown, so where it matters only parts of fl_simu are allowed.
 
     Args:
-        experiment: whose parts are asked.
+        experiment: its parts are checked.
         chain: the transforms of every UE.
     """
     medium = experiment.named("medium")
@@ -77,7 +77,7 @@ def require_protecting(experiment: Experiment, chain: Chain) -> None:
 
 
 def _require_sums(experiment: Experiment, chain: Chain) -> None:
-    """Raise UserError unless noise that covers sums alone meets sums alone."""
+    """Raise UserError if noise that protects only sums would have to protect anything else."""
     codec, stds = experiment.codec, [one.std for one in chain.transforms if isinstance(one, NoisyClip)]
     steps = min(stds, default=math.inf) / codec.step if isinstance(codec, FixedPoint) else 0.0
     require_all(
@@ -96,7 +96,7 @@ def _require_sums(experiment: Experiment, chain: Chain) -> None:
 
 
 def require_protected(experiment: Experiment, structure: Structure) -> None:
-    """Raise UserError unless all that UEs send of a model of this structure are floating-point numbers."""
+    """Raise UserError unless all tensors that UEs send of a model with this structure are floating-point."""
     exact = [spec.name for spec in structure if not spec.dtype.is_floating_point]
     for table in ("secure", "privacy"):
         if exact and getattr(experiment, table).active:

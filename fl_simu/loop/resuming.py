@@ -1,6 +1,6 @@
-"""Checkpoints of the loop: how one is taken, and how a run goes on from one.
+"""Checkpoints of the loop: takes them, and restores a run from one.
 
-Nothing is done with a checkpoint before all that it holds is checked.
+A checkpoint is used only after its complete content is checked.
 """
 
 import math
@@ -35,13 +35,13 @@ EVENTS = (Ready, UploadStarted, LayerArrived, LayerLost, UploadRefused, UploadSk
 
 
 class Keeper(Observer):
-    """After every round writes its record, and after some a checkpoint.
+    """Writes a record after every round, and a checkpoint after some rounds.
 
     Args:
-        log: where the records go.
-        checkpoints: where the checkpoints go.
-        identity: of what decides the numbers. A resumed run must have the same.
-        every: a checkpoint is written after so many rounds, and after the last one.
+        log: receives the records.
+        checkpoints: receives the checkpoints.
+        identity: what determines the results. A resumed run must have the same.
+        every: number of rounds from one checkpoint to the next; there is always one after the last round.
     """
 
     def __init__(self, log: RoundLog, checkpoints: Checkpoints, identity: Identity, every: int = 1) -> None:
@@ -57,21 +57,21 @@ class Keeper(Observer):
 
 
 def snapshot(coordinator: Coordinator, identity: Identity, records_sha256: str = "") -> Checkpoint:
-    """Everything that decides the rest of a run, taken between two events. Nothing is trained for it."""
+    """Everything that decides the rest of a run, taken between two events. No training is needed for it."""
     flat = flatten(coordinator.moment(), _classes(coordinator.setting))
     return Checkpoint(coordinator.version, identity, records_sha256, flat.plain, flat.arrays)
 
 
 def read(coordinator: Coordinator, checkpoint: Checkpoint, heard: AbstractSet[int] = frozenset()) -> Moment:
-    """What a checkpoint says of a fresh coordinator, which is left as it is.
+    """Read and check a checkpoint for a new coordinator, which is not changed.
 
     Args:
         coordinator: of the same experiment.
-        checkpoint: whose checksums are right.
+        checkpoint: its checksums are correct.
         heard: UEs of which something was accepted before.
 
     Raises:
-        ValueError: the checkpoint holds what that coordinator cannot have come to; in a few words.
+        ValueError: that coordinator cannot have reached the state in the checkpoint; says why in a few words.
     """
     moment = unflatten(Flat(checkpoint.plain, checkpoint.arrays), _classes(coordinator.setting))
     _require(isinstance(moment, Moment), "where the run stands")
@@ -97,7 +97,7 @@ def _check_bs(moment: Moment, coordinator: Coordinator, heard: AbstractSet[int])
 
 
 def _check_cloud(moment: Moment, coordinator: Coordinator) -> None:
-    """What a cloud has itself: a model, and no UE."""
+    """The cloud's own state: a model, and no UE."""
     run, each = moment.run, coordinator.edges[0].setting.rounds // coordinator.setting.rounds
     _require(0 <= moment.now_s < math.inf and 0 <= run.wall_s < math.inf and not moment.events, "the time")
     _check_model(run, coordinator)
@@ -106,7 +106,7 @@ def _check_cloud(moment: Moment, coordinator: Coordinator) -> None:
 
 
 def _classes(setting: Setting) -> Tuple[type, ...]:
-    """The classes that a state is made of: the loop's own, and those of its parts."""
+    """The classes in a state: those of the loop and those of the parts."""
     found = [*CLASSES, *EVENTS, AttackMemory, *setting.protocol.state_classes, *setting.selection.state_classes]
     found += [*setting.privacy.state_classes, *setting.faults.state_classes]
     if isinstance(setting.medium, SharedMedium):
@@ -117,7 +117,7 @@ def _classes(setting: Setting) -> Tuple[type, ...]:
 
 
 def put_into(moment: Moment, coordinator: Coordinator) -> None:
-    """Put a fresh coordinator where a checkpoint was taken."""
+    """Put a new coordinator into the state of a checkpoint."""
     coordinator.clock.restore(moment.now_s, moment.events)
     vars(coordinator.state).update(vars(moment.run))
     coordinator.cohorts.train_again()
@@ -126,7 +126,7 @@ def put_into(moment: Moment, coordinator: Coordinator) -> None:
 
 
 def restore(coordinator: Coordinator, checkpoint: Checkpoint) -> None:
-    """Put a fresh coordinator where a checkpoint was taken.
+    """Put a new coordinator into the state of a checkpoint.
 
     Raises:
         ValueError: see `read`.
@@ -154,7 +154,7 @@ def _check_clock(moment: Moment, coordinator: Coordinator) -> None:
         _require(known and (isinstance(event, Due) or event.version <= run.version), "the UE of an event")
         if isinstance(event, LayerArrived) and event.ue in run.flights:
             _check_arrival(event, run.flights[event.ue].upload, moment.now_s)
-    # Where two aggregations fall on one moment, both of their models are ready.
+    # If two aggregations happen at the same time, both of their models are ready.
     right = [Ready(moment.now_s, event.version) for event in ready]
     _require(ready == right and bool(ready) and ready[-1].version == run.version, "the next round")
 
@@ -162,7 +162,7 @@ def _check_clock(moment: Moment, coordinator: Coordinator) -> None:
 def _check_arrival(event: LayerArrived, upload: Upload, now_s: float) -> None:
     if upload.version == event.version:
         arrivals = dict(enumerate(upload.arrivals_s))
-        # What has arrived while an edge waited for the cloud is dealt with later.
+        # Arrivals while an edge waited for the cloud are processed later.
         right = event.layers == len(arrivals) and max(arrivals.get(event.layer, math.inf), now_s) == event.time_s
         _require(right, f"an arrival of UE {event.ue}")
 
@@ -185,7 +185,7 @@ def _check_parts(run: RunState, coordinator: Coordinator) -> None:
 
 
 def _check_model(run: RunState, coordinator: Coordinator) -> None:
-    """The global model, what makes the next one of it, and what is known of those before."""
+    """The global model, the server's state, and the losses of earlier models."""
     model = coordinator.model
     _require(list(run.model) == list(model), "the names of the model's tensors")
     require_alike(run.model, model, "the model")

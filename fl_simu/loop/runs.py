@@ -1,4 +1,4 @@
-"""One run in its folder, from its first round or its newest checkpoint to its last round."""
+"""A run in its folder, from its first round or its newest checkpoint to its last round."""
 
 import contextlib
 from typing import Callable, List, Optional, Sequence
@@ -32,7 +32,7 @@ def begin(
     """Run an experiment from its first round to its last.
 
     Raises:
-        UserError: the data do not suffice, or the folder cannot be written to or is in use.
+        UserError: there are too few data, or the folder cannot be written to or is in use.
     """
     return _run(planned, dataset, folder, observers, realtime)
 
@@ -41,7 +41,7 @@ def read_stored(folder: RunFolder) -> Experiment:
     """The experiment of a run's folder.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder contains no run.
     """
     with told_in_one_line(folder.config, "read"):
         there = folder.config.exists()
@@ -52,12 +52,12 @@ def read_stored(folder: RunFolder) -> Experiment:
 
 
 def plan_resumed(folder: RunFolder, wanted: Experiment, stored: Experiment) -> Plan:
-    """The plan of a run that goes on. Another number of rounds is allowed, anything else must be the same.
+    """The plan of a resumed run. It may differ in the number of rounds, and in nothing else.
 
     Args:
-        folder: the run's.
-        wanted: what the user asks for now.
-        stored: what is in the folder.
+        folder: the run's folder.
+        wanted: the experiment that the user asks for now.
+        stored: the experiment in the folder.
 
     Raises:
         UserError: the two differ in more than the rounds.
@@ -79,7 +79,7 @@ def go_on(
     realtime: Optional[float] = None,
     say: Say = print,
 ) -> Ended:
-    """Go on with a run from its newest whole checkpoint, or from its start if it has none.
+    """Resume a run from its newest complete checkpoint, or from its start if it has none.
 
     Raises:
         UserError: the checkpoint is of another experiment or another torch, or has more rounds than wanted; or the
@@ -96,7 +96,7 @@ def _run(
     realtime: Optional[float],
     resumed: Optional[Say] = None,
 ) -> Ended:
-    """Run an experiment in its folder; from its checkpoint where `resumed` says so, line by line."""
+    """Run an experiment in its folder; from a checkpoint if `resumed` is given, which prints notices."""
     with contextlib.ExitStack() as stack:
         stack.callback(planned.backend.close)
         if resumed:
@@ -108,7 +108,7 @@ def _run(
         if resumed:
             _restore(coordinator, own, folder, planned.experiment.rounds, resumed)
         else:
-            # Nothing is written before everything fits together: a mistake leaves no folder behind.
+            # Nothing is written until everything is checked, so a mistake leaves no folder behind.
             make_folder(folder.path)
             stack.enter_context(alone_in(folder.path))
         folder.remove_leftovers()
@@ -123,7 +123,7 @@ def _run(
 
 
 def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds: int, say: Say) -> None:
-    """Put a coordinator where the newest checkpoint was taken that is whole, if there is one."""
+    """Put a coordinator into the state of the newest complete checkpoint, if there is one."""
     found: List[Moment] = []
     checkpoint, passed_over = folder.checkpoints.newest(
         lambda one: found.append(_checked(coordinator, one, own, folder))
@@ -140,10 +140,10 @@ def _restore(coordinator: Coordinator, own: Identity, folder: RunFolder, rounds:
 
 
 def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, folder: RunFolder) -> Moment:
-    """What a checkpoint tells.
+    """Check a checkpoint and return its content.
 
     Raises:
-        UserError: it is of another run, or the records are not those before it.
+        UserError: it is of another run, or the records are not those that precede it.
         ValueError: it is damaged.
     """
     different = differing(own, checkpoint.identity)
@@ -162,5 +162,5 @@ def _checked(coordinator: Coordinator, checkpoint: Checkpoint, own: Identity, fo
     try:
         return read(coordinator, checkpoint, heard)
     except UserError as error:
-        # A part refused what it was given: that is damage here, and no mistake of the user.
+        # A part has refused its stored state: this is damage, not a mistake of the user.
         raise ValueError(str(error)) from None

@@ -1,4 +1,4 @@
-"""What a coordinator works with."""
+"""The parts and constants of a coordinator."""
 
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional, Tuple
@@ -27,36 +27,36 @@ from fl_simu.ue.faults import Faults
 from fl_simu.ue.transforms.base import Chain
 from fl_simu.ue.work import FullWork, LocalWork, Work
 
-# What a global model and what UEs have sent, of those settled with it, tell of an attack.
+# Measures an attack from a global model and the models in the uploads settled with it.
 Measures = Callable[[Params, Mapping[int, Params]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything that stays as it is during a run.
+    """Everything that does not change during a run.
 
     Args:
         seed: of every draw.
         rounds: number of aggregations.
-        drawn: how many UEs work at a time: all of a round, or under an asynchronous protocol those under way.
-        full: what each UE trains in a round if it makes all steps.
-        work: how many of them it makes.
+        drawn: number of UEs at work at a time: those of a round, or with an asynchronous protocol those in flight.
+        full: each UE's work in a round if it makes all steps.
+        work: decides how many of these steps it makes.
         evaluate: accuracy and loss of a global model.
-        aside: begins to find them while UEs train, and gives what waits for them; None where nobody does.
-        accuracies: on each UE's own training samples, of a global model, or of the UE's own one where it has one.
-        evaluate_every: that is done after so many rounds, and after the last one.
-        stop: when the run ends before its last round.
-        loss_of: mean loss of a whole model on a UE's own training samples.
-        losses_of: the same of each sample, shape (samples,).
+        aside: starts this evaluation while UEs train, and returns a function that waits for it; None if no process
+            can do that.
+        accuracies: on each UE's own training samples, with the global model or the UE's own model if it has one.
+        evaluate_every: number of rounds from one evaluation to the next; the last round is always evaluated.
+        loss_of: mean loss of a complete model on a UE's own training samples.
+        losses_of: the loss of each of these samples, shape (samples,).
         link: the uplink of every UE.
-        downlink: the link of the global model to every UE; None where it is there at once.
-        downlink_codec: what the BS sends of it.
-        cast: which UEs share a copy.
+        downlink: the link of the global model to every UE; None if the model arrives at once.
+        downlink_codec: encodes the global model for the downlink.
+        cast: decides which UEs share a copy.
         chain: the transforms of every UE.
-        secure: what hides single updates from the BS.
-        privacy: what protects the UEs.
-        meters: what is measured besides.
-        measures: of the attack that the run is under; None where it is under none.
+        secure: hides single updates from the BS.
+        privacy: protects the UEs.
+        meters: additional measurements.
+        measures: of the attack on the run; None without an attack.
     """
 
     seed: int
@@ -93,7 +93,7 @@ class Setting:
 
     @property
     def models(self) -> int:
-        """How many models a UE trains in a round, one after the other."""
+        """Number of models that a UE trains in a round, one after the other."""
         return 1 + self.algorithm.personal
 
     @property
@@ -105,5 +105,5 @@ class Setting:
 
     @property
     def places(self) -> int:
-        """A number above those of all UEs, which at an edge are some of all."""
+        """Length of an array indexed by UE: the largest number of a UE plus 1 (an edge has only some UEs)."""
         return 1 + max(self.full)

@@ -1,7 +1,7 @@
 """Everything that decides the rest of a run, as one tree of plain data and tensors.
 
-The loop works on it, a checkpoint is it. What follows from the rest is not in it: a model that was trained but not
-fetched follows from the model that its UE was handed, the UE's key, and what it remembers.
+The loop works on it, and a checkpoint is a copy of it. It omits what follows from the rest: a trained model that
+is not fetched yet follows from the model that its UE received, the UE's key, and the UE's memory.
 """
 
 import math
@@ -21,25 +21,25 @@ from fl_simu.ue.work import Work
 
 @dataclass
 class Flight:
-    """One upload under way, from the moment its UE is handed the model until the BS takes it or gives it up.
+    """One upload in flight, from the moment its UE gets the model until the BS takes it or gives it up.
 
     Args:
-        upload: what its UE is sending, or will when it has trained.
-        start: the global model that the UE was handed.
-        cohort: number of the broadcast by which it was.
-        work: what the UE trains.
-        download: the copy of the global model before it, its own or one of several UEs, where the downlink is not
-            free.
-        shared: what the BS sent beside the model; None where there is nothing.
-        layers: what the BS has fetched, as it travels; empty before.
-        content: the update behind these layers, as it left the chain of transforms; None where there is none.
-        memories: what the transforms remember if the BS takes something of it.
-        sent: the model behind it, where an attack is measured; else None.
-        refusal: why nothing will be taken of it, where that is known before it is settled.
+        upload: what its UE is sending, or will send after training.
+        start: the global model that the UE received.
+        cohort: number of the broadcast that sent it.
+        work: the UE's local work.
+        download: the copy of the global model on the downlink, for this UE alone or for several UEs; None if the
+            downlink is free.
+        shared: what the BS sent along with the model; None if nothing.
+        layers: the encoded layers that the BS has fetched; empty before.
+        content: the update in these layers, after the chain of transforms; None without transforms.
+        memories: the memories of the transforms if the BS takes something of the upload.
+        sent: the model in the upload if an attack is measured, otherwise None.
+        refusal: why nothing of the upload will be taken, if that is known before it is settled.
         handed_s: when the BS sent the model.
-        weight: what the selection says that the update counts.
-        airtime_s: how long its UE was on the air, where its last layer has arrived on a medium that all share.
-        transmits_w: with which power its UE sends [W], where such a medium tells of it; else None.
+        weight: the selection's weight of the update.
+        airtime_s: how long its UE was on the air, if its last layer has arrived on a shared medium.
+        transmits_w: the UE's transmit power [W], if such a medium reports it, otherwise None.
     """
 
     upload: Upload
@@ -61,17 +61,17 @@ class Flight:
 
 @dataclass
 class UeMemory:
-    """What a UE remembers from round to round, and the BS of it.
+    """The memory of a UE from round to round, and the BS's memory of the UE.
 
     Args:
         training: of its optimiser.
-        algorithm: what the local algorithm lets it remember, by group; empty before its first round.
-        own: its local layers, or its own model; empty before its first round, and where it has none.
-        transforms: of each transform in the chain; empty before the first upload that was taken.
+        algorithm: of the local algorithm, by group; empty before its first round.
+        own: its local layers, or its own model; empty before its first round, and if it has none.
+        transforms: of each transform in the chain; empty before its first upload that was taken.
         attack: of a malicious UE.
-        uploads: of the rates that its uploads had.
-        accepted: its last accepted upload as the BS decoded it, where the BS lets it stand in.
-        energy: what the faults keep of the energy that it has spent; None where it was never handed the model.
+        uploads: of the rates of its uploads.
+        accepted: its last accepted upload as the BS decoded it, if the BS may use it again.
+        energy: the faults' account of the energy that it has spent; None if it never received the model.
     """
 
     training: Params = field(default_factory=dict)
@@ -85,12 +85,12 @@ class UeMemory:
 
 
 class Before(NamedTuple):
-    """What a UE's training in a round follows from beside the model that it is handed.
+    """What determines a UE's training in a round, in addition to the model that it receives.
 
     Args:
-        steps: number of its steps; None for all that its data make.
-        training: what its optimiser remembered.
-        algorithm: what the local algorithm let it remember.
+        steps: number of its steps; None for all steps that its data give.
+        training: the memory of its optimiser.
+        algorithm: the memory of the local algorithm.
         own: its local layers, or its own model.
     """
 
@@ -105,9 +105,9 @@ class Copy(NamedTuple):
 
     Args:
         cohort: number of the broadcast.
-        ues: who gets it.
+        ues: the UEs that receive it.
         download: of the first of them.
-        charged: bits of it that records of rounds tell already.
+        charged: its bits that are already in the records of rounds.
     """
 
     cohort: int
@@ -118,30 +118,30 @@ class Copy(NamedTuple):
 
 @dataclass
 class RunState:
-    """Where a run stands between two events.
+    """The state of a run between two events.
 
     Args:
         model: the global model, without the layers that stay at the UEs.
         version: number of aggregations behind it.
-        protocol, selection, server, medium, privacy: what these parts remember; the protocol's is None before the
+        protocol, selection, server, medium, privacy: the states of these parts; the protocol's is None before the
             first event.
-        ues: what UEs remember, of those that do.
-        station: what the BS has beside the model, for the local algorithm.
-        flights: the uploads under way, by UE.
+        ues: the memories of the UEs that have one.
+        station: what the BS has in addition to the model, for the local algorithm.
+        flights: the uploads in flight, by UE.
         begun: number of broadcasts so far.
-        sent_down: version of the global model that the last one sent; -1 before.
-        copies: those that several UEs share, some of which are still at work.
-        sealing: the UEs of the last one, in order, where they seal what they send.
-        cohorts: of broadcasts of which some models are still to be fetched, and that must be trained again as a
-            whole: what each of their UEs remembered before, in the order of training.
-        plan: number of the plan of who arrives next on a shared medium; what an older one foresaw does not happen.
-        replan: whether somebody has begun or ended to send since that plan.
-        taken: of how many uploads of each UE the BS has taken something, int64, shape (UEs,); empty before the
-            first event.
-        losses: of the global model after the first round and after the last one, of those that were evaluated.
-        spent: what all rounds have come to, by name, for the limits at which a run stops.
-        ended: whether it has come to one of them.
-        wall_s: what the run has taken so far on the wall clock.
+        sent_down: version of the global model in the last broadcast; -1 before the first.
+        copies: copies shared by several UEs, of which at least one is still at work.
+        sealing: the UEs of the last broadcast, in order, if they seal their uploads.
+        cohorts: for each broadcast that must be trained again as a whole and of which models are still to be
+            fetched: the previous memories of its UEs, in the order of training.
+        plan: number of the current plan of arrivals on a shared medium; arrivals of older plans do not happen.
+        replan: whether a UE has begun or stopped sending since that plan.
+        taken: for each UE the number of uploads of which the BS has taken something, int64, shape (UEs,); empty
+            before the first event.
+        losses: of the first and the last global model among those that were evaluated.
+        spent: totals over all rounds, by name, for the limits at which a run stops.
+        ended: whether a limit is reached.
+        wall_s: wall-clock time of the run so far.
     """
 
     model: Params
@@ -168,8 +168,8 @@ class RunState:
     wall_s: float = 0.0
 
     def copy(self) -> "RunState":
-        """What stays as it is when UEs are handed the next model. What the parts remember, and what there is of a
-        UE, is never changed by that, but replaced."""
+        """A copy that does not change when UEs receive the next model. It is shallow: the states of parts and the
+        entries of UEs are then replaced, never modified."""
         return replace(
             self,
             ues=dict(self.ues),
@@ -179,11 +179,11 @@ class RunState:
         )
 
     def memory(self, ue: int) -> UeMemory:
-        """What a UE remembers, to be changed."""
+        """The memory of a UE, to be modified; it is created if missing."""
         return self.ues.setdefault(ue, UeMemory())
 
     def not_fetched(self) -> List[int]:
-        """UEs whose trained model the BS has not fetched and still may."""
+        """UEs whose trained models the BS has not fetched yet and may still fetch."""
         return [
             ue
             for ue, flight in self.flights.items()
@@ -192,12 +192,12 @@ class RunState:
 
 
 class Moment(NamedTuple):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Args:
         now_s, events: of the clock.
-        run: the rest.
-        edges: the same of each edge below a cloud.
+        run: everything else.
+        edges: the same for each edge below a cloud.
     """
 
     now_s: float
