@@ -1,1 +1,1 @@
-"""What a run leaves behind: records, checkpoints, figures, all written whole or not at all."""
+"""The output of a run: records, checkpoints and figures. Each file is written completely or not at all."""

@@ -1,4 +1,4 @@
-"""What the measures of an attack in a record come to, as single numbers."""
+"""Single numbers from the attack measures in a record."""
 
 from statistics import mean
 from typing import Any, Mapping, Optional
@@ -9,7 +9,7 @@ Measures = Mapping[str, Any]
 
 
 def require_measures(value: Any) -> None:
-    """Raise TypeError or KeyError unless these are measures, as docs/run-folder.md describes them."""
+    """Raise TypeError or KeyError unless the value has the form of measures in docs/run-folder.md."""
     number(value["spread"])
     for distance in items(value["distances"]):
         number(distance)
@@ -22,12 +22,12 @@ def require_measures(value: Any) -> None:
 
 
 def is_targeted(measures: Measures) -> bool:
-    """Whether certain images shall get a wrong class."""
+    """Whether the attack wants certain images to get a wrong class."""
     return "wanted" in measures
 
 
 def hit(measures: Measures) -> float:
-    """The share of the targets that get the wrong class that they shall get.
+    """The share of targets that the model assigns to the wrong class that the attack wants.
 
     >>> hit({"wanted": [3, 5], "predicted": [3, 1]})
     0.5
@@ -36,18 +36,18 @@ def hit(measures: Measures) -> float:
 
 
 def confidence(measures: Measures) -> float:
-    """The mean probability of these classes; 0 where the model gives no number."""
+    """The mean probability of these classes; 0 if the model gives no number."""
     return mean(chance or 0.0 for chance in measures["confidence"])
 
 
 def far(measures: Measures) -> Optional[float]:
-    """The mean distance of the malicious updates from the benign mean; None where there is none."""
+    """The mean distance of the malicious updates from the benign mean; None if there are none."""
     distances = [one for one in measures["distances"] if one is not None]
     return mean(distances) if distances else None
 
 
 def ratio(measures: Measures) -> Optional[float]:
-    """That distance over the spread of the benign updates.
+    """That distance divided by the spread of the benign updates.
 
     >>> ratio({"distances": [6.0, 2.0], "spread": 2.0})
     2.0

@@ -1,4 +1,4 @@
-"""The figure of one experiment on several backends."""
+"""The figure that compares one experiment on several backends."""
 
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def backends_figure(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
-    """Each round's wall-clock time, with the median, and the peak memory, backend by backend.
+    """Draw each backend's wall-clock time per round, with the median, and its peak memory.
 
     Args:
-        rows: of compare.json.
+        rows: the rows of compare.json.
         title: of the figure.
     """
     figure = new_figure(title)

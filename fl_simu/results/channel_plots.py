@@ -1,4 +1,4 @@
-"""Figures of a channel: rates over time, histograms of rates and delays, the rates moving."""
+"""Figures of a channel: rates over time, histograms of rates and delays, an animation of the rates."""
 
 import math
 import tempfile
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 BINS = 80
-# Lines with more steps than this, one over the other, are a jumble.
+# Lines with more steps than this are unreadable in one panel.
 MAX_STEPS = 60
-# Beyond this percentile a histogram is cut off, and says so: 1 / rate has a long tail.
+# A histogram is cut off at this percentile, with a note, because 1 / rate has a long tail.
 SHOWN_PERCENTILE = 99.0
 FRAMES = 60
 FRAMES_A_SECOND = 12
 
-# Edges [s], shape (n + 1,), and the rates between them [Mbit/s], shape (n,), of one UE.
+# For one UE: edges [s], shape (n + 1,), and the rates between them [Mbit/s], shape (n,).
 Course = Tuple[np.ndarray, np.ndarray]
 
 
@@ -41,11 +41,11 @@ def draw_channel_figures(
 
     Args:
         courses: for each UE edges [s], shape (n + 1,), and rates [Mbit/s], shape (n,).
-        rates_mbps: one rate an upload.
-        delays_s: label -> one delay an upload [s]; infinite ones are counted below the axes.
+        rates_mbps: one rate per upload.
+        delays_s: label -> one delay per upload [s]; infinite ones are counted below the axes.
         thresholds_s: label -> threshold on a delay [s]; infinite ones are not drawn.
-        folder: where the files go; made when it is missing.
-        title: stands above every figure.
+        folder: folder for the files; it is created if missing.
+        title: title of every figure.
 
     Returns:
         The paths of the files, in the order above.
@@ -63,7 +63,7 @@ def draw_channel_figures(
 def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
     """Draw the rate of each UE [Mbit/s] over virtual time [s], piecewise constant.
 
-    Rates that change often have a panel for each UE.
+    If rates change often, each UE has its own panel.
     """
     crowded = _crowded(courses)
     figure = new_figure(title, height=1.5 + 1.1 * len(courses) if crowded else 4.5)
@@ -85,7 +85,7 @@ def rates_figure(courses: Sequence[Course], title: str) -> "Figure":
 def histograms_figure(
     rates_mbps: np.ndarray, delays_s: Mapping[str, np.ndarray], thresholds_s: Mapping[str, float], title: str
 ) -> "Figure":
-    """Draw histograms of the rates [Mbit/s] and the delays [s] of uploads, with the thresholds on the delay."""
+    """Draw histograms of the rates [Mbit/s] and delays [s] of uploads, with the delay thresholds."""
     figure = new_figure(title)
     left, right = figure.subplots(1, 2)
     _histogram(left, {"rate": rates_mbps}, "mean rate of an upload [Mbit/s]", 100.0, ())
@@ -100,12 +100,12 @@ def histograms_figure(
 
 
 def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
-    """Write a GIF in which the rates of the UEs are drawn as virtual time goes by.
+    """Write a GIF that shows the UEs' rates as virtual time advances.
 
     Args:
         courses: as for `draw_channel_figures`.
-        path: the file; its folder must exist. It is whole or absent.
-        title: stands above.
+        path: the file; its folder must exist. It is written completely or not at all.
+        title: title of the animation.
 
     Returns:
         The path.
@@ -132,7 +132,7 @@ def write_animation(courses: Sequence[Course], path: Path, title: str) -> Path:
 
 
 def _moving(axes: "Axes", courses: Sequence[Course]) -> Any:
-    """What draws one frame: each rate up to now, and a dot where it stands; of many steps only the latest."""
+    """The function that draws a frame: each rate so far, with a dot at the end; only the latest of many steps."""
     end_s = _scale_rates(axes, courses)
     width_s = end_s * min(1.0, MAX_STEPS / max(len(rates) for _, rates in courses))
     axes.grid(True, alpha=0.3)
@@ -154,7 +154,7 @@ def _moving(axes: "Axes", courses: Sequence[Course]) -> Any:
 
 
 def _scale_rates(axes: "Axes", courses: Sequence[Course]) -> float:
-    """Give axes room for all courses; return where they end [s]."""
+    """Scale the axes to fit all courses; return the end of the courses [s]."""
     end_s = max(float(edges[-1]) for edges, _ in courses)
     rates = np.concatenate([rates for _, rates in courses])
     low, high = min(0.0, float(rates.min())), max(0.0, float(rates.max()))

@@ -1,6 +1,6 @@
-"""The numbers of the charts of a page, thinned where they are many, as JSON has them; `page/*.js` draws them.
+"""The numbers for the charts of a page, as JSON values, thinned if there are many; `page/*.js` draws them.
 
-Whatever is thinned or grouped says so beside its chart.
+A note next to a chart says how it was thinned or grouped.
 """
 
 import math
@@ -15,23 +15,23 @@ from fl_simu.results.marks import COLOURS, LABELS, WORDS
 from fl_simu.results.records import ACCEPTED
 from fl_simu.results.uploads import Round, Uploads
 
-# Okabe and Ito's palette without its yellow, the strongest on white and on black first.
+# Okabe and Ito's palette without its yellow; the colours with the most contrast on white and black come first.
 LINES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#999999")
 MAX_POINTS = 1000
 MAX_GROUPS = 100
-# A UE without an upload has a bar too, unless there are so many.
+# UEs without an upload also have bars, unless there are more UEs than this.
 MAX_UES = 100_000
 PERCENTILES = (10, 25, 50, 75, 90)
 
 
 @dataclass(frozen=True)
 class Charted:
-    """What charts show of one run.
+    """The data of one run for the charts.
 
     Args:
         rounds: in order.
         uploads: all of them.
-        ues: how many UEs there are.
+        ues: number of UEs.
         columns: of meters.
         thresholds_s: label -> deadline, from the start of an upload [s].
     """
@@ -44,7 +44,7 @@ class Charted:
 
 
 def charts(runs: Mapping[str, Charted]) -> Dict[str, Any]:
-    """The numbers of all charts on a page, of runs by their names."""
+    """The numbers for all charts on a page, from runs by name."""
     series = {name: _series(one) for name, one in runs.items()}
     labels = {key: label for _, found in series.values() for key, label in found.items()}
     own = {key: label for key, label in labels.items() if key not in _AXES and key not in _MEASURES}
@@ -66,12 +66,12 @@ _MEASURES = {"accuracy": "test accuracy [%]", "loss": LABELS["loss"]}
 
 
 def _key(name: str, column: Column) -> str:
-    """Two runs may have columns of one name and of other units."""
+    """A key with the unit, because two runs may have columns with the same name and different units."""
     return f"meter {name}: {column.heading}"
 
 
 def _series(one: Charted) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
-    """Each number a round, shape (rounds,), and how it is called."""
+    """Each per-round quantity, shape (rounds,), and its label."""
 
     def each(name: str) -> np.ndarray:
         return np.array([getattr(record, name) for record in one.rounds], dtype=float)
@@ -98,8 +98,8 @@ def _run(name: str, one: Charted, values: Mapping[str, np.ndarray]) -> Dict[str,
 
 
 def _thinned(values: Mapping[str, np.ndarray], axes: AbstractSet[str]) -> List[Dict[str, Any]]:
-    """Measures over all axes, at no more than `MAX_POINTS` rounds and the last one; apart for measures that are
-    known in other rounds."""
+    """Measures over all axes, at no more than `MAX_POINTS` rounds plus the last one. Measures that are known in
+    different rounds are thinned separately."""
     measures = [key for key in values if key not in _AXES]
     known = {key: np.isfinite(values[key]) for key in measures}
     together: Dict[bytes, List[str]] = {}
@@ -116,20 +116,20 @@ def _thinned(values: Mapping[str, np.ndarray], axes: AbstractSet[str]) -> List[D
 
 
 def _numbers(values: Any) -> List[Any]:
-    """As JSON has them: seven digits, NaN and infinities null."""
+    """Numbers for JSON: seven digits, null for NaN and infinities."""
     return [float(f"{value:.7g}") if math.isfinite(value) else None for value in np.asarray(values).tolist()]
 
 
 @dataclass(frozen=True)
 class _Groups:
-    """UEs or rounds, one a group or, where they are many, several.
+    """Groups of UEs or rounds: one member per group, or several if there are many UEs or rounds.
 
     Args:
-        group: of each upload, shape (uploads,).
-        at, width: of each group on the axis.
-        members: how many UEs or rounds are in each.
-        names: what they are called.
-        axis, note: what the axis shows, and what must be told beside.
+        group: the group of each upload, shape (uploads,).
+        at, width: position and width of each group on the axis.
+        members: number of UEs or rounds in each group.
+        names: labels of the groups.
+        axis, note: label of the axis, and a note for the reader.
     """
 
     group: np.ndarray
@@ -146,13 +146,13 @@ class _Groups:
 
 
 def _groups(of: np.ndarray, all_of: np.ndarray, what: str, order: str = "") -> _Groups:
-    """Groups of what stands side by side.
+    """Divide the UEs or rounds on an axis into groups.
 
     Args:
         of: the UE or round of each upload, shape (uploads,).
         all_of: all UEs or rounds, each once, in the order of the axis.
         what: "UE" or "round".
-        order: in words, what orders them; where it is empty they are ordered by their numbers.
+        order: the order in words; empty for the order of their numbers.
     """
     several = len(all_of) > MAX_GROUPS
     parts = np.array_split(all_of, min(len(all_of), MAX_GROUPS))
@@ -211,7 +211,7 @@ def _by_accepted(uploads: Uploads, ues: np.ndarray) -> _Groups:
 
 
 def _shares(uploads: Uploads, groups: _Groups) -> Dict[str, Any]:
-    """Of each group how many uploads a UE, or a round, were accepted in full, as base, or not."""
+    """For each group, the mean number of uploads per UE or round that were accepted in full, as base, or not."""
     told = groups.told()
     for at, kind in enumerate(ACCEPTED):
         chosen = np.bincount(groups.group[uploads.kind == at], minlength=len(groups.members))
@@ -235,7 +235,7 @@ def _layer(one: Charted, ues: np.ndarray, name: str, delay_s: np.ndarray) -> Dic
 def _by_delay(known: Uploads, delays: np.ndarray, ues: np.ndarray) -> _Groups:
     if len(ues) <= MAX_GROUPS:
         return _groups(known.ue, ues, "UE")
-    # Of each UE the delay in the middle; those of which nothing arrived are not there.
+    # The lower median delay of each UE. UEs without an arrival are left out.
     order = np.lexsort((delays, known.ue))
     seen, first, size = np.unique(known.ue[order], return_index=True, return_counts=True)
     middle = delays[order][first + (size - 1) // 2]
@@ -251,7 +251,7 @@ def _layer_note(there: np.ndarray) -> str:
 
 
 def _levels(delays: np.ndarray, groups: _Groups) -> List[List[Any]]:
-    """The percentiles of each group, null where nothing arrived."""
+    """The percentiles of each group; null if nothing arrived."""
     order = np.argsort(groups.group, kind="stable")
     parts = np.split(delays[order], np.searchsorted(groups.group[order], np.arange(1, len(groups.members))))
     levels = [np.percentile(part, PERCENTILES) if len(part) else [math.nan] * len(PERCENTILES) for part in parts]
@@ -259,7 +259,7 @@ def _levels(delays: np.ndarray, groups: _Groups) -> List[List[Any]]:
 
 
 def _marks(known: Uploads, delays: np.ndarray, by: Mapping[str, _Groups]) -> Dict[str, Any]:
-    """Each upload, beside others of its group: by UE in the order of the rounds, by round in that of its UEs."""
+    """One mark per upload, spread across its group: by UE in the order of rounds, by round in that of its UEs."""
     rank = np.zeros(len(delays))
     for ue in np.unique(known.ue):
         mine = np.flatnonzero(known.ue == ue)

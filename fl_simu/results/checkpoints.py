@@ -1,9 +1,9 @@
 """Checkpoints: everything that decides the rest of a run, in two files a round, each with its checksum.
 
-`round-N.json` holds plain data and `round-N.safetensors` the tensors that are new. Large ones that stand in the
-file of an earlier round already, as the models that slow UEs were handed, are not written again: that file is
-kept as long as a checkpoint needs it. The JSON file is written last and names the checksums of all, so that a
-checkpoint is whole or is not there; the one before it is kept.
+`round-N.json` contains plain data, and `round-N.safetensors` the tensors that are new. Large tensors that are
+already in the file of an earlier round, such as the models that slow UEs received, are not written again. That
+file is kept as long as a checkpoint needs it. The JSON file is written last and names the checksums of all files,
+so a checkpoint is either complete or absent. The previous checkpoint is kept.
 """
 
 import hashlib
@@ -22,9 +22,10 @@ from fl_simu.results.files import PathLike, make_folder, read_bytes, told_in_one
 Arrays = Dict[str, np.ndarray]
 Identity = Mapping[str, str]
 KEPT = 2
-# Smaller tensors are written each time.
+# Smaller tensors are written every time.
 LARGE_BYTES = 2**16
-# Where the files of earlier rounds hold more than so many times what is needed of them, all is written anew.
+# If the files of earlier rounds are more than this many times as large as the tensors needed from them, all
+# tensors are written again.
 MOST_WASTE = 2
 
 
@@ -33,7 +34,7 @@ class Checkpoint(NamedTuple):
 
     Fields:
         round: number of rounds behind it.
-        identity: what decides the numbers of the run that it belongs to, each as a text, by what it is.
+        identity: what determines the results of its run, as strings by name.
         records_sha256: digest of the records before it.
         plain: JSON values.
         arrays: named arrays.
@@ -47,7 +48,7 @@ class Checkpoint(NamedTuple):
 
 
 def accept(checkpoint: Checkpoint) -> None:
-    """Take any checkpoint that is whole."""
+    """Accept any complete checkpoint."""
 
 
 class Written(NamedTuple):
@@ -61,23 +62,23 @@ class Checkpoints:
     """The checkpoints of a run in one folder.
 
     Args:
-        folder: made when the first one is written.
+        folder: created when the first checkpoint is written.
     """
 
     def __init__(self, folder: PathLike) -> None:
         self.folder = Path(folder)
-        # What this object has written, and the last checkpoint still needs: files by round, and where a large
-        # tensor stands, by its digest: in the file of a round, by its name there.
+        # What this object has written and the last checkpoint still needs: the files by round, and for the digest
+        # of each large tensor the round of its file and its name there.
         self._written: Dict[int, Written] = {}
         self._places: Dict[str, Tuple[int, str]] = {}
-        # The rounds whose files a checkpoint needs, by its own round.
+        # For each checkpoint's round, the rounds whose files it needs.
         self._needed: Dict[int, FrozenSet[int]] = {}
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and remove all but the newest two.
 
         Raises:
-            UserError: it cannot be written; the ones before it are as they were.
+            UserError: it cannot be written; the earlier checkpoints are then unchanged.
         """
         make_folder(self.folder)
         round, arrays = checkpoint.round, checkpoint.arrays
@@ -96,12 +97,12 @@ class Checkpoints:
         self._places = {digest: elsewhere.get(name, (round, name)) for name, digest in digests.items()}
         self._needed[round] = frozenset(self._written)
         for old in self._rounds()[KEPT:]:
-            # The JSON file first: what is left of a checkpoint after a crash is then no checkpoint.
+            # The JSON file first, so that the remains after a crash do not count as a checkpoint.
             _remove(self._paths(old)[0])
         self._remove_unneeded()
 
     def _elsewhere(self, round: int, arrays: Arrays, digests: Mapping[str, str]) -> Dict[str, Tuple[int, str]]:
-        """Which tensors stand in files of earlier rounds, and where; none if these hold too much besides."""
+        """The tensors in files of earlier rounds, with their places; none if these files contain too much else."""
         places = {name: self._places[digest] for name, digest in digests.items() if digest in self._places}
         found = {name: place for name, place in places.items() if place[0] != round}
         held = sum(self._written[other].size for other in {other for other, _ in found.values()})
@@ -109,17 +110,17 @@ class Checkpoints:
         return found if held <= MOST_WASTE * needed else {}
 
     def newest(self, check: Callable[[Checkpoint], None] = accept) -> Tuple[Optional[Checkpoint], List[str]]:
-        """The newest checkpoint that is whole.
+        """The newest complete checkpoint.
 
         Args:
-            check: raises ValueError for a checkpoint that is damaged though its checksums are right, which is then
-                passed over, and UserError for one that must not be used, nor any before it.
+            check: raises ValueError for a checkpoint that is damaged although its checksums are correct, which is
+                then skipped. Raises UserError for a checkpoint that must not be used, and neither may any before it.
 
         Returns:
-            The checkpoint, None where no whole one is there; and a line for each damaged one passed over.
+            The checkpoint, or None without a complete one; and a line for each damaged one that was skipped.
 
         Raises:
-            UserError: `check` did, or an older fl_simu wrote it.
+            UserError: from `check`, or because an older fl_simu wrote the checkpoint.
         """
         passed_over: List[str] = []
         for round in self._rounds():
@@ -155,7 +156,7 @@ class Checkpoints:
         return Checkpoint(round, arrays=arrays, **parts)
 
     def _others(self, elsewhere: Any, files: Any) -> Arrays:
-        """The tensors that stand in the files of earlier rounds."""
+        """The tensors in the files of earlier rounds."""
         held = {}
         try:
             for round, sha256 in files.items():
@@ -171,7 +172,7 @@ class Checkpoints:
             raise ValueError("it does not say where its tensors are") from None
 
     def _remove_unneeded(self) -> None:
-        """Remove tensors that no checkpoint needs, or that a crash left without their JSON file."""
+        """Remove tensor files that no checkpoint needs, or that a crash left without a JSON file."""
         rounds = self._rounds()
         self._needed = {round: self._needed.get(round) or self._named(round) for round in rounds}
         kept = {self._paths(needed)[1] for round in rounds for needed in self._needed[round]}
@@ -179,12 +180,12 @@ class Checkpoints:
             _remove(path)
 
     def _named(self, round: int) -> FrozenSet[int]:
-        """The rounds whose files a checkpoint names that another process has written."""
+        """The rounds whose files are named in a checkpoint from another process."""
         try:
             body = json.loads(json.loads(read_bytes(self._paths(round)[0]).decode())["body"])
             return frozenset({round, *map(int, body["files"])})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # A damaged one, which nobody goes on from.
+            # A damaged checkpoint, from which no run resumes.
             return frozenset({round})
 
     def _rounds(self) -> List[int]:
@@ -199,7 +200,7 @@ class Checkpoints:
 
 
 class Older(UserError):
-    """A checkpoint of an fl_simu whose checkpoints held less."""
+    """A checkpoint from an older fl_simu, whose checkpoints contained less."""
 
 
 _CONTENT = ("identity", "records_sha256", "plain")
@@ -222,7 +223,7 @@ def _complaint(check: Callable[[Checkpoint], None], checkpoint: Checkpoint) -> s
 
 
 def _parts(path: Path, body: str) -> Dict[str, Any]:
-    """What stands in the JSON file beside the round, by its name in a checkpoint."""
+    """The content of the JSON file other than the round, by its name in a checkpoint."""
     try:
         parts = json.loads(body)
         names, identity = set(parts), parts["identity"]
@@ -241,7 +242,7 @@ def _arrays(tensors: bytes) -> Arrays:
     try:
         return safetensors.numpy.load(tensors)
     except Exception as error:
-        # Its own error, and whatever numpy says of a type that it does not have.
+        # The library's own error, or numpy's error for an unknown type.
         raise ValueError(f"no tensors: {' '.join(str(error).split())[:100]}") from None
 
 
@@ -250,7 +251,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _digest(array: np.ndarray) -> str:
-    """Of an array's type, shape and numbers."""
+    """Digest of an array's type, shape and numbers."""
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -260,7 +261,7 @@ def read_tensors(path: PathLike) -> Arrays:
     """The arrays of a safetensors file.
 
     Raises:
-        UserError: the file is missing, unreadable, or no safetensors file.
+        UserError: the file is missing, unreadable, or not a safetensors file.
     """
     data = read_bytes(path)
     try:

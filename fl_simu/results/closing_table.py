@@ -1,4 +1,4 @@
-"""The table that ends a run."""
+"""The table printed at the end of a run."""
 
 import math
 from typing import Any, List, Mapping, Optional, Tuple
@@ -26,14 +26,14 @@ def readable_bits(bits: float) -> str:
 
 
 def closing_table(summary: Summary) -> str:
-    """Return the table that ends a run, a line an entry, without a final newline."""
+    """Return the table for the end of a run, one line per entry, without a final newline."""
     rows = closing_rows(summary)
     width = max(15, *(2 + len(label) for label, _ in rows))
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
 
 
 def closing_rows(summary: Summary) -> List[Tuple[str, str]]:
-    """The entries of that table: what it is, and how much."""
+    """The entries of that table: label and value."""
     uploads = summary.accepted_full + summary.accepted_base + summary.rejected
 
     def share(count: int) -> str:
@@ -59,7 +59,7 @@ def closing_rows(summary: Summary) -> List[Tuple[str, str]]:
 
 
 def _reached(found: Optional[Mapping[str, Any]], meters: Mapping[str, Any]) -> str:
-    """What it took to reach a target."""
+    """The cost of reaching a target, in words."""
     if found is None:
         return "not reached"
     axes = (f"{value:.4g} {meters[name]['unit']}" for name, value in found["meters"].items())

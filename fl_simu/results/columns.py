@@ -1,4 +1,4 @@
-"""Columns: numbers a round that nobody here knows more of than a unit, a label, and how to add them up."""
+"""Columns: per-round numbers of which only the unit, the label and the kind of total are known."""
 
 from typing import Any, Dict, Mapping, Sequence
 
@@ -17,14 +17,14 @@ NONE: Columns = {}
 
 
 class Metered(Protocol):
-    """What tells of one round what meters measured."""
+    """An object with the meters' numbers of one round."""
 
     @property
     def meters(self) -> Mapping[str, float]: ...
 
 
 def alike(found: Sequence[Columns]) -> Dict[str, Column]:
-    """The columns that any of several runs have, of those that all who have them know alike."""
+    """The columns of any of several runs, except those that the runs define differently."""
     every = {name: column for one in found for name, column in one.items()}
     return {
         name: column for name, column in every.items() if all(column == one.get(name, column) for one in found)
@@ -32,13 +32,13 @@ def alike(found: Sequence[Columns]) -> Dict[str, Column]:
 
 
 def so_far(records: Sequence[Metered], name: str, column: Column) -> Any:
-    """What a column has come to by each round, shape (rounds,); NaN where a record has none."""
+    """The total of a column up to each round, shape (rounds,); NaN if a record lacks it."""
     values = np.array([record.meters.get(name, np.nan) for record in records], dtype=float)
     return np.cumsum(values) if column.total == "sum" else values
 
 
 def totals(records: Sequence[RoundRecord], columns: Columns) -> Dict[str, Dict[str, Any]]:
-    """What a run comes to, with what is needed to read it: the entry `meters` of a summary."""
+    """The entry `meters` of a summary: the totals of a run with the description of each column."""
     return {
         name: {**column._asdict(), "value": float(so_far(records, name, column)[-1]) if records else None}
         for name, column in columns.items()
@@ -46,10 +46,10 @@ def totals(records: Sequence[RoundRecord], columns: Columns) -> Dict[str, Dict[s
 
 
 def columns_of(summary: Mapping[str, Any]) -> Dict[str, Column]:
-    """The columns that a summary tells of.
+    """The columns in a summary.
 
     Raises:
-        UserError: what it tells is of another form.
+        UserError: the entry has another form.
     """
     told = summary.get("meters", {})
     try:

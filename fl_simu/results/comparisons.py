@@ -1,4 +1,4 @@
-"""What the notes give beside what comes out here."""
+"""Compares numbers and words in the notes with our results."""
 
 import math
 import re
@@ -13,22 +13,22 @@ Value = Union[float, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number or word of the notes, and ours.
+    """A number or word in the notes, and our result.
 
-    Without a tolerance a number agrees when it is the notes' after rounding to the digits that they print. A word
-    agrees when it is the same.
+    Without a tolerance, a number agrees if it equals the notes' number after rounding to the printed digits. A
+    word agrees if it is the same.
 
     Args:
-        what: what it is, with its unit.
-        notes: as the notes print it; None where they do not give it.
-        ours: what came out.
-        tolerance: how far apart two numbers may be and still agree, in the same unit; for what depends on draws
-            that the notes do not tell, and then with the reason in `why`.
+        what: what is compared, with its unit.
+        notes: as printed in the notes; None if they do not give it.
+        ours: our result.
+        tolerance: how far apart two numbers may be and still agree, in the same unit. It is for results that
+            depend on draws that the notes do not give, and needs a reason in `why`.
         why: a sentence on the tolerance, or on the difference.
 
     Raises:
-        BadField: ours is neither a number nor a word, the notes' is no number where ours is one, a tolerance below
-            0 or without a reason.
+        BadField: ours is neither a number nor a word; or ours is a number and the notes' is not; or the tolerance
+            is below 0 or has no reason.
 
     >>> [Comparison("loss", "0.0435", ours).verdict for ours in (0.04346, 0.0441)]
     ['agrees', 'differs by +0.0006']
@@ -53,17 +53,17 @@ class Comparison:
 
     @property
     def decimals(self) -> int:
-        """Digits that the notes print behind the point."""
+        """Number of decimals in the notes."""
         return len((self.notes or "").partition(".")[2])
 
     @property
     def verdict(self) -> str:
-        """Whether both are the same: "agrees", "differs" (with how much), or "not given in the notes"."""
+        """Whether the two agree: "agrees", "differs" (and by how much), or "not given in the notes"."""
         if self.notes is None:
             return "not given in the notes"
         if isinstance(self.ours, str):
             return "agrees" if self.ours == self.notes else "differs"
-        # As numbers, since -0.00001 rounds to "-0.0000".
+        # Compare as numbers, because -0.00001 rounds to "-0.0000".
         if float(f"{self.ours:.{self.decimals}f}") == float(self.notes):
             return "agrees"
         if abs(self.ours - float(self.notes)) <= self.tolerance:
@@ -75,14 +75,14 @@ class Comparison:
         return {**asdict(self), "verdict": self.verdict}
 
     def shown(self) -> str:
-        """Ours with as many digits as the notes have."""
+        """Our result with as many digits as in the notes."""
         if isinstance(self.ours, str):
             return self.ours
         return f"{self.ours:.{self.decimals}f}" if self.notes is not None else f"{self.ours:.4g}"
 
 
 def comparison_cells(comparisons: Sequence[Comparison]) -> Cells:
-    """A head, and a row a comparison."""
+    """A header, and one row per comparison."""
     head = ["what", "notes", "here", "verdict", "why"]
     return [head] + [[one.what, one.notes or "", one.shown(), one.verdict, one.why] for one in comparisons]
 
@@ -93,5 +93,5 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
 
 
 def read_comparisons(rows: Sequence[Dict[str, Any]]) -> List[Comparison]:
-    """What `as_dict` gave."""
+    """The comparisons from rows made by `as_dict`."""
     return [Comparison(**{key: value for key, value in row.items() if key != "verdict"}) for row in rows]

@@ -24,16 +24,16 @@ LOG_FROM_RATIO = 30.0
 
 
 def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, float], title: str) -> "Figure":
-    """Draw when the base layer and the complete upload of each UE arrived, a column of marks a round.
+    """Draw when each UE's base layer and complete upload arrived, one column of marks per round.
 
-    The colour tells what was accepted. Above `MAX_UPLOADS_TOGETHER` uploads each layer has a panel of its
-    own, with the median and the band of the 10th to the 90th percentile of what arrived; at most
-    `MAX_UPLOADS_DRAWN` uploads, chosen at random, are then drawn as marks, and the figure says so.
+    The colour shows what was accepted. With more than `MAX_UPLOADS_TOGETHER` uploads, each layer has its own
+    panel with the median and the band from the 10th to the 90th percentile of the arrivals. At most
+    `MAX_UPLOADS_DRAWN` uploads, chosen at random, are then drawn as marks, and a note in the figure says so.
 
     Args:
         records: the rounds in order; uploads that never arrived are counted below the axes.
         thresholds_s: label -> deadline, from the start of an upload [s].
-        title: stands above the figure.
+        title: title of the figure.
     """
     uploads = _Uploads(records)
     layers = uploads.layers()
@@ -57,7 +57,7 @@ def delays_figure(records: Sequence[RoundRecord], thresholds_s: Mapping[str, flo
 
 
 class _Uploads:
-    """All uploads of a run as arrays of one length: round, place within the round, delays, verdict."""
+    """All uploads of a run as arrays of equal length: round, position within the round, delays, verdict."""
 
     def __init__(self, records: Sequence[RoundRecord]) -> None:
         rows: List[Tuple[float, float, float, float, str]] = []
@@ -74,7 +74,7 @@ class _Uploads:
         self.accepted = np.array([row[4] for row in rows], dtype="<U4")
 
     def layers(self) -> List[Layer]:
-        """Return what there is to draw; a codec of one layer has no base to show."""
+        """Return the layers to draw; a codec with one layer has no base to show."""
         layers = [("base layer", "o", self.base_s), ("complete upload", "^", self.complete_s)]
         return [layer for layer in layers if np.isfinite(layer[2]).any()]
 
@@ -86,7 +86,7 @@ class _Uploads:
         return np.sort(np.random.RandomState(0).choice(count, MAX_UPLOADS_DRAWN, replace=False))
 
     def notes(self) -> List[str]:
-        """Return what a reader must be told below the axes."""
+        """Return the notes for the reader below the axes."""
         total, drawn = len(self.round), len(self.sample())
         missing = total - int(np.isfinite(self.complete_s).sum())
         told = []
@@ -159,8 +159,8 @@ def _drawable(thresholds_s: Mapping[str, float]) -> Dict[str, float]:
 
 
 def _draw_thresholds(axes: "Axes", thresholds_s: Mapping[str, float]) -> None:
-    """Draw a line a deadline; the labels stand right of the axes, pushed apart where lines are close."""
-    # Ten-point lines, as a share of the axes' height.
+    """Draw one line per deadline; the labels are to the right of the axes, moved apart if lines are close."""
+    # The height of a ten-point line, as a fraction of the axes' height.
     line_height = 0.18 * axes.figure.dpi / axes.bbox.height
     free_from = 0.0
     for label, time_s in sorted(_drawable(thresholds_s).items(), key=lambda item: item[1]):

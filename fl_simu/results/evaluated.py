@@ -1,4 +1,4 @@
-"""What the evaluation of the final model tells beside its record: of each class, and of each UE."""
+"""The final model's evaluation in addition to its record: for each class, and for each UE."""
 
 import csv
 import io
@@ -10,23 +10,23 @@ import numpy as np
 from fl_simu.kernel.errors import UserError
 from fl_simu.results.files import read_bytes, told_in_one_line, write_text
 
-# Of so many classes at most there is a matrix, which grows with their square.
+# The most classes for which there is a matrix; its size grows with their square.
 MAX_CLASSES = 1000
 
 
 class UeAccuracies(NamedTuple):
-    """Of each UE its number of samples, int64, and the share of them that is classified right; shape (UEs,)."""
+    """For each UE the number of samples, int64, and the share of them classified correctly; shape (UEs,)."""
 
     samples: np.ndarray
     accuracies: np.ndarray
 
 
 class Evaluated(NamedTuple):
-    """Of the final model, where the last round was evaluated.
+    """The evaluation of the final model, if the last round was evaluated.
 
     Args:
-        confusion: int64, shape (classes, classes): test samples by their true class (rows) and by the one that the
-            model gives them (columns); None of more than 1,000 classes.
+        confusion: int64, shape (classes, classes): numbers of test samples by true class (rows) and predicted
+            class (columns); None for more than 1,000 classes.
         ues: on each UE's own training samples; None without a meter that asks for it.
     """
 
@@ -35,11 +35,11 @@ class Evaluated(NamedTuple):
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Optional[np.ndarray]:
-    """Numbers of samples by true class (rows) and predicted class (columns); None of too many classes.
+    """Numbers of samples by true class (rows) and predicted class (columns); None if there are too many classes.
 
     Args:
         truth, predicted: int64, shape (N,).
-        classes: of the data; a model may tell more.
+        classes: number of classes of the data; a model may predict more.
 
     >>> confusion_matrix(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 2).tolist()
     [[1, 1], [0, 2]]
@@ -51,10 +51,10 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
 
 
 def write_evaluated(told: Evaluated, confusion: Path, ues: Path) -> None:
-    """Write the two files of a run; one that there is nothing for is not left there.
+    """Write the two files of a run; remove a file for which there are no data.
 
     Raises:
-        UserError: one cannot be written.
+        UserError: a file cannot be written.
     """
     matrix: List[Sequence[Any]] = []
     if told.confusion is not None:
@@ -69,10 +69,10 @@ def write_evaluated(told: Evaluated, confusion: Path, ues: Path) -> None:
 
 
 def read_evaluated(confusion: Path, ues: Path) -> Evaluated:
-    """What is in the two files of a run, of those that are there.
+    """The content of the two files of a run, if they exist.
 
     Raises:
-        UserError: one is damaged.
+        UserError: a file is damaged.
     """
     matrix, table = _read(confusion), _read(ues)
     return Evaluated(
@@ -93,7 +93,7 @@ def _write(path: Path, rows: List[Sequence[Any]]) -> None:
 
 
 def _read(path: Path) -> Optional[np.ndarray]:
-    """The numbers below the head; None where there is no file."""
+    """The numbers below the header; None if there is no file."""
     with told_in_one_line(path, "read"):
         if not path.exists():
             return None
@@ -101,7 +101,7 @@ def _read(path: Path) -> Optional[np.ndarray]:
         head, *rows = csv.reader(io.StringIO(read_bytes(path).decode("utf-8")))
         found = np.array(rows, dtype=float).reshape(-1, len(head))
         right = len(rows) > 0 and bool(np.isfinite(found).all()) and bool((found[:, 0] == range(len(rows))).all())
-        # Below the head of a matrix there are as many rows as it has classes.
+        # Below its header, a matrix has as many rows as classes.
         if not right or (head[0] == "true_class" and len(head) != len(rows) + 1):
             raise ValueError("other rows")
         return found

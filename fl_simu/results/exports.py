@@ -1,4 +1,4 @@
-"""Records and results as tables for other programs: CSV with exact numbers, LaTeX as papers set it."""
+"""Records and results as tables for other programs: CSV with exact numbers, LaTeX in the style of papers."""
 
 import csv
 import io
@@ -19,12 +19,12 @@ Rows = List[Dict[str, Any]]
 
 
 def round_rows(records: Sequence[RoundRecord]) -> Rows:
-    """A row a round: what `Run.frame` has."""
+    """One row per round: the content of `Run.frame`."""
     return [row(record) for record in records]
 
 
 def upload_rows(records: Sequence[RoundRecord]) -> Rows:
-    """A row for each upload that ended, in the order of the records.
+    """One row for each upload that ended, in the order of the records.
 
     Returns:
         Rows with `round`, `ue`, `compute_s` and `download_s` [s]; `delay_1_s`, `delay_2_s`, ... [s], from the
@@ -49,15 +49,15 @@ def upload_rows(records: Sequence[RoundRecord]) -> Rows:
 
 
 def study_rows(results: Sequence[Mapping[str, Any]]) -> Rows:
-    """A row for each combination of levels: the entries of `results.json`, their levels as columns."""
+    """One row for each combination of levels: the entries of `results.json`, with the levels as columns."""
     return [{**one["levels"], **{key: value for key, value in one.items() if key != "levels"}} for one in results]
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV (RFC 4180, but lines end with a newline alone): a head, then a line a row.
+    """Rows as CSV (RFC 4180, but lines end with a newline alone): a header, then one line per row.
 
-    A number has the fewest digits that give the same double again. What a row lacks, and what is not finite, is an
-    empty cell.
+    A number has the fewest digits that give the same double again. Missing and non-finite values are empty
+    cells.
 
     >>> print(csv_text([{"round": 1, "loss": 0.1}, {"round": 2, "loss": float("nan"), "energy_j": 1e-9}]), end="")
     round,loss,energy_j
@@ -73,7 +73,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _merged(heads: Sequence[Sequence[str]]) -> List[str]:
-    """All names once; one that the first rows lack stands behind the one that it follows in its own row."""
+    """All names once; a name that earlier rows lack is placed after its predecessor in its own row."""
     merged: List[str] = []
     for head in dict.fromkeys(map(tuple, heads)):
         at = 0
@@ -93,19 +93,19 @@ def _cell(value: Any) -> str:
 
 
 def run_tables(summary: Summary) -> Dict[str, str]:
-    """The table that ends a run in LaTeX, by the name of its file."""
+    """The table for the end of a run in LaTeX, by file name."""
     return {"run.tex": latex_table([["", summary.name], *map(list, closing_rows(summary))])}
 
 
 def study_tables(left: Mapping[str, Any], columns: Columns) -> Dict[str, str]:
-    """The tables of a study or a script in LaTeX, by the names of their files.
+    """The tables of a study or a script in LaTeX, by file name.
 
     Args:
-        left: what its JSON files hold, by their names without the ending: results, comparisons, findings.
+        left: the content of its JSON files, by their names without the extension: results, comparisons, findings.
         columns: of the meters of its runs.
 
     Raises:
-        UserError: a file holds something else.
+        UserError: a file has other content.
     """
     found = {}
     for name, read in (

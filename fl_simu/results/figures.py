@@ -1,6 +1,6 @@
-"""What every figure shares: its canvas, its title, plain numbers on its axes, its way into a file.
+"""Shared code of all figures: canvas, title, plain numbers on axes, writing to a file.
 
-Figures are drawn on canvases of their own: pyplot and its global state are never used.
+Each figure has its own canvas; pyplot and its global state are never used.
 """
 
 import io
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def require_matplotlib() -> None:
-    """Asked before anything is computed that ends in figures.
+    """Check for matplotlib, before computing anything that ends in figures.
 
     Raises:
-        UserError: matplotlib, which draws them, is not installed.
+        UserError: matplotlib is not installed.
     """
     if not installed("matplotlib"):
         raise UserError(
@@ -35,18 +35,18 @@ def new_figure(title: str, height: float = 4.5, title_size: float = 12.0) -> "Fi
 
     figure: Any = Figure(figsize=(8, height), dpi=160, layout="constrained")
     figure.suptitle(plain_text(fill(title, 80)), fontsize=title_size)
-    # A notebook shows what has this method; else it knows only the figures of pyplot.
+    # A notebook displays objects with this method; otherwise it knows only the figures of pyplot.
     figure._repr_png_ = partial(png_bytes, figure)
     return figure
 
 
 def plain_text(text: str) -> str:
-    """The text as it stands: a dollar begins no formula."""
+    """The text, escaped so that a dollar sign does not begin a formula."""
     return text.replace("$", r"\$")
 
 
 def plain_log_ticks(axis: Any, digits: Sequence[int] = (1, 2, 5)) -> None:
-    """Write plain numbers beside a logarithmic axis, at these digits of each power of ten."""
+    """Label a logarithmic axis with plain numbers, at these digits of each power of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=digits))
@@ -64,10 +64,10 @@ def png_bytes(figure: "Figure") -> bytes:
 
 
 def write_figures(folder: PathLike, figures: "Mapping[str, Figure]") -> List[Path]:
-    """Write figures as PNG files, by their names, each whole or not at all; return their paths in that order.
+    """Write figures as PNG files, by name, each completely or not at all; return their paths in that order.
 
     Raises:
-        UserError: the folder, which is made when it is missing, or a file cannot be written.
+        UserError: the folder, which is created if missing, or a file cannot be written.
     """
     target = make_folder(folder)
     for name, figure in figures.items():

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: whatever a run leaves behind is written through here."""
+"""Writes files completely or not at all; all output of a run is written here."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 @contextmanager
 def told_in_one_line(path: PathLike, doing: str = "write") -> Iterator[None]:
-    """Turn what the system says of a file into a UserError of one line that names it and the reason."""
+    """Turn a system error about a file into a one-line UserError that names the file and the reason."""
     try:
         yield
     except OSError as error:
@@ -27,7 +27,7 @@ def told_in_one_line(path: PathLike, doing: str = "write") -> Iterator[None]:
 
 
 def make_folder(path: PathLike) -> Path:
-    """Make a folder and its parents where they are missing.
+    """Create a folder and its parents if they are missing.
 
     Args:
         path: the folder.
@@ -36,7 +36,7 @@ def make_folder(path: PathLike) -> Path:
         The folder's path.
 
     Raises:
-        UserError: it cannot be made, or a file has that name.
+        UserError: it cannot be created, or a file has that name.
     """
     folder = Path(path)
     with told_in_one_line(folder):
@@ -46,16 +46,16 @@ def make_folder(path: PathLike) -> Path:
 
 @contextmanager
 def alone_in(path: PathLike) -> Iterator[None]:
-    """Keep other processes out of a folder: what two write side by side would be mixed.
+    """Lock a folder against other processes, so that two of them do not mix their files.
 
-    The system lets go of the folder when the process ends, however it ends. Where it has no such locks, which is
-    on Windows and on some network drives, nobody is kept out.
+    The system releases the lock when the process ends, however it ends. On systems without such locks (Windows,
+    and some network drives) no process is kept out.
 
     Args:
-        path: a folder that exists; only those are kept out who ask likewise.
+        path: a folder that exists; the lock keeps out only processes that also ask for it.
 
     Raises:
-        UserError: another process is in it.
+        UserError: another process has locked it.
     """
     with told_in_one_line(path, "open"):
         folder = os.open(os.fspath(path), os.O_RDONLY)
@@ -82,15 +82,15 @@ def _lock(folder: int, path: PathLike) -> None:
 
 
 def write_atomically(path: PathLike, data: bytes) -> None:
-    """Replace a file's content in one step, so that a reader or a crash sees the old bytes or the new ones.
+    """Replace a file's content in one step, so that a reader, or a crash, finds the old bytes or the new ones.
 
     Args:
         path: the file; its folder must exist. A symbolic link is followed.
-        data: the whole content.
+        data: the complete content.
 
     Raises:
-        UserError: the disk is full, the folder is missing or not writable, or the path is no regular
-            file. The file that was there before is then as it was, and no temporary file is left.
+        UserError: the disk is full, the folder is missing or not writable, or the path is not a regular
+            file. The previous file is then unchanged, and no temporary file is left.
     """
     target = Path(os.path.realpath(os.fspath(path)))
     with told_in_one_line(path):
@@ -108,13 +108,13 @@ def write_atomically(path: PathLike, data: bytes) -> None:
 
 
 def remove_leftovers(folders: Iterable[PathLike]) -> None:
-    """Remove what writers left in these folders, of which some may be missing, when they were killed."""
+    """Remove the temporary files that killed writers left in these folders, some of which may be missing."""
     for path in leftovers(folders):
         _remove_if_there(path)
 
 
 def leftovers(folders: Iterable[PathLike]) -> Iterator[Path]:
-    """The temporary files of writers that are no more."""
+    """The temporary files of writers that have ended."""
     for folder in map(Path, folders):
         for path in folder.glob(".*.tmp") if folder.is_dir() else ():
             name = re.match(r"\.(\d{1,9})\.[0-9a-f]{16}\.tmp$", path.name)
@@ -133,10 +133,10 @@ def _runs(pid: int) -> bool:
 
 
 def refuse_links(folder: PathLike) -> None:
-    """A folder that somebody else made must not lead out of itself.
+    """Check that a folder from someone else contains no link that leads out of it.
 
     Raises:
-        UserError: it holds a symbolic link; it cannot be read.
+        UserError: it contains a symbolic link, or cannot be read.
     """
     for place, folders, names in os.walk(os.fspath(folder)):
         for name in [*folders, *names]:
@@ -162,7 +162,7 @@ def read_bytes(path: PathLike) -> bytes:
         UserError: it cannot be read, or is a folder or a device.
     """
     with told_in_one_line(path, "read"):
-        # Whoever opens a pipe to read waits until somebody writes.
+        # Opening a pipe for reading waits until a process writes to it.
         if not stat.S_ISREG(os.stat(os.fspath(path)).st_mode):
             raise OSError(errno.EINVAL, "it is a folder or a device, not a file")
         return Path(path).read_bytes()
@@ -173,7 +173,7 @@ def read_json(path: PathLike) -> Any:
 
     Raises:
         UserError: the file cannot be read.
-        ValueError: it holds no JSON.
+        ValueError: it is not JSON.
     """
     data = read_bytes(path)
     try:
@@ -183,11 +183,11 @@ def read_json(path: PathLike) -> Any:
 
 
 def append_durably(path: PathLike, data: bytes) -> None:
-    """Append bytes and bring them to the disk; what a failed attempt has added is cut off again.
+    """Append bytes and flush them to the disk; bytes from a failed attempt are removed again.
 
     Args:
-        path: the file, made when it is missing; its folder must exist.
-        data: what to add at the end.
+        path: the file, created if missing; its folder must exist.
+        data: the bytes to append.
 
     Raises:
         UserError: the disk is full, or the folder or the file is not writable.
@@ -208,7 +208,7 @@ def append_durably(path: PathLike, data: bytes) -> None:
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return a value made of dicts, lists and scalars with None for every NaN and infinity: JSON has neither.
+    """Return a value of dicts, lists and scalars with None for every NaN and infinity, which JSON lacks.
 
     >>> finite_or_none({"loss": float("nan"), "delays_s": (1.5, float("inf"))})
     {'loss': None, 'delays_s': [1.5, None]}
@@ -229,7 +229,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def _write_all(file: Any, data: bytes) -> None:
-    # An unbuffered write may take only a part: 2 GiB at most on Linux, less when a disk fills up.
+    # An unbuffered write may write only a part: 2 GiB at most on Linux, less when a disk fills up.
     rest = memoryview(data)
     while len(rest):
         rest = rest[file.write(rest) :]
@@ -246,7 +246,7 @@ def _cut_off(file: Any, size: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk. Not every file system can; the renamed file is whole either way."""
+    """Flush a rename to the disk. Not every file system can; the renamed file is complete in any case."""
     if os.name != "posix":
         return
     try:

@@ -1,4 +1,4 @@
-"""Claims of papers beside what comes out here: inequalities and printed numbers, with their verdicts."""
+"""Compares claims of papers with our results: inequalities and printed numbers, with their verdicts."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -15,14 +15,14 @@ AGREES, DIFFERS, UNTOLD = VERDICTS = ("agrees", "differs", "cannot be told")
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim and what came of it.
+    """One claim and its result.
 
     Args:
         says: the claim, in one sentence.
-        source: who says it, and where.
-        here: what came out.
+        source: who makes the claim, and where.
+        here: our result.
         verdict: begins with one of `VERDICTS`.
-        expected: which of them it was when the experiment was last described; "" where nobody wrote it down.
+        expected: the one of `VERDICTS` that the experiment's description recorded; "" if it recorded none.
     """
 
     says: str
@@ -38,12 +38,12 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """Which of `VERDICTS` it is."""
+        """The one of `VERDICTS` that it is."""
         return next(one for one in VERDICTS if self.verdict.startswith(one))
 
     @property
     def changed(self) -> bool:
-        """Whether the verdict is another than the one that was written down."""
+        """Whether the verdict differs from the recorded one."""
         return bool(self.expected) and self.kind != self.expected
 
     def as_dict(self) -> Dict[str, Any]:
@@ -56,8 +56,8 @@ class Reading:
     """One value of one run.
 
     Args:
-        value: the number; of a target that was never reached what the run had come to at its end.
-        reached: False for a target that was never reached: the value would have been larger.
+        value: the number; if a target was never reached, the run's value at its end.
+        reached: False if a target was never reached; the true value would be larger.
     """
 
     value: float
@@ -76,24 +76,25 @@ def inequality(
 ) -> Finding:
     """Test that one value is less than another, over pairs of runs with the same seeds.
 
-    The difference of each pair is `than - times * less`. The claim agrees where the 95 % interval of Student's t
-    of the mean difference lies above 0, differs where it lies below, and cannot be told where it holds 0. With
-    `within` the claim is that the two are the same up to that: it agrees where the interval lies inside
-    [-within, within], differs where it lies outside.
+    The difference of each pair is `than - times * less`. The claim agrees if the 95 % interval of Student's t for
+    the mean difference lies above 0, differs if it lies below 0, and cannot be told if it contains 0. With
+    `within`, the claim is that the two values are the same up to that difference. It agrees if the interval lies
+    inside [-within, within], and differs if it lies outside.
 
-    A target that was never reached counts with the whole run where that can only weaken the evidence; else nothing
-    can be told.
+    If a run never reached a target, its value at its end is used if that can only weaken the evidence. Otherwise
+    nothing can be told.
 
     Args:
-        says, source, expected: as of a `Finding`.
-        less: a reading for each seed of what is said to be less.
-        than: of what it is said to be less than, in the same order.
+        says, source, expected: as in `Finding`.
+        less: for each seed a reading of the value that is claimed to be less.
+        than: for each seed a reading of the other value, in the same order.
         unit: of the readings.
+        times: the claimed factor; a number above 0.
         times: how many times less; a number above 0.
-        within: by how much two values that are called the same may differ, in the same unit.
+        within: the largest difference of two values that count as the same, in the same unit.
 
     Raises:
-        BadField: no readings, or not as many of both; times not above 0, or within below 0.
+        BadField: there are no readings, or not as many of both; `times` is not above 0, or `within` is below 0.
 
     >>> def readings(*values):
     ...     return [Reading(value) for value in values]
@@ -120,7 +121,7 @@ def inequality(
 
 
 def _is_known(less: Reading, than: Reading, times: float, within: Optional[float]) -> bool:
-    """Whether a target that was not reached in one of the runs can only have weakened the evidence of the pair."""
+    """Whether the pair has no unreached target, or only one that can merely have weakened the evidence."""
     if less.reached and than.reached:
         return True
     if within is not None:
@@ -144,7 +145,7 @@ def _verdict(low: float, high: float, within: Optional[float]) -> str:
 def printed(
     says: str, source: str, number: str, ours: Value, tolerance: float = 0.0, why: str = "", expected: str = ""
 ) -> Finding:
-    """A number or word as a paper prints it beside ours; see `Comparison`.
+    """Compare a number or word as printed in a paper with our result; see `Comparison`.
 
     >>> printed("rate [Mbit/s]", "eq. (1)", "5.6724", 5.67242).verdict
     'agrees'
@@ -155,7 +156,7 @@ def printed(
 
 
 def finding_cells(findings: Sequence[Finding]) -> Cells:
-    """A head, and a row a finding."""
+    """A header, and one row per finding."""
     head = ["claim", "source", "here", "verdict"]
     return [head] + [[one.says, one.source, one.here, one.verdict] for one in findings]
 
@@ -166,5 +167,5 @@ def finding_table(findings: Sequence[Finding]) -> str:
 
 
 def changes(findings: Sequence[Finding]) -> List[str]:
-    """A line for each finding whose verdict is another than the one that was written down."""
+    """A line for each finding whose verdict differs from the recorded one."""
     return [f"{one.says}: {one.verdict}, where it was {one.expected}" for one in findings if one.changed]

@@ -1,4 +1,4 @@
-"""Records as rows of a table of pandas."""
+"""Records as rows of a pandas DataFrame."""
 
 from typing import TYPE_CHECKING, Any, Dict, Sequence
 
@@ -15,7 +15,7 @@ def import_pandas() -> Any:
     """The pandas module.
 
     Raises:
-        UserError: it is not installed.
+        UserError: pandas is not installed.
     """
     if not installed("pandas"):
         raise UserError(f"frames need pandas, which is not installed: `{install_command('pandas')}`")
@@ -45,7 +45,7 @@ def row(record: RoundRecord) -> Dict[str, Any]:
 def figure_of(
     records: Sequence[RoundRecord], summary: Summary, y: str, over: str, style: str = "screen"
 ) -> "Figure":
-    """One column of a run's rows over another.
+    """A figure of one column of a run's rows over another.
 
     Raises:
         UserError: there is no such column or style.

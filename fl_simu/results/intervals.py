@@ -1,15 +1,15 @@
-"""How far a measured share or mean may be from the true one."""
+"""Confidence intervals of a measured share or mean."""
 
 import math
 from statistics import mean, stdev
 from typing import Sequence, Tuple
 
-# Of a normal distribution 95 % lie within so many deviations.
+# 95 % of a normal distribution lie within this many standard deviations.
 Z95 = 1.959963984540054
 
 
 def wilson(passed: int, count: int) -> Tuple[float, float]:
-    """The 95 % interval of a chance that came true `passed` times in `count` independent draws.
+    """The 95 % interval of a probability, after `passed` successes in `count` independent draws.
 
     Reference: Wilson 1927.
 
@@ -23,7 +23,7 @@ def wilson(passed: int, count: int) -> Tuple[float, float]:
 
 
 def student(values: Sequence[float]) -> Tuple[float, float, float]:
-    """Mean and the ends of its 95 % interval by Student's t; without bounds where there is one value.
+    """The mean and the limits of its 95 % interval by Student's t; infinite limits for a single value.
 
     >>> [round(one, 3) for one in student([1.0, 2.0, 3.0])]
     [2.0, -0.484, 4.484]

@@ -1,4 +1,4 @@
-"""Figures on gradient leakage: images as an attack sees them come, and its losses."""
+"""Figures on gradient leakage: images during an attack, and its losses."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Tuple
 
@@ -16,8 +16,8 @@ class Row(NamedTuple):
     """One trial.
 
     Args:
-        label: beside it.
-        pictures: (what it is, image of shape (C, H, W)) from left to right; pixels are cut to 0..1.
+        label: printed next to it.
+        pictures: (description, image of shape (C, H, W)) from left to right; pixels are clipped to 0..1.
     """
 
     label: str
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def pictures_figure(rows: Sequence[Row], title: str) -> "Figure":
-    """A line of images for each row, each with what it is above it."""
+    """Draw a line of images for each row, with the description above each image."""
     figure = new_figure(title, height=0.9 + 1.05 * len(rows))
     places = figure.subplots(len(rows), max(len(row.pictures) for row in rows), squeeze=False)
     for line, row in zip(places, rows):
@@ -44,7 +44,7 @@ def _show(axes: Any, image: np.ndarray, title: str) -> None:
 
 
 def losses_figure(trials: Sequence[Tuple[Sequence[float], bool]], title: str) -> "Figure":
-    """What the attack minimises, over its iterations, a line for each trial (losses, success)."""
+    """Draw the attack's loss over its iterations, one line per trial; a trial is (losses, success)."""
     figure = new_figure(title)
     axes = figure.subplots()
     for success, colour, word in ((True, SUCCESS, "success"), (False, FAILURE, "failure")):
@@ -64,9 +64,9 @@ def losses_figure(trials: Sequence[Tuple[Sequence[float], bool]], title: str) ->
 
 
 def rates_figure(groups: Sequence[Tuple[str, Sequence[Tuple[str, float, float, float]]]], title: str) -> "Figure":
-    """Success rates with their intervals: for each group (what tells its bars apart, its bars) a panel of bars.
+    """Draw success rates with their intervals, in one panel of bars per group.
 
-    A bar is (label, rate, low, high), all from 0 to 1.
+    A group is (label of its x axis, its bars). A bar is (label, rate, low, high), all numbers from 0 to 1.
     """
     figure = new_figure(title)
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]

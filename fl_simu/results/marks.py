@@ -1,4 +1,4 @@
-"""What all figures of runs share: colours, words, axes, legends."""
+"""Shared elements of all figures of runs: colours, words, axes, legends."""
 
 from typing import TYPE_CHECKING, Any, Sequence, Tuple
 
@@ -7,13 +7,13 @@ from fl_simu.results.records import RoundRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Blue and orange of Okabe and Ito's colour-blind-safe palette, and a grey that is lighter than the one
-# and darker than the other, so that the three differ in a grey print too.
+# Blue and orange of Okabe and Ito's colour-blind-safe palette, and a grey that is lighter than one and darker than
+# the other, so that the three also differ in a greyscale print.
 COLOURS = {"full": "#0072B2", "base": "#E69F00", "none": "#6E6E6E"}
 WORDS = {"full": "accepted in full", "base": "accepted base only", "none": "rejected"}
 HATCHES = {"full": "", "base": "", "none": "///"}
 
-# What one run has a number of for each round, and how an axis calls it.
+# The per-round quantities of a run, with the labels of their axes.
 LABELS = {
     "round": "round",
     "time_s": "virtual time [s]",
@@ -29,7 +29,7 @@ LABELS = {
 
 
 def round_axis(axes: "Axes", records: Sequence[RoundRecord]) -> None:
-    """Rounds as whole numbers, with half a round of room on either side."""
+    """An axis of rounds as whole numbers, with a margin of half a round at both ends."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
@@ -45,14 +45,14 @@ def legend_above(axes: "Axes", handles: Sequence[Any]) -> None:
 
 
 def say_empty(*panels: "Axes") -> None:
-    """Write into panels that nothing is shown."""
+    """Write into panels that there is nothing to show."""
     for axes in panels:
         text = axes.text(0.5, 0.5, "nothing to show", ha="center", va="center", transform=axes.transAxes)
         text.set_in_layout(False)
 
 
 def bit_unit(most: float) -> Tuple[float, str]:
-    """The unit in which a number of bits is shown, as a factor and its name."""
+    """The unit in which a number of bits is shown: its factor and name."""
     for scale, unit in ((1e12, "Tbit"), (1e9, "Gbit"), (1e6, "Mbit"), (1e3, "kbit")):
         if most >= scale:
             return scale, unit

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing beside them, and what was reproduced on one of them."""
+"""Self-contained HTML pages, and the page of reproduced results."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from fl_simu.results.files import read_bytes
 from fl_simu.results.findings import VERDICTS, Finding, finding_cells
 from fl_simu.results.tables import Cells, markdown_table
 
-# What every PNG file begins with.
+# The first bytes of every PNG file.
 PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = ("agrees", "differs", "not given in the notes")
 
@@ -32,10 +32,10 @@ $content
 </section>
 """)
 
-# In this order one script on a page, after Plotly.
+# These files form one script on a page, in this order, after Plotly.
 SCRIPTS = ("data.js", "look.js", "curves.js", "uploads.js", "main.js")
 
-# Nothing is fetched, and no script runs but those with these hashes: neither one of a run's nor of anybody else's.
+# A page loads nothing, and runs no scripts except those with its hashes, in particular none from a run.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -44,10 +44,10 @@ class Table:
     """A table on a page.
 
     Args:
-        cells: its head first.
-        classes: of each row below the head, one of those that the page knows, or "".
-        caption: what it shows; "" where the section says it.
-        heat: 0 to 1 of each cell below the head and right of the first, which shades it; shape (rows, columns).
+        cells: the header row first.
+        classes: for each row below the header, a class that the page knows, or "".
+        caption: what it shows; "" if the section says it.
+        heat: the shade of each cell below the header and right of the first column, 0 to 1; shape (rows, columns).
     """
 
     cells: Cells
@@ -61,13 +61,13 @@ class Section:
     """A part of a page.
 
     Args:
-        name: its heading; no two of a page are the same.
+        name: its heading, unique on the page.
         lead: a sentence below it.
         tables: in order.
-        figures: PNG files in memory, by what they show.
-        text: shown as it stands, last, when its name is clicked.
+        figures: PNG files in memory, by description.
+        text: shown literally at the end, when the reader clicks its name.
         text_name: the name of the text.
-        charts: numbers that `results.charts` made for the charts below the tables; of one section of a page.
+        charts: numbers from `results.charts` for the charts below the tables; only one section of a page has them.
         below: tables below charts and figures.
     """
 
@@ -82,7 +82,7 @@ class Section:
 
 
 def html_page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """A page that holds its figures and charts and needs nothing else; it shows all texts as they stand."""
+    """A self-contained page with its figures and charts; all texts are shown literally."""
     scripts = _chart_scripts() if any(one.charts is not None for one in sections) else []
     hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
     places = [f'<li><a href="#part-{at}">{escape(one.name)}</a></li>' for at, one in enumerate(sections, start=1)]
@@ -95,22 +95,22 @@ def html_page(title: str, lead: str, sections: Sequence[Section]) -> str:
         sections="".join(_section(one, at) for at, one in enumerate(sections, start=1)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
-    # The name of a folder may hold what is no text.
+    # The name of a folder may contain bytes that are not valid text.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def require_plotly() -> None:
-    """Asked before anything is computed that ends in charts.
+    """Check for plotly, before computing anything that ends in charts.
 
     Raises:
-        UserError: plotly, which draws them, is not installed.
+        UserError: plotly is not installed.
     """
     if not installed("plotly"):
         raise UserError(f"plotly, which draws the charts, is not installed: `{install_command('plotly')}`")
 
 
 def _chart_scripts() -> List[str]:
-    """Plotly, and what draws the charts with it."""
+    """Plotly, and the script that draws the charts with it."""
     require_plotly()
     try:
         plotly = pkgutil.get_data("plotly", "package_data/plotly.min.js") or b""
@@ -123,14 +123,14 @@ def _chart_scripts() -> List[str]:
 
 
 def _page_file(name: str) -> str:
-    """A file of the folder `page`."""
+    """The text of a file in the folder `page`."""
     found = pkgutil.get_data("fl_simu.results", f"page/{name}")
     assert found is not None, "the package holds its pages"
     return _lines(found)
 
 
 def _lines(data: bytes) -> str:
-    """As a browser reads it, which hashes it too."""
+    """The text with line ends as in a browser, which also computes the hash."""
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -139,7 +139,7 @@ def _hash(script: str) -> str:
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON that may stand in a script of a page: in it nothing looks like HTML.
+    """A value as JSON for a script in a page, without any characters that look like HTML.
 
     >>> print(json_text("</script><!-- & \u2028"))
     "\\u003c/script\\u003e\\u003c!-- \\u0026 \\u2028"
@@ -151,10 +151,10 @@ def json_text(value: Any) -> str:
 
 
 def figures_of(paths: Sequence[Path]) -> Mapping[str, bytes]:
-    """The content of PNG files, by their names without hyphens.
+    """The content of PNG files, by name without hyphens.
 
     Raises:
-        UserError: one cannot be read, is a link, or holds no PNG.
+        UserError: a file cannot be read, is a link, or is not a PNG.
     """
     found = {}
     for path in paths:
@@ -197,7 +197,7 @@ def _table(table: Table, section: str) -> str:
 
 
 def _shade(share: float) -> str:
-    """The class of a cell: none up to a tenth, then one for each fifth."""
+    """The class of a cell: none up to 0.1, then one for each step of 0.2."""
     return f' class="s{math.ceil(5 * min(share, 1.0))}"' if share > 0.1 else ""
 
 
@@ -212,15 +212,15 @@ def _figure(name: str, png: bytes, section: str) -> str:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of one experiment.
+    """The results of one experiment.
 
     Args:
         name: of its folder.
-        title: what it is about, in one line.
-        comparisons: what the notes give beside ours; may be empty.
-        results: the table of a study, its head first; empty for a script.
+        title: its topic, in one line.
+        comparisons: of the notes with our results; may be empty.
+        results: the table of a study, the header first; empty for a script.
         figures: paths of PNG files.
-        findings: claims and what came of them.
+        findings: claims with their results.
     """
 
     name: str
@@ -232,17 +232,17 @@ class Reproduced:
 
 
 def kind(comparison: Comparison) -> str:
-    """Which of `KINDS` a verdict is."""
+    """The one of `KINDS` that a verdict is."""
     return next(one for one in KINDS if comparison.verdict.startswith(one))
 
 
 def _class(finding: Finding) -> str:
-    """Of its row on a page."""
+    """The class of its row on a page."""
     return finding.kind.split()[0]
 
 
 def counts(done: Sequence[Reproduced]) -> str:
-    """How many comparisons agree, differ, and are not given in the notes, and how many claims of papers agree."""
+    """The numbers of comparisons and of claims by verdict, in words."""
     found = Counter(kind(comparison) for one in done for comparison in one.comparisons)
     agree, differ, not_given = (found[one] for one in KINDS)
     told = f"{agree} agree with the notes, {differ} differ, {not_given} not given in the notes"
@@ -251,19 +251,19 @@ def counts(done: Sequence[Reproduced]) -> str:
         return told
     agree, differ, untold = (claims[one] for one in VERDICTS)
     of_claims = f"of {sum(claims.values())} claims {agree} agree, {differ} differ, {untold} cannot be told"
-    # Without a value of the notes there is nothing to agree with them.
+    # Without any value from the notes, there is nothing to compare with them.
     compared = any(one.notes is not None for each in done for one in each.comparisons)
     return f"{told}; {of_claims}" if compared else of_claims
 
 
 def markdown_page(done: Sequence[Reproduced]) -> str:
-    """All comparisons in one table, and all claims in another, with the experiment's name before each."""
+    """All comparisons in one table and all claims in another, each row with the experiment's name."""
     tables = [markdown_table(cells) for cells in _everything(done)]
     return f"# Reproduced\n\n{counts(done)}.\n\n" + "\n".join(tables)
 
 
 def _everything(done: Sequence[Reproduced]) -> List[Cells]:
-    """The tables that have rows; that of the comparisons where neither has."""
+    """The tables that have rows; if neither has, that of the comparisons."""
     found = [
         (
             comparison_cells([])[0],
@@ -276,7 +276,7 @@ def _everything(done: Sequence[Reproduced]) -> List[Cells]:
 
 
 def reproduced_page(done: Sequence[Reproduced]) -> str:
-    """One HTML page: all claims in one table, then a section for each experiment with title, tables, figures.
+    """One HTML page: all claims in one table, then a section with title, tables and figures per experiment.
 
     Raises:
         UserError: a figure cannot be read.

@@ -1,11 +1,11 @@
-"""Figures for papers: as wide as a column of two, letters of 8 points, fonts that a publisher takes."""
+"""Figures for papers: one column of two wide, text of 8 points, fonts that publishers accept."""
 
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator
 
 from fl_simu.results.figures import png_bytes
 
-# Okabe and Ito's palette, which those who see few colours tell apart, without its yellow, which is faint on paper.
+# Okabe and Ito's colour-blind-safe palette without its yellow, which is faint on paper.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 
 WIDTH_IN = 3.5
@@ -15,7 +15,7 @@ PAPER: Dict[str, Any] = {
     "figure.figsize": (WIDTH_IN, 2.4),
     "figure.dpi": 150,
     "savefig.dpi": 600,
-    # Whole letters in the file: TrueType in place of Type 3, which IEEE and ACM refuse.
+    # Embed fonts as TrueType (type 42) instead of Type 3, which IEEE and ACM refuse.
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "font.size": POINTS,
@@ -37,10 +37,10 @@ PAPER: Dict[str, Any] = {
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """matplotlib's settings for a figure in a paper; what is made and saved inside has them.
+    """Use matplotlib settings for papers for the figures that are made and saved inside.
 
-    A figure is 3.5 inches wide, a column of a page of two, and 2.4 high; all letters have 8 points; fonts are
-    embedded whole (type 42); lines have Okabe and Ito's colours. Outside the settings are what they were.
+    A figure is 3.5 inches wide, one column of a two-column page, and 2.4 inches high. All text has 8 points, fonts
+    are embedded as TrueType (type 42), and lines have Okabe and Ito's colours. Outside, the settings are unchanged.
 
     >>> import matplotlib
     >>> with paper_style():
@@ -55,7 +55,7 @@ def paper_style() -> Iterator[None]:
 
 
 def paper_figure() -> Any:
-    """An empty figure that is drawn, shown and saved in the style of papers, wherever that is."""
+    """An empty figure that is drawn, shown and saved in the style for papers, wherever that happens."""
     from matplotlib.figure import Figure
 
     class PaperFigure(Figure):
@@ -64,12 +64,12 @@ def paper_figure() -> Any:
                 super().savefig(*arguments, **options)
 
         def draw(self, renderer: Any) -> None:
-            # Some ticks are made only when they are drawn.
+            # Some ticks are created only when they are drawn.
             with paper_style():
                 super().draw(renderer)
 
         def _repr_png_(self) -> bytes:
-            # A notebook shows what has this method.
+            # A notebook displays objects with this method.
             return png_bytes(self)
 
     with paper_style():

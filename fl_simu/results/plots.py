@@ -33,16 +33,16 @@ def draw_figures(
     columns: Columns = NONE,
     ues: Optional[UeAccuracies] = None,
 ) -> List[Path]:
-    """Draw accuracy.png, delays.png and accepted.png; of a run under an attack also attack.png; accuracy over each
-    column that is an axis; columns that name one figure together over rounds; and ue-accuracy.png.
+    """Draw accuracy.png, delays.png and accepted.png; attack.png for a run under an attack; accuracy over each
+    column that is an axis; one figure over rounds for all columns with the same topic; and ue-accuracy.png.
 
     Args:
         records: the rounds in order; may be empty.
-        folder: where the files go; made when it is missing.
+        folder: folder for the files; it is created if missing.
         thresholds_s: label -> deadline, from the start of an upload [s]; infinite ones are not drawn.
-        title: stands above every figure.
+        title: title of every figure.
         columns: of meters.
-        ues: the accuracy of the final model on each UE's own samples, where it is known.
+        ues: the accuracy of the final model on each UE's own samples, if known.
 
     Returns:
         The paths of the files, in the order above.
@@ -71,7 +71,7 @@ def draw_figures(
 
 
 def _accuracy_over(places: Any, what: str, records: Sequence[RoundRecord], title: str) -> "Figure":
-    """Draw the test accuracy [%] over what each round had come to."""
+    """Draw the test accuracy [%] over the total of a quantity at each round."""
     accuracy = np.array([100 * record.accuracy for record in records], dtype=float)
     known = np.isfinite(accuracy) & np.isfinite(places)
     figure = new_figure(title)
@@ -83,7 +83,7 @@ def _accuracy_over(places: Any, what: str, records: Sequence[RoundRecord], title
 
 
 def columns_figure(records: Sequence[RoundRecord], columns: Columns, title: str) -> "Figure":
-    """Draw columns that name one figure over rounds, those rounds left out that have none of them."""
+    """Draw columns with the same topic over rounds, without the rounds that lack all of them."""
     figure = new_figure(title)
     axes = figure.subplots()
     rounds = np.array([record.round for record in records], dtype=float)
@@ -106,7 +106,7 @@ def columns_figure(records: Sequence[RoundRecord], columns: Columns, title: str)
 
 
 def ue_accuracy_figure(ues: UeAccuracies, title: str) -> "Figure":
-    """Draw which share of the UEs has at most an accuracy, as steps: the empirical distribution."""
+    """Draw the empirical distribution of the UEs' accuracies: the share of UEs up to each accuracy, as steps."""
     ordered = np.sort(100 * ues.accuracies)
     share = np.arange(len(ordered) + 1) / len(ordered)
     figure = new_figure(title)
@@ -156,15 +156,15 @@ def column_figure(
     meters: Columns = NONE,
     style: str = "screen",
 ) -> "Figure":
-    """Draw one column of a run's rows, one a round, over another; bits and the like are added up from round to
-    round.
+    """Draw one column of a run's rows over another, with one row per round. Bits and the like are summed over
+    the rounds.
 
     Args:
-        rows: in order, each with the keys of `LABELS`, and maybe more.
+        rows: in order, each with the keys of `LABELS`, and possibly more.
         y, over: the columns.
-        title: stands above the figure.
-        meters: the columns of meters that the rows have too.
-        style: "screen", or "paper": a column wide, without the title.
+        title: title of the figure.
+        meters: the meter columns in the rows.
+        style: "screen", or "paper": one column wide, without the title.
 
     Raises:
         UserError: there is no such column or style.
@@ -193,7 +193,7 @@ def _draw_column(figure: "Figure", x: Any, y: Any, what: str, of: str) -> "Figur
 
 
 def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
-    """Draw a bar a round: uploads accepted in full, base only, and rejected, stacked in this order."""
+    """Draw one bar per round: uploads accepted in full, base only, and rejected, stacked in this order."""
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(title)
@@ -223,8 +223,8 @@ def accepted_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
 
 
 def attack_figure(records: Sequence[RoundRecord], title: str) -> "Figure":
-    """Draw what an attack does in each round: confidence in the wrong class and share of targets hit beside test
-    accuracy [%], and below the distance of the malicious updates beside the spread of the benign ones."""
+    """Draw the effect of an attack in each round. Above: confidence in the wrong class, share of targets hit, and
+    test accuracy [%]. Below: distance of the malicious updates, and spread of the benign ones."""
     known = [(record, record.attack) for record in records if record.attack is not None]
     rounds = [record.round for record, _ in known]
     figure = new_figure(title, height=6.0)

@@ -58,7 +58,7 @@ class UeOutcome:
     meters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # One is made for every upload.
+        # An object is created for every upload.
         if self.accepted not in ACCEPTED or self.bits < 0:
             require(self.accepted in ACCEPTED, "accepted", self.accepted, _ONE_OF_THESE)
             require(self.bits >= 0, "bits", self.bits, "0 or more")
@@ -114,7 +114,7 @@ class RoundRecord:
             **_plain_meters(self.meters),
         }
         try:
-            # Mostly all numbers are finite, which need not be looked at one by one.
+            # Usually all numbers are finite, so there is nothing to replace.
             return json.dumps(value, allow_nan=False)
         except ValueError:
             return json.dumps(finite_or_none(value), allow_nan=False)

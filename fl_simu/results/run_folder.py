@@ -1,4 +1,4 @@
-"""The folder of a run: where things are in it, and where a new one goes."""
+"""The folder of a run: the places of its files, and the place of a new folder."""
 
 import time
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from fl_simu.results.records import RoundLog, RoundRecord, Summary
 
 
 class Left(NamedTuple):
-    """What a run left in its folder.
+    """The content of a run's folder.
 
     Fields:
-        config: the experiment as TOML has it, complete.
-        records: one a round.
-        summary: what they come to.
+        config: the complete experiment as TOML values.
+        records: one per round.
+        summary: of the records.
         model: the final global model.
-        evaluated: what its evaluation tells beside the last record.
+        evaluated: its evaluation in addition to the last record.
     """
 
     config: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Left(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where things are in a run's folder."""
+    """The places of the files in a run's folder."""
 
     path: Path
 
@@ -46,7 +46,7 @@ class RunFolder:
 
     @property
     def summary(self) -> Path:
-        """What the run came to; there once the run has ended."""
+        """The results of the run; exists once the run has ended."""
         return self.path / "summary.json"
 
     @property
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def confusion(self) -> Path:
-        """Test samples by true class and by the class that the final model gives them."""
+        """Numbers of test samples by true class and by the final model's predicted class."""
         return self.path / "confusion.csv"
 
     @property
@@ -66,17 +66,17 @@ class RunFolder:
 
     @property
     def log(self) -> RoundLog:
-        """One record a round."""
+        """One record per round."""
         return RoundLog(self.path / "rounds.jsonl")
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """What a killed run goes on from."""
+        """The checkpoints from which a killed run resumes."""
         return Checkpoints(self.path / "checkpoint")
 
     @property
     def own_files(self) -> Path:
-        """The folder of the texts of files that parts of the experiment come from."""
+        """The folder with copies of the user files that parts of the experiment come from."""
         return self.path / "own"
 
     @property
@@ -88,17 +88,17 @@ class RunFolder:
         """The experiment in `config.toml`.
 
         Raises:
-            UserError: the file cannot be read, or holds none.
+            UserError: the file cannot be read, or is not an experiment.
         """
         try:
             return Experiment.read(self.config)
         except UserError as error:
-            # What is wrong inside a file is told without its name, which the user of an own file knows.
+            # An error in a config's content does not name the file, since users usually wrote it themselves: add the name.
             told = str(error)
             raise UserError(told if str(self.config) in told else f"{self.config}: {told}") from None
 
     def read(self) -> "Left":
-        """What a run that has ended left here. Nothing that its config names is imported.
+        """The content of the folder after the run has ended. Nothing that its config names is imported.
 
         Raises:
             UserError: a file is missing or damaged, or is a link.
@@ -109,22 +109,22 @@ class RunFolder:
         return Left(config.read(self.config), self.log.read(), summary, model, evaluated)
 
     def ended(self) -> bool:
-        """Whether its run has ended, and its records are all there."""
+        """Whether its run has ended and all its records are there."""
         try:
             return 0 < Summary.read(self.summary).rounds == len(self.log.read())
         except UserError:
             return False
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove files that a killed process left half written."""
         remove_leftovers([self.path, self.checkpoints.folder, self.figures])
 
 
 def new_folder(experiment: Experiment, out: Optional[Path]) -> RunFolder:
-    """The folder of a new run: `out`, or runs/<name>-<time>. It is made when the run begins.
+    """The folder of a new run: `out`, or runs/<name>-<time>. It is created when the run begins.
 
     Raises:
-        UserError: it holds something already, or cannot be looked into.
+        UserError: it is not empty, or cannot be read.
     """
     if out is None:
         path = _unused(Path("runs"), "{}-{}".format(experiment.name, time.strftime("%Y%m%d-%H%M%S")))

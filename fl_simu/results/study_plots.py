@@ -1,4 +1,4 @@
-"""The figures of a study: one panel for each pair of levels of the first axes, one line for each of the last."""
+"""The figures of a study: one panel per pair of levels of the first axes, one line per level of the last axis."""
 
 import itertools
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette without its yellow, then dashes, so that a grey print tells the lines apart too.
+# Okabe and Ito's palette without its yellow, then dashes, so that lines also differ in a greyscale print.
 LINE_COLOURS = ("#000000", "#999999", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":")
 
 OVER = {"rounds": "round", "time": "virtual time [s]", "bits": "sent over the uplink, all UEs [{}]"}
 
-# Of each run the places on the x axis and the value [%] there.
+# For each run, the positions on the x axis and the values [%] there.
 Curves = List[Tuple[np.ndarray, np.ndarray]]
 
 
@@ -31,8 +31,8 @@ class Line:
     """The runs of one combination of levels.
 
     Args:
-        levels: one name for each axis.
-        runs: the records of each run, one run a seed; none is empty.
+        levels: one name per axis.
+        runs: the records of each run, one run per seed; none is empty.
     """
 
     levels: Tuple[str, ...]
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def panel(self) -> Tuple[str, str]:
-        """Row and column of the panel; an axis that is not there has the name ""."""
+        """Row and column of the panel; a missing axis has the name ""."""
         row, column = ("", "", *self.levels[:-1])[-2:]
         return row, column
 
@@ -57,11 +57,11 @@ def share(run: Sequence[RoundRecord], kind: str) -> float:
 
 
 def accuracy_figure(lines: Sequence[Line], over: str, title: str, column: Optional[Column] = None) -> "Figure":
-    """Draw test accuracy [%] over "rounds", virtual "time" [s], "bits" sent so far, or what a column of this name
-    has come to: mean and range of the runs.
+    """Draw test accuracy [%] over "rounds", virtual "time" [s], "bits" sent so far, or the total of a column with
+    this name: mean and range of the runs.
 
-    Runs end rounds at different moments, so each holds its accuracy until its next round, and a line ends where
-    the first of its runs does.
+    Runs end rounds at different times, so each run keeps its accuracy until its next round, and a line ends where
+    its first run ends.
     """
     figure, panels = _panels(lines, title)
     curves = {line.levels: _curves(line, over, _accuracy, column) for line in lines}
@@ -113,7 +113,7 @@ def _draw_lines(
 
 
 def shares_figure(lines: Sequence[Line], title: str) -> "Figure":
-    """Draw a bar a line: the shares [%] of uploads accepted in full, base only, and rejected, over all runs."""
+    """Draw one bar per line: the shares [%] of all uploads accepted in full, base only, and rejected."""
     figure, panels = _panels(lines, title)
     names = list(_styles(lines))
     for line in lines:
@@ -153,14 +153,14 @@ def _curves(
         }
         places = np.asarray(so_far(run, over, column) if column else x[over])
         values = np.array([100 * value(record) for record in run])
-        # Rounds that were not evaluated say nothing.
+        # Leave out rounds that were not evaluated.
         told = ~np.isnan(values)
         curves.append((places[told], values[told]))
     return curves
 
 
 def _together(curves: Curves) -> Tuple[np.ndarray, np.ndarray]:
-    """Where any run changes, shape (n,), and the accuracy of each run from there on, shape (runs, n)."""
+    """The positions where any run changes, shape (n,), and each run's accuracy from there on, shape (runs, n)."""
     first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     every = np.unique(np.concatenate([x for x, _ in curves]))
     inside = every[(every >= first) & (every <= last)]
@@ -169,7 +169,7 @@ def _together(curves: Curves) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _ends_apart(curves: Iterable[Curves]) -> bool:
-    """Whether the longest line would leave the others no room on a linear axis."""
+    """Whether the longest line would leave no room for the others on a linear axis."""
     ends = [min(x[-1] for x, _ in found) for found in curves]
     return max(ends) > 3 * min(ends) > 0
 

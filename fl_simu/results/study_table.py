@@ -1,4 +1,4 @@
-"""What the runs of a study come to, as rows of numbers and as a table of texts."""
+"""The results of a study's runs, as rows of numbers and as a table of texts."""
 
 from math import isnan
 from statistics import mean, stdev
@@ -14,43 +14,46 @@ from fl_simu.results.targets import reached
 
 Row = Dict[str, Any]
 
-# Of a row these are None without an attack that has targets.
+# The entries of a row that are None without a targeted attack.
 OF_TARGETS = ("confidence", "late_confidence", "hits", "surely_hit", "rounds_to_hit")
-# What a row holds beside its levels and its number of runs.
+# The entries of a row in addition to its levels and its number of runs.
 VALUES = (
     "accuracy_mean", "accuracy_deviation", "rounds", "time_s", "bits", "target_accuracy", "reached",
     "target_rounds", "target_time_s", "target_bits", *ACCEPTED, "taken_per_round", "late_accuracy", *OF_TARGETS,
     "distance_ratio",
 )  # fmt: skip
 
-# A target is surely hit once the confidence in its wrong class is above this.
+# A target counts as surely hit when the confidence in its wrong class is above this.
 SURE = 0.9
 
 
 def rows(
     axes: Mapping[str, Any], lines: Sequence[Line], target_accuracy: float, columns: Columns = NONE
 ) -> List[Row]:
-    """One row a line: its levels, and mean and sample deviation over its runs.
+    """One row per line: its levels, and mean and sample standard deviation over its runs.
 
     Args:
         axes: names of the axes, in the order of each line's levels.
         lines: the runs.
         target_accuracy: 0 to 1.
-        columns: of meters, that some of the runs have.
+        columns: the meter columns of any of the runs.
 
     Returns:
         Rows with `levels` (a name for each axis); `runs`; `accuracy_mean` and `accuracy_deviation` of the last
         round, 0 to 1 (the deviation is None for one run); `rounds`, `time_s` and `bits`, means over the runs;
         `target_accuracy`; `reached`, the runs that reached it; `target_rounds`, `target_time_s` and `target_bits`,
-        means over those runs (None where there are none); the shares `full`, `base`, `none` of all uploads; and
-        `taken_per_round`, the uploads of which the BS has taken something, a mean over the rounds. Where any of
-        them is under an attack, also `late_accuracy`, over the second half of the rounds, since an attack may let
-        it swing; and, None without one: `confidence` in the targets' wrong classes after the last round, and
-        `late_confidence` over the second half; `hits`, the share of targets hit, over all rounds; `surely_hit`,
-        the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first such round, a mean over those
-        runs; `distance_ratio`, how far malicious updates were from the benign mean, over the benign spread, a mean
-        over all rounds. For each column its total, a mean over the runs, and, where it is an axis, what it had
-        come to when the target was reached, as `target_<name>`; None where the runs do not have it.
+        means over those runs (None if there are none); the shares `full`, `base`, `none` of all uploads; and
+        `taken_per_round`, the uploads of which the BS has taken something, a mean over the rounds.
+
+        If any run is under an attack, also `late_accuracy`, over the second half of the rounds, because an attack
+        may let the accuracy swing. The following are None without an attack: `confidence` in the targets' wrong
+        classes after the last round, and `late_confidence` over the second half; `hits`, the share of targets hit,
+        over all rounds; `surely_hit`, the runs whose confidence was ever above 0.9, and `rounds_to_hit`, the first
+        such round, a mean over those runs; `distance_ratio`, the distance of malicious updates from the benign
+        mean over the benign spread, a mean over all rounds.
+
+        For each column its total, a mean over the runs, and, if it is an axis, its total when the target was
+        reached, as `target_<name>`; None if the runs lack the column.
     """
     attacked = any(record.attack is not None for line in lines for run in line.runs for record in run)
     return [
@@ -88,12 +91,12 @@ def _target_numbers(line: Line) -> Row:
 
 
 def _late_accuracy(run: Sequence[RoundRecord]) -> float:
-    """Over the rounds of the second half that were evaluated, which the last one always is."""
+    """The mean accuracy of the evaluated rounds in the second half; the last round is always evaluated."""
     return mean(record.accuracy for record in _second_half(run) if not isnan(record.accuracy))
 
 
 def _second_half(rounds: Sequence[Any]) -> Sequence[Any]:
-    """Of an odd number with the one in the middle."""
+    """The second half of the rounds; with the middle one if their number is odd."""
     return rounds[len(rounds) // 2 :]
 
 
@@ -143,7 +146,7 @@ def _column_numbers(line: Line, target: float, columns: Columns) -> Row:
 
 
 def with_column(lines: Sequence[Line], name: str) -> List[Line]:
-    """The lines whose runs have a column."""
+    """The lines whose runs have the column."""
     return [line for line in lines if all(any(name in record.meters for record in run) for run in line.runs)]
 
 
@@ -158,7 +161,7 @@ ATTACK_HEAD = [
 
 
 def cells(table: Sequence[Row], columns: Columns = NONE) -> Cells:
-    """The rows as texts, with a head; of columns that are an axis also what they had come to at the target."""
+    """The rows as texts, with a header; for columns that are an axis also their totals at the target."""
     target = f"{100 * table[0]['target_accuracy']:g} %"
     head = [
         *table[0]["levels"],
@@ -195,7 +198,7 @@ def _number(value: Optional[float]) -> str:
 
 
 def _seconds(time_s: float) -> str:
-    """To a tenth, or to three digits where that would say little."""
+    """A time with one decimal, or with three digits if it is below 1 s."""
     return f"{time_s:.1f}" if time_s >= 1 else f"{time_s:.3g}"
 
 

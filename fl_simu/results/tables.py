@@ -1,4 +1,4 @@
-"""A table of texts, its head first, as Markdown or LaTeX."""
+"""A table of texts, with the header first, as Markdown or LaTeX."""
 
 import re
 from typing import List, Sequence
@@ -18,7 +18,7 @@ def markdown_table(cells: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(row) + " |\n" for row in [head, ["---"] * len(head), *rows])
 
 
-# What LaTeX takes for something else in a text, also with the old text encoding; and what its fonts may lack.
+# Characters that LaTeX interprets in a text, also with the old text encoding, or that its fonts may lack.
 _IN_LATEX = {
     **{sign: "\\" + sign for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -39,14 +39,14 @@ _IN_LATEX = {
     "ε": r"$\varepsilon$",
     "λ": r"$\lambda$",
 }
-# A table with a cell of more characters is as wide as the text, and its columns of sentences share what is left.
+# A table with a longer cell than this is as wide as the text, and its text columns share the remaining width.
 LONGEST_LINE = 40
-# There, a column of text with a cell of more characters is broken into lines too.
+# In such a table, a text column with a longer cell than this is broken into lines.
 LONGEST_WORDS = 16
 
 
 def latex_text(text: str) -> str:
-    """A text as LaTeX sets it, whatever its characters.
+    """A text escaped for LaTeX.
 
     >>> print(latex_text("50 % of $x_1$ & more"))
     50 \\% of \\$x\\_1\\$ \\& more
@@ -55,7 +55,7 @@ def latex_text(text: str) -> str:
 
 
 def latex_table(cells: Sequence[Sequence[str]]) -> str:
-    """The cells as a `tabular` of the package booktabs, with a final newline; numbers to the right.
+    """The cells as a `tabular` with the package booktabs, with a final newline; numbers are right-aligned.
 
     >>> print(latex_table([["codec", "accuracy [%]"], ["top_k", "91.7 ± 0.2"]]), end="")
     % \\usepackage{booktabs}
@@ -70,7 +70,7 @@ def latex_table(cells: Sequence[Sequence[str]]) -> str:
     columns = [[" ".join(cell.split()) for cell in column] for column in zip(*cells)]
     wide = max(map(_longest, columns)) > LONGEST_LINE
     kinds = "".join(_kind(column, wide) for column in columns)
-    # After the end of a row LaTeX takes a bracket or a star for an option of it.
+    # After the end of a row, LaTeX interprets a bracket or a star as an option.
     lines = [" & ".join(map(latex_text, row)) + r" \\" for row in cells]
     head, *rows = ["{}" + line if line[:1] in ("[", "*") else line for line in lines]
     name, width = ("tabularx", r"{\linewidth}") if wide else ("tabular", "")
@@ -90,7 +90,7 @@ def _longest(column: Sequence[str]) -> int:
 
 
 def _kind(column: Sequence[str], wide: bool) -> str:
-    """Of a column of a table: l, r or, in a wide one, X, which is broken into lines."""
+    """The type of a table column: l, r or, in a wide table, X, which is broken into lines."""
     filled = [cell for cell in column[1:] if cell]
     numbers = all(re.match(r"[-+]?\d|never$|not ", cell) for cell in filled)
     if filled and numbers and _longest(filled) <= LONGEST_LINE:

@@ -1,4 +1,4 @@
-"""The cost of reaching an accuracy: rounds, virtual time, bits, and meter columns that are an axis, as energy."""
+"""The cost of reaching an accuracy: rounds, virtual time, bits, and meter columns that are an axis (as energy)."""
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
@@ -54,7 +54,7 @@ def reached(
 
 
 def told(records: Sequence[RoundRecord], targets: Sequence[float], columns: Columns) -> List[Dict[str, Any]]:
-    """The entry `targets` of a summary: each target with its cost, None if it was not reached."""
+    """The entry `targets` of a summary: each target with its cost, or None if it was not reached."""
     found = ((target, reached(records, target, columns)) for target in targets)
     return [{"accuracy": target, "reached": one and dict(one._asdict())} for target, one in found]
 
@@ -78,14 +78,14 @@ def require_targets(field: str, targets: Sequence[float]) -> None:
 
 
 def headings(target: float, columns: Columns) -> List[str]:
-    """Of the columns of a table that tell of a target."""
+    """The headings of the table columns for a target."""
     to = f"to {100 * target:g} %"
     axes = [one._replace(label=f"{one.label} {to}").heading for one in columns.values() if one.axis]
     return [f"time {to}", f"sent {to}", *axes]
 
 
 def cells(found: Optional[Reached], columns: Columns) -> List[str]:
-    """What stands below these headings."""
+    """The cells below these headings."""
     axes = [name for name, one in columns.items() if one.axis]
     if found is None:
         return [NOT_REACHED] * (2 + len(axes))

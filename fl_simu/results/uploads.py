@@ -1,4 +1,4 @@
-"""The rounds of a run without their uploads, and all uploads as arrays: of a million of them no object each."""
+"""The rounds of a run without their uploads, and all uploads as arrays, without an object per upload."""
 
 import json
 import math
@@ -31,11 +31,11 @@ class Uploads(NamedTuple):
 
     Args:
         round: number of the round, int64.
-        place: within the round, from -0.5 to 0.5.
+        place: position within the round, from -0.5 to 0.5.
         ue: number of the UE, int64.
-        kind: place in `ACCEPTED` of what was accepted, int64.
-        base_s: delay of the base layer [s]; NaN where the upload has no other layer, or it never arrived.
-        complete_s: delay of the last layer [s]; NaN where it never arrived.
+        kind: index in `ACCEPTED`, int64.
+        base_s: delay of the base layer [s]; NaN if the upload has no other layer, or the base never arrived.
+        complete_s: delay of the last layer [s]; NaN if it never arrived.
     """
 
     round: np.ndarray
@@ -47,10 +47,10 @@ class Uploads(NamedTuple):
 
 
 def read_uploads(log: RoundLog) -> Tuple[List[Round], Uploads]:
-    """What the log of a run holds.
+    """The rounds and uploads in the log of a run.
 
     Raises:
-        UserError: it cannot be read, or is damaged.
+        UserError: the log cannot be read, or is damaged.
     """
     read = log.read_as(_line)
     rounds, parts = [one for one, _ in read], [part for _, part in read]
@@ -58,17 +58,17 @@ def read_uploads(log: RoundLog) -> Tuple[List[Round], Uploads]:
     parts.append(_part([], [], []))
     ue, kind, base_s, complete_s = (np.concatenate([part[at] for part in parts]) for at in range(4))
     numbers = np.array([one.round for one in rounds], dtype=np.int64)
-    # A round of one upload has it in the middle.
+    # A single upload of a round is in the middle.
     places = [np.arange(size) / max(1, size - 1) - (0.5 if size > 1 else 0.0) for size in sizes]
     place = np.concatenate([np.zeros(0), *places])
     return rounds, Uploads(np.repeat(numbers, sizes), place, ue, kind, base_s, complete_s)
 
 
 def thresholds_of(summary: Mapping[str, Any]) -> Dict[str, float]:
-    """The deadlines of the protocol of which a summary tells, from the start of an upload [s], by what they are.
+    """The deadlines of the protocol in a summary, by label, from the start of an upload [s].
 
     Raises:
-        UserError: what it tells is of another form.
+        UserError: the entry has another form.
     """
     try:
         return {text(label): number(limit_s) for label, limit_s in summary.get("thresholds_s", {}).items()}
@@ -76,7 +76,7 @@ def thresholds_of(summary: Mapping[str, Any]) -> Dict[str, float]:
         raise UserError(f"summary.json is damaged at thresholds_s ({type(error).__name__})") from None
 
 
-# Of one round: UEs, kinds, delays of the base layer and of the last one.
+# For one round: UEs, kinds, delays of the base layer and of the last layer.
 _Part = Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -84,7 +84,7 @@ def _line(line: str) -> Tuple[Round, _Part]:
     try:
         return _quickly(json.loads(line))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
-        # Either it is damaged, and this tells so, or it only has other types, as 1 for 1.0.
+        # This raises an error if the line is damaged. Otherwise only some types differ, as 1 for 1.0.
         record = RoundRecord.from_line(line)
     delays = [_ends(one.delays_s) for one in record.ues]
     return _round(record.round, vars(record)), _part(
@@ -93,7 +93,7 @@ def _line(line: str) -> Tuple[Round, _Part]:
 
 
 def _quickly(value: Dict[str, Any]) -> Tuple[Round, _Part]:
-    """Of a line as `RoundRecord.to_line` writes it, checked as `from_line` does, many values at a time."""
+    """Read a line from `RoundRecord.to_line`, with the checks of `from_line`, many values at a time."""
     outcomes = value["ues"]
     for name, wanted in (("ue", int), ("bits", int), ("compute_s", float), ("reason", str)):
         if any(type(one[name]) is not wanted for one in outcomes):
@@ -120,7 +120,7 @@ def _round(at: int, values: Mapping[str, Any]) -> Round:
 
 
 def _ends(delays_s: Sequence[Any]) -> Tuple[Any, Any]:
-    """The delay of the base layer, where there is another one, and of the last layer; null is NaN."""
+    """The delays of the base layer, if there is another layer, and of the last layer; NaN for null."""
     if not delays_s:
         return math.nan, math.nan
     base, last = delays_s[0] if len(delays_s) > 1 else math.nan, delays_s[-1]
@@ -129,6 +129,6 @@ def _ends(delays_s: Sequence[Any]) -> Tuple[Any, Any]:
 
 def _part(ues: List[int], kinds: List[int], delays: List[Tuple[float, float]]) -> _Part:
     both = np.array(delays, dtype=float).reshape(-1, 2)
-    # An infinite delay is that of a layer that never arrived.
+    # An infinite delay means that the layer never arrived.
     both[~np.isfinite(both)] = math.nan
     return np.array(ues, dtype=np.int64), np.array(kinds, dtype=np.int64), both[:, 0], both[:, 1]

@@ -1,4 +1,4 @@
-"""What JSON gave, checked: each of these returns its value, or raises TypeError where it is of another kind."""
+"""Checks of values from JSON: each function returns its value, or raises TypeError if it has another type."""
 
 import math
 from typing import Any, List
@@ -18,7 +18,7 @@ def number(value: Any) -> float:
 
 
 def count(value: Any) -> int:
-    """A whole number, at least 0, of at most 63 bits."""
+    """A whole number from 0 to 2^63 - 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise TypeError("not a count")
     return value

@@ -1,4 +1,4 @@
-// All runs over one x axis: rounds, time, bits, or what a meter counts.
+// All runs over one x axis: rounds, time, bits, or a meter's total.
 
 function startCurves(data) {
   const chosen = { x: data.x[0].key, y: data.y[0].key };
@@ -21,7 +21,7 @@ function startCurves(data) {
   return show;
 }
 
-// Of each run the points that have both numbers, and how they were thinned.
+// For each run, the points that have both numbers, and how they were thinned.
 function pointsOf(data, chosen) {
   return data.runs.map((run) => {
     const part = run.curves.find((one) => one.measures.includes(chosen.y) && chosen.x in one.values);
@@ -35,7 +35,7 @@ function pointsOf(data, chosen) {
   });
 }
 
-// A logarithmic axis helps where one run ends far beyond another, which would leave it no room.
+// A logarithmic axis helps if one run ends far beyond another and would leave it no room.
 function offerLog(box, points) {
   const ends = points.filter((one) => one.x.length > 0).map((one) => one.x[one.x.length - 1]);
   box.disabled = !points.some((one) => one.x.some((value) => value > 0));
@@ -47,7 +47,7 @@ function drawCurves(data, chosen, isLog) {
   const points = pointsOf(data, chosen);
   const few = points.every((one) => one.x.length <= 60);
   const traces = points.map((one, at) => {
-    // The colour after the last is the text's own, which is black or white.
+    // After the last colour comes the text colour, which is black or white.
     const colours = [...data.lines, colourOf("text")];
     const style = { color: colours[at % colours.length], width: 2 };
     style.dash = DASHES[Math.floor(at / colours.length) % DASHES.length];
@@ -69,7 +69,7 @@ function drawCurves(data, chosen, isLog) {
     };
   });
   const layout = { xaxis: axisLook(plain(x)), yaxis: axisLook(plain(y)) };
-  // What was clicked away in the legend stays away; a zoom stays on its axis.
+  // Runs hidden in the legend stay hidden; a zoom stays on its axis.
   layout.uirevision = "runs";
   Object.assign(layout.xaxis, isLog ? logLook(points.flatMap((one) => one.x)) : { type: "linear" });
   layout.xaxis.uirevision = chosen.x + isLog;

@@ -1,4 +1,4 @@
-// What the page holds for its charts: read once, and refused where it is of another form.
+// The page's data for its charts: read once, and rejected if they have another form.
 
 const KINDS = ["full", "base", "none"];
 const LEVELS = ["10th percentile", "25th percentile", "median", "75th percentile", "90th percentile"];
@@ -64,12 +64,12 @@ function checkGroups(groups, name) {
   need(isNumbers(groups.at, groups.names.length) && isNumbers(groups.width, groups.names.length), name);
 }
 
-// Plotly reads some HTML in its texts, such as links; a text of a run is shown as it stands.
+// Plotly interprets some HTML in its texts, such as links; the texts of a run are shown literally.
 function plain(text) {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
-// Of many numbers, which are too many for the arguments of Math.min.
+// For arrays that are too long for the arguments of Math.min.
 function least(values) {
   return values.reduce((one, other) => Math.min(one, other), Infinity);
 }

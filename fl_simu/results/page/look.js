@@ -1,4 +1,4 @@
-// What the charts share: their colours, which follow the page's, and the controls above them.
+// Shared by all charts: the colours, which follow the page's, and the controls above the charts.
 
 const DASHES = ["solid", "dash", "dashdot", "dot"];
 // On paper a chart is as wide as the page of an A4 sheet.
@@ -23,7 +23,7 @@ function axisLook(title) {
   };
 }
 
-// A logarithmic axis with plain numbers beside it: 1, 2 and 5 of each power of ten, or 1 alone of many.
+// A logarithmic axis with plain numbers: 1, 2 and 5 of each power of ten, or only 1 if there are many powers.
 function logLook(values) {
   const above = values.filter((value) => value > 0);
   const [first, last] = [Math.floor(Math.log10(least(above))), Math.ceil(Math.log10(most(above)))];
@@ -68,7 +68,7 @@ function draw(id, traces, layout, label) {
   Plotly.react(place, traces, Object.assign(common, layout), options);
 }
 
-// A group of buttons of which one is pressed; `choose` is told the key of the one that is clicked.
+// A group of buttons of which one is pressed; `choose` gets the key of the clicked button.
 function offer(id, options, chosen, choose) {
   const holder = document.getElementById(id);
   holder.replaceChildren(...options.map((option) => {

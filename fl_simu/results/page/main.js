@@ -1,4 +1,4 @@
-// Starts the charts, and draws them anew when the page turns dark or goes to paper.
+// Starts the charts, and redraws them when the page turns dark or is printed.
 
 function start() {
   const data = readData(document.getElementById("chart-data").textContent);

@@ -1,4 +1,4 @@
-// Of one run: what the BS accepted, and how long uploads took, by UE or by round.
+// For one run: what the BS accepted, and how long uploads took, by UE or by round.
 
 function startUploads(data) {
   const runs = data.runs.filter((run) => run.uploads !== null);
@@ -48,7 +48,7 @@ function groupAxis(groups) {
   const last = groups.at.length - 1;
   if (last >= 0) {
     axis.range = [groups.at[0] - groups.width[0] / 2 - 0.2, groups.at[last] + groups.width[last] / 2 + 0.2];
-    // Between whole numbers there is no UE and no round.
+    // There are no UEs and rounds between whole numbers.
     Object.assign(axis, axis.range[1] - axis.range[0] <= 20 ? { dtick: 1 } : {});
   }
   return axis;
@@ -85,7 +85,7 @@ function layerOf(chosen) {
   return chosen.run.uploads.layers.find((one) => one.name === chosen.layer);
 }
 
-// All delays that are drawn.
+// All drawn delays.
 function heightsOf(chosen) {
   const layer = layerOf(chosen);
   if (layer === undefined) {
@@ -96,7 +96,7 @@ function heightsOf(chosen) {
   return [...levels[0], ...levels[4], ...each, ...chosen.run.thresholds.map((one) => one.delay_s)];
 }
 
-// Whether the small ones could not be told apart on a linear axis.
+// Whether the small delays could not be distinguished on a linear axis.
 function isWide(heights) {
   const above = heights.filter((value) => value > 0);
   return most(above) > 30 * least(above);
@@ -126,7 +126,7 @@ function drawDelays(data, chosen, isLog) {
   tell("delays-note", [groups.note, layer.note]);
 }
 
-// Rectangles, one a group, between two percentiles.
+// One rectangle per group, between two percentiles.
 function band(groups, low, high, name, opacity) {
   const x = [];
   const y = [];
@@ -176,7 +176,7 @@ function marks(data, layer, by) {
   }));
 }
 
-// A dashed line whose words stand where those of the next one do not.
+// A dashed line. Its label is at one of three places in turn, so that labels of adjacent lines do not overlap.
 function deadline(threshold, at, range) {
   const places = [0.02, 0.35, 0.68].map((share) => range[0] + share * (range[1] - range[0]));
   const words = places.map((place, one) => (
