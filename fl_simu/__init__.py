@@ -31,7 +31,7 @@ __all__ = [
     "sweep",
 ]
 
-# Where each public name lives; and the public modules: of each kind of part, and what parts promise.
+# The module of each public name; and the public modules: of each kind of part, and of the contracts of parts.
 _NAMES = {
     **dict.fromkeys(("Run", "load", "resume", "run"), "fl_simu.api"),
     **dict.fromkeys(("Experiment", "Training"), "fl_simu.experiment"),

@@ -7,14 +7,14 @@ from fl_simu.kernel.ending import OutputLost, end_at_once, flush, open_closed_st
 
 
 def main() -> int:
-    """Run a command. Where a package is missing, `doctor` runs all the same, and any other says so in a line."""
+    """Run a command. If a package is missing, `doctor` still runs, and any other command says so in one line."""
     from fl_simu.cli import doctor
 
     open_closed_streams()
     try:
         from fl_simu.cli.app import main as run
     except Exception as error:
-        # A package of the wrong release may fail in any way, and doctor is there to tell.
+        # A package of the wrong version may fail in any way; `doctor` exists to report that.
         if sys.argv[1:] == ["doctor"]:
             return _print(doctor.diagnosis(), sys.stdout, 0)
         told = doctor.advice_without(error)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from fl_simu.ue.transforms.base import Transform
     from fl_simu.ue.work import LocalWork
 
-# What a signed 64-bit integer holds, which is what TOML promises.
+# The largest signed 64-bit integer; TOML guarantees integers up to it.
 LARGEST_SEED = 2**63 - 1
 
 
@@ -92,7 +92,7 @@ class Checkpointing:
         check(self, "checkpoint.")
 
 
-# Of a field that holds any number of parts of one kind.
+# The metadata of a field for any number of parts of one kind.
 SEVERAL: Mapping[str, Any] = {"part": ()}
 
 
@@ -199,7 +199,7 @@ class Experiment:
     rounds: Annotated[int, Field(ge=1, le=10**9)] = 10
     ues: Annotated[int, Field(ge=1, le=MOST_UES)] = 16
     ues_per_round: Annotated[Optional[int], Field(ge=1)] = None
-    # A number of threads that the system cannot start ends torch with a segmentation fault.
+    # If the system cannot start this many threads, torch crashes with a segmentation fault.
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     payload: str = "weights"
     error_feedback: bool = False
@@ -350,12 +350,12 @@ class Experiment:
         return tomli_w.dumps(self.to_plain())
 
 
-# Tables that are no parts.
+# Tables that are not parts.
 TABLES = {"training": Training, "checkpoint": Checkpointing, "evaluation": Evaluating, "stop": Stopping}
-# The fields that hold parts, and the names of their default ones.
+# The fields for parts, and the names of their default parts.
 DEFAULTS = {one.name: one.metadata["part"] for one in dataclasses.fields(Experiment) if "part" in one.metadata}
 PARTS = tuple(DEFAULTS)
-# Those of them that hold any number of parts.
+# The fields among them for any number of parts.
 CHAINS = tuple(table for table, default in DEFAULTS.items() if not default)
 
 

@@ -241,7 +241,6 @@ def called_with(
 
     Raises:
         UserError: the callable has no such parameter, or an argument is missing.
-        UserError: it has no such parameter, or one is missing.
     """
     if not callable(found):
         return None

@@ -17,7 +17,6 @@ class Clock:
 
     Args:
         realtime: virtual seconds per second of wall-clock time; None never waits.
-        realtime: virtual seconds that pass in a second of the wall clock; None does not wait at all.
 
     >>> clock = Clock()
     >>> clock.push(2.0, "late"); clock.push(1.0, "early")

@@ -103,7 +103,6 @@ def part_table(text: str, option: str) -> Dict[str, Any]:
 
     Raises:
         UserError: the table is not valid TOML.
-        UserError: a table that is no TOML.
 
     >>> part_table("torch", "--backend"), part_table('{name = "torch", exact = true}', "--backend")
     ({'name': 'torch'}, {'name': 'torch', 'exact': True})

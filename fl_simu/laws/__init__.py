@@ -17,7 +17,7 @@ from fl_simu.parts import KINDS
 
 __all__ = ["PLACES", "Law", "check", "laws_of"]
 
-# Where the laws of a kind stand in this package, by its table; those of every part hold too.
+# The module in this package with the laws of a kind, by its table; the laws of every part also apply.
 PLACES: Dict[str, str] = {
     "data": "datasets:LAWS",
     "partition": "partitions:LAWS",

@@ -11,9 +11,9 @@ from fl_simu.kernel.parameters import Params, structure_of
 from fl_simu.kernel.trees import Flat, flatten, unflatten
 from fl_simu.parts import KINDS, Kind
 
-# Of every draw in a law.
+# The seed of every draw in a law.
 SEED = 1
-# By a label that says it, what a law takes beside the part.
+# The inputs of a law in addition to the part, each by a label that describes it.
 Inputs = Mapping[str, Tuple[Any, ...]]
 
 

@@ -9,7 +9,7 @@ from fl_simu.laws.base import SEED, Inputs, Law, expect, same
 from fl_simu.radio.channels.base import Channel, Piece, carried_over
 from fl_simu.radio.delays import Integrated
 
-# So many pieces of a link are looked at.
+# Number of pieces of a link that are checked.
 PIECES = 50
 
 
@@ -64,7 +64,7 @@ def the_rate_at_a_moment_does_not_depend_on_the_start(
     """A later start gives the same rate at the same time."""
     later = start_s + wait_s
     rate_mbps, until_s = next(piece for piece in channel.pieces(SEED, ue, round, start_s) if piece[1] > later)
-    # Edges are sums of floats: one that lies within a nanosecond of the moment may fall on either side.
+    # Edges are sums of floats, so an edge within a nanosecond of the moment may fall on either side.
     if until_s - later > 1e-9:
         seen = next(channel.pieces(SEED, ue, round, later))[0]
         same(f"the rate at {later} s, seen from then on instead of from {start_s} s on,", seen, rate_mbps)
@@ -120,7 +120,7 @@ def many_links_at_once_are_as_one_after_the_other(
 ) -> None:
     """Results for several links at once are those of each link alone, bit for bit."""
     ues, loads = (ue + 2, ue, ue + 1), [loads_mbit[0], loads_mbit[-1], 1.5 * loads_mbit[0]]
-    # The second link is asked alone first, and the others are new to a channel that remembers.
+    # The second link is asked alone first; the other links are new to a channel that remembers.
     for some in ((ue,), ues):
         rounds = (round, round + 1, round)[: len(some)]
         links = list(zip(some, rounds))

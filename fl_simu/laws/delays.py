@@ -19,7 +19,7 @@ CHANNELS = (
     Markov(tick_s=0.1, bad_mbps=0.0),
     NotesWalk(),
 )
-# What sums of floats leave, as a share of a load and in Mbit.
+# The rounding error of sums of floats, as a share of a load and in Mbit.
 ROUNDING = 1e-6
 
 
@@ -59,7 +59,7 @@ def what_is_on_the_air_grows_up_to_the_load(
     same("what is carried at the start", carried[0], 0)
     expect(carried == sorted(carried), f"what is carried is {carried} Mbit; right is that it grows")
     most = sum(loads_mbit)
-    # Nearer to the arrival sums of floats may take it for come.
+    # Closer to the arrival, rounding may make the load count as arrived.
     if arrival_s > start_s + 1e-5:
         expect(carried[-1] <= most + ROUNDING * (1 + most), f"{carried[-1]} Mbit are carried of {most} Mbit")
 

@@ -11,7 +11,7 @@ from fl_simu.models.base import Model, Shape
 from fl_simu.parts import Adapted
 
 CLASSES, BATCH = 10, 4
-# Those of MNIST, the digits of scikit-learn and CIFAR-10, and one that no data set has.
+# The shapes of MNIST, scikit-learn's digits and CIFAR-10, and one that no data set has.
 SHAPES = ((1, 28, 28), (1, 8, 8), (3, 32, 32), (2, 9, 7))
 
 
@@ -83,7 +83,7 @@ def shapes(model: Model) -> Inputs:
     for shape in SHAPES:
         try:
             model.build(shape, CLASSES)(batch(shape)[0])
-        # Whatever a module raises of images that it is not made for.
+        # A module may raise any error for images that it is not made for.
         except Exception:
             continue
         return _labelled((shape,))

@@ -23,7 +23,7 @@ from fl_simu.station.aggregation.means import PlainMean
 from fl_simu.ue.training import Key
 from fl_simu.ue.transforms.base import Chain, Context
 
-# Of all rounds.
+# The number of UEs, in all rounds.
 UES = 20
 Rounds = Sequence[Sequence[Params]]
 

@@ -26,9 +26,9 @@ from fl_simu.station.protocols.base import Actions, Protocol
 from fl_simu.station.protocols.in_rounds import InRounds
 
 ROUNDS = 3
-# "sent" in two layers; "refused" when the first one would have arrived; "skipped" where the protocol lets a UE
-# that moved too little keep silent; "lost" where it bears silence. Where it does not, they are sent. Of "base
-# lost" and "rest lost" the BS learns when that layer would have arrived.
+# "sent": in two layers. "refused": when the first layer would have arrived. "skipped": if the protocol lets a UE
+# that moved too little keep silent. "lost": if it tolerates silence. If the protocol does not, these are sent. The
+# BS learns of "base lost" and "rest lost" when that layer would have arrived.
 FATES = ("sent", "refused", "skipped", "lost", "base lost", "rest lost")
 LOST = {"base lost": 0, "rest lost": 1}
 
@@ -48,7 +48,7 @@ class Upload(NamedTuple):
     fate: str
 
 
-# For each UE its upload in each of the rounds.
+# For each UE, its upload in each round.
 World = Sequence[Sequence[Upload]]
 
 

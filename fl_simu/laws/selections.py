@@ -11,7 +11,7 @@ from fl_simu.kernel.randomness import permutation, stream
 from fl_simu.laws.base import SEED, Inputs, Law, expect, same, stored_and_read
 from fl_simu.station.selection.base import Selection, Settled, View
 
-# Views, and how many may be chosen at each.
+# Views, each with the number of UEs that may be chosen.
 Course = Sequence[Tuple[View, int]]
 
 

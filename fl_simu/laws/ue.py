@@ -13,7 +13,7 @@ from fl_simu.ue.optimizers import Optimizer
 from fl_simu.ue.schedules import Schedule
 from fl_simu.ue.work import LocalWork, Work
 
-# A hundred samples, twice, in batches of ten.
+# 100 samples, 2 epochs, batches of 10.
 FULL = Work(100, 2, 20)
 
 

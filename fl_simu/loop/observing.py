@@ -23,7 +23,6 @@ def observed(
 
     Yields:
         A list for the summary of the run; it stays empty if the run is interrupted.
-        A list for the summary of the run; empty where it was broken off.
     """
     summaries: List[Summary] = []
     with contextlib.ExitStack() as stack:

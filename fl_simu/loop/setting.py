@@ -46,6 +46,7 @@ class Setting:
             can do that.
         accuracies: on each UE's own training samples, with the global model or the UE's own model if it has one.
         evaluate_every: number of rounds from one evaluation to the next; the last round is always evaluated.
+        stop: when the run ends before its last round.
         loss_of: mean loss of a complete model on a UE's own training samples.
         losses_of: the loss of each of these samples, shape (samples,).
         link: the uplink of every UE.

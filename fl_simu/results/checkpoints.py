@@ -113,8 +113,8 @@ class Checkpoints:
         """The newest complete checkpoint.
 
         Args:
-            check: raises ValueError for a checkpoint that is damaged although its checksums are correct, which is
-                then skipped. Raises UserError for a checkpoint that must not be used, and neither may any before it.
+            check: raises ValueError for a checkpoint that is damaged although its checksums are correct; it is
+                skipped. Raises UserError for one that must not be used; then no earlier one may be used either.
 
         Returns:
             The checkpoint, or None without a complete one; and a line for each damaged one that was skipped.

@@ -89,7 +89,6 @@ def inequality(
         less: for each seed a reading of the value that is claimed to be less.
         than: for each seed a reading of the other value, in the same order.
         unit: of the readings.
-        times: the claimed factor; a number above 0.
         times: how many times less; a number above 0.
         within: the largest difference of two values that count as the same, in the same unit.
 

@@ -40,7 +40,7 @@ def paper_style() -> Iterator[None]:
     """Use matplotlib settings for papers for the figures that are made and saved inside.
 
     A figure is 3.5 inches wide, one column of a two-column page, and 2.4 inches high. All text has 8 points, fonts
-    are embedded as TrueType (type 42), and lines have Okabe and Ito's colours. Outside, the settings are unchanged.
+    are embedded as TrueType (type 42), and lines have Okabe and Ito's colours. Outside, no setting changes.
 
     >>> import matplotlib
     >>> with paper_style():

@@ -93,7 +93,7 @@ class RunFolder:
         try:
             return Experiment.read(self.config)
         except UserError as error:
-            # An error in a config's content does not name the file, since users usually wrote it themselves: add the name.
+            # An error in a config's content does not name the file, which its author knows: add the name here.
             told = str(error)
             raise UserError(told if str(self.config) in told else f"{self.config}: {told}") from None
 

@@ -1,4 +1,4 @@
-"""The cost of reaching an accuracy: rounds, virtual time, bits, and meter columns that are an axis (as energy)."""
+"""The cost of reaching an accuracy: rounds, virtual time, bits, and meter columns that are an axis (energy)."""
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
