@@ -1,1 +1,1 @@
-"""What each command does, prints and leaves behind; `fl_simu.cli.app` says what it is called with."""
+"""What each command does, prints and writes; `fl_simu.cli.app` defines its arguments."""

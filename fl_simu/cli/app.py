@@ -21,7 +21,7 @@ class _Path(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         from fl_simu.kernel.errors import shown
 
-        # What a line of text cannot show is more often a slip than a name, and a null byte is never one.
+        # Unprintable characters are more often a slip than part of a name; a null byte is never allowed in one.
         if not str(value).isprintable():
             self.fail(f"{shown(str(value))} is not allowed: a path of printable characters", param, ctx)
         try:
@@ -35,9 +35,9 @@ class _Path(click.ParamType):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run a command; return its exit status.
 
-    The status is 0, or 1 if a claim has another verdict than the recorded one, or 2 for a user's mistake or if
-    the output cannot be written. It is 130 for Ctrl-C, and 128 + n for signal n, as for SIGPIPE if the reader of
-    the output has gone.
+    The status is 0 for success, 1 if the verdict of a claim differs from the recorded one, and 2 for a user's
+    mistake or if the output cannot be written. It is 130 for Ctrl-C, and 128 + n for signal n, for example SIGPIPE
+    if the reader of the output has exited.
     """
     open_closed_streams()
     with stopped_by_signals() as came:
@@ -65,12 +65,12 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
     try:
         return cli.main(args=arguments, prog_name="python -m fl_simu", standalone_mode=False) or 0
     except UserError as error:
-        # A path may be as long as the system takes one.
+        # A path may be as long as the system allows.
         words = one_line(str(error)).split(" ")
         _tell(" ".join(brief(word, 300) for word in words))
         return 2
     except click.ClickException as error:
-        # What click says is short, unless it repeats what it was given.
+        # Messages of click are short, unless they repeat the user's input.
         _tell(brief(one_line(error.format_message()), 300))
         return 2
     except (MemoryError, RuntimeError) as error:
@@ -81,14 +81,14 @@ def _run(arguments: Optional[Sequence[str]]) -> int:
 
 
 def _of_memory(error: Exception) -> bool:
-    # torch, whose errors of memory have no class of their own, is here where it has failed.
+    # Some out-of-memory errors of torch have no class of their own. If torch failed, it is already imported.
     from fl_simu.backends.devices import is_out_of_memory
 
     return is_out_of_memory(error)
 
 
 def _tell(text: str) -> None:
-    # Where the terminal is gone there is nobody to tell.
+    # The terminal may be closed already.
     with contextlib.suppress(OSError):
         click.echo(f"fl_simu: {text}", err=True)
 
@@ -100,7 +100,7 @@ def _say(text: str) -> None:
 
 
 def _of_click(error: OSError) -> bool:
-    """Whether click itself failed to print something, as the text of --help."""
+    """Whether click itself failed to print something, such as the text of --help."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return frames[-1].f_globals.get("__name__", "").startswith("click.")
 

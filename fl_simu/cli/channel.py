@@ -1,4 +1,4 @@
-"""What the command `channel` prints and writes."""
+"""Output of the command `channel`."""
 
 import math
 import time
@@ -32,20 +32,20 @@ def study_channel(
     animation: Optional[Path],
     say: Say,
 ) -> Dict[str, Any]:
-    """Draw uploads over an experiment's channel; print and write what came of them.
+    """Draw uploads over an experiment's channel; print and write the results.
 
     Args:
         experiment: nothing is trained, so its backend and data are not used.
-        pass_rate: the share of uploads for which a threshold is wanted.
-        thresholds_s: thresholds in s beside those of the protocol.
+        pass_rate: the share of uploads for which the study finds a threshold.
+        thresholds_s: thresholds in s in addition to those of the protocol.
         draws, ues, seconds: as for `channel_study.draw`.
-        samples: of each UE, as for `on_air.beside`.
-        out: the folder for channel.json and the figures; runs/channel-<name>-<time> where not given.
+        samples: training samples of each UE, as for `on_air.beside`.
+        out: the folder for channel.json and the figures; runs/channel-<name>-<time> if None.
         animation: a GIF of the rates over time.
         say: prints a line.
 
     Returns:
-        What stands in channel.json.
+        The content of channel.json.
 
     Raises:
         UserError: a number out of range, or a file that cannot be written.
@@ -61,7 +61,7 @@ def study_channel(
     found = {**numbers(study, limits, pass_rate), **beside(study, limits, samples)}
     courses = rate_courses(study, UES_DRAWN)
     say(report(found))
-    # Nothing is written before all is known: a mistake leaves no folder behind.
+    # Write only after everything is computed, so that a mistake leaves no folder behind.
     folder = _folder(experiment, out)
     write_json(folder / "channel.json", found)
     written = [folder / "channel.json", *_figures(study, courses, folder, limits)]
@@ -72,7 +72,7 @@ def study_channel(
 
 
 def _study_sums(planned: Plan, draws: int, ues: Optional[int], out: Optional[Path], say: Say) -> Dict[str, Any]:
-    """Of sums on the air there are no rates and delays of single uploads, and no figures."""
+    """Study over-the-air sums: they have no rates or delays of single uploads, and no figures."""
     found = sums(planned, draws, ues)
     say(sums_report(found))
     file = _folder(planned.experiment, out) / "channel.json"
@@ -197,7 +197,7 @@ def _spreads(found: Mapping[str, Any]) -> List[str]:
 
 
 def _closed(found: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
-    """Of what the mean may be known in closed form."""
+    """The tables whose mean may have a closed form."""
     tables = {"time of training [s]": found["training_s"]} if "training_s" in found else {}
     return {**tables, **{f"energy of {what} [J]": table for what, table in found.get("energy_j", {}).items()}}
 

@@ -31,7 +31,7 @@ from fl_simu.results.targets import Reached, cells, headings
 Say = Callable[[str], None]
 Row = Dict[str, Any]
 
-# The memory of a run is looked at so often.
+# How often the memory of a run is sampled.
 PERIOD_S = 0.05
 
 
@@ -43,22 +43,21 @@ def compare_backends(
     say: Say,
     address: Optional[str] = None,
 ) -> List[Row]:
-    """Run an experiment on each backend; print and write what came of it.
+    """Run an experiment on each backend; print and write the results.
 
     Args:
-        experiment: of its own backend only the options are used, for the backend of that name.
-        backends: the table of each, by a name alone with the experiment's own options; differences are taken from
-            the first.
-        data_dir, out: as for a run; the folder holds one run a backend, compare.json and compare.png.
+        experiment: the options of its own backend are used only for a backend that is given by that name alone.
+        backends: a table for each backend; differences of the model are taken from the first one.
+        data_dir, out: as for a run; the folder holds one run per backend, compare.json and compare.png.
         say: prints a line.
-        address: of a cluster, for the backends that join one.
+        address: address of a cluster, for the backends that join one.
 
     Returns:
         The rows of the table; see docs/run-folder.md.
 
     Raises:
-        UserError: a backend is not known or cannot run this, none of them joins a cluster and there is an
-            address, or one of the runs failed.
+        UserError: a backend is not known or cannot run the experiment, there is an address but no backend joins
+            a cluster, or one of the runs failed.
     """
     require_matplotlib()
     tables = [KINDS["backend"].table_of(dict(backend)) for backend in backends]
@@ -90,7 +89,7 @@ def compare_backends(
 
 
 def _label(experiment: Experiment) -> str:
-    """A backend's name, and its options that are not what they are by default, save the address."""
+    """A backend's name and its options that differ from the defaults, without the address."""
     part = experiment.backend
     given = {
         field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.name != "address"
@@ -114,7 +113,7 @@ def _joins(backend: str) -> bool:
 
 
 def _on(experiment: Experiment, table: Mapping[str, Any], address: Optional[str]) -> Experiment:
-    """The experiment on a backend, by its name alone with the experiment's options where it has them."""
+    """The experiment on a backend; a name alone keeps the options of the experiment's own backend of that name."""
     own = KINDS["backend"].describe(experiment.backend)
     part = own if table == {"name": own["name"]} else dict(table)
     if address is not None and _joins(table["name"]):
@@ -123,7 +122,7 @@ def _on(experiment: Experiment, table: Mapping[str, Any], address: Optional[str]
 
 
 def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) -> float:
-    """Run an experiment in a process of its own; the most memory that it and its own processes held, in MB."""
+    """Run an experiment in its own process; return the peak memory of that process and its children in MB."""
     file = folder.path.with_name(folder.path.name + ".toml")
     backend = KINDS["backend"].describe(experiment.backend)
     address = backend.pop("address", "")
@@ -137,7 +136,7 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
         try:
             out, errors = process.communicate()
         except BaseException:
-            # A signal for this process alone leaves the other one running.
+            # A signal sent to this process alone would leave the other one running.
             process.terminate()
             raise
         memory.join()
@@ -154,9 +153,9 @@ def _run(experiment: Experiment, folder: RunFolder, data_dir: Optional[Path]) ->
 
 
 class _PeakMemory(threading.Thread):
-    """Watches what a process and all that it started hold in memory, until it ends.
+    """Samples the memory of a process and its descendants until it ends.
 
-    Memory that several of them share counts for each.
+    Memory that several of them share is counted once for each.
     """
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -222,7 +221,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _targets_table(rows: Sequence[Row], columns: Columns) -> str:
-    """What it took each backend to reach the targets."""
+    """The cost of reaching the targets on each backend."""
     head, table = ["backend"], [[row["label"]] for row in rows]
     for at, target in enumerate(rows[0]["targets"]):
         head += headings(target["accuracy"], columns)

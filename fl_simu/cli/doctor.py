@@ -1,4 +1,4 @@
-"""`doctor`: this machine's stack, what is missing, the next step.
+"""`doctor`: this machine's stack, the missing packages and data, and the next step.
 
 Uses only the standard library, and runs on Python 3.6 and newer, until all packages are known to be installed.
 """
@@ -17,7 +17,7 @@ from fl_simu.kernel.shell import command_line, python_command
 
 
 class Found(NamedTuple):
-    """What decides the next step.
+    """The facts that decide the next step.
 
     Args:
         version: of Python, as (3, 11).
@@ -90,7 +90,7 @@ def diagnosis() -> str:
 
 
 def _broken() -> str:
-    """What fails if all packages are installed: one of another release, or a library that it needs."""
+    """What fails although all packages are installed: a package of another release, or a library that it needs."""
     try:
         importlib.import_module("fl_simu.cli.inventory")
     except Exception as error:
@@ -107,7 +107,7 @@ def _state(package: packages.Package, stack: str) -> str:
 
 
 def _data() -> Tuple[List[str], List[str]]:
-    """Which data are on this machine, and the next step if MNIST is not."""
+    """Which data sets are on this machine, and the next step if MNIST is not."""
     from fl_simu.cli.inventory import data_listing
     from fl_simu.data.downloads import cache, roots
 
@@ -187,7 +187,7 @@ def _packages(found: Found) -> List[str]:
 
 
 def advice_without(error: Exception) -> str:
-    """One line about a package that could not be imported; "" for any other error, also in a module of fl_simu."""
+    """One line about a package that could not be imported; "" for other errors, also in fl_simu itself."""
     if (getattr(error, "name", None) or "fl_simu").split(".")[0] == "fl_simu":
         return ""
     told = " ".join(str(error).split())

@@ -14,17 +14,17 @@ Say = Callable[[str], None]
 
 
 def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path], say: Say) -> None:
-    """Write tables of what a run or a study left.
+    """Write tables of the results of a run or a study.
 
     Args:
-        folder: of a run, or of a study or a script below runs/reproduce.
-        as_csv: rounds.csv and uploads.csv of a run, results.csv of a study.
-        as_latex: run.tex of a run that has ended; results.tex, comparisons.tex and findings.tex of a study.
-        out: where they go; `folder` itself if None.
+        folder: the folder of a run, or of a study or a script below runs/reproduce.
+        as_csv: write rounds.csv and uploads.csv of a run, results.csv of a study.
+        as_latex: write run.tex of a run that has ended; results.tex, comparisons.tex and findings.tex of a study.
+        out: the folder for the tables; `folder` itself if None.
         say: prints a line.
 
     Raises:
-        UserError: nothing is asked for, there is no such folder, or a file is damaged or cannot be written.
+        UserError: no format is given, there is no such folder, or a file is damaged or cannot be written.
     """
     if not (as_csv or as_latex):
         raise UserError("--csv or --latex is missing: which tables to write")
@@ -73,7 +73,7 @@ def _of_study(folder: Path, as_csv: bool, as_latex: bool) -> Dict[str, str]:
 
 
 def _read(file: Path) -> Any:
-    """The rows of a JSON file; none where it is not there."""
+    """The rows of a JSON file; none if the file does not exist."""
     with told_in_one_line(file, "read"):
         there = file.exists()
     try:

@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 def run_default(data_dir: Optional[Path], out: Optional[Path], say: Say) -> None:
-    """The default experiment, end to end, then where to look and what to try next."""
+    """Run the default experiment end to end; then say where the results are and what to try next."""
     require_matplotlib()
     keep_freed_memory()
     if not syft_installed():

@@ -10,12 +10,12 @@ from fl_simu.parts import KINDS
 from fl_simu.results.files import told_in_one_line
 from fl_simu.studies import catalogue, script
 
-# What `list` calls a kind, and its table.
+# The name of a kind in `list`, and its table in a config.
 PLURALS = {kind.plural: table for table, kind in KINDS.items() if kind.listed}
 
 
 def listing(kind: Optional[str]) -> str:
-    """The parts of one kind, or of all: a name and one line each, with what this stack lacks for it.
+    """The parts of one kind, or of all: name, one-line summary, and what this stack lacks for each.
 
     Raises:
         UserError: no such kind.
@@ -44,12 +44,12 @@ def _lack(missing: str) -> str:
 
 
 def _summary(cls: Type[Any]) -> str:
-    """The first paragraph of its docstring, in one line."""
+    """The first paragraph of the docstring, in one line."""
     return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
 
 def _experiments() -> List[Tuple[str, str]]:
-    """What `reproduce` knows: studies with the first comment of their file, scripts with their first line."""
+    """The experiments of `reproduce`: studies with the first comment of their file, scripts with their title."""
     found = {
         name: plain(_leading_comment(catalogue.folders()[name] / catalogue.STUDY)) for name in catalogue.studies()
     }

@@ -1,4 +1,4 @@
-"""What the command `attack leakage` prints and writes."""
+"""Output of the command `attack leakage`."""
 
 import math
 import time
@@ -23,13 +23,13 @@ from fl_simu.studies.leakage_setting import Setting
 Say = Callable[[str], None]
 Record = Dict[str, Any]
 
-# First losses that may tell a success: at the start, and after the first iteration.
+# Early losses that may predict success: at the start, and after the first iteration.
 FIRST = {"first loss": 0, "loss after one iteration": 1}
 
-# Beyond this mean squared error, pixels ten times beyond their range, images have run away.
+# Images with a larger mean squared error have diverged: at this value, pixels are off by ten times their range.
 FAR = 100.0
 
-# Images of one trial in a figure, beside the true one.
+# Images of one trial in a figure, without the true one.
 COLUMNS = 8
 
 
@@ -42,19 +42,19 @@ def attack_leakage(
     out: Optional[Path],
     say: Say,
 ) -> Dict[str, Any]:
-    """Attack the uploads of every image with every seed; print and write what came of it.
+    """Attack the upload of every image with every seed; print and write the results.
 
     Args:
-        setting: what is attacked and how.
+        setting: the upload under attack and the method.
         images: number of images, or of batches of them, at least 1.
         seeds: at least one.
         jobs: processes at a time.
         data_dir: as for a run.
-        out: the folder; runs/leakage-<method>-<time> where not given. Trials that have ended there are kept.
+        out: the folder; runs/leakage-<method>-<time> if None. Trials that have ended there are kept.
         say: prints a line.
 
     Returns:
-        What stands in results.json.
+        The content of results.json.
 
     Raises:
         UserError: a number out of range, no data, or a file that cannot be written.
@@ -73,7 +73,7 @@ def attack_leakage(
 
 
 def seeds_of(count: int, manual: Sequence[int]) -> Sequence[int]:
-    """The seeds of `--manual-seed`, or else those from 0 on, as many as `--seeds` says."""
+    """The seeds of `--manual-seed` if given, else as many as `--seeds` says, from 0."""
     require(1 <= count <= MOST, "--seeds", count, f"at least 1, at most {MOST:,}")
     for seed in manual:
         require(0 <= seed <= LARGEST_SEED, "--manual-seed", seed, f"0 to {LARGEST_SEED}")
@@ -81,7 +81,7 @@ def seeds_of(count: int, manual: Sequence[int]) -> Sequence[int]:
 
 
 def report(trials: Trials, wanted: Sequence[Trial], records: Sequence[Record], say: Say) -> Dict[str, Any]:
-    """Print and write tables and figures on the trials of a folder; return what stands in results.json."""
+    """Print and write tables and figures on the trials of a folder; return the content of results.json."""
     found = {**summary(records), "by_first_loss": {name: quarters(records, at) for name, at in FIRST.items()}}
     text = "\n".join([markdown_table(summary_cells(found)), *first_loss_tables(found)])
     title = "{}, {}".format(trials.setting.method["name"], described(trials.setting))
@@ -99,7 +99,7 @@ def report(trials: Trials, wanted: Sequence[Trial], records: Sequence[Record], s
 
 
 def described(setting: Setting) -> str:
-    """What is attacked, in a few words."""
+    """The attacked upload, in a few words."""
     codec = dict(setting.codec)
     words = [codec.pop("name"), *(f"{key} {value}" for key, value in codec.items() if value not in ((), []))]
     layers = "" if setting.layers is None else f", {setting.layers} layer" + "s" * (setting.layers > 1)
@@ -133,10 +133,10 @@ def median(records: Sequence[Record], name: str) -> float:
 
 
 def quarters(records: Sequence[Record], at: int) -> Dict[str, Any]:
-    """Whether an early loss tells a success: the rate in each quarter of the trials by their loss at an iteration.
+    """How well an early loss predicts success: the success rate in each quarter of the trials, sorted by it.
 
-    `pairs` is the share of pairs of a success and a failure in which the success had the smaller loss: 1 where the
-    loss decides, 1/2 where it says nothing (the area under the ROC curve).
+    `pairs` is the share of (success, failure) pairs in which the success had the smaller loss: 1 if the loss
+    decides the outcome, 1/2 if it carries no information (the area under the ROC curve).
     """
     losses = np.array([one["losses"][at] if at < len(one["losses"]) else math.inf for one in records])
     won = np.array([one["success"] for one in records])
@@ -186,7 +186,7 @@ def summary_cells(found: Dict[str, Any]) -> Cells:
 
 
 def first_loss_tables(found: Dict[str, Any]) -> List[str]:
-    """For each early loss a table: success rate by quarter. None where there are fewer than 8 trials."""
+    """A table for each early loss: success rate by quarter. No tables for fewer than 8 trials."""
     tables = []
     for name, told in found["by_first_loss"].items():
         rows = [
@@ -210,7 +210,7 @@ def shown(wanted: Sequence[Trial], records: Sequence[Record]) -> List[Tuple[Tria
 
 
 def row(trials: Trials, one: Tuple[Trial, Record]) -> Row:
-    """The true image of a trial, the start, and what stood there later; of a batch its first image."""
+    """The true image of a trial, the start and later reconstructions; for a batch, its first image."""
     trial, record = one
     truth, kept = first_pictures(trials, trial)
     iterations = sorted(kept)
@@ -223,7 +223,7 @@ def row(trials: Trials, one: Tuple[Trial, Record]) -> Row:
 
 
 def first_pictures(trials: Trials, trial: Trial) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
-    """The first true image of a trial, and iteration -> the image that stands for it, each (C, H, W)."""
+    """The first true image of a trial, and iteration -> its reconstruction, each (C, H, W)."""
     truth, kept = trials.pictures(trial)
     true = torch.from_numpy(truth)
     return truth[0], {at: images[best_order(true, torch.from_numpy(images))[0]] for at, images in kept.items()}

@@ -1,4 +1,4 @@
-"""A line of a docstring or of a README as a terminal shows it: formulas without LaTeX, code without marks."""
+"""Turns a line of a docstring or README into plain text for a terminal: no LaTeX, no code marks."""
 
 import re
 
@@ -8,9 +8,9 @@ _SIGNS = {
     "dots": "...", "cdots": "...", "in": "in", "mid": "|", "vert": "|", "Vert": "||", "ell": "l", "propto": "~",
     "langle": "<", "rangle": ">", "prime": "'",
 }  # fmt: skip
-# What only lays out.
+# Commands that only change the layout.
 _NOTHING = ("left", "right", "bigl", "bigr", "big", "Big", "displaystyle", "limits", "quad", "qquad", "thinspace")
-# What only changes the letters of its argument.
+# Commands that only change the font or add an accent.
 _LETTERS = "mathrm|mathbf|mathbb|mathcal|mathit|boldsymbol|operatorname|text|textrm|textbf|hat|bar|tilde|vec"
 
 _MATH = re.compile(r":math:`([^`]+)`|\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)")
@@ -20,8 +20,7 @@ _GROUP = r"\{([^{}]*)\}"
 def plain(text: str) -> str:
     r"""The text with its formulas in plain letters.
 
-    A command that is not known stands as its name. A dollar that begins no formula is left out of nothing: it is
-    written as USD.
+    An unknown command becomes its name. A dollar sign outside formulas becomes USD.
 
     >>> plain(r"loss with :math:`\lambda` and $\frac{1}{n} \sum_{i} x_i^{2}$ of `top_k`")
     'loss with lambda and 1/n sum_i x_i^2 of top_k'
@@ -34,7 +33,7 @@ def plain(text: str) -> str:
 
 
 def formula(tex: str) -> str:
-    r"""A formula of LaTeX in plain letters.
+    r"""A LaTeX formula in plain letters.
 
     >>> formula(r"\sum_i \frac{n_i}{a + b} w_i"), formula(r"\|x\|_2 \le r"), formula(r"e^{-\beta t}")
     ('sum_i n_i/(a + b) w_i', '||x||_2 <= r', 'e^(-beta t)')
@@ -64,5 +63,5 @@ def _over(fraction: "re.Match[str]") -> str:
 
 
 def _together(text: str, also: str = "") -> str:
-    """In brackets, unless it is one thing: a word, a number with its sign; other signs that it may hold."""
+    """Put the text in brackets unless it is a single word or signed number; `also` lists more allowed signs."""
     return text if re.match(rf"-?\\?[\w.,{also}]+$", text.strip()) else f"({text.strip()})"

@@ -1,6 +1,6 @@
-"""The reference of the config, docs/config.md: made of the classes, their fields and their docstrings.
+"""The config reference, docs/config.md, made from the classes, their fields and their docstrings.
 
-`python -m fl_simu.cli.reference` writes it.
+`python -m fl_simu.cli.reference` writes the page.
 """
 
 import dataclasses
@@ -36,18 +36,18 @@ BOUNDS = {
 HEADER = re.compile(r"[A-Z][\w ]*:$")
 ENTRY = re.compile(r" {4}(\w[^:]*): (.*)$")
 SPAN = re.compile(r":math:`(?P<math>[^`]+)`|`[^`]+`|docs/(?P<page>[\w-]+\.md(?:#[\w-]+)?)|(?P<special>[*<])")
-# Markdown takes a backslash before punctuation away, and a bar for the end of a cell.
+# Markdown removes a backslash before punctuation, and a bar ends a table cell.
 IN_MATH = {r"\|": r"\Vert ", "|": r"\vert ", r"\,": r"\thinspace "}
 
 
 class Docstring(NamedTuple):
-    """What a docstring says, in Markdown.
+    """The content of a docstring, in Markdown.
 
     Fields:
         summary: its first paragraph.
         text: the other paragraphs, equations and examples.
-        arguments: the meaning of each.
-        reference: where it comes from; may be empty.
+        arguments: the meaning of each argument.
+        reference: the cited source; may be empty.
     """
 
     summary: str
@@ -57,12 +57,12 @@ class Docstring(NamedTuple):
 
 
 def config_page() -> str:
-    """The page: the introduction, the top level, the tables that are no parts, and each kind of parts."""
+    """The page: the introduction, the top level, the tables that are not parts, and each kind of part."""
     introduction = INTRODUCTION.read_text(encoding="utf-8").strip()
     blocks = [NOTICE, introduction, *_described("## Top level", Experiment)]
     for name, cls in TABLES.items():
         blocks += _described("## " + name, cls)
-    # A part that several kinds have is described with the first of them.
+    # A part that belongs to several kinds is described under the first one.
     homes: Dict[type, str] = {}
     for name in PARTS:
         blocks += _kind(name, KINDS[name], homes)
@@ -91,7 +91,7 @@ def _kind(key: str, kind: Kind, homes: Dict[type, str]) -> Iterator[str]:
 
 
 def _families(parts: Mapping[str, type], contract: type) -> Dict[type, List[str]]:
-    """The public classes between a contract and its parts, the widest first, and the names of their parts."""
+    """The public classes between a contract and its parts, most general first, and the names of their parts."""
     families: Dict[type, List[str]] = {}
     for name, part in parts.items():
         for base in reversed(part.__mro__[1:]):
@@ -112,7 +112,7 @@ def _described(heading: str, cls: type) -> Iterator[str]:
 
 
 def table(cls: Any) -> str:
-    """The arguments of a class, one a row; a column that would be empty is left out."""
+    """The arguments of a class, one per row, without empty columns."""
     rows = [_row(cls, field) for field in dataclasses.fields(cls) if field.init]
     if not rows:
         return "No arguments."
@@ -125,7 +125,7 @@ def table(cls: Any) -> str:
 def _row(cls: Any, field: "dataclasses.Field[Any]") -> Sequence[str]:
     key, name = f"`{field.name}`", field.name
     if cls is Experiment and name in (*PARTS, *TABLES):
-        # It has a section of its own.
+        # This key has its own section.
         about = read_docstring(KINDS[name].described_by if name in PARTS else TABLES[name]).summary.rstrip(".")
         meaning, link = about[0].lower() + about[1:], f"see [{name}](#{name})"
         if name in TABLES:
@@ -137,7 +137,7 @@ def _row(cls: Any, field: "dataclasses.Field[Any]") -> Sequence[str]:
 
 
 def _meaning(cls: type, name: str) -> str:
-    """What an argument means: the class says it, or the first of its bases that does."""
+    """The meaning of an argument, from the docstring of the class or of its nearest base that documents it."""
     for base in cls.__mro__:
         found = read_docstring(base).arguments.get(name)
         if found:
@@ -146,7 +146,7 @@ def _meaning(cls: type, name: str) -> str:
 
 
 def type_name(hint: Any) -> str:
-    """What a value of a type is called."""
+    """The name of a type on the page."""
     origin, inner = get_origin(hint), [one for one in get_args(hint) if one not in (type(None), ...)]
     if origin is Annotated:
         return type_name(inner[0])
@@ -158,7 +158,7 @@ def type_name(hint: Any) -> str:
 
 
 def default(field: "dataclasses.Field[Any]") -> str:
-    """A default as TOML has it."""
+    """A default in TOML notation."""
     if "part" in field.metadata:
         return f"`{json.dumps(lists(field.metadata['part']))}`"
     if field.default_factory is not dataclasses.MISSING:
@@ -179,7 +179,7 @@ def _name(part: Any) -> str:
 
 
 def allowed(hint: Any) -> str:
-    """The bounds that a type states; empty where it states none."""
+    """The bounds of a type; empty if it has none."""
     marks = [mark for mark in get_args(hint)[1:] if isinstance(mark, pydantic.fields.FieldInfo)]
     stated = [bound for mark in marks for bound in mark.metadata]
     bounds = {name: _number(getattr(one, name)) for one in stated for name in BOUNDS if hasattr(one, name)}
@@ -189,7 +189,7 @@ def allowed(hint: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """A number, a large one as a power of 10 or 2."""
+    """A number; a large one as a power of 10 or 2 if it is one."""
     if isinstance(value, float) or value < 10_000:
         return f"{value:g}"
     zeros, bits = len(str(value)) - 1, value.bit_length()
@@ -198,7 +198,7 @@ def _number(value: Any) -> str:
 
 
 def read_docstring(cls: type) -> Docstring:
-    """What the docstring of a class says; examples for the doctest and what it raises are left out."""
+    """The docstring of a class, without its doctests and its `Raises:` section."""
     summary, text, arguments, reference = "", [], {}, ""
     for block in re.split(r"\n\s*\n", inspect.cleandoc(cls.__dict__.get("__doc__") or "")):
         first, *rest = block.split("\n")
@@ -217,7 +217,7 @@ def read_docstring(cls: type) -> Docstring:
 
 
 def _entries(lines: Sequence[str]) -> Dict[str, str]:
-    """The entries of `Args:`; an entry of several names, "low, high: ...", is one of each."""
+    """The entries of `Args:`; an entry for several names, "low, high: ...", is repeated for each."""
     entries: Dict[str, str] = {}
     names: List[str] = []
     for line in lines:
@@ -231,7 +231,7 @@ def _entries(lines: Sequence[str]) -> Dict[str, str]:
 
 
 def markdown(text: str) -> str:
-    """One paragraph of a docstring."""
+    """One paragraph of a docstring in Markdown."""
     return SPAN.sub(_span, " ".join(text.split()))
 
 
@@ -244,7 +244,7 @@ def _span(found: "re.Match[str]") -> str:
 
 
 def _formula(formula: str) -> str:
-    """A formula as GitHub's Markdown takes it."""
+    """A formula in the form that GitHub's Markdown accepts."""
     return re.sub(r"\\\||\||\\,", lambda found: IN_MATH[found[0]], " ".join(formula.split()))
 
 

@@ -1,4 +1,4 @@
-"""One page on one or several runs: what they came to, in what they differ, their rounds and uploads as charts."""
+"""A page about one or several runs: results, differences between their configs, charts of rounds and uploads."""
 
 import math
 import os
@@ -29,11 +29,11 @@ Say = Callable[[str], None]
 HEAD = ["run", "accuracy", "virtual time", "bits sent", "full", "base", "rejected", "rounds", "UEs", "seed",
         "backend", "stack", "wall time", "model_sha256"]  # fmt: skip
 
-# A page has the confusion matrix of so many classes at most; the file has it of more.
+# The page shows the confusion matrix of at most this many classes; the file has it for more.
 MAX_CLASSES_SHOWN = 100
 
 
-# What the charts of the page show better is not on it as a picture too.
+# Figures that the interactive charts of the page replace.
 CHARTED = ("accuracy.png", "delays.png", "accepted.png", "accuracy-over-*.png")
 
 
@@ -50,12 +50,12 @@ class _Run:
 
 
 def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path], say: Say) -> Path:
-    """Write an HTML page that needs nothing beside it.
+    """Write a self-contained HTML page.
 
     Args:
-        folders: of runs that have ended, at least one.
-        targets: accuracies, of which it tells what they took; if there are none, those of the runs themselves.
-        out: the file; else report.html in the folder of the run, or runs/report-<time>.html for several.
+        folders: the folders of runs that have ended, at least one.
+        targets: accuracies; the page gives the cost of reaching each. If empty, the targets of the runs.
+        out: the file; if None, report.html in the folder of the run, or runs/report-<time>.html for several.
         say: prints a line.
 
     Raises:
@@ -81,11 +81,11 @@ def report(folders: Sequence[Path], targets: Sequence[float], out: Optional[Path
 
 
 def _label(folder: Path, folders: Sequence[Path]) -> str:
-    """The folder's name, or the whole path where two have one name."""
+    """The folder's name, or the full path if another folder has the same name."""
     names = [other.resolve().name for other in folders]
     name = folder.resolve().name
     found = name if names.count(name) == 1 else os.path.normpath(str(folder))
-    # Bytes that are no text.
+    # The name may hold bytes that are not valid text.
     return found.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -97,7 +97,7 @@ def _read(label: str, folder: RunFolder, summary: Summary) -> _Run:
 
 
 def _charts(runs: Sequence[_Run]) -> Optional[Mapping[str, Any]]:
-    """Of the runs that have a round."""
+    """Charts of the runs that have at least one round."""
     found = {run.label: run.charted for run in runs if run.rounds}
     return charts(found) if found else None
 
@@ -116,7 +116,7 @@ def _summary(run: RunFolder) -> Summary:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, str]:
-    """The keys of a config with those of its tables, as "codec.name", and their values as texts."""
+    """The keys of a config and of its tables, the latter as "codec.name", with their values as text."""
     flat: Dict[str, str] = {}
     for key, value in values.items():
         found = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: str(value)}
@@ -139,13 +139,13 @@ def _together(runs: Sequence[_Run], targets: Sequence[float]) -> Section:
 
 
 def _shared_columns(summaries: Sequence[Summary]) -> Dict[str, Column]:
-    """The columns of meters that all runs have."""
+    """The meter columns that all runs share."""
     found = [columns_of(summary.facts) for summary in summaries]
     return {name: column for name, column in found[0].items() if all(column == one.get(name) for one in found)}
 
 
 def _measured(summary: Summary, columns: Mapping[str, Column]) -> List[str]:
-    """What the columns of meters come to."""
+    """The final values of the meter columns."""
     values = [summary.facts["meters"][name]["value"] for name in columns]
     return ["not measured" if value is None else f"{value:.4g}" for value in values]
 
@@ -176,7 +176,7 @@ def _section(run: _Run, targets: Sequence[float], found: Optional[Mapping[str, A
 
 
 def _confusion(matrix: np.ndarray) -> Table:
-    """Shaded by the share of the samples of a true class."""
+    """The confusion matrix, shaded by the share of the samples of a true class."""
     head = ["true class", *(f"predicted {one}" for one in range(len(matrix)))]
     rows = [[str(at), *map(str, row)] for at, row in enumerate(matrix.tolist())]
     share = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Run the experiments of studies, several at a time, and scripts, and say what came of them."""
+"""Run studies, several experiments at a time, and scripts; report the results."""
 
 import time
 from pathlib import Path
@@ -28,24 +28,25 @@ Say = Callable[[str], None]
 def reproduce(
     names: Sequence[str], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path], say: Say
 ) -> List[str]:
-    """Run experiments by name, a group of them, or "all", each below `out`/<name>; write reproduced.md and
-    reproduced.html there.
+    """Run experiments, groups of experiments or "all", each in `out`/<name>; write reproduced.md and
+    reproduced.html to `out`.
 
-    What of a study has ended already is not run again, and what was broken off goes on; a script runs anew.
+    Runs of a study that have ended are not repeated, and interrupted ones resume; a script starts again.
 
     Args:
-        names: of experiments and groups.
-        quick: the quick size of each.
+        names: names of experiments and groups.
+        quick: whether to run the quick size of each.
         jobs: processes at a time.
         data_dir: as for a run.
-        out: a folder; runs/reproduce where not given.
+        out: a folder; runs/reproduce if None.
         say: prints a line.
 
     Returns:
-        A line for each claim whose verdict is another than the one that was written down.
+        A line for each claim whose verdict differs from the recorded one.
 
     Raises:
-        UserError: a name is not known, an experiment is wrong or needs what this stack lacks, or a run failed.
+        UserError: a name is not known, an experiment is invalid or needs a package that this stack lacks, or a run
+            failed.
     """
     require_matplotlib()
     known = list(catalogue.folders())
@@ -71,7 +72,7 @@ def reproduce(
 
 
 def _wanted(names: Sequence[str], known: Sequence[str], say: Say) -> List[str]:
-    """The names to reproduce; a group leaves out, with a line, what needs syft where nothing stands in for it."""
+    """The names to reproduce. A group skips scripts that need syft where it is not available, and says so."""
     groups = {"all": list(known), **catalogue.groups()}
     for name in names:
         if name not in [*known, *groups]:
@@ -101,7 +102,7 @@ def reproduce_script(name: str, setup: Setup) -> Reproduced:
 
 
 def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Path], say: Say) -> Reproduced:
-    """Run what has not ended yet of a study; then write and print what came of all."""
+    """Run the unfinished runs of a study; then write and print the results of all runs."""
     began = time.perf_counter()
     for experiment in study.experiments.values():
         plan(experiment)
@@ -153,5 +154,5 @@ def reproduce_study(study: Study, folder: Path, jobs: int, data_dir: Optional[Pa
 
 
 def _figures(folder: Path) -> Tuple[Path, ...]:
-    """The figures of an experiment, without those of its single runs."""
+    """The figures of an experiment as a whole, without those of its runs."""
     return tuple(sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")]))

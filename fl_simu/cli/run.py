@@ -29,17 +29,17 @@ Say = Callable[[str], None]
 
 
 def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
-    """The experiment of a TOML file with `--set` assignments carried out.
+    """The experiment of a TOML file, after the `--set` assignments.
 
     Raises:
-        UserError: the file or a change is wrong, the file holds no key at all, or joins a cluster.
+        UserError: the file or a change is wrong, the file holds no key at all, or it joins a cluster.
     """
     values = config.read(file)
     if not values:
         raise UserError(f"{file} holds no key: an experiment has at least one, as rounds = 10")
     backend = values.get("backend")
     address = backend.get("address") if isinstance(backend, dict) else None
-    # Whoever joins a cluster computes what it says: a file, which others may have made, does not decide that.
+    # A machine that joins a cluster runs the cluster's code. A file, possibly from others, must not decide that.
     if address and not any(change.startswith(("backend.address=", "backend=")) for change in changes):
         raise UserError(
             f"backend.address in {file} is not allowed: only --address on the command line joins a cluster"
@@ -50,7 +50,7 @@ def read_experiment(file: Path, changes: Sequence[str]) -> Experiment:
 
 
 def read_loggers(file: Optional[Path], changes: Sequence[str], log: Sequence[str]) -> "List[Observer]":
-    """The loggers of `--log`; where there are none, those of the key `log` of a TOML file.
+    """The loggers of `--log`; without `--log`, those of the key `log` in the TOML file.
 
     Args:
         file: may be None.
@@ -111,7 +111,7 @@ def start(
     realtime: Optional[float] = None,
     loggers: "Sequence[Observer]" = (),
 ) -> "Ended":
-    """Run a planned experiment in a new folder, and say what came of it."""
+    """Run a planned experiment in a new folder; print its results."""
     folder = new_folder(planned.experiment, out)
     observers = [*_announce(planned, dataset.source, folder, say), *loggers]
     with _resumable(folder, data_option(planned, data_dir), say):
@@ -130,7 +130,7 @@ def go_on(
     say: Say,
     log: Sequence[str] = (),
 ) -> None:
-    """Go on with the run in a folder; FILE and changes may raise its number of rounds and nothing else."""
+    """Resume the run in a folder; FILE and changes may only raise its number of rounds."""
     if out is not None:
         raise UserError(f"--out {out} is not allowed with --resume: the run stays in its folder")
     _require_factor(realtime)
@@ -148,7 +148,7 @@ def go_on(
 
 
 def data_option(planned: Plan, data_dir: Optional[Path]) -> List[object]:
-    """What the same data need on a command line: a shell that is opened later may lack $FL_SIMU_DATA."""
+    """The option that finds the same data again: a shell that is opened later may lack $FL_SIMU_DATA."""
     root = str(data_dir or os.environ.get("FL_SIMU_DATA", ""))
     needed = planned.experiment.data.files and os.path.isdir(os.path.expanduser(root))
     return ["--data-dir", root] if needed else []
@@ -160,7 +160,7 @@ def _require_factor(realtime: Optional[float]) -> None:
 
 
 class _resumable:
-    """Says how to go on when Ctrl-C stops what is inside."""
+    """Says how to resume when Ctrl-C stops the run inside."""
 
     def __init__(self, folder: RunFolder, data_option: Sequence[object], say: Say) -> None:
         self.folder = folder
@@ -173,13 +173,13 @@ class _resumable:
     def __exit__(self, kind: Optional[type], *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self.folder.config.exists():
             words = ["run", "--resume", self.folder.path, *self.data_option]
-            # A signal may come because the terminal is closed; then there is nobody to tell.
+            # The signal may come from closing the terminal, which can then no longer show a line.
             with contextlib.suppress(OutputLost):
                 self.say("\nstopped; resume with\n  " + command_line(*words))
 
 
 def _announce(planned: Plan, source: str, folder: RunFolder, say: Say) -> "List[Observer]":
-    """Say what is about to run; return what shows its progress."""
+    """Describe the coming run; return the observers that show its progress."""
     experiment, how = planned.experiment, planned.experiment.backend.how()
     for file in dict.fromkeys(experiment.own_files().values()):
         say(f"importing {file.path} (SHA-256 {file.sha256[:16]}...)")

@@ -1,4 +1,4 @@
-"""What `doctor` sees around its Python, and the next step where one is needed, one line each.
+"""The environment of the Python that runs `doctor`, and any next steps, one line each.
 
 Uses only the standard library, and runs on Python 3.6 and newer.
 """
@@ -15,7 +15,7 @@ from fl_simu.kernel.shell import command_line, python_command
 
 
 class Surroundings(NamedTuple):
-    """The machine around a Python.
+    """The environment of a Python installation.
 
     Args:
         system, machine: as the platform module names them.
@@ -64,7 +64,7 @@ def look() -> Surroundings:
 def _python37() -> bool:
     if shutil.which("python3.7"):
         return True
-    # conda notes each environment that it makes in this file.
+    # conda lists every environment that it creates in this file.
     try:
         with open(os.path.expanduser("~/.conda/environments.txt"), encoding="utf-8") as file:
             folders = file.read().splitlines()
@@ -90,7 +90,7 @@ def _cuda_of_torch() -> Optional[str]:
 
 
 def hints(here: Surroundings) -> List[str]:
-    """The next step for each thing that is unusual."""
+    """The next step for each unusual fact."""
     steps = []
     if here.system == "Windows":
         steps.append("Windows is not tested: `wsl --install` sets up a Linux in which everything runs")

@@ -1,4 +1,4 @@
-"""The default experiment: on MNIST, and on digits where there is neither MNIST nor a network; a poisoned one."""
+"""The default experiments: on MNIST, on digits if there is neither MNIST nor a network, and with poisoning."""
 
 from pathlib import Path
 
