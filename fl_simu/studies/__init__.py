@@ -1,1 +1,1 @@
-"""Many runs: grids, scripts, sweeps, studies of a channel and of leakage, and the processes that run them."""
+"""Many runs: grids, scripts, sweeps, channel and leakage studies, and the processes that run them."""

@@ -1,15 +1,15 @@
-"""The experiments that came with fl_simu: a folder each, below experiments/ or below a group there.
+"""The experiments that come with fl_simu: one folder each, in experiments/ or in a group there.
 
-They lie beside the package in its source, and in the package where it was installed from a wheel.
+In a source tree, experiments/ is next to the package; a wheel has it inside the package.
 
-A group is a folder that holds experiments and is none itself, as experiments/papers.
+A group is a folder that only holds experiments, for example experiments/papers.
 """
 
 from pathlib import Path
 from typing import Dict, List
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Beside an installed package there may be somebody else's folder of this name.
+# Next to an installed package there may be an unrelated folder of this name, so look inside the package first.
 FOLDER = next(
     (one for one in (_PACKAGE / "experiments", _PACKAGE.parent / "experiments") if one.is_dir()),
     _PACKAGE / "experiments",
@@ -18,7 +18,7 @@ STUDY, SCRIPT = "study.toml", "experiment.py"
 
 
 def folders() -> Dict[str, Path]:
-    """The folder of each experiment by its name, sorted; none where they were left out."""
+    """The folder of each experiment by its name, sorted; empty if the installation has no experiments."""
     places = [f"{depth}/{kind}" for depth in ("*", "*/*") for kind in (STUDY, SCRIPT)]
     found = [file.parent for place in places for file in FOLDER.glob(place)]
     return {folder.name: folder for folder in sorted(found, key=lambda folder: folder.name)}

@@ -1,4 +1,4 @@
-"""What a channel does to the uploads of an experiment: rates, delays and pass rates over many draws."""
+"""The effect of a channel on the uploads of an experiment: rates, delays and pass rates over many draws."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 @dataclass(frozen=True)
 class Scope:
-    """What is drawn.
+    """The size of a study.
 
     Args:
         draws: number of uploads over all UEs.
@@ -43,7 +43,7 @@ class Scope:
     seconds: float
 
     def uploads_of(self, ue: int) -> int:
-        """How many of the uploads are this UE's."""
+        """Number of uploads of this UE."""
         return self.draws // self.ues + (ue < self.draws % self.ues)
 
     def starts_s(self, ue: int) -> np.ndarray:
@@ -53,7 +53,7 @@ class Scope:
 
 
 class Share(NamedTuple):
-    """A share as measured, its 95 % interval (NaN where there is none), and what theory says."""
+    """A measured share, its 95 % interval (NaN where there is none), and its closed form."""
 
     measured: float
     low: float
@@ -67,12 +67,12 @@ class Study:
 
     Args:
         planned: the experiment.
-        scope: how many uploads, of which UEs, in what time.
-        structure: of what a UE sends.
-        layers_bits: of each layer.
-        sizes_bits, loads_mbit: of the base layer and of the complete upload; one entry where there is no
+        scope: the numbers of uploads and UEs, and the virtual time.
+        structure: structure of the message that a UE sends.
+        layers_bits: size of each layer.
+        sizes_bits, loads_mbit: sizes of the base layer and of the complete upload; one entry if there is no
             enhancement.
-        delays_s: for each UE an array of shape (uploads, len(loads_mbit)); infinity where a layer never arrives.
+        delays_s: for each UE an array of shape (uploads, len(loads_mbit)); infinity if a layer never arrives.
     """
 
     planned: Plan
@@ -85,7 +85,7 @@ class Study:
 
     @property
     def names(self) -> Tuple[str, ...]:
-        """What stands behind each load."""
+        """The part of an upload that each load belongs to."""
         return ("base layer", "complete upload")[-len(self.loads_mbit) :]
 
     def delays(self, part: int) -> np.ndarray:
@@ -98,7 +98,7 @@ class Study:
             return self.loads_mbit[-1] / self.delays(-1)
 
     def pass_rate(self, part: int, threshold_s: float) -> Share:
-        """The share of uploads of which one part arrives within a threshold in s."""
+        """The share of uploads whose given part arrives within a threshold in s."""
         passed = [rows[:, part] <= threshold_s for rows in self.delays_s]
         survival = rate_survival(self.planned.link.channel)
         if survival is None:
@@ -108,8 +108,8 @@ class Study:
         return Share(total / count, *wilson(total, count), survival(rate))
 
     def threshold_s(self, part: int, pass_rate: float) -> Tuple[float, Optional[float]]:
-        """The smallest threshold in s that lets one part of an upload pass with a rate: measured, closed form."""
-        # A hair less, so that 0.8 x 10 draws are 8 and not 9.
+        """The smallest threshold in s at which one part of an upload has this pass rate: measured, closed form."""
+        # Slightly less, so that rounding does not turn 0.8 x 10 draws into 9.
         place = math.ceil(pass_rate * self.scope.draws * (1 - 1e-12)) - 1
         measured = float(np.partition(self.delays(part), place)[place])
         survival = rate_survival(self.planned.link.channel)
@@ -119,7 +119,7 @@ class Study:
         return measured, self.loads_mbit[part] / rate if rate else math.inf
 
     def outage(self) -> Optional[Share]:
-        """The share of fading blocks in which a link carries nothing; None for a channel without outage."""
+        """The share of fading blocks in which the rate of a link is 0; None for a channel without outage."""
         channel, seed = self.planned.link.channel, self.planned.experiment.seed
         if not isinstance(channel, Fading):
             return None
@@ -128,7 +128,7 @@ class Study:
             np.concatenate([course(channel.in_round(number), seed, ue, number) == 0 for number in range(blocks)])
             for ue in range(self.scope.ues)
         ]
-        if type(channel) is not Fading:  # Blocks of a UE hang together.
+        if type(channel) is not Fading:  # Blocks of a UE are correlated.
             return Share(*_over_ues(dead), None)
         total, count = int(np.sum(dead)), int(np.size(dead))
         closed_form = rayleigh_outage(channel, seed, range(self.scope.ues))
@@ -141,8 +141,8 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
     Args:
         planned: the experiment.
         draws: number of uploads, at least 1.
-        ues: number of UEs; those of the experiment where not given, at most 1,000.
-        seconds: as for `Scope`; 60, or for a channel that draws a rate for each upload about 20 uploads.
+        ues: number of UEs; if None, those of the experiment, at most 1,000.
+        seconds: as for `Scope`; by default 60, or the time of about 20 uploads if each draws its rate.
 
     Raises:
         UserError: a number out of range.
@@ -166,7 +166,7 @@ def draw(planned: Plan, draws: int = 100_000, ues: Optional[int] = None, seconds
 
 
 def sent_of(planned: Plan) -> Structure:
-    """Of what a UE sends: the model without the layers that stay at it, and what goes beside it."""
+    """Structure of a UE's message: the model without its local layers, and other tensors of the algorithm."""
     params = params_of(planned.training.make_module())
     sent = {name: tensor for name, tensor in params.items() if name not in planned.local}
     return structure_of(sent) + structure_of(flat(planned.experiment.algorithm.message(sent)))
@@ -190,7 +190,7 @@ def _delays_s(planned: Plan, scope: Scope, ue: int, layers: Sequence[int]) -> np
     starts = scope.starts_s(ue)
     if isinstance(channel, Ticked) and channel.in_round(1) is channel and isinstance(delay, Integrated):
         return _ticked_delays_s(channel, seed, ue, starts, np.cumsum(loads))
-    # Where the rate is drawn for the upload the start means nothing, and 0 keeps the delay free of rounding.
+    # If the rate is drawn per upload, the start does not matter, and 0 keeps the delay free of rounding errors.
     if rate_survival(channel):
         starts = np.zeros_like(starts)
     arrivals = [delay.arrivals_s(channel, seed, ue, k, float(start), loads) for k, start in enumerate(starts)]
@@ -198,7 +198,7 @@ def _delays_s(planned: Plan, scope: Scope, ue: int, layers: Sequence[int]) -> np
 
 
 def _ticked_delays_s(channel: Ticked, seed: int, ue: int, starts: np.ndarray, sent: np.ndarray) -> np.ndarray:
-    """What `Ticked.arrivals_s` gives, for all uploads of one UE at once: the carried load is summed only once."""
+    """`Ticked.arrivals_s` for all uploads of one UE at once: the carried load is summed only once."""
     first = np.floor(starts / channel.tick_s).astype(int) // BLOCK
     carried: List[np.ndarray] = [np.zeros(1)]
     wanted = math.inf
@@ -222,9 +222,9 @@ def _ticked_delays_s(channel: Ticked, seed: int, ue: int, starts: np.ndarray, se
 def _first_reached(
     edges: np.ndarray, total: np.ndarray, targets: np.ndarray, negligible: np.ndarray
 ) -> np.ndarray:
-    """The first moments at which a rising, piecewise linear total reaches the targets; infinity for never.
+    """The first times at which a rising, piecewise linear total reaches the targets; infinity for never.
 
-    At an edge a target counts as reached where less than `negligible` is left.
+    At an edge, a target counts as reached if less than `negligible` is missing.
     """
     place = np.minimum(np.searchsorted(total, targets - negligible), len(total) - 1)
     before = np.maximum(place - 1, 0)
@@ -235,7 +235,7 @@ def _first_reached(
 
 
 def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:
-    """A share and its 95 % interval where one UE's uploads depend on each other: only the UEs are independent."""
+    """A share and its 95 % interval if uploads of one UE are correlated: only the UEs are independent."""
     measured = float(np.concatenate(passed).mean())
     count = len(passed)
     if measured in (0.0, 1.0):
@@ -248,7 +248,7 @@ def _over_ues(passed: Sequence[np.ndarray]) -> Tuple[float, float, float]:
 
 
 def rate_courses(study: Study, ues: int) -> List[Tuple[np.ndarray, np.ndarray]]:
-    """Rates over time of the first UEs, each sending one complete upload after the other.
+    """Rates over time of the first UEs; each sends one complete upload after the other.
 
     Returns:
         For each UE the edges in s, shape (n + 1,), and the rates between them in Mbit/s, shape (n,).
@@ -283,15 +283,15 @@ def _rate_course(study: Study, ue: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def numbers(study: Study, thresholds_s: Mapping[str, float], pass_rate: Optional[float]) -> Dict[str, Any]:
-    """Everything that a study found, as plain data: shares from 0 to 1, sizes in bits, times in s.
+    """All results of a study as plain data: shares from 0 to 1, sizes in bits, times in s.
 
     Args:
         study: the uploads.
         thresholds_s: thresholds on the delay by name.
-        pass_rate: the share for which thresholds are wanted, above 0 and below 1, or None.
+        pass_rate: the share for which to find thresholds, above 0 and below 1, or None.
 
     Returns:
-        What `channel.json` holds; docs/channel.md explains each entry.
+        The content of `channel.json`; docs/channel.md explains each entry.
     """
     experiment, scope = study.planned.experiment, study.scope
     found: Dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Claims in a study.toml: which rows they compare, and what the runs say of them."""
+"""Claims in a study.toml: the rows that they compare, and the verdicts of the runs."""
 
 import math
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -11,7 +11,7 @@ from fl_simu.results.findings import VERDICTS, Finding, Reading, inequality, pri
 from fl_simu.results.study_plots import Line
 from fl_simu.results.study_table import VALUES, Row, rows
 
-# What a run has come to at its end, of what a target is counted in.
+# The final value of a run that belongs to each value of a target.
 AT_END = {"target_rounds": "rounds", "target_time_s": "time_s", "target_bits": "bits"}
 TARGET = "target_"
 
@@ -20,19 +20,19 @@ Levels = Tuple[str, ...]
 
 
 class Claim(BaseModel):
-    """What a paper, or we before the run, say of a study: of two rows, or of one and a printed number.
+    """A statement about a study, from a paper or made before the run: two rows, or a row and a printed number.
 
     Fields:
-        says: one sentence.
-        source: who says it, and where.
-        value: which value of a row: a key of results.json, also a column of a meter.
-        minus: other values of the same row, and how many times each is taken away from it.
+        says: the claim in one sentence.
+        source: its author and place.
+        value: the compared value of a row: a key of results.json or a column of a meter.
+        minus: other values of the same row, and how many times to subtract each.
         at: levels that both rows share, by axis.
-        less, than: levels of the row whose value is less, and of the one that it is less than.
-        times, within: as of `inequality`.
-        printed: of one row: the number that the source prints; `tolerance` and `why` are as of a `Comparison`.
-        scale: a row's value times this is what is compared; with `unit`.
-        verdict, quick_verdict: what came out when the study was described, at either size.
+        less, than: levels of the row with the smaller value, and of the row with the larger one.
+        times, within: as for `inequality`.
+        printed: for a claim about one row, the number in the source; `tolerance` and `why` as for a `Comparison`.
+        scale: factor on the values of the rows before the comparison, to give `unit`.
+        verdict, quick_verdict: the verdicts recorded when the study was described, for the full and quick size.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -55,7 +55,7 @@ class Claim(BaseModel):
     quick_verdict: str = ""
 
     def check(self, axes: Axes) -> None:
-        """Raise UserError where the claim does not name one or two rows of these axes, or is not well formed."""
+        """Raise UserError unless the claim is well formed and names one or two rows of these axes."""
         for field, verdict in (("verdict", self.verdict), ("quick_verdict", self.quick_verdict)):
             require(verdict in ("", *VERDICTS), f"claims.{field}", verdict, " or ".join(VERDICTS))
         for name, times in self.minus.items():
@@ -70,7 +70,7 @@ class Claim(BaseModel):
             require(set(levels) == set(axes), "claims.at", levels, "with less or than a level of each axis")
 
     def check_value(self, columns: Columns) -> None:
-        """Raise UserError where a row whose runs have these columns of meters will not have the value."""
+        """Raise UserError if rows with these meter columns will lack a value of the claim."""
         axes = [TARGET + name for name, column in columns.items() if column.axis]
         known = [*VALUES, *columns, *axes]
         for field, values in (("value", [self.value]), ("minus", self.minus)):
@@ -78,25 +78,25 @@ class Claim(BaseModel):
                 require(value in known, f"claims.{field}", value, "known of these rows: " + ", ".join(known))
 
     def rows(self, axes: Axes) -> Tuple[Levels, Levels]:
-        """The levels of both rows, which are the same of a printed number."""
+        """The levels of both rows; for a printed number they are the same."""
         first, second = ({**self.at, **one} for one in (self.less, self.than))
         return tuple(first[axis] for axis in axes), tuple(second[axis] for axis in axes)
 
     def is_of(self, axes: Axes) -> bool:
-        """Whether a size with these levels has the rows."""
+        """Whether a study with these axes has the rows."""
         return all(level in levels for row in self.rows(axes) for level, levels in zip(row, axes.values()))
 
     def tested(
         self, axes: Axes, lines: Mapping[Levels, Line], target: float, columns: Columns, quick: bool
     ) -> Finding:
-        """What the runs say.
+        """Test the claim on the runs.
 
         Args:
             axes: levels of each axis.
             lines: the runs of each row.
-            target: accuracy of the study, 0 to 1.
-            columns: of meters.
-            quick: which verdict was written down.
+            target: target accuracy of the study, 0 to 1.
+            columns: columns of the meters.
+            quick: whether to expect `quick_verdict` instead of `verdict`.
 
         Raises:
             UserError: a row does not have the value.
@@ -109,7 +109,7 @@ class Claim(BaseModel):
         return printed(self.says, self.source, self.printed, ours, self.tolerance, self.why, expected)
 
     def _readings(self, axes: Axes, line: Line, target: float, columns: Columns) -> List[Reading]:
-        """One a run."""
+        """One reading per run."""
         found = []
         for run in line.runs:
             (row,) = rows(axes, [Line(line.levels, (run,))], target, columns)
@@ -117,7 +117,7 @@ class Claim(BaseModel):
             for name, times in self.minus.items():
                 other = _reading(name, row)
                 reached = reading.reached and other.reached
-                # Of a difference nothing tells which way it would have gone on.
+                # If a target was not reached, nothing is known about the sign of the remaining difference.
                 value = reading.value - times * other.value if reached else math.nan
                 reading = Reading(value, reached)
             found.append(Reading(self.scale * reading.value, reading.reached))
@@ -125,7 +125,7 @@ class Claim(BaseModel):
 
 
 def _reading(name: str, row: Row) -> Reading:
-    """What a row of one run has of a value; of a target that was never reached what it had at its end."""
+    """The value in a row of one run; for a target that was never reached, the run's value at its end."""
     value, at_end = row.get(name), AT_END.get(name, name[len(TARGET) :])
     never = value is None and name.startswith(TARGET)
     value = row.get(at_end) if never else value

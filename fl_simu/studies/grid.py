@@ -1,8 +1,8 @@
 """Studies: many experiments that differ along named axes, each with several seeds, described by one TOML file.
 
-A folder of an experiment holds `study.toml`: what all runs share (`experiment`), the `axes` with their levels,
-and the `seeds`. A level is a part of an experiment that is laid over what the axes before it gave. A text that
-begins with "= " is the value of another key, as "= protocol.receive_s".
+The file is `study.toml` in the folder of an experiment. It holds the settings that all runs share (`experiment`),
+the `axes` with their levels, and the `seeds`. A level is a part of an experiment, merged over the levels of the
+axes before it. A text that begins with "= " takes the value of another key, for example "= protocol.receive_s".
 """
 
 import itertools
@@ -31,13 +31,13 @@ class _Strict(BaseModel):
 
 
 class Note(_Strict):
-    """A value of the notes, and where it stands in the results.
+    """A value of the notes, and its place in the results.
 
     Fields:
-        what, notes, tolerance, why: as of a `Comparison`.
-        levels: of the row, one for each axis.
+        what, notes, tolerance, why: as for a `Comparison`.
+        levels: the levels of the row, one for each axis.
         value: a key of the row.
-        scale: ours is the row's value times this.
+        scale: our value is the row's value times this.
     """
 
     what: str
@@ -49,7 +49,7 @@ class Note(_Strict):
     why: str = ""
 
     def beside(self, table: Sequence[Row]) -> Comparison:
-        """The notes' value beside ours; "never" where no run reached what is asked for."""
+        """The comparison of the notes' value with ours, which is "never" if no run reached the target."""
         (ours,) = [row[self.value] for row in table if list(row["levels"].values()) == self.levels]
         return self.comparison("never" if ours is None else self.scale * ours)
 
@@ -58,8 +58,7 @@ class Note(_Strict):
 
 
 class _Quick(_Strict):
-    """What a quick size changes, and of which axes it has only some levels; the values of the notes are those of
-    the full size."""
+    """The changes of the quick size, including axes with fewer levels; the notes' values are for the full size."""
 
     experiment: Dict[str, Any] = {}
     levels: Dict[str, List[str]] = {}
@@ -69,7 +68,7 @@ class _Quick(_Strict):
 
 
 class _File(_Strict):
-    """What study.toml holds."""
+    """The content of study.toml."""
 
     title: str
     seeds: List[int] = Field(min_length=1)
@@ -83,17 +82,17 @@ class _File(_Strict):
 
 @dataclass(frozen=True)
 class Study:
-    """Experiments to be seen together.
+    """Experiments that are compared with each other.
 
     Args:
-        name: of its folder.
-        title: what it is about, in one line.
+        name: the name of its folder.
+        title: its subject in one line.
         axes: names of the levels of each axis, by the name of the axis.
         seeds: every combination of levels runs with each of them.
-        target_accuracy: 0 to 1; how long and how many bits it takes to get there is reported.
+        target_accuracy: 0 to 1; the study reports the time and bits to reach it.
         experiments: one for each combination of levels and seed.
-        notes: what the notes give of it.
-        claims: of a paper, or of our own, those of which this size has the rows.
+        notes: values of the notes to compare with.
+        claims: claims of papers and our own whose rows exist in this size.
         quick: whether this is the quick size.
     """
 
@@ -113,10 +112,10 @@ class Study:
 
 
 def read_study(folder: Path, quick: bool = False) -> Study:
-    """The study of a folder, in full or in its quick size.
+    """The study of a folder, in its full or its quick size.
 
     Raises:
-        UserError: the file is missing or wrong; one line that names the key.
+        UserError: the file is missing or wrong; the message is one line that names the key.
     """
     path = folder / catalogue.STUDY
     values = config.read(path)
@@ -136,7 +135,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
     if quick:
         seeds, target = file.quick.seeds or seeds, file.quick.target_accuracy or target
     experiments = {}
-    # Seed by seed, so that a study which was stopped has every combination with its first seeds.
+    # Seed by seed, so that a stopped study has every combination with its first seeds.
     for seed, names in itertools.product(seeds, itertools.product(*axes.values())):
         merged = base
         for levels, name in zip(file.axes.values(), names):
@@ -153,7 +152,7 @@ def read_study(folder: Path, quick: bool = False) -> Study:
 def _quick_axes(
     axes: Mapping[str, Tuple[str, ...]], some: Mapping[str, Sequence[str]]
 ) -> Dict[str, Tuple[str, ...]]:
-    """The axes with the levels of the quick size, in the order of the full one."""
+    """The axes with the levels of the quick size, in the order of the full size."""
     for axis, levels in some.items():
         require(axis in axes, "quick.levels", axis, "an axis: " + ", ".join(axes))
         unknown = [level for level in levels if level not in axes[axis]]
@@ -176,7 +175,7 @@ def _check(note: Note, axes: Mapping[str, Table]) -> None:
 
 
 def merge(base: Table, changes: Table) -> Dict[str, Any]:
-    """The base with the changes laid over it; of a table only the keys that change, unless it names another part.
+    """The base with the changes merged in; a table changes key by key, unless it names another part.
 
     >>> merge({"codec": {"name": "affine", "base_bits": 2}, "ues": 4}, {"codec": {"base_bits": 3}})
     {'codec': {'name': 'affine', 'base_bits': 3}, 'ues': 4}
@@ -193,7 +192,7 @@ def merge(base: Table, changes: Table) -> Dict[str, Any]:
 
 
 def resolve(values: Table) -> Dict[str, Any]:
-    """The values with every "= table.key" replaced by what stands there.
+    """The values with every "= table.key" replaced by the value of that key.
 
     >>> resolve({"protocol": {"receive_s": 2.0}, "bits": {"deadline_s": "= protocol.receive_s"}})["bits"]
     {'deadline_s': 2.0}

@@ -1,4 +1,4 @@
-"""Many attacks on uploads by gradient leakage, each trial keyed by (image, seed), in processes side by side."""
+"""Many gradient-leakage attacks on uploads in parallel processes; each trial is keyed by (image, seed)."""
 
 import io
 import time
@@ -27,14 +27,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """One attack: on which image, or batch of images, counted from 0; and the seed of weights and start."""
+    """One attack: the image or batch of images, counted from 0, and the seed of the weights and the start."""
 
     image: int
     seed: int
 
     @property
     def label(self) -> str:
-        """How it is called on the screen."""
+        """Its name in the output."""
         return f"image {self.image}, seed {self.seed}"
 
 
@@ -44,7 +44,7 @@ class Trials:
 
     Args:
         path: the folder.
-        setting: of all of them.
+        setting: the setting of all trials.
     """
 
     path: Path
@@ -66,15 +66,15 @@ class Trials:
         write_json(file, wanted)
 
     def file(self, trial: Trial, kind: str = "json") -> Path:
-        """Where a trial's file is."""
+        """The path of a trial's file."""
         return self.path / "trials" / f"image-{trial.image:04d}-seed-{trial.seed}.{kind}"
 
     def record(self, trial: Trial) -> Dict[str, Any]:
-        """What came of a trial that ended; see docs/attacks.md."""
+        """The record of a trial that ended; see docs/attacks.md."""
         return _read_json(self.file(trial))
 
     def pictures(self, trial: Trial) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
-        """The true images, and iteration -> images, each (B, C, H, W) with pixels in 0..1 where they are true."""
+        """The true images, with pixels in 0..1, and iteration -> reconstructed images, each (B, C, H, W)."""
         path = self.file(trial, "npz")
         with told_in_one_line(path, "read"), np.load(str(path)) as arrays:
             return arrays["truth"], dict(zip(arrays["iterations"].tolist(), arrays["images"]))
@@ -90,11 +90,11 @@ def _read_json(path: Path) -> Dict[str, Any]:
 def run_trials(
     trials: Trials, wanted: Sequence[Trial], jobs: int, data_dir: Optional[Path], say: Say
 ) -> List[Dict[str, Any]]:
-    """Run the trials that have not ended yet; return the records of all that are wanted.
+    """Run the requested trials that have not ended yet; return the records of all requested trials.
 
     Args:
         trials: their folder.
-        wanted: at least one.
+        wanted: the requested trials, at least one.
         jobs: processes at a time, one thread each.
         data_dir: as for a run.
         say: prints a line for each trial that ends.
@@ -103,7 +103,7 @@ def run_trials(
         UserError: the data set has too few images, is missing, or a file cannot be written.
     """
     require(1 <= jobs <= MOST_JOBS, "--jobs", jobs, f"at least 1, at most {MOST_JOBS}")
-    # Missing is told now, not after the first trial.
+    # Report a missing package now, not after the first trial.
     scikit_image_ssim()
     images, labels = pixels(trials.setting, max(trial.image for trial in wanted) + 1, data_dir)
     trials.prepare()
@@ -114,7 +114,7 @@ def run_trials(
 
 
 def pixels(setting: Setting, batches: int, data_dir: Optional[Path]) -> Tuple[np.ndarray, np.ndarray]:
-    """The first training images of the setting's data for so many batches, (N, C, H, W) in 0..1; their labels."""
+    """The training images of the first batches of the setting's data, (N, C, H, W) in 0..1, and their labels."""
     part, rows = setting.parts["data"], batches * setting.batch_size
     held = part.train_samples or part.sizes[0]
     require(rows <= held, "--images", batches, f"{setting.data['name']} has {held} images to train on")
@@ -127,8 +127,8 @@ class Attacker:
     """Runs trials in a worker process.
 
     Args:
-        trials: where they go.
-        images, labels: as `pixels` gives them.
+        trials: the folder for the results.
+        images, labels: as returned by `pixels`.
     """
 
     trials: Trials
@@ -143,7 +143,7 @@ class Attacker:
         buffer, kept = io.BytesIO(), attempt.kept
         images = np.stack([one.numpy() for one in kept.values()])
         np.savez_compressed(buffer, truth=truth.numpy(), iterations=np.array(list(kept)), images=images)
-        # The record comes last: it says that the trial has ended.
+        # Write the record last: it marks the trial as ended.
         write_atomically(self.trials.file(trial, "npz"), buffer.getvalue())
         write_json(self.trials.file(trial), record)
         word = "success" if record["success"] else "failure"
@@ -152,7 +152,7 @@ class Attacker:
         )
 
     def attempt(self, trial: Trial) -> Tuple[Dict[str, Any], Attempt, torch.Tensor]:
-        """The record, what came of the attack, and the true images."""
+        """The record, the attempt, and the true images."""
         setting, size = self.trials.setting, self.trials.setting.batch_size
         rows = slice(trial.image * size, (trial.image + 1) * size)
         truth, labels = torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows])

@@ -1,4 +1,4 @@
-"""What all trials of an attack by gradient leakage share."""
+"""The setting that all trials of a gradient-leakage attack share."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,7 @@ from fl_simu.parts import KINDS
 from fl_simu.ue.optimizers import Sgd
 from fl_simu.ue.transforms.base import Chain
 
-# Types of what is no part, as --set may give any.
+# Types of the fields that are not parts; --set may give any type.
 SCALARS: Dict[str, Tuple[Tuple[type, ...], str]] = {
     "layers": ((int, type(None)), "a whole number"),
     "local_steps": ((int,), "a whole number"),
@@ -30,20 +30,20 @@ TABLES = ("method", "codec", "model", "data", "privacy")
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials of a folder share.
+    """The setting that all trials of a folder share.
 
     Args:
-        method: how the BS attacks, a name or a table of `attacks.leakage.methods.METHODS`.
-        codec, model, data: parts as in a config; of the data the first training images are taken, pixels in 0..1.
-        privacy: part as in a config, whose noise is the UE's own.
-        transforms: parts as in a config; what the UE does to what it sends, before `privacy` and the codec.
-        layers: how many of the codec's layers the BS has; None for all.
-        local_steps: full-batch SGD steps of the UE; of 1 it sends the gradient, of more the update.
-        batch_size: images of the UE.
-        lr: rate of its steps.
-        manual: whether a seed goes into `torch.manual_seed` as it is, before the weights are drawn, as in the
-            published code, so that it gives all images the same weights and start. Otherwise each (image, seed)
-            has a key of its own.
+        method: the attack of the BS, a name or a table of `attacks.leakage.methods.METHODS`.
+        codec, model, data: parts as in a config; the attack uses the first training images, pixels in 0..1.
+        privacy: part as in a config; the UE itself must add the noise.
+        transforms: parts as in a config; the UE applies them to its message before `privacy` and the codec.
+        layers: number of the codec's layers that the BS has; None for all.
+        local_steps: full-batch SGD steps of the UE; it sends the gradient for 1 step, the update for more.
+        batch_size: number of images of the UE.
+        lr: learning rate of its steps.
+        manual: whether to pass each seed directly to `torch.manual_seed` before the weights are drawn, as in the
+            published code. All images then have the same weights and start. Otherwise each (image, seed) has its
+            own key.
 
     Raises:
         UserError: an unknown name or argument, or a value that is not allowed.
@@ -84,7 +84,7 @@ class Setting:
         require(own, "privacy.name", self.privacy["name"], allowed)
 
     def _require_fit(self) -> None:
-        """Raise BadField unless method, codec, model and data fit one another."""
+        """Raise BadField unless method, codec, model and data fit together."""
         known = isinstance(self.parts["data"], ImageSet)
         require(known, "data.name", self.data["name"], "one of " + ", ".join(DATASETS))
         fits = self.parts["method"].batches or self.batch_size == 1
@@ -100,7 +100,7 @@ class Setting:
         require(self.layers is None or 1 <= self.layers <= layers, "layers", self.layers, allowed)
 
     def plain(self) -> Dict[str, Any]:
-        """Everything that decides a trial's result, beside its key, as JSON has it."""
+        """Everything apart from its key that determines a trial's result, as JSON values."""
         values = {name: value for name, value in asdict(self).items() if name != "parts"}
         return json.loads(json.dumps({**values, "torch": versions()["torch"]}))
 

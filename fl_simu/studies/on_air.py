@@ -1,6 +1,6 @@
-"""What becomes of uploads beside their delays over a channel: training, losses, energy, a shared medium.
+"""The parts of a channel study apart from rates and delays: training times, losses, energy, a shared medium.
 
-All draws are those of a run with the same seed: the k-th upload of a UE is the one that it sends for version k.
+All draws equal those of a run with the same seed: the k-th upload of a UE is the one that it sends for version k.
 """
 
 import math
@@ -26,17 +26,17 @@ from fl_simu.ue.algorithms.base import flat
 from fl_simu.ue.compute import Compute, ConstantCompute, CyclesCompute, ParetoCompute, UniformCompute
 from fl_simu.ue.work import Work
 
-# Of a shared medium so many UEs send at once, in so many rounds, and no more than so many layers are planned.
+# Limits on a shared medium: UEs that send at once, rounds, and the planning effort (UEs^2 x layers x rounds).
 MOST_AT_ONCE, MOST_ROUNDS, MOST_PLANNED = 100, 200, 200_000
 
 
 @dataclass(frozen=True)
 class Uploads:
-    """What is on the air of each upload of a study.
+    """The uploads of a study on the air.
 
     Args:
-        bits: with all that is sent again, int64, shape (uploads, layers).
-        arrives: whether each layer does, shape (uploads, layers).
+        bits: transmitted bits including retransmissions, int64, shape (uploads, layers).
+        arrives: whether each layer arrives, shape (uploads, layers).
         airtimes_s: from the start of the upload until its last layer has arrived or is lost, shape (uploads,).
     """
 
@@ -46,14 +46,13 @@ class Uploads:
 
 
 class Round(NamedTuple):
-    """UEs that begin to send at once on a shared medium.
+    """UEs that start to send at the same time on a shared medium.
 
     Args:
-        delays_s: of each layer of each of them, with all that is sent again, shape (UEs, layers); infinity where
-            one never arrives.
-        arrives: whether the BS can read it and all before it, shape (UEs, layers).
-        airtimes_s: how long each is on the air, shape (UEs,); infinity where it never ends.
-        transmits_w: with which power, shape (UEs,); None where the medium tells of none.
+        delays_s: delay of each layer with its retransmissions, shape (UEs, layers); infinity if it never arrives.
+        arrives: whether the BS can decode the layer and all layers before it, shape (UEs, layers).
+        airtimes_s: time of each UE on the air, shape (UEs,); infinity if it never ends.
+        transmits_w: transmit power of each UE, shape (UEs,); None if the medium does not set it.
     """
 
     delays_s: np.ndarray
@@ -63,12 +62,12 @@ class Round(NamedTuple):
 
 
 def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[int]) -> Dict[str, Any]:
-    """What a study tells beside rates and delays, as plain data; only what the experiment has.
+    """The results of a study apart from rates and delays, as plain data; only for parts that the experiment has.
 
     Args:
         study: the uploads.
         thresholds_s: thresholds on the delay by name.
-        samples: of each UE, where training that depends on them is told.
+        samples: training samples of each UE, for training times and energies that depend on them; or None.
 
     Returns:
         `training_s`, `download`, `loss`, `medium` and `energy_j`, as docs/channel.md explains them.
@@ -103,7 +102,7 @@ def beside(study: Study, thresholds_s: Mapping[str, float], samples: Optional[in
 
 
 def uploads(study: Study) -> Uploads:
-    """What is lost of each upload and sent again, and how long it is on the air if nobody else sends."""
+    """Losses, retransmissions and airtime of each upload when no other UE sends."""
     link, scope, sizes = study.planned.link, study.scope, study.layers_bits
     if isinstance(link.loss, NoLoss):
         bits = np.tile(np.array(sizes, dtype=np.int64), (scope.draws, 1))
@@ -125,7 +124,7 @@ def uploads(study: Study) -> Uploads:
 
 
 def _losses(study: Study, sent: Uploads) -> List[Dict[str, Any]]:
-    """Share lost and mean tries of each layer, and of whole uploads: lost is one of which a layer is."""
+    """Share lost and mean tries of each layer and of complete uploads; one lost layer loses the upload."""
     loss, sizes = study.planned.link.loss, study.layers_bits
     names = ["base layer", *(f"enhancement {k}" for k in range(1, len(sizes)))] if len(sizes) > 1 else []
     chances = [block_arrives(loss, size) for size in sizes]
@@ -144,21 +143,21 @@ def _losses(study: Study, sent: Uploads) -> List[Dict[str, Any]]:
 
 
 def rounds(study: Study) -> List[Round]:
-    """UEs that begin to send at once on the experiment's shared medium, round after round, until all have arrived.
+    """Rounds on the experiment's shared medium: the UEs start to send at once; a round ends with the last arrival.
 
-    As many as a round draws, at most 100, drawn uniformly.
+    A round has as many UEs as a round of the experiment, at most 100, drawn uniformly.
     """
     most = MOST_PLANNED // (_together(study) ** 2 * len(study.layers_bits))
     return [_round(study, k, start_s, ues) for k, start_s, ues in _cohorts(study, most)]
 
 
 def _together(study: Study) -> int:
-    """How many UEs a round has."""
+    """Number of UEs in a round."""
     return min(study.planned.experiment.drawn, study.scope.ues, MOST_AT_ONCE)
 
 
 def _cohorts(study: Study, most: int) -> List[Tuple[int, float, List[int]]]:
-    """Of each round its version, when it begins, and who is drawn, evenly over the virtual time; at least one."""
+    """Version, start time and drawn UEs of each round, evenly spaced over the virtual time; at least one round."""
     scope, seed, together = study.scope, study.planned.experiment.seed, _together(study)
     count = max(1, min(scope.draws // together, MOST_ROUNDS, most))
     orders = [permutation(briefly(seed, "draw", round=k), scope.ues).tolist() for k in range(count)]
@@ -220,7 +219,7 @@ def _medium(study: Study, shared: Sequence[Round], thresholds_s: Mapping[str, fl
 
 
 def _download(study: Study, downlink: Link) -> Dict[str, Any]:
-    """How long the copies of the global model take to the UEs that a round draws."""
+    """Download times of the global model to the UEs that a round draws."""
     experiment, params = study.planned.experiment, params_of(study.planned.training.make_module())
     model = {name: tensor for name, tensor in params.items() if name not in study.planned.local}
     beside = structure_of(flat(experiment.algorithm.station(model).shared))
@@ -244,8 +243,7 @@ def _download(study: Study, downlink: Link) -> Dict[str, Any]:
 
 
 def training_s(study: Study, samples: Optional[int]) -> Optional[np.ndarray]:
-    """How long a UE trains before each upload, shape (draws,); None where that depends on samples, and none are
-    given."""
+    """Training time before each upload, shape (draws,); None if it depends on `samples` and they are not given."""
     compute, scope = study.planned.experiment.compute, study.scope
     if samples is None and type(compute) not in OF_ANY_WORK:
         return None
@@ -271,14 +269,14 @@ def _cycles_mean_s(compute: CyclesCompute, work: Work) -> float:
     return compute.cycles_per_sample * work.samples * work.epochs * inverse
 
 
-# Mean time of training over UEs and rounds, of rules that have one in closed form.
+# Mean training time over UEs and rounds, for the rules that have it in closed form.
 MEANS_S: Mapping[Type[Compute], Callable[[Any, Work], float]] = {
     ConstantCompute: lambda one, work: one.seconds,
     UniformCompute: lambda one, work: (one.low_s + one.high_s) / 2,
     ParetoCompute: lambda one, work: one.shape / (one.shape - 1) * one.least_s if one.shape > 1 else math.inf,
     CyclesCompute: _cycles_mean_s,
 }
-# Those of which the time does not depend on the work.
+# Rules whose time does not depend on the work.
 OF_ANY_WORK = (ConstantCompute, UniformCompute, ParetoCompute)
 
 
@@ -290,7 +288,7 @@ def _energy(
     shared: bool,
     samples: Optional[int],
 ) -> Dict[str, Dict[str, Any]]:
-    """Energy of sending an upload and, where samples are given, of the training before it."""
+    """Energy of sending an upload and, if samples are given, of the training before it."""
 
     def in_a_second_j(transmits_w: Optional[float]) -> float:
         return meter.upload(_view(study, 0, 0, 1.0, transmits_w))["transmit_energy_j"]
@@ -302,7 +300,7 @@ def _energy(
     known = None if mean_s is None or tries is None else watts * mean_s * tries * study.loads_mbit[-1]
     found = {"sending": {**spread(spent_j), "closed_form": known}}
     if samples is not None:
-        # A processor is a UE's own for the whole run.
+        # A UE keeps its processor for the whole run, so one value per UE is enough.
         spent = np.array(
             [meter.upload(_view(study, ue, samples, 0.0))["compute_energy_j"] for ue in range(study.scope.ues)]
         )
@@ -320,7 +318,7 @@ def _view(
 
 
 def _mean_training_j(study: Study, meter: Energy, samples: int) -> Optional[float]:
-    r"""Mean of :math:`\kappa C D E_p f^2`; of a frequency uniform in a..b that of f^2 is (a^2 + a b + b^2) / 3."""
+    r"""Mean of :math:`\kappa C D E_p f^2`; f uniform in a..b gives f^2 the mean (a^2 + a b + b^2) / 3."""
     compute, epochs = study.planned.experiment.compute, study.planned.training.epochs
     cycles, square = meter.cycles_per_sample, meter.frequency_hz**2
     if isinstance(compute, CyclesCompute):

@@ -1,4 +1,4 @@
-"""Jobs shared out to worker processes."""
+"""Distributes jobs to worker processes."""
 
 import contextlib
 import multiprocessing
@@ -20,15 +20,15 @@ TRACEBACK, MOST_JOBS = "traceback.txt", 1000
 
 
 def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say: Say, folder: Path) -> None:
-    """Share jobs out to worker processes; however this ends, none of the processes is left.
+    """Distribute jobs to worker processes; no worker process remains afterwards, even after an error.
 
     Args:
-        todo: the jobs, which must pickle.
+        todo: the jobs, which must be picklable.
         at_a_time: number of processes, at least 1.
-        work: does one job and tells in a line what came of it. Must pickle; each process has a copy of its own,
-            which may keep something from job to job. What a job leaves behind it writes itself.
+        work: does one job, writes its results, and returns one line about them. It must be picklable. Each process
+            has its own copy, which may keep state between jobs.
         say: prints a line.
-        folder: where the traceback goes of a job that failed for a bug.
+        folder: the folder for the traceback of a job that failed because of a bug.
 
     Raises:
         UserError: a job failed, or a process was killed.
@@ -36,7 +36,7 @@ def run_all(todo: Sequence[Any], at_a_time: int, work: Callable[[Any], str], say
     context, waiting, ended = multiprocessing.get_context("spawn"), list(todo), 0
     workers: Dict[Any, Any] = {}
     share = max(1, cores() // at_a_time)
-    # Where this process is killed, nobody holds the other end, by which the workers know.
+    # If this process is killed, the other end of the pipe closes, which tells the workers to stop.
     line, held = context.Pipe(duplex=False)
     try:
         for _ in range(min(at_a_time, len(todo))):
@@ -78,18 +78,18 @@ def _answer(pipe: Any, process: Any, folder: Path) -> str:
 
 
 def ended_how(status: int) -> str:
-    """What became of a process that ended without an answer."""
+    """How a process ended that gave no answer."""
     if status == -signal.SIGKILL:
         return "was killed (out of memory?)"
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 def _serve(pipe: Any, work: Callable[[Any], str], line: Any, share: int) -> None:
-    """Do the jobs that come through a pipe, each on its share of the cores, until its other end is gone.
+    """Do the jobs that arrive through a pipe, each on its share of the cores, until the other end closes.
 
-    Answer (what came of it, the error, and the traceback of one that is no mistake of the user's).
+    The answer to each is (line about the job, error, traceback unless the user made a mistake).
     """
-    # Ctrl-C goes to the whole group; the process that shares the jobs out ends this one, or dies.
+    # Ctrl-C reaches the whole process group; the main process then terminates this one, or dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt), stopped_by_signals():
         end_with(line)

@@ -1,4 +1,4 @@
-"""The runs of a study: a folder for each, and what runs one in a worker process."""
+"""The runs of a study: their folders, and the code that does them in worker processes."""
 
 import hashlib
 import re
@@ -17,13 +17,13 @@ from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.run_folder import RunFolder
 from fl_simu.studies.grid import Study
 
-# Characters of a run's levels, and of its seed, in the name of its folder.
+# Most characters of a run's levels, and of its seed, in the name of its folder.
 LONGEST = 100
 
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment of a study and where it goes."""
+    """One experiment of a study and its folder."""
 
     label: str
     experiment: Experiment
@@ -31,21 +31,21 @@ class Job:
 
 
 def folders_of(study: Study, parent: Path) -> Dict[Tuple[Tuple[str, ...], int], RunFolder]:
-    """A folder for each run; experiments that are the same share one."""
+    """A folder for each run; equal experiments share one."""
     found: Dict[str, RunFolder] = {}
     folders = {}
     for (levels, seed), experiment in study.experiments.items():
         text = experiment.to_toml() + versions()["torch"]
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         words = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(levels)).strip("-")
-        # A file system takes 255 characters; the digest tells apart what is cut.
+        # File names have at most 255 characters; the digest distinguishes names that are cut.
         name = f"{words[:LONGEST]}-seed{str(seed)[:LONGEST]}-{digest}"
         folders[levels, seed] = found.setdefault(digest, RunFolder(parent / name))
     return folders
 
 
 class Runs:
-    """Runs jobs in a worker process, which keeps the data of the last one."""
+    """Does jobs in a worker process, and keeps the data of the last one for the next."""
 
     def __init__(self, data_dir: Optional[Path]) -> None:
         self.data_dir = data_dir

@@ -1,8 +1,8 @@
-"""Experiments that a config cannot describe: a script of their own, experiment.py in their folder.
+"""Experiments that a config cannot describe: each has its own script, experiment.py in its folder.
 
-The script has one function, `reproduce(setup)`, which returns what it found beside what the notes or a paper say.
-The line NEEDS_SYFT = True tells that it imports syft, which is fl_simu.pointers where real syft is not installed.
-It runs in a process of its own, so that what it hooks or seeds touches nothing else.
+The script has one function, `reproduce(setup)`, which compares its results with the notes or a paper.
+The line NEEDS_SYFT = True says that it imports syft, which fl_simu.pointers replaces if real syft is not installed.
+The script runs in its own process, so that its hooks and seeds affect nothing else.
 """
 
 import ast
@@ -30,14 +30,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a script may go by.
+    """The settings that a script gets.
 
     Args:
-        quick: whether it shall be a matter of a minute or two.
-        out: its folder, for figures and whatever else it leaves behind.
-        data_dir: where the user has data sets, as for a run.
+        quick: whether it should take only a minute or two.
+        out: its folder, for figures and other output.
+        data_dir: the user's folder of data sets, as for a run.
         say: prints a line.
-        jobs: processes that it may keep busy at a time.
+        jobs: number of processes that it may use at a time.
     """
 
     quick: bool
@@ -53,7 +53,7 @@ def title(name: str) -> str:
 
 
 def missing(name: str) -> str:
-    """What this installation lacks for a script, in a few words; empty where it lacks nothing."""
+    """What this installation lacks for a script, in a few words; empty if nothing."""
     return lacks_syft() if _needs_syft(_file(name)) else ""
 
 
@@ -77,11 +77,11 @@ def _tree(file: Path) -> ast.Module:
 
 
 def run_script(name: str, setup: Setup) -> Tuple[List[Comparison], List[Finding]]:
-    """Run the script of an experiment in a process of its own; write and return what it found: values beside those
-    of the notes, and claims with their verdicts.
+    """Run the script of an experiment in its own process; write and return its comparisons with the notes, and
+    its claims with their verdicts.
 
     Raises:
-        UserError: it failed, or was killed.
+        UserError: the script failed or was killed.
     """
     with contextlib.suppress(FileNotFoundError):
         (make_folder(setup.out) / TRACEBACK).unlink()
@@ -115,17 +115,17 @@ def run_script(name: str, setup: Setup) -> Tuple[List[Comparison], List[Finding]
 
 
 def tables(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> str:
-    """What was found, as tables in Markdown."""
+    """The results as tables in Markdown."""
     found = [comparison_table(comparisons)] if comparisons else []
     found += [finding_table(findings)] if findings else []
     return "\n".join(found)
 
 
 def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
-    """Run a script; send what it says, then ("found", its comparisons) or ("failed", why)."""
-    # Ctrl-C goes to the whole group; the process that waits ends this one.
+    """Run a script; send its output, then ("found", its results) or ("failed", the reason)."""
+    # Ctrl-C reaches the whole process group; the parent process then terminates this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # When it does, a script that has processes of its own must get to end them.
+    # SIGTERM raises KeyboardInterrupt, so that a script can end its own child processes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end_with(line)
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
@@ -138,7 +138,7 @@ def _work(pipe: Any, file: Path, setup: Setup, line: Any) -> None:
         except (Exception, SystemExit) as error:
             write_text(setup.out / TRACEBACK, traceback.format_exc())
             pipe.send(("failed", f"{error!r}; {setup.out / TRACEBACK} tells where"))
-        # The process that waits need not wait for the end of this one, which shall come without a word.
+        # From here on the parent process may terminate this one at any time, and it must end without output.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

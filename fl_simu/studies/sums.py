@@ -1,4 +1,4 @@
-"""What over-the-air sums of an experiment's model take: symbols, time, silent UEs, noise. Nothing is trained."""
+"""The cost of over-the-air sums of an experiment's model: symbols, time, silent UEs, noise. No training."""
 
 import math
 from typing import Any, Dict, Optional, Sequence
@@ -18,17 +18,17 @@ from fl_simu.studies.channel import MAX_UES, MOST_DRAWS, Share, sent_of, spread
 
 
 def sums(planned: Plan, draws: int, ues: Optional[int]) -> Dict[str, Any]:
-    """What sums take, as plain data: the rounds of a run with the same seed in which nobody is late.
+    """The cost of sums as plain data, for the rounds of a run with the same seed in which no UE is late.
 
     Args:
-        planned: an experiment on a medium that is `analog`.
+        planned: an experiment on an analog medium.
         draws: number of UEs that are asked to send, over all rounds, at least 1.
-        ues: number of UEs; those of the experiment where not given, at most 1,000.
+        ues: number of UEs; if None, those of the experiment, at most 1,000.
 
     Returns:
-        `numbers` and `symbols` of one model, `seconds`, `rounds` and `ues` that are drawn for each; `silent`, the
+        `numbers`, `symbols` and `seconds` of one model; `rounds`, and the `ues` drawn for each; `silent`, the
         share of UEs that do not send; `noise_std` on a number of the plain mean of models whose numbers have
-        variance 1, over the rounds in which anybody sends; and `sending_j`, where the meter `energy` is there.
+        variance 1, over the rounds in which a UE sends; and `sending_j`, if there is the meter `energy`.
 
     Raises:
         UserError: a number out of range.
@@ -73,7 +73,7 @@ def sums(planned: Plan, draws: int, ues: Optional[int]) -> Dict[str, Any]:
 def _sending(
     planned: Plan, medium: Analog, structure: Structure, version: int, ues: int, together: int
 ) -> Sequence[int]:
-    """Those of a round's UEs that send."""
+    """The UEs of a round that send."""
     link, state = planned.link, medium.start()
     drawn = permutation(briefly(link.seed, "draw", round=version), ues)[:together].tolist()
 

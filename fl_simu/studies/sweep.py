@@ -1,4 +1,4 @@
-"""Many runs that differ along axes, from Python. A grid that is worth keeping is a study; see docs/studies.md."""
+"""Many runs that differ along axes, from Python. To keep a grid, make it a study; see docs/studies.md."""
 
 import dataclasses
 import itertools
