@@ -1,4 +1,4 @@
-"""A browser without a window, asked through its debugging pipe: it needs no package, only Chromium itself."""
+"""A headless browser, controlled through its debugging pipe: it needs no package, only Chromium itself."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The browser reads what it is told from 3, and answers on 4.
+# The browser reads commands from file descriptor 3, and answers on 4.
 STARTED = """
 import fcntl, os, sys
 high = [fcntl.fcntl(int(one), fcntl.F_DUPFD, 10) for one in sys.argv[1:3]]
@@ -30,7 +30,7 @@ OPTIONS = (
 
 
 def found():
-    """The path of a Chromium; None where there is none."""
+    """The path of a Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -39,7 +39,7 @@ class Browser:
 
     Args:
         program: path of a Chromium.
-        folder: where it may keep its files.
+        folder: the folder for its files.
     """
 
     def __init__(self, program, folder):
@@ -62,7 +62,7 @@ class Browser:
         self.ask("Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1, mobile=False)
 
     def ask(self, method, **parameters):
-        """What the browser answers to a command of the DevTools protocol."""
+        """The answer of the browser to a command of the DevTools protocol."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         message.update({"sessionId": self._session} if self._session else {})
@@ -85,30 +85,30 @@ class Browser:
         return json.loads(message.decode())
 
     def open(self, address):
-        """Go to a page, and wait until it is there."""
+        """Open a page, and wait until it is loaded."""
         self.events.clear()
         self.ask("Page.navigate", url=address)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
     def value(self, script):
-        """What an expression of JavaScript comes to on the page; a promise is waited for."""
+        """The value of a JavaScript expression on the page; awaits a promise."""
         answer = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def mouse(self, kind, x, y):
-        """Move the mouse ("moved"), or click ("pressed", "released") there, in pixels of the window."""
+        """Move the mouse ("moved") to a window position in pixels, or click there ("pressed", "released")."""
         button = {} if kind == "moved" else {"button": "left", "clickCount": 1}
         event = {"moved": "mouseMoved", "pressed": "mousePressed", "released": "mouseReleased"}[kind]
         self.ask("Input.dispatchMouseEvent", type=event, x=x, y=y, **button)
 
     def said(self, *methods):
-        """The events of these kinds since the page was opened."""
+        """The events of these kinds since the page opened."""
         return [event["params"] for event in self.events if event["method"] in methods]
 
     def close(self):
-        """End it, and whatever it started."""
+        """End the browser and its child processes."""
         self._session = None
         self.ask("Browser.close")
         self._process.wait(20)

@@ -1,4 +1,4 @@
-"""A checkout of its own, with an environment, in which tests type commands as users do."""
+"""A separate checkout with an environment, in which tests type commands as users do."""
 
 import os
 import shutil
@@ -16,9 +16,9 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Checkout:
-    """A copy of parts of this checkout after `make setup`: its environment is the one that the tests run in.
+    """A copy of parts of this checkout after `make setup`; its environment is the one that the tests run in.
 
-    It stands where `make run` looks first, whatever its Python is, so that nothing is set up.
+    The environment is where `make run` looks first, whatever its Python is, so that `make` installs nothing.
 
     Args:
         root: an empty folder.
@@ -43,16 +43,16 @@ class Checkout:
         self.shell('printf "%s %s\\n" "$(cksum <requirements/legacy.txt)" "$PWD" >.venv/legacy/complete')
 
     def shell(self, command, home="home", patience_s=None, **variables):
-        """What a command prints that is typed in a fresh shell; it must end well.
+        """The output of a command that is typed in a fresh shell; the command must succeed.
 
         Args:
             home: the home folder, below the root.
-            patience_s: after so long Ctrl-C is typed; then it must end as what a user stops.
-            variables: of the environment.
+            patience_s: time after which Ctrl-C is typed; the command must then end as if a user stops it.
+            variables: environment variables.
         """
         environment = {"HOME": str(self.root / home), "PATH": PATH, **variables}
         words = ["bash", "--noprofile", "--norc", "-c", command]
-        # In a group of its own, as a terminal has it: Ctrl-C goes to all of the group.
+        # In its own process group, as in a terminal: Ctrl-C goes to the whole group.
         process = subprocess.Popen(
             words,
             cwd=str(self.root),
@@ -61,7 +61,7 @@ class Checkout:
             stderr=subprocess.PIPE,
             universal_newlines=True,
             start_new_session=True,
-            # A shell that starts the tests in the background has them ignore it.
+            # Tests that a shell starts in the background inherit that SIGINT is ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         allowed = [0]

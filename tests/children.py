@@ -1,4 +1,4 @@
-"""What tests do in processes of their own."""
+"""Functions that tests run in separate processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from fl_simu.cli.app import main
 
 
 def run_and_die(file, folder, rounds):
-    """Run the experiment of a file, until a kill -9 in the middle of the round after so many."""
+    """Run the experiment of a file, and kill -9 it in the middle of the round after this many rounds."""
 
     class Killer(fl.Observer):
         done = 0
@@ -27,10 +27,10 @@ def run_and_die(file, folder, rounds):
 
 
 def command(arguments, folder, environment, *outputs):
-    """`python -m fl_simu`, as it is in a folder with an environment.
+    """`python -m fl_simu` in a folder and with an environment.
 
     Args:
-        outputs: the paths of files for what it says and for what it complains of, or of one for both.
+        outputs: the paths of files for its standard output and standard error, or of one file for both.
     """
     os.environ.clear()
     os.environ.update(environment)
@@ -38,14 +38,14 @@ def command(arguments, folder, environment, *outputs):
     opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in outputs]
     os.dup2(opened[0], 1)
     os.dup2(opened[-1], 2)
-    # What PYTHONWARNINGS of the environment tells a new interpreter.
+    # As PYTHONWARNINGS of the environment does for a new interpreter.
     warnings.simplefilter("ignore")
-    # A shell that starts the tests in the background has them ignore SIGINT.
+    # Tests that a shell starts in the background inherit that SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(arguments))
 
 
 def command_of_a_group(*arguments):
-    """`command` in a process group of its own, as a shell starts one."""
+    """`command` in its own process group, as a shell starts it."""
     os.setpgid(0, 0)
     command(*arguments)

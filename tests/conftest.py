@@ -1,4 +1,4 @@
-"""What several test files share: a small experiment, and `python -m fl_simu` in a process of its own."""
+"""Shared by several test files: a small experiment, and `python -m fl_simu` in its own process."""
 
 import importlib.util
 import multiprocessing
@@ -16,21 +16,21 @@ from hypothesis import settings
 from fl_simu.backends import ray_actors
 from fl_simu.backends.actor import Actor
 
-# On a busy machine a first call may take long; what a test may take in all is limited elsewhere.
-# A run of the suite tries the same examples each time; `make fuzz` tries new ones, and more of them.
+# On a busy machine a first call may be slow; the total time of a test is limited elsewhere.
+# The suite tries the same examples each time; `make fuzz` tries new ones, and more of them.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# A program of its own, see `make fuzz`.
+# A separate program, see `make fuzz`.
 collect_ignore = ["fuzz"]
 
 ROOT = Path(__file__).resolve().parent.parent
-# It changes what it imports, for processes that are forked.
+# It changes the modules that it imports, for forked processes.
 collect_ignore = ["preloaded.py"]
 FORKING = multiprocessing.get_context("forkserver")
 
-# Digits for four UEs, three of them a round; takes a fraction of a second.
+# Digits for four UEs, three of them per round; takes a fraction of a second.
 SMALL = """
 name = "small"
 seed = 3
@@ -61,14 +61,14 @@ def small(tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_figures(request, monkeypatch):
-    """Runs draw no figures, which takes longer than a small run does, unless a test is marked `figures`."""
+    """Runs draw figures only in tests marked `figures`: figures take longer than a small run."""
     if request.node.get_closest_marker("figures") is None:
         monkeypatch.setattr("fl_simu.loop.closing.draw_figures", lambda *anything: [])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """All tests that need Ray go to one worker: a Ray that runs takes seconds to start, and 0.3 GB."""
+    """All tests that need Ray go to one worker: starting Ray takes seconds and 0.3 GB."""
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if "running_ray" in getattr(item, "fixturenames", ()) or "ray" in map(str, parameters):
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def running_ray():
-    """The ray module, in a process that is part of a Ray of two cores; all tests of a process share it."""
+    """The ray module, connected to a Ray with two cores that all tests of this process share."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs the extra ray")
     cluster = ray_actors.Cluster(ray_actors.LOCAL, cores=2, store_bytes=2**28)
@@ -87,7 +87,7 @@ def running_ray():
 
 @pytest.fixture(scope="session")
 def idle_actors(running_ray):
-    """Two actors that serve one backend after the other."""
+    """Two actors that serve one backend after another."""
 
     # Inside a function: actors cannot import this file.
     class Again(Actor):
@@ -102,7 +102,7 @@ def idle_actors(running_ray):
 
 @pytest.fixture
 def reused_actors(running_ray, idle_actors, monkeypatch):
-    """Backends on Ray begin anew with actors that are there: to start one takes seconds."""
+    """Backends on Ray reuse existing actors: starting one takes seconds."""
 
     def start(hand):
         hand._actor, hand._held = idle_actors.pop(), 0
@@ -119,7 +119,7 @@ def reused_actors(running_ray, idle_actors, monkeypatch):
 
 @pytest.fixture(scope="session")
 def forked():
-    """A context of multiprocessing whose processes have imported what tests/preloaded.py says."""
+    """A multiprocessing context whose processes have imported the modules of tests/preloaded.py."""
     FORKING.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), str(ROOT)]))
@@ -129,7 +129,7 @@ def forked():
 
 @pytest.fixture(autouse=True)
 def no_new_interpreters(request, monkeypatch):
-    """Processes of a pool or a script are forked from a server: a new one takes seconds to import torch."""
+    """Processes of a pool or a script are forked from a server: a new process takes seconds to import torch."""
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: request.getfixturevalue("forked"))
 
 
@@ -151,7 +151,7 @@ def environment(tmp_path):
 
 @pytest.fixture
 def fl_simu_forked(tmp_path, tmp_path_factory, environment, forked):
-    """Runs a command of fl_simu in an empty folder and a process of its own, and waits for its end."""
+    """Runs a command of fl_simu in an empty folder and its own process, and waits for its end."""
 
     def start(*arguments):
         outputs = [tmp_path_factory.mktemp("said") / name for name in ("stdout", "stderr")]

@@ -24,14 +24,14 @@ from fl_simu.ue.work import Work
 
 @dataclass(frozen=True)
 class Local:
-    """All that the loop asks of local training."""
+    """The part of local training that the loop needs."""
 
     keep_optimizer_state: bool = False
     optimizer: None = None
 
 
 def loop(backend, model, link, protocol, ues, observers=(), transforms=(), **changes):
-    """A coordinator before its first event; of what is not said, the plainest."""
+    """A coordinator before its first event, with the plainest part wherever none is given."""
     threshold = protocol.movement_threshold()
     trigger = () if threshold is None else (Movement(threshold),)
     parts = {

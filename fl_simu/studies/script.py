@@ -1,7 +1,7 @@
 """Experiments that a config cannot describe: each has its own script, experiment.py in its folder.
 
 The script has one function, `reproduce(setup)`, which compares its results with the notes or a paper.
-The line NEEDS_SYFT = True says that it imports syft, which fl_simu.pointers replaces if real syft is not installed.
+The line NEEDS_SYFT = True says that it imports syft, which is fl_simu.pointers unless real syft is installed.
 The script runs in its own process, so that its hooks and seeds affect nothing else.
 """
 

@@ -1,4 +1,4 @@
-"""Which backend runs where none is named."""
+"""The backend that runs if none is named."""
 
 import os
 
@@ -40,7 +40,7 @@ def test_all_cores_where_it_is_worth_it(real, here, work, wanted, monkeypatch):
     "module, wanted",
     [
         (nn.Linear(784, 10), 7840),
-        # 16 x 24 x 24 places of 5 x 5 weights.
+        # 16 x 24 x 24 positions with 5 x 5 weights each.
         (nn.Conv2d(1, 16, 5), 16 * 24 * 24 * 25),
         (nn.Conv2d(1, 4, 3, stride=2, padding=1), 4 * 14 * 14 * 9),
     ],

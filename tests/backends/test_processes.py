@@ -1,4 +1,4 @@
-"""What is special about worker processes: their number, order and end do not matter; nothing is left."""
+"""Worker processes: their number, order and end do not matter, and no process or memory is left."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ from tests.trained_apart import CLASSES, CNN, SEED, UES, local_training, placed,
 
 @pytest.fixture(autouse=True)
 def nurseries(monkeypatch):
-    """One thread as in a worker; and no process is left behind."""
+    """One thread, as in a worker; no process is left behind."""
     threads, nurseries = torch.get_num_threads(), []
     torch.set_num_threads(1)
     made = processes.Nursery
@@ -45,7 +45,7 @@ def nurseries(monkeypatch):
     torch.set_num_threads(threads)
     left = [pid for nursery in nurseries for pid in (nursery.process, *nursery.workers.values())]
     until_s = time.monotonic() + 5
-    # Without their nursery workers end by themselves.
+    # Workers end by themselves if their nursery is gone.
     while any(map(psutil.pid_exists, left)) and time.monotonic() < until_s:
         time.sleep(0.01)
     assert not any(map(psutil.pid_exists, left))
@@ -66,7 +66,7 @@ def test_workers_that_train_by_pointers_give_the_model_of_one_that_does():
 
 
 def workers_of(backend, count):
-    """The numbers of the nursery of a backend and of its workers, as soon as they are so many."""
+    """The process ids of a backend's nursery and its workers, once there are this many workers."""
     nursery = backend._nursery
     while len(nursery.workers) < count:
         time.sleep(0.01)
@@ -75,7 +75,7 @@ def workers_of(backend, count):
 
 @pytest.mark.parametrize("who", ["worker", "nursery"])
 def test_a_killed_process_changes_nothing(who, caplog):
-    # Long enough for the worker not to be done before it is dead.
+    # Long enough that the worker is killed before it is done.
     wanted = two_rounds(Torch(exact=True), epochs=4)
 
     def kill(backend):
@@ -171,7 +171,7 @@ def test_an_unused_backend_starts_nothing(nurseries):
 
 
 def test_a_busy_worker_ends_at_once():
-    """Also one that would train for long."""
+    """Even if it would train for a long time."""
     spec = Processes(workers=2)
     local = local_training(spec, epochs=10**6)
     backend = placed(spec, local)
@@ -182,7 +182,7 @@ def test_a_busy_worker_ends_at_once():
 
 
 def train_for_ever(line):
-    """Let workers train, and tell who they are."""
+    """Let workers train, and report their process ids."""
     spec = Processes(workers=2)
     local = local_training(spec, epochs=10**6)
     backend = placed(spec, local)
@@ -220,7 +220,7 @@ def test_a_worker_without_memory_is_told_with_what_helps(what, told):
 
 
 def refused(*broken, workers=2):
-    """What is said where the system refuses something."""
+    """The error message if the system refuses a resource."""
     spec = Processes(workers=workers)
     local = local_training(spec)
     backend = placed(spec, local)
@@ -235,7 +235,7 @@ def refused(*broken, workers=2):
 
 
 def no_room(error, left=0):
-    """A function of os that fails, as the kernel has it fail, after so many calls."""
+    """A function of os that fails after this many calls, with the kernel's error."""
     real, calls = os.fork, []
 
     def fails(*_):
@@ -252,7 +252,7 @@ def test_a_process_or_a_thread_that_the_system_refuses_is_told_and_nothing_is_le
     assert said == (
         "backend processes: no process can be forked: Resource temporarily unavailable: backend torch needs none"
     )
-    # The nursery has a copy of the count: it is the second fork that fails, of a worker.
+    # The nursery has a copy of the count, so the second fork fails, which is that of a worker.
     assert refused(os, "fork", no_room(errno.ENOMEM, left=1), workers=1) == (
         "backend processes: no worker can be started: Cannot allocate memory: "
         "fewer workers (backend.workers) may have room"
@@ -286,7 +286,7 @@ def test_one_worker_that_cannot_be_started_leaves_the_others_at_work(monkeypatch
     )
 
 
-# In a worker it asks for more memory than there is, or waits, while a file is there that says so.
+# In a worker it requests more memory than there is, or waits, as long as a file says so.
 TROUBLED = """
 import os, resource, time
 import torch
@@ -331,7 +331,7 @@ def test_a_run_in_trouble_ends_in_a_line_leaves_nothing_and_goes_on(
             while not waiting.exists():
                 assert child.is_alive(), complained.read_text()
                 time.sleep(0.005)
-            # As a terminal and a batch system do: to the command and to all that it has started.
+            # As a terminal and a batch system do, the signal goes to the command and all its child processes.
             os.killpg(child.pid, trouble)
         child.join(60)
         (line,) = complained.read_text().strip().splitlines()
@@ -371,6 +371,6 @@ def test_the_kernel_ends_a_worker_before_the_run_and_no_mount_limits_what_they_s
     (device,) = [one[3] for one in maps if in_range(box, one[0])]
     backend.close()
     assert (of_nursery, of_worker) == (own, min(1000, own + 500))
-    # Memory without a name is on no mounted file system, of whose size it could take any.
+    # Anonymous memory is on no mounted file system, whose size could limit it.
     mounted = {line.split()[2] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     assert ":".join(str(int(part, 16)) for part in device.split(":")) not in mounted

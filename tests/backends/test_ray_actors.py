@@ -1,4 +1,4 @@
-"""What is special about the Ray backend: it does not matter who trains, in which order, and who is killed."""
+"""The Ray backend: it does not matter which actor trains, in which order, or which one is killed."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ def test_neither_the_number_of_actors_nor_the_order_matters(model, one_thread, r
 
 
 def test_a_killed_actor_changes_nothing(one_thread, running_ray, caplog):
-    # Long enough for the actor not to be done before it is dead.
+    # Long enough that the actor is killed before it is done.
     wanted = two_rounds(Torch(exact=True), epochs=4)
 
     def kill(backend):
@@ -188,7 +188,7 @@ def test_what_a_killed_ray_left_is_removed_and_what_runs_is_not(tmp_path):
     for folder in (dead, alive):
         (folder / "r").mkdir(parents=True)
     others.mkdir()
-    # An agent renames itself; its log, which it holds open, tells whose it is.
+    # An agent renames itself; the log that it holds open identifies it.
     code = "import sys, time; log = open(sys.argv[2], 'w'); print('ready', flush=True); time.sleep(60)"
     agents = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What is special about the syft backend: nothing leaks, and what real 0.2.4 gets wrong is refused there."""
+"""The syft backend: nothing leaks, and it refuses the cases that real 0.2.4 gets wrong."""
 
 import gc
 import os
@@ -51,7 +51,7 @@ def test_nothing_grows_over_rounds(keep):
         backend.place(ue, Shard(images, labels, torch.arange(64) + 64 * ue))
     params, seen, memories = initial_params(local.make_module, 1), [], {}
     ids = backend._syft.ID_PROVIDER.generated
-    # What is there already is left out of sixty collections.
+    # Freezing the existing objects keeps them out of sixty garbage collections.
     gc.freeze()
     for round in range(60):
         params = one_round(backend, params, round, memories)[0]
@@ -112,7 +112,7 @@ def test_what_syft_gets_wrong_is_right_on_our_pointers(wrong, named):
 
 @real_only
 def test_syft_itself_loses_the_running_maximum_of_amsgrad():
-    """The reason for one of the refusals: pointers and tensors part ways."""
+    """The reason for one of the refusals: pointers and tensors get out of step."""
     code = (
         "import torch, syft\n"
         "hook = syft.TorchHook(torch); worker = syft.VirtualWorker(hook, id='w')\n"

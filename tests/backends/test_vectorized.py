@@ -1,4 +1,4 @@
-"""What is special about the vectorized backend: unequal UEs in one stack, chunks, and what it refuses."""
+"""The vectorized backend: unequal UEs in one stack, chunks, and refused settings."""
 
 from dataclasses import replace
 from functools import partial
@@ -146,7 +146,7 @@ def test_who_is_given_up_trains_for_the_others_sake_and_may_be_handed_another_mo
 
 
 class _NormOfTheBatch(nn.Sequential):
-    """Keeps nothing, draws nothing, and yet a sample's output depends on the others of its batch."""
+    """Without buffers or random draws, but a sample's output depends on the rest of its batch."""
 
     def __init__(self):
         super().__init__(nn.Flatten(), nn.Linear(36, CLASSES), nn.BatchNorm1d(CLASSES, track_running_stats=False))
@@ -234,7 +234,7 @@ def test_out_of_memory_is_told_as_what_it_is(error, stacked, monkeypatch):
         with pytest.raises(UserError, match=r"cpu is out of memory .* use backend = 'torch'") as refusal:
             Vectorized().build(local if stacked else replace(local, loss=loss))
         assert "\n" not in str(refusal.value) and "torch.func" not in str(refusal.value)
-    # And so it is in the middle of a run.
+    # The same holds in the middle of a run.
     backend, params = placed(Vectorized(), local, shards((8, 8))), initial_params(local.make_module, SEED)
     monkeypatch.setattr(Stacked, "loss", loss)
     with pytest.raises(UserError, match="vectorized is out of memory with 2 UEs at once"):

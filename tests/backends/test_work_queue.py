@@ -1,4 +1,4 @@
-"""Jobs shared out to hands: calls of one length, nobody idle, what is waited for first, little kept."""
+"""Jobs distributed to workers: calls of equal length, no idle worker, awaited jobs first, little kept."""
 
 import math
 import threading
@@ -51,7 +51,7 @@ def test_what_is_due_first_comes_first():
 
 
 def test_a_long_job_is_not_taken_ahead():
-    """It may be given up before it is begun."""
+    """It may be given up before it starts."""
     queue = WorkQueue(hands=1, room=10)
     round = jobs(1, 1, 1, 1)
     queue.add(round)
@@ -64,7 +64,7 @@ def test_a_long_job_is_not_taken_ahead():
 
 @pytest.mark.parametrize("hands", [1, 2, 4])
 def test_short_jobs_share_calls_that_get_shorter_towards_the_end(hands):
-    """1000 jobs of 1 ms each: calls of CALL_S at most, single jobs at the end, so that the hands end together."""
+    """1000 jobs of 1 ms each: calls of at most CALL_S, single jobs at the end, so that workers end together."""
     queue, calls = WorkQueue(hands, room=1000), []
     queue.add(jobs(*[20] * 1000))
     for _ in range(1000):
@@ -133,7 +133,7 @@ def test_no_more_is_kept_than_there_is_room_for():
     carry_out(queue, queue.take())
     thread.join()
     assert got == ["outcome of 2"]
-    # Another round, and nobody has fetched the others: they are let go of, and done anew on request.
+    # In the next round the unfetched results of the last one are dropped, and computed again on request.
     second = jobs(1, 1)
     queue.add(second)
     assert [job.outcome for job in first[:2]] == [None, None]

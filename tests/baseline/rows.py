@@ -1,4 +1,4 @@
-"""Sixty small experiments that touch every part once, and what each comes to."""
+"""Sixty small experiments that use every part once, and the result of each."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from fl_simu.loop.plan import load_data, plan
 
 STEPS = Path(__file__).with_name("steps.txt")
 
-# Digits for five UEs, two rounds of all; a layer of the model takes about 0.1 s to send.
+# Digits for five UEs, two rounds with all of them; a layer of the model takes about 0.1 s to send.
 COMMON = {
     "name": "baseline",
     "seed": 4,
@@ -35,7 +35,7 @@ COMMON = {
 
 CHANNEL_TICK = "channel.tick_s=0.05"
 
-# Name of a row -> what it sets on top of COMMON.
+# Name of a row -> its settings on top of COMMON.
 ROWS: Dict[str, List[str]] = {
     "common": [],
     "codec float32": ["codec=float32"],
@@ -153,7 +153,7 @@ for radius in ("rule centred_clipping", "rule norm_bound"):
     ROWS[radius].append("aggregation.radius=0.3")
 ROWS["attack boosting, graded"] = ["attack=boosting", "attack.estimate=before", "attack.constraint=others_last"]
 
-# Backends other than torch run these; what they share with torch, which runs every row, they share in all rows.
+# Rows for backends other than torch. Torch runs every row, which covers the code that backends share.
 OTHERS: Dict[str, List[str]] = {
     "syft": [
         "common",
@@ -189,10 +189,10 @@ class _Keep(Observer):
 
 
 def outcome(row: str, backend: str) -> Tuple[str, str, str, float]:
-    """What a row comes to on a backend.
+    """The result of a row on a backend.
 
     Returns:
-        digest of the timeline: virtual times, bits and what was accepted of whom in each round.
+        digest of the timeline: virtual times, bits, and the accepted layers of each UE in each round.
         digest of the records: the timeline with accuracy, loss and the measures of an attack.
         SHA-256 of the final model.
         the final test loss.
@@ -219,7 +219,7 @@ def outcome(row: str, backend: str) -> Tuple[str, str, str, float]:
 
 
 def probe() -> str:
-    """A digest of how this machine's torch rounds: sums of another processor may differ in the last bit."""
+    """A digest of the rounding of torch on this machine: on another processor, sums may differ in the last bit."""
     generator = torch.Generator().manual_seed(7)
     images = torch.randn(16, 784, generator=generator)
     weights = torch.randn(784, 8, generator=generator)
@@ -234,7 +234,7 @@ def _digest(value: Any) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers to ten digits: numpy's exponentials, of which a rate is made, differ in the last bit elsewhere."""
+    """Numbers to ten digits: numpy's exponentials, used for rates, may differ in the last bit elsewhere."""
     if isinstance(value, list):
         return [_rounded(one) for one in value]
     return float(f"{value:.9e}") if isinstance(value, float) else value

@@ -1,6 +1,6 @@
-"""The table of what each row came to, and how it is made: `python -m tests.baseline.table [ROW...]`.
+"""The table of the results of all rows. To write it: `python -m tests.baseline.table [ROW...]`.
 
-Make it anew only where a result is meant to change, and name the rows in the commit.
+Write it again only for an intended change of results, and name the rows in the commit.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`compare`: backends by name and by table, and one model whoever trains."""
+"""`compare`: backends by name and by table, and the same model from each backend."""
 
 import json
 
@@ -13,7 +13,7 @@ POINTERS = "--backend={ name = 'processes', workers = 2, inner = 'syft' }"
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """To start an interpreter a run takes seconds; tests/test_readme.py does."""
+    """Run in this process: a new interpreter per run takes seconds; tests/test_readme.py covers that."""
 
     def run(experiment, folder, data_dir):
         file = folder.path.with_name("config.toml")

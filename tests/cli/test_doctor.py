@@ -1,4 +1,4 @@
-"""`doctor` and what is said where packages are missing, on any Python from 3.6 on."""
+"""`doctor` and the messages about missing packages, on any Python from 3.6 on."""
 
 import ast
 import os
@@ -18,7 +18,7 @@ from fl_simu.kernel.shell import python_command
 from fl_simu.results import figures, pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# What of fl_simu `doctor` runs before it knows that a package is here.
+# The modules of fl_simu that `doctor` runs before it knows that any package is installed.
 ALONE = [
     "fl_simu/__init__.py",
     "fl_simu/__main__.py",
@@ -147,7 +147,7 @@ sys.exit(__main__.main())
 
 
 def test_doctor_without_a_package():
-    """Each package in turn cannot be imported; all in one process, and nothing else is imported by it."""
+    """Each package in turn cannot be imported; all in one process, which imports nothing else."""
     needed = [one for one in PACKAGES if not one.only_for and one.requirements(this_stack())]
     script = BLOCKING.replace("TABLE", repr([one.module for one in needed]))
     done = subprocess.run([sys.executable, "-c", script], cwd=str(ROOT), capture_output=True, text=True)
@@ -167,7 +167,7 @@ def test_doctor_without_a_package():
 
 @pytest.mark.parametrize("version", ["3.6", "3.8", "3.9", "3.13"])
 def test_doctor_on_another_python(version):
-    """Interpreters of pyenv, with the standard library alone."""
+    """Interpreters of pyenv that have only the standard library."""
     home = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")))
     pythons = sorted(home.glob(f"versions/{version}.*/bin/python"))
     if not pythons:

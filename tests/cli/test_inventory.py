@@ -12,7 +12,7 @@ from fl_simu.studies import catalogue
 
 @pytest.mark.parametrize("kind", [*PLURALS, "experiments"])
 def test_every_row_is_plain_text(kind):
-    # What is missing is told with a command, which stays as it is typed.
+    # A hint about a missing package names a command, which must stay as typed.
     head, *rows = [re.sub(r" \(\w+ is not installed: .*\)$", "", line) for line in listing(kind).splitlines()]
     assert head == kind
     names = (
@@ -24,7 +24,7 @@ def test_every_row_is_plain_text(kind):
         assert [row for row in rows if not re.search(r"[.?]( \(.*\))?$", row)] == [], "a whole sentence"
 
 
-# A formula, and what one says who reads it out.
+# A formula, and its text form.
 FORMULAS = {
     r"\alpha": "alpha",
     r"w \leftarrow w": "w leftarrow w",

@@ -1,4 +1,4 @@
-"""docs/config.md is what the classes say."""
+"""docs/config.md agrees with the docstrings of the classes."""
 
 import dataclasses
 import math
@@ -27,13 +27,13 @@ def test_the_page_is_what_the_classes_say(page):
 
 
 def sections(text, level):
-    """Heading -> what stands under it."""
+    """Heading -> the text under it."""
     _, *parts = re.split(rf"^{level} (.*)$", text, flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2]))
 
 
 def keys(text):
-    """The keys of the tables of a section, those of its parts aside."""
+    """The keys in the tables of a section, without those of its parts."""
     return re.findall(r"^\| `(\w+)` \|", text.split("\n### ")[0], re.MULTILINE)
 
 
@@ -51,7 +51,7 @@ def test_every_table_part_and_argument_is_there(page):
         for name, text in sections(told[table], "###").items():
             described.append(KINDS[table].rows[name])
             assert keys(text) == names(described[-1]), f"{table} {name}"
-    # A part that several kinds have, as a channel that is a downlink too, is described once.
+    # A part of several kinds, such as a channel that is also a downlink, is described once.
     rows = [part for table in PARTS for part in KINDS[table].rows.values()]
     assert described == list(dict.fromkeys(rows))
 

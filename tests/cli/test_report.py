@@ -1,4 +1,4 @@
-"""The page on runs: everything that is on it, and nothing that it would have to fetch."""
+"""The report page on runs: its content is complete, and it fetches nothing."""
 
 import json
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ from fl_simu.cli.app import main
 
 
 class Page(HTMLParser):
-    """The tables of a page as texts, what its elements refer to, and its preformatted text."""
+    """The tables of a page as texts, the references of its elements, and its preformatted text."""
 
     def __init__(self, text):
         super().__init__()
@@ -55,7 +55,7 @@ def test_a_page_on_two_runs(two_runs, tmp_path):
     assert main(["report", *map(str, two_runs), "--out", str(file)]) == 0
     page = Page(file.read_text())
     assert all(source.startswith("data:image/png;base64,iVBORw0KGgo") for source in page.sources)
-    # What is a chart of the page is no picture on it: only the two of `fairness` of each run are.
+    # Charts replace most figures: the only pictures are the two of `fairness` per run.
     assert len(page.sources) == 4
     assert page.texts == [(run / "config.toml").read_text() for run in two_runs]
     results, differing = page.tables[:2]
@@ -84,7 +84,7 @@ def test_a_page_on_one_run_lies_in_its_folder(small, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == f"  {file}"
     page = Page(file.read_text())
     assert ["run", "one"] in page.tables[0]
-    # Half a character, which UTF-8 does not have.
+    # Half a surrogate pair, which UTF-8 cannot encode.
     summary = tmp_path / "one" / "summary.json"
     summary.write_text(summary.read_text().replace('"small"', '"small \\ud800"'))
     assert main(["report", str(tmp_path / "one")]) == 0

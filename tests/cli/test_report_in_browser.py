@@ -1,4 +1,4 @@
-"""The page on runs in a real browser: its charts work without a network, and nothing that a run names can run."""
+"""The report page in a real browser: its charts work offline, and no name from a run can execute as code."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from fl_simu.results.records import RoundRecord, UeOutcome, summarise
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-# Each would run, be fetched, or be something else than it says if it were not shown as it stands.
+# If the page did not show these texts literally, each would run, be fetched, or change its meaning.
 RUN = "<img src=x onerror='pwned=1'>%{x}&lt;<b>"
 NAME = "</title></script><script>pwned=2</script>"
 UNIT = "J</script><script>pwned=3</script>\u2028"
@@ -67,7 +67,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def shown(page, chromium):
-    """The browser, with the page open, as a test before left it."""
+    """The browser with the page open, in the state that the previous test left."""
     if chromium.value("location.href") != page.as_uri():
         chromium.open(page.as_uri())
     return chromium
@@ -86,7 +86,7 @@ def click(chromium, selector):
 
 
 def choose(select, key):
-    """JavaScript that does as if somebody had chosen an entry of a list."""
+    """JavaScript that acts as if a user had chosen an entry of a list."""
     one = f"document.getElementById('{select}')"
     return f"{one}.value = '{key}', {one}.dispatchEvent(new Event('change'))"
 
@@ -96,7 +96,7 @@ def curves(chromium, what):
 
 
 def spaced(text):
-    """As SVG and tables show it."""
+    """Spaces as SVG and tables show them."""
     return " ".join(text.split())
 
 
@@ -104,7 +104,7 @@ def spaced(text):
 def test_what_a_run_names_is_shown_as_it_stands(policy, page, chromium, tmp_path):
     file = page
     if not policy:
-        # Without what forbids it, it is the page that must not hold anything that runs.
+        # Without the content security policy, the page itself must not hold anything that runs.
         file = tmp_path / "page.html"
         policies, rest = re.subn('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))[
             ::-1
@@ -161,7 +161,7 @@ def test_hovering_tells_the_values_and_the_legend_hides_a_run(shown):
     visible = "new Promise(done => setTimeout(() => done(one.visible ?? true), 600))"
     both = f"Promise.all(document.getElementById('curves').data.map(one => {visible}))"
     assert shown.value(both) == [True, "legendonly"]
-    # It stays away when the axis changes.
+    # It stays hidden when the axis changes.
     click(shown, "#curves-x button:nth-child(2)")
     assert shown.value(both) == [True, "legendonly"]
     click(shown, "#curves .traces:nth-of-type(2) .legendtoggle")
@@ -222,7 +222,7 @@ def test_no_button_sends_a_chart_anywhere(shown):
 
 def test_damaged_data_are_told_on_the_page(page, chromium, tmp_path):
     file = tmp_path / "page.html"
-    # It is told before Plotly is asked, which takes long to read.
+    # The page reports the error before it uses Plotly, which is slow to load; so leave Plotly out.
     text, plotly = page.read_text("utf-8").replace('"every":1,', '"every":"1",', 1), "<script>/**"
     head, tail = text[: text.index(plotly)], text[text.index("</script>", text.index(plotly)) + len("</script>") :]
     file.write_text(head + tail, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`doctor`'s next step for each machine, with what it finds there put in its place."""
+"""`doctor`'s next step for each machine, on simulated machines."""
 
 import importlib.util
 import platform
@@ -16,7 +16,7 @@ PLAIN = ("COLAB_RELEASE_TAG", "CONDA_PREFIX", "WAYLAND_DISPLAY", "MPLBACKEND", "
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Puts a machine in place: a Linux with a display, without conda, GPU, torch; what is named differs."""
+    """Simulates a machine: Linux with a display, without conda, GPU and torch, except for the given changes."""
 
     def put(system="Linux", processor="x86_64", version=(3, 11), programs=(), torch=None, modules=(), **variables):
         monkeypatch.setattr(platform, "system", lambda: system)

@@ -40,7 +40,7 @@ needs_real = pytest.mark.skipif(not REAL, reason="FL_SIMU_DATA names no folder w
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache of the test's own, no data folder, and no way out of this machine."""
+    """An empty cache for this test, no data folder, and no network."""
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     for name in ("FL_SIMU_DATA", "FL_SIMU_MIRROR"):
@@ -64,7 +64,7 @@ def one_line(error):
 
 @pytest.fixture(scope="session")
 def idx_files():
-    """MNIST's four files at their official sizes; image k is all k % 251 and its label k % 10."""
+    """MNIST's four files at their official sizes; all pixels of image k are k % 251, and its label is k % 10."""
     files = {}
     for part, size in (("train", 60000), ("t10k", 10000)):
         k = np.arange(size)
@@ -241,7 +241,7 @@ class Evil:
         (lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": np.array([np.nan])}), "no plain list"),
         (lambda good, path: pickle.dumps({"data": pixels(1, 0), "labels": [10**30]}), "no plain list"),
         (lambda good, path: pickle.dumps({"data": [1], "labels": [1]}), "list pixels for 1 labels"),
-        # Bytes and a place in the memo that a file of this length has no use for.
+        # Byte counts and a memo index that are too large for a file of this length.
         (lambda good, path: b"\x80\x04\x8e" + struct.pack("<Q", 6 * 2**30), "damaged"),
         (lambda good, path: b"\x80\x02Nr" + struct.pack("<I", 2**32 - 1) + b".", "no table of images and labels"),
         (
@@ -295,7 +295,7 @@ def test_damaged_archives(tmp_path, content, what):
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_batches_as_python_3_pickles_them(protocol):
-    """Up to protocol 2 bytes are written as text, through a call of _codecs.encode."""
+    """Up to protocol 2, bytes are written as text, with a call of _codecs.encode."""
     given = {"data": pixels(300, 0), "labels": [k % 10 for k in range(300)], "filenames": [b"a.png"] * 300}
     read, labels = read_batch(io.BytesIO(pickle.dumps(given, protocol)), 3072, "labels")
     assert (read == given["data"]).all() and read.dtype == np.uint8
@@ -303,7 +303,7 @@ def test_batches_as_python_3_pickles_them(protocol):
 
 
 class Zeros:
-    """A stream of zeros without an end, which counts how many were read."""
+    """An endless stream of zeros, which counts the bytes that were read."""
 
     count = 0
 
@@ -382,7 +382,7 @@ def test_digits_against_scikit_learn_and_a_bilinear_formula():
     counts = np.bincount(source.target)
     assert torch.bincount(data.test.labels).tolist() == (counts // 5).tolist()
     assert (torch.bincount(data.train.labels) + torch.bincount(data.test.labels)).tolist() == counts.tolist()
-    # output pixel i lies at (i + 1/2) 8/28 - 1/2 of the source, held inside it
+    # output pixel i lies at (i + 1/2) 8/28 - 1/2 of the source, clamped to its range
     at = np.clip((np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7)
     weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(8)))
     large = weights @ source.images @ weights.T
@@ -521,7 +521,7 @@ def test_presence_and_fetch(tmp_path, idx_files):
         fetch("minist")
 
 
-# Images of each class, of the whole files and of the smaller ones in circulation.
+# Images per class, in the complete files and in the smaller ones in circulation.
 MNIST_COUNTS = (
     [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
     [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
@@ -555,7 +555,7 @@ def test_real_files(real, name, counts):
     if name == "cifar100" and len(data.test) == 200:
         assert classes == [[8] * 100, [2] * 100]
         assert data.train.labels.tolist() == [row % 100 for row in range(800)]
-    # The documented maximum of a byte is reached, so black and white map to the closed form's ends.
+    # The full range of a byte occurs, so black and white map to the ends of the closed form.
     low, high = float(data.test.images.min()), float(data.test.images.max())
     part = DATASETS[name]
     assert low == pytest.approx(min(-m / d for m, d in zip(part.mean, part.deviation)), abs=1e-5)
@@ -569,7 +569,7 @@ def test_real_cifar10_against_plain_pickle(real):
         pytest.skip("FL_SIMU_DATA lacks the part of CIFAR-10")
     data = Cifar10(train_samples=3000).load()
     with tarfile.open(str(path)) as tar, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numpy 2.4 warns of how numpy 1 pickled a dtype
+        warnings.simplefilter("ignore")  # numpy 2.4 warns about dtypes that numpy 1 pickled
         batches = [
             pickle.loads(tar.extractfile("cifar-10-batches-py/" + name).read(), encoding="bytes")
             for name in ("data_batch_1", "data_batch_2", "test_batch")
@@ -583,7 +583,7 @@ def test_real_cifar10_against_plain_pickle(real):
 
 @needs_real
 def test_real_files_by_download(real, mirror, monkeypatch, cache):
-    """The registered checksums and the cache's layout, with the real files behind an own mirror."""
+    """The registered checksums and the cache's layout, with the real files on a local mirror."""
     names = [file.names[0] for file in FILES["mnist"].files]
     if not all((real / "mnist" / name).exists() for name in names):
         pytest.skip("FL_SIMU_DATA lacks MNIST's original files")

@@ -1,4 +1,4 @@
-"""LEAF's files, written here by hand or at random, and what is read of them."""
+"""LEAF's files, written here by hand or at random, and the data read from them."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def table(users):
 
 
 def write(folder, train, test):
-    """Files by name, each what `table` makes, or text."""
+    """Write files by name; each is a result of `table`, or text."""
     for part, files in (("train", train), ("test", test)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -48,7 +48,7 @@ def same(samples, images, labels, ues=None):
 
 
 def test_femnist_value_by_value(tmp_path):
-    """Files by name, users as `users` lists them, not as `user_data` does; one user has nothing to train on."""
+    """Files by name, users in the order of `users`, not of `user_data`; one user has no training samples."""
     rows = {
         user: [[k / 8] * 783 + [1.0] for k in ks] for user, ks in {"f1": (1, 2), "f0": (3,), "f9": (4,)}.items()
     }
@@ -69,7 +69,7 @@ def test_femnist_value_by_value(tmp_path):
 
 
 def test_shakespeare_value_by_value(tmp_path):
-    """Places in LEAF's alphabet, counted by hand: newline 0, blank 1, digits 11 to 20, A 25, [ 51, a 53, } 79."""
+    """Indices in LEAF's alphabet, counted by hand: newline 0, blank 1, digits 11 to 20, A 25, [ 51, a 53, } 79."""
     by_hand = {
         "\n": 0,
         " ": 1,
@@ -103,7 +103,7 @@ def test_sent140_counts_the_most_frequent_words_of_the_training_tweets(tmp_path)
     )
     test = table({"bob": ([tweet("good, Bad! it's new good day day day")], [1])})
     path = write(tmp_path, {"a.json": train}, {"a.json": test})
-    # . 3 times; ! day good twice; bad it's x once. Of those with equal counts the first by the alphabet.
+    # . 3 times; ! day good twice; bad it's x once. Equal counts are in alphabetical order.
     data = LeafSent140(path, words=6).load()
     same(data.train, [[0, 1, 1, 2, 0, 0], [3, 0, 1, 0, 1, 1], [0, 1, 0, 0, 0, 0]], [1, 0, 0], [0, 0, 1])
     same(data.test, [[0, 1, 3, 2, 1, 1]], [1])
@@ -120,7 +120,7 @@ NUMBERS = st.floats(-1e6, 1e6, width=32) | st.integers(-99, 99)
 
 @st.composite
 def parts(draw):
-    """Training and test users, in files: rows of one length, classes up to 4, a class at a time as a float."""
+    """Training and test users, in files: rows of one length, classes up to 4, some classes as floats."""
     width = draw(st.integers(1, 4))
 
     def users(names):
@@ -163,14 +163,14 @@ def test_what_is_written_is_read(given_parts):
 
 
 def edited(change, user="u"):
-    """A sound file with one change."""
+    """A valid file with one change."""
     content = table({"t": ([[0.5] * 784], [3]), user: ([[0.0] * 784, [1.0] * 784], [1, 2])})
     change(content, content["user_data"][user])
     return content
 
 
 def setting(place, value):
-    """A change of a user's x or y: the item at a place."""
+    """A change of one item of a user's x or y."""
 
     def change(content, own):
         inside = own
@@ -283,7 +283,7 @@ def test_what_is_not_there_and_what_cannot_be_are_one_line(tmp_path):
 
 
 def test_users_are_the_ues(tmp_path):
-    """A run with them is a run with the same samples in Python; a changed file is read anew."""
+    """A run with them equals a run with the same samples in Python; a changed file is read again."""
     rng = np.random.RandomState(1)
     users = {f"f{k}": (rng.rand(4 + k, 784).round(3).tolist(), [k, 61, 9, 5, 6, 7][: 4 + k]) for k in range(3)}
     path = write(tmp_path, {"a.json": table(users)}, {"a.json": table({"g": users["f2"]})})
@@ -326,7 +326,7 @@ def test_characters_go_through_backends_as_pixels_do(plays, reused_actors):
 
 
 class Bag(nn.Module):
-    """A score for each character in which each one of the text has its say."""
+    """A score for each character, to which every character of the text contributes."""
 
     def __init__(self, shape, classes):
         super().__init__()
@@ -338,7 +338,7 @@ class Bag(nn.Module):
 
 @pytest.mark.skipif(not MODERN, reason="torch.func needs the modern stack")
 def test_a_stack_is_tried_on_characters(plays):
-    """So that a model of characters that can be stacked is not refused for what random pixels make of it."""
+    """A stackable model of characters must not be refused because of its output on random pixels."""
     with pytest.raises(UserError, match=r"with a model that torch.func cannot batch"):
         fl.run(fl.Experiment.parse(dict(plays, model="leaf_lstm", backend="vectorized")))
     one, other = (

@@ -71,7 +71,7 @@ def test_iid_sizes(samples, ues, per_ue, seed):
 
 
 def test_iid_classes_are_those_of_a_random_part():
-    """Counts of a class are hypergeometric: mean 100, deviation sqrt(1000 * .1 * .9 * 9000 / 9999) = 9.0."""
+    """Class counts are hypergeometric: mean 100, standard deviation sqrt(1000 * .1 * .9 * 9000 / 9999) = 9.0."""
     labels = balanced(10000)
     counts = [np.bincount(labels[part], minlength=10) for part in Iid().split(labels, 10, rng())]
     assert np.abs(np.array(counts) - 100).max() < 5 * 9.0
@@ -79,7 +79,7 @@ def test_iid_classes_are_those_of_a_random_part():
 
 
 def test_shards_hold_one_class_each_as_in_mcmahan_2017():
-    """600 samples a class, 200 shards of 30: no shard spans two classes, so no UE has more than two."""
+    """600 samples per class, 200 shards of 30: no shard spans two classes, so no UE has more than two."""
     labels = balanced(6000)
     parts = ShardsByLabel(shards_per_ue=2).split(labels, 100, rng())
     assert {len(part) for part in parts} == {60}
@@ -121,7 +121,7 @@ def test_dirichlet_gives_up_in_one_clear_line():
 
 
 def test_quantity_skew_has_the_sizes_of_the_distribution_and_alike_content():
-    """Sizes as in the test of `dirichlet`; a class has a tenth of a UE's samples, within 5 deviations."""
+    """Sizes as in the test of `dirichlet`; each class is a tenth of a UE's samples, within 5 deviations."""
     ues, alpha, sizes = 5, 0.5, []
     labels = balanced(2000)
     for seed in range(300):
@@ -146,7 +146,7 @@ def test_each_ue_has_so_many_labels_and_each_label_is_shared_out_evenly(ues, cou
 
 
 def test_every_ue_may_have_every_label_alike():
-    """Each of 7 UEs has each of 5 labels in 2 / 5 of the draws, and the larger part as often as the others."""
+    """Each of 7 UEs has each of 5 labels in 2 / 5 of the draws, and all get the larger part equally often."""
     labels, draws = balanced(5 * 11, 5), 2000
     counts = np.zeros((7, 5))
     sizes = np.zeros(7)
@@ -169,7 +169,7 @@ def test_sliding_slices_overlap_and_wrap():
 
 
 def test_independent_ues_draw_each_sample_alike():
-    """40,000 draws from 20 samples: 2,000 each, with the deviation of a binomial distribution."""
+    """40,000 draws from 20 samples: 2,000 each, within the deviation of a binomial distribution."""
     parts = Independent(samples_per_ue=4).split(balanced(20), 10_000, rng())
     assert all(part.dtype == np.int64 and (np.diff(part) >= 0).all() for part in parts)
     counts = np.bincount(np.concatenate(parts), minlength=20)
@@ -227,7 +227,7 @@ def file(folder, content):
 
 @given(st.permutations(range(12)), st.lists(st.integers(1, 3), min_size=1, max_size=4), st.randoms())
 def test_a_file_deals_what_it_says(rows, sizes, shuffled):
-    """Keys and places in any order; what is left out is dealt to nobody."""
+    """Keys and indices in any order; samples that are left out go to no UE."""
     dealt = [rows[sum(sizes[:ue]) : sum(sizes[: ue + 1])] for ue in range(len(sizes))]
     keys = list(range(len(sizes)))
     shuffled.shuffle(keys)
@@ -287,7 +287,7 @@ class Once(fl.Observer):
 
 
 def test_the_parts_of_iid_as_a_file_give_the_model_of_iid(tmp_path):
-    """And a resume with another file is refused."""
+    """A resume with another file is refused."""
     parts = Iid().split(np.zeros(200), 4, stream(3, "partition"))
     path = file(tmp_path, {ue: part.tolist() for ue, part in enumerate(parts)}).path
     partition = {"name": "file", "path": path}
@@ -299,7 +299,7 @@ def test_the_parts_of_iid_as_a_file_give_the_model_of_iid(tmp_path):
 
 
 def test_noise_has_the_variance_of_the_paper():
-    """Of 5 UEs UE i has sigma i / 5. Bounds are five deviations of a mean, a variance and a fourth moment."""
+    """UE i of 5 has sigma i / 5. Bounds: five standard deviations of a mean, a variance and a fourth moment."""
     part, ues, sigma = FeatureNoise(sigma=0.4), 5, 0.4
     samples = Samples(torch.randn(1000, 1, 8, 8), torch.from_numpy(balanced(1000)))
     parts = part.split(balanced(1000), ues, rng())
@@ -320,7 +320,7 @@ def test_noise_has_the_variance_of_the_paper():
 
 @pytest.mark.parametrize("backend", ["torch", "vectorized"])
 def test_noisy_ues_are_ues_that_hold_noisy_images(backend):
-    """As data of one's own that were made noisy by hand; the meter of fairness sees the noise too."""
+    """The same as user data with noise added by hand; the meter `fairness` sees the noise too."""
     if backend == "vectorized" and not MODERN:
         pytest.skip("torch.func needs the modern stack")
     noisy = small(partition={"name": "feature_noise", "sigma": 9.0}, backend=backend, meters=["fairness"])
@@ -348,7 +348,7 @@ def test_no_noise_is_iid_and_characters_have_none():
 
 
 def test_draws_are_the_same_on_every_numpy():
-    """Pinned: the legacy and the modern stack must both deal so."""
+    """Pinned: the legacy and the modern stack must both deal these parts."""
     labels = np.arange(12) // 4
     assert [p.tolist() for p in Iid().split(labels, 3, rng(5))] == [
         [4, 7, 8, 11],

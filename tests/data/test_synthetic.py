@@ -1,4 +1,4 @@
-"""Synthetic(alpha, beta), compared with the distributions that the paper names."""
+"""Synthetic(alpha, beta), compared with the distributions of the paper."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def many():
 
 
 def test_numbers_of_samples_are_50_and_log_normal(many):
-    """The logarithm of the others has mean 4 and deviation 2; bounds are five of the estimates' deviations."""
+    """The logarithm of the rest has mean 4 and standard deviation 2; bounds are five standard errors."""
     sizes = np.bincount(many.train.ues.numpy())
     logs = np.log(sizes / 0.9 - 50 + 0.5)
     assert sizes.min() >= 45 and len(sizes) == 400
@@ -33,7 +33,7 @@ def test_samples_have_the_papers_mean_and_covariance(many):
     largest = int(np.bincount(many.train.ues.numpy()).argmax())
     x, _ = rows_of(many, largest)
     assert np.cov(x.T) == pytest.approx(np.diag(np.arange(1, 61) ** -1.2), abs=6 / np.sqrt(len(x)))
-    # Of the 60 means of a UE the mean is B_k, to 1 / sqrt(60): of deviation 2 over UEs.
+    # The mean of a UE's 60 means is B_k within 1 / sqrt(60), and has standard deviation 2 over UEs.
     centres = [rows_of(many, ue)[0].mean() for ue in range(400)]
     assert np.std(centres) == pytest.approx(np.sqrt(4 + 1 / 60), rel=5 / np.sqrt(800))
     assert abs(np.mean(centres)) < 5 * 2 / 20

@@ -1,4 +1,4 @@
-"""What experiments/adversarial_lens and poisoned_uplink find, on digits: who gets the target, and at what cost."""
+"""Results of experiments/adversarial_lens and poisoned_uplink on digits: success and cost of the attacks."""
 
 from statistics import mean
 
@@ -12,7 +12,7 @@ from fl_simu.loop.plan import load_data, plan
 from fl_simu.results.attack_measures import confidence, hit, ratio
 from fl_simu.studies import catalogue, grid
 
-# What is run once serves several tests.
+# Several tests share one run.
 pytestmark = pytest.mark.xdist_group("adversarial_lens")
 
 # The quick size of adversarial_lens on scikit-learn's digits.
@@ -52,7 +52,7 @@ def boosted():
 def test_boosting_gets_its_target_at_once_and_at_first_nothing_else(boosted, benign):
     assert confidence(boosted[0].attack) > 0.99
     assert benign[0].accuracy > 0.6
-    # Whatever the image, the class is the target's.
+    # The predicted class is the target for any image.
     assert boosted[0].accuracy < 0.15
 
 

@@ -1,4 +1,4 @@
-"""What experiments/algorithms finds, on digits: what each algorithm costs on the air, and what it is good for."""
+"""Results of experiments/algorithms on digits: the cost of each algorithm on the air, and its benefit."""
 
 from functools import lru_cache
 from statistics import mean
@@ -8,10 +8,10 @@ import pytest
 import fl_simu as fl
 from fl_simu.studies import catalogue, grid
 
-# What is run once serves several tests.
+# Several tests share one run.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("algorithms")]
 
-# Forty-odd samples a UE, five batches of ten an epoch.
+# A little over forty samples per UE, five batches of ten per epoch.
 ROUNDS = 30
 DIGITS = {
     "data": {"name": "digits"},
@@ -19,7 +19,7 @@ DIGITS = {
     "rounds": ROUNDS,
     "evaluation": {"every": 1},
 }
-# Parameters of the model, and those of its last layer.
+# Numbers of parameters of the model and of its last layer.
 PARAMETERS, LAST = 784 * 64 + 64 + 64 * 10 + 10, 64 * 10 + 10
 
 

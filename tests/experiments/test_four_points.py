@@ -46,14 +46,14 @@ def test_federated_prints_the_notes_numbers_with_an_adam_for_each_worker():
     visits = [(slice(0, 2), 0), (slice(2, 4), 1)] * 20
     notes = " ".join(script.FEDERATED.split())
     assert printed(model, visits, adams) == notes
-    # One Adam for both is another experiment.
+    # One Adam for both would be a different experiment.
     model = model_from(start)
     shared = printed(model, visits, [optim.Adam(model.parameters(), lr=0.1)] * 2).split()
     assert shared[0] == notes.split()[0] and np.mean([one == two for one, two in zip(shared, notes.split())]) < 0.2
 
 
 def test_the_losses_of_sgd_have_a_mirror_image():
-    """What decays fastest enters the losses squared, and is gone in the end: two starts print the same."""
+    """The fastest decaying component enters the losses squared and vanishes, so two starts print the same."""
     start = script.recover(script.simulate_central, script.CENTRAL)
     hessian = script.X.T @ script.X
     direction = np.linalg.eigh(hessian)[1][:, -1]

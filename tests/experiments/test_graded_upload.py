@@ -1,4 +1,4 @@
-"""What the two studies of graded upload found, on a few runs of their quick sizes."""
+"""Results of the two studies of graded upload, on a few runs of their quick sizes."""
 
 import os
 from statistics import mean
@@ -46,7 +46,7 @@ def test_two_and_two_bits_beat_two_and_the_enhancement_is_not_what_does_it():
         ("iid", "good", "2 + 2 bits"),
         ("iid", "good", "base of 2 + 2"),
     )
-    # Nothing unquantised arrives in time: the model never moves.
+    # No unquantised upload arrives in time, so the model never moves.
     assert accepted(whole, "none") == 15 * 16 and len({record.loss for record in whole}) == 1
     assert accepted(graded, "full") > 15 * 16 / 2 and accepted(base, "full") == 0 < accepted(base, "base")
     accuracies = {
@@ -62,9 +62,9 @@ def test_what_the_notes_averaging_loses_is_lost_by_the_division_and_not_by_the_c
     notes, mended = runs(
         "graded_upload_cifar10", ("iid", "the notes'", scene), ("iid", "their rates, plain mean", scene)
     )
-    # The same uploads arrive; only what they are divided by differs.
+    # The same uploads arrive; only the divisor differs.
     assert [record.ues for record in notes] == [record.ues for record in mended]
     assert 0 < accepted(notes, "none") < 6 * 16
-    # Weights shrink to a/d of their mean each round: the network ends at what it says of a zero input.
+    # Weights shrink to a/d of their mean each round: the network ends at its output for a zero input.
     assert notes[-1].accuracy < 0.12 < mended[-1].accuracy - 0.03
     assert notes[-1].loss > mended[-1].loss + 0.3

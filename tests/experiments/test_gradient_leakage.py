@@ -35,7 +35,7 @@ def test_an_update_of_several_steps_leaks_too(found):
 
 
 def test_both_of_the_notes_seeds_bring_images_back(found):
-    """The notes: 1234 brings back noise, 78483847 the image. It is the pair of image and seed that decides."""
+    """The notes: 1234 gives noise, 78483847 the image. The pair of image and seed decides."""
     for seed in (1234, 78483847):
         came_back = found[1][f"seed {seed}: images recovered"].ours
         assert int(came_back.split()[0]) >= 1

@@ -1,4 +1,4 @@
-"""What experiments/papers/hierfavg_costs finds: times and energies of the paper's links and processors."""
+"""Results of experiments/papers/hierfavg_costs: times and energies of the paper's links and processors."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 
 from fl_simu.studies import script
 
-# One step of a net of 5.9 million parameters.
+# One step of a network with 5.9 million parameters.
 pytestmark = pytest.mark.experiments
 
 

@@ -1,4 +1,4 @@
-"""Which noise counts as costing as much accuracy as a base layer."""
+"""The noise that costs as much accuracy as a base layer."""
 
 import pytest
 
@@ -13,12 +13,12 @@ def leak_or_noise():
 @pytest.mark.parametrize(
     "loss, noise",
     [
-        # Between 0.02 and 0.04 a line from 0.01 to 0.05.
+        # Between 0.02 and 0.04, a line from 0.01 to 0.05.
         (0.03, 0.03),
-        # A base that costs nothing, or gains: noise that costs half a point, half of the way to 0.02.
+        # A base layer that costs nothing, or gains: noise that costs half a point, halfway to 0.02.
         (0.0, 0.01),
         (-0.02, 0.01),
-        # No noise that was tried costs so much.
+        # None of the noise levels costs this much.
         (0.5, 0.04),
     ],
 )

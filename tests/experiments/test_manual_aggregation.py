@@ -1,4 +1,4 @@
-"""Manual aggregation: what the running average weighs, who trains, and what the notes' test loop prints."""
+"""Manual aggregation: weights of the running average, the UEs that train, the output of the notes' test loop."""
 
 import os
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ def test_combine_pro_is_the_sum_with_these_weights():
 
 
 def test_the_notes_test_loop_prints_before_it_ends_and_divides_too_often():
-    """A model that is always right, with 1 of loss a sample: 1 per sample is the loss, all are right."""
+    """For a model that is always right and has loss 1 per sample, the true loss is 1 and the accuracy 100 %."""
     log_probabilities = torch.full((10,), -20.0)
     log_probabilities[7] = -1.0
 
@@ -41,7 +41,7 @@ def test_the_notes_test_loop_prints_before_it_ends_and_divides_too_often():
     size = 10_000
     test = Samples(torch.zeros(size, 1, 1, 1), torch.full((size,), 7, dtype=torch.int64))
     loss, accuracy, seen = script.notes_test(Always(), test)
-    # Batches of 16, a line every 40: of 625 batches the last line comes at number 600, and so after 601 of them.
+    # Batches of 16, a line every 40 batches: the last line of 625 batches comes at number 600, after 601 batches.
     assert seen == 601 * 16 and accuracy == pytest.approx(0.9616)
     assert loss == pytest.approx(16 / size, rel=1e-2)
 

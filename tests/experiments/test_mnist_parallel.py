@@ -1,4 +1,4 @@
-"""Averages of two models: when they are bad, and why. On digits, in plain torch."""
+"""Averages of two models: when and why they are bad. On digits, in plain torch."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from fl_simu.loop.plan import load_data, plan
 from fl_simu.studies import script
 from fl_simu.ue.optimizers import Sgd
 
-# What is found once serves several tests.
+# Several tests share these results.
 pytestmark = pytest.mark.xdist_group("mnist_parallel")
 
 experiment = script.load("mnist_parallel")
@@ -19,7 +19,7 @@ experiment = script.load("mnist_parallel")
 ROUNDS = 4
 LARGE = Sgd(lr=0.05, momentum=0.9)
 
-# The last arm, as fl_simu runs it from a config.
+# The last arm, run by fl_simu from a config.
 FEDAVG = """
 name = "fedavg"
 seed = 1
@@ -72,7 +72,7 @@ def test_halfway_between_two_orders_of_the_same_units_it_is_as_bad(findings):
 
 @pytest.mark.experiments
 def test_arms_share_what_they_have_in_common(findings):
-    """Alice never hears of Bob where the average is kept, and all models sent back are one."""
+    """Where the average is kept, Alice is independent of Bob, and all returned models are equal."""
     arms = findings.outcomes
     assert sha256(arms[experiment.PUZZLE].alice) == sha256(arms[experiment.ONE_START].alice)
     assert arms[experiment.SENT_BACK].rounds[0] == arms[experiment.PUZZLE].rounds[0]

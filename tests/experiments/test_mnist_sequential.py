@@ -1,4 +1,4 @@
-"""The notes' example on MNIST: what syft's federated loader does with a model, beside plain torch."""
+"""The notes' example on MNIST: syft's federated loader, compared with plain torch."""
 
 import math
 
@@ -18,7 +18,7 @@ EPOCHS = 2
 
 
 def both_ways(pipe):
-    """Plain torch before anything is hooked, then the experiment, and the workers that its loader visits."""
+    """Plain torch before syft hooks it, then the experiment, and the workers that its loader visits."""
     torch.set_num_threads(1)
     if not syft_installed():
         install()
@@ -49,7 +49,7 @@ def found(forked):
 
 def test_it_is_plain_sgd_over_one_half_after_the_other_bit_for_bit(found):
     assert found["syft"] == found["plain"]
-    # 350 images each in batches of 64: six, the last of them smaller.
+    # 350 images each in batches of 64: six batches, the last one smaller.
     assert found["visited"] == ["first"] * 6 + ["second"] * 6
 
 
@@ -71,6 +71,6 @@ def test_the_notes_own_numbers_agree_with_themselves():
     verdicts = [one.verdict for one in module.comparisons(last, quick=False)]
     assert verdicts == ["agrees"] * 5 + ["not given in the notes"] * 2
     assert {one.notes for one in module.comparisons(last, quick=True)} == {None}
-    # The notes' line of progress, from their own sizes: batch 930 of ceil(60000 / 64).
+    # The notes' progress line, from their sizes: batch 930 of ceil(60000 / 64).
     batches = math.ceil(60000 / 64)
     assert (930 * 64, batches * 64, f"{100 * 930 / batches:.6f}") == (59520, 60032, "99.147122")

@@ -1,4 +1,4 @@
-"""Each paper that is reproduced: its claims are well formed, tested over seeds, and told in its README."""
+"""Each reproduced paper: its claims are well formed, tested over seeds, and listed in its README."""
 
 import pytest
 

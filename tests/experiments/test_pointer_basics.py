@@ -17,7 +17,7 @@ from fl_simu.studies.script import Setup, load, run_script
     ],
 )
 def test_only_ids_are_left_out(text, words):
-    """Lines of the notes, as they print them."""
+    """Lines of the notes, as printed there."""
     assert load("pointer_basics").without_ids(text).endswith(words)
 
 
@@ -29,7 +29,7 @@ def test_syft_prints_the_notes_lines(tmp_path):
     def numbers(what):
         return eval(comparisons[what].ours, {"tensor": np.array})
 
-    # What a copy here gives: d(x + y) / dx is 1 for each backward, and the sums.
+    # The values of a local copy: d(x + y) / dx is 1 for each backward, and the sums.
     assert numbers("gradient of x after one backward").tolist() == [1] * 5
     assert numbers("gradient of x after two").tolist() == [2] * 5
     np.testing.assert_allclose(numbers("sum at kong, fetched"), np.add([3.14, 6.28], [6.14, 3.28]), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""What experiments/privacy_uplink finds, on digits: what noise and masks cost; few bits cost nothing more."""
+"""Results of experiments/privacy_uplink on digits: the cost of noise and masks; few bits add no cost."""
 
 import math
 from functools import lru_cache
@@ -10,7 +10,7 @@ import scipy.stats
 import fl_simu as fl
 from fl_simu.studies import catalogue, grid
 
-# What is run once serves several tests.
+# Several tests share one run.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("privacy_uplink")]
 
 DIGITS = {"data": {"name": "digits"}, "training": {"epochs": 3, "batch_size": 10}, "rounds": 10}
@@ -47,7 +47,7 @@ def test_six_bits_of_noisy_updates_are_as_good_as_sixteen():
 
 
 def test_epsilon_is_that_of_one_gaussian_of_all_rounds():
-    """T rounds of z are one of mu = sqrt(T) / z: delta = Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu)."""
+    """T rounds with z equal one with mu = sqrt(T) / z: delta = Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu)."""
     mu, delta, phi = math.sqrt(ROUNDS) / 2.0, 1e-3, scipy.stats.norm.cdf
 
     def excess(epsilon):

@@ -1,4 +1,4 @@
-"""What experiments/radio finds, on digits: who is selected, how the band is shared, what a base layer saves."""
+"""Results of experiments/radio on digits: client selection, sharing of the band, savings of a base layer."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ import pytest
 import fl_simu as fl
 from fl_simu.studies import catalogue, grid
 
-# What is run once serves several tests.
+# Several tests share one run.
 pytestmark = [pytest.mark.experiments, pytest.mark.xdist_group("radio")]
 
 DIGITS = {"data": {"name": "digits"}, "evaluation": {"every": 2}, "training": {"epochs": 2, "batch_size": 10}}
@@ -21,7 +21,7 @@ def records(upload, allocation, selection):
 
 
 def share(kind, *levels):
-    """Of the uploads."""
+    """The share of uploads."""
     found = [outcome.accepted for record in records(*levels) for outcome in record.ues]
     return found.count(kind) / len(found)
 
@@ -38,7 +38,7 @@ def test_with_a_base_layer_fewer_uploads_bring_nothing_and_base_first_brings_few
         )
         assert whole > graded + 0.05
         assert first <= graded
-        # What base first gives for it are enhancements.
+        # Base first loses enhancements in return.
         assert share("full", "4 + 4 bits", "base first", selection) < share(
             "full", "4 + 4 bits", "equal", selection
         )

@@ -1,4 +1,4 @@
-"""What the studies of papers on radio resources rest on: who arrives at a threshold, what a round costs."""
+"""Foundations of the studies of papers on radio resources: arrivals at a threshold, the cost of a round."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_in_scheduling_an_upload_arrives_as_often_as_its_sinr_is_above_the_thres
         "evaluation": {"every": 40}, "meters": [],
     }  # fmt: skip
     outcomes = [one for record in fl.run(fl.Experiment.parse({**plain, **changes})).records for one in record.ues]
-    # P(sir > t) = exp(-a r^2) with a = pi^2 lambda sqrt(t) / 2, over a disc of 500 m, at t = 1 and 1 BS a km^2.
+    # P(sir > t) = exp(-a r^2) with a = pi^2 lambda sqrt(t) / 2, over a disc of 500 m, at t = 1 and 1 BS per km^2.
     exponent = math.pi**2 / 2 * 0.25
     wanted = (1 - math.exp(-exponent)) / exponent
     assert sum(one.accepted == "full" for one in outcomes) / len(outcomes) == pytest.approx(wanted, abs=0.08)
@@ -38,6 +38,6 @@ def test_in_energy_delay_a_round_takes_its_time_and_training_costs_what_the_freq
         medium = {"name": slots, "time_s": 0.42, "bandwidth_mhz": 1.0, "power_w": 1.0}
         _, whole, sending = study.run(1, {"compute": study.processor(frequency_hz), "medium": medium})
         assert whole - sending == pytest.approx(training) and whole == energy_j
-    # A split that is late does not count.
+    # A late split does not count.
     late = {("best", 0.3, 0.1): (0.3, 2.0), ("best", 0.3, 0.5): (0.3, 1.0), ("best", 0.3, 0.9): (0.31, 0.5)}
     assert study.least(1, late, "best", 0.3) == 1.0

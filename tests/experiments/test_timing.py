@@ -15,6 +15,6 @@ def test_the_gain_is_the_channel_s_and_the_same_each_time(tmp_path):
     gains = [
         found[f"sending {ratio} times computing: gain a round, virtual time [s]"] for ratio in ("0.001", "10")
     ]
-    # Delay is size over rate: a link ten thousand times slower gains ten thousand times as much.
+    # Delay is size over rate: on a link ten thousand times slower, the gain is ten thousand times larger.
     assert gains[1] / gains[0] == pytest.approx(1e4, rel=1e-6)
     assert (tmp_path / "figures" / "gain-and-noise.png").exists()

@@ -1,1 +1,1 @@
-"""Random input to the whole program: `python -m tests.fuzz`, which `make fuzz` runs. No part of the suite."""
+"""Random input to the whole program: `make fuzz` runs `python -m tests.fuzz`. Not part of the suite."""

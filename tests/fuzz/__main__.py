@@ -25,7 +25,7 @@ LONGEST = 500
 
 
 class Verdict(NamedTuple):
-    """What came of an input; `wrong` is empty where all is as it should be."""
+    """The result of an input; `wrong` is empty if the program behaved correctly."""
 
     number: int
     kind: str
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 
 
 def check(task: Tuple[int, int]) -> Verdict:
-    """Try one input in a process of its own."""
+    """Try one input in its own process."""
     seed, number = task
     folder = Path(tempfile.mkdtemp(prefix="fl_simu-fuzz-"))
     try:
@@ -52,7 +52,7 @@ def check(task: Tuple[int, int]) -> Verdict:
 
 
 def wrong(status: int, said: str) -> str:
-    """What is not as it should be of an exit status and what was said on stderr; empty where nothing is."""
+    """What is wrong with an exit status and the text on stderr; empty if nothing."""
     last = (said.strip().splitlines() or [""])[-1][:300]
     if status == -signal.SIGKILL:
         return f"not done in {SECONDS:g} s"
@@ -71,7 +71,7 @@ def wrong(status: int, said: str) -> str:
 
 
 def _status(one: Input, folder: Path) -> int:
-    """Exit status of a process that runs the input; -9 where it takes too long."""
+    """Exit status of a process that runs the input; -9 if it takes too long."""
     child = os.fork()
     if child == 0:
         _become(one, folder)
@@ -88,7 +88,7 @@ def _status(one: Input, folder: Path) -> int:
 
 
 def _end_group(leader: int) -> None:
-    """End a process and all that it has started."""
+    """End a process and its descendants."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -106,7 +106,7 @@ def _become(one: Input, folder: Path) -> None:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
         resource.setrlimit(resource.RLIMIT_AS, (_held() + MEMORY,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Processes of a pool may have none of their own, unless they are no longer known as such.
+        # Daemonic pool processes may not start children, so hide that this process is one.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         from fl_simu.cli.app import main
 
@@ -137,7 +137,7 @@ def _one_by_one(todo: Sequence[Any], _: int, work: Callable[[Any], str], say: Ca
 
 
 def _settle() -> None:
-    """Import what inputs need, and keep them from the network and from this machine's data."""
+    """Import the modules that inputs need, and block the network and this machine's data."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -151,15 +151,15 @@ def _settle() -> None:
     os.environ.pop("FL_SIMU_DATA", None)
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     downloads._download = _offline  # type: ignore[assignment]
-    # A new process would take seconds to import torch.
+    # A new interpreter would take seconds to import torch.
     leakage.run_all = _one_by_one  # type: ignore[assignment]
     draw = closing.draw_figures
-    # Figures take longer than all else; one run in ten draws them.
+    # Figures take longest, so only one run in ten draws them.
     closing.draw_figures = lambda *a, **k: draw(*a, **k) if os.getpid() % 10 == 0 else []  # type: ignore[assignment]
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Try the inputs; 1 where one failed."""
+    """Try the inputs; return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=3000, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all of them; another one each time")

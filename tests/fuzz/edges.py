@@ -1,9 +1,9 @@
-"""Values at the edge of what a type holds, as TOML writes them and as a command line takes them."""
+"""Values at the limits of a type, in the notation of TOML and of a command line."""
 
 import random
 
-# Of a whole number that decides how much is computed: small, or more than any machine has. What lies between may
-# be allowed, and then takes its time.
+# Integers that decide the amount of computation: small, or more than any machine can do. Values between may be
+# allowed, and would then run for a long time.
 INTEGERS = ("0", "-1", "1", "2", "3", "2147483648", "-9223372036854775809", "9223372036854775808", "1" + "0" * 59)
 LONG_INTEGERS = ("1" + "0" * 400, "9" * 4300, "9" * 4301)
 FLOATS = (
@@ -23,7 +23,7 @@ ARGUMENTS = (
 
 
 def literal(rng: random.Random, likely: str = "") -> str:
-    """One value as TOML writes it, most often of the likely kind: "int", "float", "str" or "" for any."""
+    """One value in TOML notation, usually of the given kind: "int", "float", "str" or "" for any."""
     draw = rng.random()
     if draw < 0.03:
         return rng.choice(BROKEN)
@@ -40,12 +40,12 @@ def literal(rng: random.Random, likely: str = "") -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as TOML writes it."""
+    """A text in TOML notation."""
     return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
-    """Bytes with a few changes of the kind that disks, networks and editors make."""
+    """Bytes with a few changes that disks, networks and editors may cause."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         at = rng.randrange(len(data)) if data else 0
         kind = rng.randrange(8)

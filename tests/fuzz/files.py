@@ -32,7 +32,7 @@ data = { name = "digits", train_samples = 60, test_samples = 20 }
 [training]
 batch_size = 16
 """
-# Two runs whose checkpoints hold much: uploads under way, optimisers, what a lossy codec lost.
+# Two runs with rich checkpoints: uploads in flight, optimisers, residuals of a lossy codec.
 RUNS = (
     SMALL.replace("rounds = 1", "rounds = 2"),
     SMALL.replace("rounds = 1", 'rounds = 3\nues_per_round = 3\npayload = "update"\nerror_feedback = true')
@@ -40,7 +40,7 @@ RUNS = (
     + '[protocol]\nname = "buffered"\n',
 )
 
-# Documents that are no experiment.
+# TOML documents that are not experiments.
 TEXTS = (
     b"",
     b"# nothing\n",
@@ -62,14 +62,14 @@ def write(path: Path, data: bytes) -> None:
 
 
 def put_experiments(folder: Path) -> None:
-    """What command lines speak of."""
+    """Write the experiment files that command lines name."""
     write(folder / "x.toml", SMALL.encode())
     write(folder / "empty.toml", b"")
     (folder / "loop").symlink_to(folder / "loop")
 
 
 def damaged_data(rng: random.Random) -> Tuple[str, Prepare]:
-    """The name of a data set, and what puts its files into a folder."""
+    """The name of a data set, and a function that puts its files into a folder."""
     name = rng.choice(("mnist", "cifar10", "cifar10", "cifar100"))
     contents = {"mnist": _idx_files, "cifar10": _cifar10, "cifar100": _sample}[name](rng)
 
@@ -153,7 +153,7 @@ def _sample(rng: random.Random) -> Dict[str, bytes]:
 
 
 def damaged_json(rng: random.Random) -> Tuple[Tuple[str, ...], Prepare]:
-    """What a command line says of data of LEAF or of parts of a file, and what puts the files into a folder."""
+    """Arguments for LEAF data or for a partition file, and a function that puts the files into a folder."""
     name = rng.choice(("leaf_synthetic", "leaf_shakespeare", "leaf_sent140", "leaf_femnist", "file"))
     rows: Any = {
         "leaf_synthetic": [[0.5, -1e3], [2, 0.25]],
@@ -187,7 +187,7 @@ def damaged_json(rng: random.Random) -> Tuple[Tuple[str, ...], Prepare]:
 
 
 def _strange_inside(rng: random.Random, whole: Any) -> None:
-    """Put something strange in the place of a value somewhere in a tree."""
+    """Replace some value in a tree by something strange."""
     texts = ("", "x", "\ud800", "\u2028\n")
     strange = (None, True, -1, 0.5, 1e39, 10**400, math.nan, *texts, [], [[]], {}, {"x": [], "y": []})
     inside = whole
@@ -237,7 +237,7 @@ def base_runs() -> Tuple[Path, ...]:
 
 
 def damaged_run(rng: random.Random) -> Prepare:
-    """Puts a whole run folder `whole` and a damaged one `run` into a folder."""
+    """Puts an intact run folder `whole` and a damaged one `run` into a folder."""
     number, seed = rng.randrange(len(RUNS)), rng.getrandbits(64)
 
     def prepare(folder: Path) -> None:
@@ -284,7 +284,7 @@ def _hurt(path: Path, kind: int, rng: random.Random) -> None:
 
 
 def _changed(rng: random.Random, value: Any) -> Any:
-    """Plain data with one thing in it of another value or type, or gone."""
+    """Plain data with one entry removed, or changed in value or type."""
     strange = (None, 0, -1, 2**70, 1.5, float("nan"), float("inf"), "", "x", "1", [], {}, [1], {"x": 1}, True)
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(sorted(value))

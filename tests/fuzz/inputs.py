@@ -1,4 +1,4 @@
-"""Inputs by number: each is made of (seed, number) alone, and is a command line and what lies in its folder."""
+"""Inputs by number: (seed, number) alone determines each one, a command line and the files in its folder."""
 
 import random
 from dataclasses import fields
@@ -9,7 +9,7 @@ from fl_simu.experiment import CHAINS, DEFAULTS, PARTS, Training
 from fl_simu.parts import KINDS
 from tests.fuzz import edges, files
 
-# What keeps a valid run small, in TOML's form.
+# Settings that keep a valid run small, in TOML.
 SMALL: Dict[str, Any] = {
     **{"rounds": "1", "ues": "4", "seed": "3"},
     "training": {"batch_size": "16"},
@@ -17,12 +17,12 @@ SMALL: Dict[str, Any] = {
     "model": {"name": '"mlp"', "hidden": "[8]"},
     "channel": {"name": '"constant"'},
 }
-# Ray starts processes, and the fuzzer is not about them.
+# Ray starts processes, which the fuzzer does not test.
 LEFT_OUT = {"backend": ("ray",), "data": ("mnist", "fashion_mnist", "cifar10", "cifar100")}
 
 
 class Input(NamedTuple):
-    """What is tried: the arguments of a command line, run in a folder in which `prepare` has put things."""
+    """A test input: the arguments of a command line, run in a folder that `prepare` has filled."""
 
     kind: str
     arguments: Tuple[str, ...]
@@ -37,7 +37,7 @@ def make(seed: int, number: int) -> Input:
 
 
 def configs(rng: random.Random) -> Input:
-    """A run of a small experiment with parts drawn at random, some of their arguments at an edge."""
+    """A run of a small experiment with random parts, some of their arguments at a limit."""
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in SMALL.items()}
     for table in rng.sample(PARTS, rng.choice((0, 1, 1, 1, 2, 3))):
         names = [name for name in KINDS[table].rows if name not in LEFT_OUT.get(table, ())]
@@ -75,7 +75,7 @@ def _change(rng: random.Random, values: Dict[str, Any]) -> Tuple[str, str, str]:
         return "training", rng.choice(sorted(field.name for field in fields(Training))), edges.literal(rng, "int")
     if rng.random() < 0.05:
         return rng.choice(("", *PARTS)), rng.choice(("x", "a" * 3000, '"é"', "name")), edges.literal(rng)
-    # The parts that were drawn come last, and are the ones that few have tried.
+    # The drawn parts come last; they are the less tested ones.
     table = rng.choice([key for key in values if key in PARTS][-3:] * 8 + list(PARTS))
     default = DEFAULTS[table] or rng.choice(sorted(KINDS[table].rows))
     part = values.get(table, {})
@@ -91,7 +91,7 @@ def _change(rng: random.Random, values: Dict[str, Any]) -> Tuple[str, str, str]:
 
 
 def command_lines(rng: random.Random) -> Input:
-    """A command with options at random; most of them cannot compute for long."""
+    """A command with random options; most of them cannot compute for long."""
 
     def integer() -> str:
         return rng.choice(edges.INTEGERS + edges.LONG_INTEGERS)
@@ -172,7 +172,7 @@ def data_files(rng: random.Random) -> Input:
 
 
 def json_files(rng: random.Random) -> Input:
-    """A run on data of LEAF, or with parts of a file, that are damaged or strange."""
+    """A run with LEAF data or a partition file that is damaged or strange."""
     changes, put = files.damaged_json(rng)
     arguments = ["run", "x.toml", "--out", "out"]
     for change in changes:

@@ -21,7 +21,7 @@ def test_a_signal_stops_once_and_its_handler_is_put_back(number):
             with pytest.raises(Stopped):
                 os.kill(os.getpid(), number)
                 time.sleep(10)
-            # What ends in order is not disturbed by a second one.
+            # A second signal does not disturb an orderly end.
             os.kill(os.getpid(), number)
         assert came == [number]
         assert signal.getsignal(number) is signal.SIG_DFL
@@ -74,7 +74,7 @@ def test_what_is_not_written_is_thrown_away():
         stream.write("lost")
         with pytest.raises(OutputLost):
             flush(stream)
-        # At the exit of the interpreter nothing is left to complain of.
+        # At the exit of the interpreter there is no error left to report.
         stream.flush()
 
 
@@ -99,7 +99,7 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path):
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment) as parent:
         worker = int(parent.stdout.readline())
         parent.kill()
-        # The worker holds the other end until it ends.
+        # The worker keeps the other end open until it ends.
         parent.stdout.read()
     ends = time.monotonic() + 10
     while Path(f"/proc/{worker}").exists() and time.monotonic() < ends:

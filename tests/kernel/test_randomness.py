@@ -16,7 +16,7 @@ def test_a_key_names_one_generator_and_every_part_of_it_counts():
 
 def test_a_brief_generator_draws_what_a_stream_draws_whatever_was_drawn_before():
     for ue, size in enumerate((0, 1, 5, 256)):
-        # Draws of 32 bits leave half a number behind, and others the rest of a block of four.
+        # Draws of 32 bits leave half a number unused, and others leave the rest of a block of four.
         briefly(9, "before", ue).integers(0, 100, 3, dtype=np.int32)
         brief, kept = briefly(9, "fixed", ue, 2), stream(9, "fixed", ue, 2)
         assert brief.integers(0, 100, 3, dtype=np.int32).tolist() == kept.integers(0, 100, 3, np.int32).tolist()
@@ -40,7 +40,7 @@ def test_draws_are_uniform_across_keys():
 
 
 def test_numbers_are_the_same_on_every_version_of_numpy():
-    # Drawn with numpy 1.18 and with numpy 2; both stacks must go on drawing them.
+    # Drawn with numpy 1.18 and with numpy 2; both stacks must keep drawing the same numbers.
     assert stream(7, "fixed", 3, 2).random() == 0.8003187656258217
     assert permutation(stream(7, "fixed"), 6).tolist() == [5, 2, 3, 4, 0, 1]
 

@@ -8,7 +8,7 @@ from fl_simu.kernel.shell import SHELL_PATH, command_line, python_command
 
 @pytest.fixture
 def environments(tmp_path, monkeypatch):
-    """Environments whose pythons link to one interpreter. That of env runs, first on PATH; we are in tmp_path."""
+    """Environments with links to one interpreter. That of env runs, first on PATH; the folder is tmp_path."""
     for name in ("env", "other", "my envs"):
         folder = tmp_path / name / "bin"
         folder.mkdir(parents=True)
@@ -22,7 +22,7 @@ def environments(tmp_path, monkeypatch):
 
 def test_python_is_called_as_the_users_shell_finds_it(environments, monkeypatch):
     assert python_command() == "python"
-    # What the shell's own PATH is, where this process was started with another.
+    # The shell's own PATH, if this process was started with another one.
     monkeypatch.setenv(SHELL_PATH, str(environments / "other" / "bin"))
     assert python_command() == "env/bin/python"
     monkeypatch.setenv(SHELL_PATH, os.pathsep.join([str(environments / "other" / "bin"), os.environ["PATH"]]))

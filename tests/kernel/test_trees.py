@@ -42,7 +42,7 @@ def test_a_value_survives_json(value):
     plain, arrays = flatten(value, (Box, Pair))
     text = json.dumps(plain, allow_nan=False)
     again = unflatten(Flat(json.loads(text), arrays), (Box, Pair))
-    # A named tuple equals a plain one; their text does not.
+    # A named tuple equals a plain one, but their texts differ.
     assert again == value and repr(again) == repr(value)
 
 

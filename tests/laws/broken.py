@@ -1,4 +1,4 @@
-"""For every law a part that breaks it, and none of those that are tried before it."""
+"""For every law, a part that breaks it but none of the laws that are checked earlier."""
 
 import dataclasses
 import itertools
@@ -45,12 +45,12 @@ from fl_simu.ue.schedules import Exponential
 from fl_simu.ue.transforms import Clip
 from fl_simu.ue.work import FullWork, Work
 
-# Another number at each call, which no part may have.
+# A different number at each call, which no part may use.
 CALLS = itertools.count(1)
 
 
 def part(parent, **methods):
-    """A part like the parent but for some methods, of a class that no config can name."""
+    """A part like its parent except for some methods; no config can name its class."""
     return dataclass(frozen=True)(type("Broken", (parent,), {"__qualname__": "<Broken>", **methods}))()
 
 
@@ -93,7 +93,7 @@ def turned(self, seed, ue, round, start_s):
 
 
 def channel(*pieces, **methods):
-    """Rates, and how long after the start each ends."""
+    """A channel with these rates and the time after the start at which each ends."""
 
     def rates(self, seed, ue, round, start_s):
         return ((rate, start_s + length_s) for rate, length_s in pieces)
@@ -114,12 +114,12 @@ def times(factor, parent):
 
 
 def model(change):
-    """Of an MLP another module."""
+    """A model whose module differs from an MLP."""
     return part(Mlp, build=lambda self, shape, classes: change(Mlp.build(self, shape, classes)))
 
 
 class Shifted(nn.Module):
-    """Adds a number of its own, which no state_dict has, and perhaps one that is drawn each time."""
+    """Adds a number that is not in the state_dict, and optionally one that is drawn each time."""
 
     def __init__(self, module, drawn):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Our own parts, as the laws try them."""
+"""Our own parts, as checked by the laws."""
 
 import atexit
 import math
@@ -75,7 +75,7 @@ np.savez(
 OUTAGES = Markov(tick_s=0.05, bad_mbps=0.0)
 BOUND = {"constraint": "own_benign", "rho": 0.01, "most_steps": 20}
 
-# Kind -> name -> with which arguments. A kind that is not here is tried with the default ones.
+# Kind -> name -> arguments. Other kinds are checked with their default arguments.
 SETTINGS = {
     "codec": {
         "float32": [Float32()],
@@ -176,7 +176,7 @@ SETTINGS = {
         "file": [FromFile(str(FOLDER / "parts.json"))],
         "feature_noise": [FeatureNoise(), FeatureNoise(samples_per_ue=1, sigma=3.0)],
     },
-    # The others need files or scikit-learn: tests/data/test_datasets.py tries those that it makes.
+    # The others need files or scikit-learn: tests/data/test_datasets.py checks those for which it writes files.
     "data": {"npz": [Npz(str(FOLDER / "mine.npz"))]},
     # The others are channels.
     "downlink": {"free": [Free()]},
@@ -190,6 +190,6 @@ def parts(kind):
 
 
 def cases(kind):
-    """The same as parameters of a test, whose names are alike in every process."""
+    """The same as test parameters, with names that are equal in every process."""
     told = [f"{number} {part}".replace(str(FOLDER), "") for number, part in enumerate(parts(kind))]
     return [pytest.param(part, id=name[:80]) for name, part in zip(told, parts(kind))]

@@ -1,4 +1,4 @@
-"""Whatever a UE sends, no aggregation rule makes a model of it that is not finite."""
+"""Whatever a UE sends, no aggregation rule returns a model that is not finite."""
 
 import math
 
@@ -30,7 +30,7 @@ SPOILT = {
     "too many": dict(LIKE, more=torch.ones(1)),
     "too few": {"weight": LIKE["weight"]},
     "other numbers": dict(LIKE, weight=torch.ones(3, 2, dtype=torch.float64)),
-    # Its difference from the global model, or the sum of both, is more than a float32 holds.
+    # Its difference from the global model, or the sum of both, overflows float32.
     "vast": dict(LIKE, weight=torch.tensor([[LARGEST, -LARGEST]] * 3)),
 }
 LINKS = [

@@ -1,4 +1,4 @@
-"""Every number that an argument can hold is either refused by the argument's name, or one that works."""
+"""Every number for an argument either works or is refused with the argument's name."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ PARAMS = {"w": torch.linspace(-1, 1, 40), "n": torch.tensor(7)}
 
 
 def use(part):
-    """What an experiment does with a part, once."""
+    """Use a part once as an experiment does."""
     if isinstance(part, tuple(CHANNELS.values())):
         (arrival_s,) = part.arrivals_s(1, 3, 2, 3.7, [1.0])
         assert arrival_s >= 3.7
@@ -55,7 +55,7 @@ def test_a_number_is_refused_by_name_or_works(cls, name, kind):
         try:
             part = cls(**{name: value})
         except BadField as error:
-            # A bound may be refused for the sake of the other one.
+            # A bound may be refused because of the other bound.
             assert error.field == name or error.field.split("_")[-1] == name.split("_")[-1]
             assert len(str(error)) < 300
             continue

@@ -1,4 +1,4 @@
-"""What every attack must do among the UEs."""
+"""The laws of attacks in a set of UEs."""
 
 import ours
 import pytest
@@ -23,7 +23,7 @@ from fl_simu.ue.work import Work
 CASES = [case for case in ours.cases("attack") if not isinstance(case.values[0], NoAttack)]
 SHAPE, CLASSES, UES = (1, 2, 3), 4, 5
 WORK = Work(10, 1, 2)
-# Batch norm has counters and running means, dropout draws of its own.
+# Batch norm has counters and running means; dropout draws random numbers.
 MODEL = Mlp((5,), dropout=0.3, batch_norm=True)
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(50, *SHAPE, generator=GENERATOR)
@@ -35,7 +35,7 @@ def training(optimizer, **options):
 
 
 def rounds(attack, local, count=3):
-    """Digests of what each UE sends, and of each global model, over a few rounds."""
+    """Digests of the upload of each UE, and of each global model, over a few rounds."""
     targets = draw_targets(1, attack.targets, IMAGES, LABELS, CLASSES)
     malicious = Malicious(attack, local, UES, CLASSES, targets)
     params, digests = initial_params(local.make_module, 1), []
@@ -71,7 +71,7 @@ def test_models_keep_their_structure_and_draws_are_keyed(attack, keep):
     first = rounds(attack, local)
     torch.manual_seed(99)
     assert rounds(attack, local) == first
-    # The malicious ones are the last, and the benign ones are what they would be beside any of them.
+    # The last UEs are malicious; the benign ones do not depend on them.
     assert (
         len({digest for ue in range(UES - attack.malicious) for digest in [first[0][ue]]})
         == UES - attack.malicious

@@ -1,4 +1,4 @@
-"""What every backend must do: the same as the loop written out below, bit for bit or within what it states."""
+"""The law of backends: the same results as the loop written out below, bit for bit or within a stated tolerance."""
 
 from functools import partial
 
@@ -43,19 +43,19 @@ SPECS = {
     "torch exact": Torch(exact=True),
     "processes": Processes(workers=2),
     "processes syft": Processes(workers=2, inner="syft"),
-    # One actor, since each starts a process; that their number does not matter has a test of its own.
+    # One actor, since each starts a process; another test checks that their number does not matter.
     "ray": Ray(actors=1),
     "vectorized": Vectorized(),
 }
 
-# What draws random numbers cannot be stacked: the draws would not be those of the plain loop. Nor can what keeps
-# buffers; real syft skips batch norm without a word.
+# Modules that draw random numbers cannot be stacked: the draws would not be those of the plain loop. Neither can
+# modules with buffers; real syft silently skips batch norm.
 REFUSED = {Vectorized: ("sgd cnn dropout", "momentum kept", "adam", "batch norm")}
 if syft_installed():
     REFUSED[Syft] = ("batch norm",)
 
-# RMSprop divides a gradient by its own size, also where it is nearly 0 and mostly rounding: here the plain loop
-# with every batch in reverse is 2e-5 from the plain loop, and that one 3e-5 from itself in float64.
+# RMSprop divides a gradient by its own size, even where it is nearly 0 and mostly rounding. Here the plain loop
+# with every batch in reverse differs by 2e-5 from the plain loop, which differs by 3e-5 from its float64 version.
 TOLERANCES = {(Vectorized, "rmsprop kept"): 1e-4}
 
 
@@ -81,7 +81,7 @@ def described(job, spec):
 
 
 def agree(spec, job, one, other):
-    """Bit for bit; or counters so, and within 1e-5 of the norm the rest, where a backend may round otherwise."""
+    """Bit for bit; if a backend may round differently, only counters are exact, the rest within 1e-5 of the norm."""
     if not (spec.fast and MODERN):
         return sha256(one) == sha256(other)
     zero = {name: torch.zeros_like(tensor) for name, tensor in other.items()}
@@ -108,7 +108,7 @@ def placed(spec, local):
 
 
 def written_out(local, rounds=ROUNDS):
-    """Every UE trains from the mean of the models before, in plain torch; all models of all rounds."""
+    """All models of all rounds in plain torch; every UE trains from the mean of the previous models."""
     params, history, modules = initial_params(local.make_module, SEED), [], {}
     for round in range(rounds):
         trained = []
@@ -148,10 +148,10 @@ def mean(trained):
 
 
 def one_round(backend, params, round, memories=None):
-    """What each UE has trained; `memories`, by UE, are what they remember, and move on."""
+    """The models that the UEs train; `memories`, the UEs' memories, are updated."""
     known, ues = {} if memories is None else memories, range(len(SIZES))
     backend.train([Task(Key(SEED, ue, round), params, known.get(ue, {})) for ue in ues])
-    # The order in which models arrive must not matter.
+    # The order in which models are fetched must not matter.
     trained = {ue: backend.get(ue) for ue in reversed(ues)}
     known.update((ue, one.memory) for ue, one in trained.items())
     return [trained[ue].params for ue in ues]
@@ -192,7 +192,7 @@ def test_another_backend_goes_on_with_what_the_ues_remember(spec, job):
 
 @pytest.mark.parametrize("job", ["momentum", "adam kept"])
 def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
-    """After a resume: of a broadcast one model was fetched, one looked at, one given up."""
+    """After a resume: of one broadcast, one model was fetched, one looked at, and one given up."""
     local, ues = training(job, spec), range(len(SIZES))
     first, params, memories = placed(spec, local), initial_params(local.make_module, SEED), {}
     params = mean(one_round(first, params, 0, memories))
@@ -202,7 +202,7 @@ def test_what_is_under_way_is_trained_again_bit_for_bit(spec, job):
     first.give_up(0)
     last = first.get(2)
     assert sha256(last.params) == looked != sha256(params)
-    # Who was given up may be handed another model.
+    # A UE that was given up may be handed another model.
     first.train([Task(Key(SEED, 0, 2), params, memories[0])])
     handed = sha256(first.get(0).params)
     first.close()

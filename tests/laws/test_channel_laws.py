@@ -1,4 +1,4 @@
-"""The laws of channels and delay rules for any link, each rule over each channel, and what ours do beyond them."""
+"""The laws of channels and delay rules for any link, each rule over each channel, and more checks of ours."""
 
 import itertools
 import math
@@ -16,9 +16,9 @@ from fl_simu.radio.channels.trace import Trace
 from fl_simu.radio.delays import DELAYS, Integrated, RateAtStart
 
 CASES = ours.cases("channel")
-# The notes' walk may go below 0: it is the named exception to the laws below.
+# The notes' walk may go below 0: it is the one exception to the laws below.
 LAWFUL = [case for case in CASES if not isinstance(case.values[0], NotesWalk)]
-# Packets that an upload does not fill are lost to the next one, so their uploads do not add up exactly.
+# The next upload cannot use packets that an upload does not fill, so the loads do not add up exactly.
 LOSSY = (Trace(ours.PACKETS), Trace(str(ours.RECORDINGS), offset="none"))
 ADDITIVE = [case for case in LAWFUL if case.values[0] not in LOSSY]
 RULES = [rule() for rule in DELAYS.values()]
@@ -83,7 +83,7 @@ def test_two_layers_of_an_upload_arrive_as_one(channel, ue, start_s, loads):
 
 @pytest.mark.parametrize("channel", ADDITIVE)
 @given(ue=UES, start_s=STARTS, loads=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)))
-# These loads end with a tick: what rounding leaves of the second one must not wait for the end of an outage.
+# These loads end with a tick: a rounding residue of the second one must not wait for the end of an outage.
 @example(ue=1, start_s=0.0, loads=(98.0, 100.0))
 @example(ue=3, start_s=1.0, loads=(98.0, 100.0))
 @example(ue=11, start_s=0.0, loads=(98.0, 100.0))

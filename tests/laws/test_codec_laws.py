@@ -1,4 +1,4 @@
-"""The laws of codecs for any params, and what ours promise beyond them."""
+"""The laws of codecs for any params, and further guarantees of ours."""
 
 import numpy as np
 import ours
@@ -49,7 +49,7 @@ def largest_errors(codec, tensor):
 
 
 def rounding(tensor):
-    """What float32 cannot tell apart at the size of a tensor: no error of a codec."""
+    """The rounding of float32 at the size of a tensor, which is not an error of a codec."""
     return float(np.abs(tensor).max(initial=np.float32(0))) * 2.0**-22 + 1e-44
 
 
@@ -86,7 +86,7 @@ def test_a_tensor_of_any_dtype_travels_or_is_refused_by_name(codec, dtype):
             with pytest.raises(BadField, match=f"carries .*float32.* fc.weight is {str(dtype)[6:]}$"):
                 link.check(structure)
         return
-    # 0.3 and 1e-9 need more than 24 bits: they tell whether a float64 was rounded on its way.
+    # 0.3 and 1e-9 need more than 24 bits: they show whether a float64 was rounded on the way.
     numbers = torch.tensor([[0, 1], [1, 0], [0.3, -2], [1e-9, 120]], dtype=torch.float64)
     reference = {"fc.weight": torch.tensor([[0, 1]] * 4).to(dtype)}
     params = {"fc.weight": (numbers.abs() if dtype == torch.uint8 else numbers).to(dtype)}
@@ -111,7 +111,7 @@ def test_a_tensor_of_any_dtype_travels_or_is_refused_by_name(codec, dtype):
 def test_exact_numbers_are_charged_by_their_width(dtype, bits):
     structure = structure_of({"w": torch.zeros(100, dtype=dtype), "n": torch.tensor(3)})
     assert RealBytes().layer_bits(Float32(), structure) == (100 * bits + 64,)
-    # The notes count 4 bits more a parameter, and no integers.
+    # The notes count 4 bits more per parameter, and no integers.
     assert NotesCount().layer_bits(Float32(), structure) == (100 * (4 + bits),)
     if bits <= 32:
         assert NotesCount().layer_bits(Affine(2, (3,)), structure) == (600, 300)

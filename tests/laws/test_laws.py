@@ -1,4 +1,4 @@
-"""The laws of `fl_simu.laws`: our parts keep them, and of a part that breaks one it is told which."""
+"""The laws of `fl_simu.laws`: our parts keep them, and a part that breaks one gets the name of that law."""
 
 import re
 

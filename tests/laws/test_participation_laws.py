@@ -1,4 +1,4 @@
-"""Every protocol takes part of all UEs alike: whose turn it is follows the draw, never the index."""
+"""Every protocol treats all UEs equally: the draw, never the index, decides which UE is next."""
 
 import math
 from collections import Counter
@@ -36,12 +36,12 @@ from fl_simu.ue.training import Trained
 
 # The 0.9999 quantile of chi-squared with 19 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 19).
 UES, CHI_SQUARED = 20, 50.795
-# The same of the degrees of freedom that occur below.
+# The same for the degrees of freedom that occur below.
 CHI_SQUARED_BY_DEGREES = {19: 50.795, 12: 39.134, 13: 40.871}
 
 
 class Moving(Backend):
-    """A UE's model is the one that it was handed, moved by 1."""
+    """A UE's model is the model that it was handed, plus 1."""
 
     def __init__(self):
         super().__init__(Local())
@@ -69,7 +69,7 @@ class Moving(Backend):
 
 @dataclass(frozen=True)
 class Rates(Channel):
-    """Rates with which the one weight takes 0.2 s, always, or 0.1 to 3.1 s, drawn for each upload."""
+    """Rates at which the one weight always takes 0.2 s, or 0.1 to 3.1 s, drawn for each upload."""
 
     drawn: bool
 
@@ -86,7 +86,7 @@ class Accepted(Observer):
 
 
 def participation(protocol, ues, drawn, rounds, rates):
-    """How often each UE was handed the model, and how often something of it was aggregated."""
+    """How often each UE was handed the model, and how often one of its uploads was aggregated."""
     backend, accepted, link = Moving(), Accepted(), Link(Float32(), rates, RealBytes(), "weights", 1)
     model, observers = {"w": torch.zeros(1)}, [accepted]
     changes = {"drawn": drawn, "rounds": rounds, "compute": ConstantCompute(0.0)}
@@ -95,7 +95,7 @@ def participation(protocol, ues, drawn, rounds, rates):
 
 
 def chi_squared(counts, ues):
-    """Of the hypothesis that all are equally frequent; a draw without replacement spreads less, never more."""
+    """For the hypothesis of equal frequencies; a draw without replacement spreads less, never more."""
     expected = sum(counts.values()) / ues
     return sum((counts[ue] - expected) ** 2 for ue in range(ues)) / expected
 
@@ -117,8 +117,8 @@ def test_of_uploads_that_arrive_at_once_none_is_preferred(protocol):
 
 
 def draws(protocol, speeds, drawn, count, begun=0):
-    """For each new model the idle UEs and who of them is drawn, until so many are; without models, which neither
-    protocol nor selection sees. UE u trains and sends for a random time of mean 1 / speeds[u]."""
+    """For each new model the idle UEs and the UEs drawn from them, until this many are drawn. There are no models, since
+    neither protocol nor selection sees them. UE u trains and sends for a random time of mean 1 / speeds[u]."""
     state, clock, busy = protocol.start(), Clock(), {}
     times, version = np.random.default_rng(1), 0
     clock.push(0.0, Ready(0.0, 0))
@@ -153,16 +153,16 @@ def draws(protocol, speeds, drawn, count, begun=0):
                 clock.push(clock.now_s, Ready(clock.now_s, version))
 
 
-# The slowest takes ten times as long as the fastest; ascending, so that a place among idle ones is one by speed.
+# The slowest takes ten times as long as the fastest; ascending, so that the rank among idle UEs is by speed.
 SPEEDS = np.geomspace(1.0, 10.0, UES)
 
 
 @pytest.mark.parametrize("protocol", ours.cases("protocol"))
 def test_whatever_their_speeds_each_draw_is_uniform_among_the_idle_ues(protocol):
-    """10,000 draws of k among n idle UEs: each of the n places, by speed, is taken equally often.
+    """10,000 draws of k of n idle UEs: each of the n ranks by speed is drawn equally often.
 
-    In rounds all are idle, so that each UE is drawn equally often. Under an asynchronous protocol n and k are
-    always the same once all places have been given.
+    In rounds all UEs are idle, so each UE is drawn equally often. Under an asynchronous protocol n and k are
+    constant once all places are taken.
     """
     found = [(idle, ues) for idle, ues in draws(protocol, SPEEDS, 8, 10_000) if ues]
     n, k = len(found[-1][0]), len(found[-1][1])
@@ -172,7 +172,7 @@ def test_whatever_their_speeds_each_draw_is_uniform_among_the_idle_ues(protocol)
         places[[idle.index(ue) for ue in ues]] += 1
     total = places.sum()
     assert total > 9_900
-    # Pearson's statistic; k without replacement spread less than k with it, by the factor (n - k) / (n - 1).
+    # Pearson's statistic; draws without replacement spread less than with it, by the factor (n - k) / (n - 1).
     statistic = ((places - total / n) ** 2).sum() / (total / n) * (n - 1) / (n - k)
     assert statistic < CHI_SQUARED_BY_DEGREES[n - 1]
     assert isinstance(protocol, Buffered) or (n, k) == (UES, 8)
@@ -180,9 +180,9 @@ def test_whatever_their_speeds_each_draw_is_uniform_among_the_idle_ues(protocol)
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_a_buffered_bs_draws_each_ue_as_often_as_it_is_idle_and_there_are_places(k):
-    """Of a UE that is idle with n - 1 others when there are k places the chance is k / n, whatever came before.
+    """A UE that is idle with n - 1 others when there are k places has the chance k / n, whatever happened before.
 
-    So the sum of drawn less chance is a martingale. Fast UEs are idle more often, and take part more often.
+    So the sum of (drawn - chance) is a martingale. Fast UEs are idle more often, and take part more often.
     """
     drawn, chance, variance = np.zeros(UES), np.zeros(UES), np.zeros(UES)
     for idle, ues in draws(Buffered(k), SPEEDS, 8, 10_000):
@@ -190,7 +190,7 @@ def test_a_buffered_bs_draws_each_ue_as_often_as_it_is_idle_and_there_are_places
         drawn[list(ues)] += 1
         chance[idle] += share
         variance[idle] += share * (1 - share)
-    # Of 20 normal numbers one is beyond 4.75 in one of 25,000 cases.
+    # One of 20 normal numbers exceeds 4.75 in one of 25,000 cases.
     assert (np.abs(drawn - chance) < 4.75 * np.sqrt(variance)).all()
     assert drawn[-1] > 1.2 * drawn[0]
 

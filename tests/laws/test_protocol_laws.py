@@ -1,4 +1,4 @@
-"""The laws of protocols, whatever arrives in whatever order."""
+"""The laws of protocols, for any arrivals in any order."""
 
 import ours
 import pytest

@@ -1,4 +1,4 @@
-"""How long a UE is on the air where a band is shared: while it has a share, and not while it waits."""
+"""The airtime of a UE on a shared band: the time with a share, without the time that it waits."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ RATES = (0.5, 2.0, 1.0)
 
 
 def joules(protocol, allocator=None, medium=None, rates=RATES, **more):
-    """What each UE spends on sending in one round, with 3 W."""
+    """The energy of each UE for sending in one round, with 3 W."""
     running = coordinator(
         protocol, rates, medium=medium or SharedBand(), allocator=allocator or Equal(),
         meters=(Energy(kappa=0.0, power_w=3.0),), **more,
@@ -30,12 +30,12 @@ def joules(protocol, allocator=None, medium=None, rates=RATES, **more):
 
 @pytest.mark.parametrize("order", ["shortest", "joined"])
 def test_one_after_the_other_each_pays_for_its_own_sending_alone(order):
-    # A Mbit with P L / r, whoever went before.
+    # A Mbit costs P L / r, whichever UE sent before.
     assert joules(WaitForAll(), Tdma(order)) == pytest.approx([3 / rate for rate in RATES], rel=1e-12)
 
 
 def test_side_by_side_each_pays_until_it_has_ended():
-    # Shares of a third until 1.5 s, of a half until 2.5 s, then all of the band for 1 s more: 3.5 s together.
+    # Shares of a third until 1.5 s, of a half until 2.5 s, then the whole band for 1 s more: 3.5 s in total.
     assert joules(WaitForAll()) == pytest.approx([3 * 3.5, 3 * 1.5, 3 * 2.5])
     assert joules(WaitForAll(), MinMaxDelay()) == pytest.approx([3 * 3.5] * 3)
 
@@ -43,12 +43,12 @@ def test_side_by_side_each_pays_until_it_has_ended():
 def test_who_is_cut_off_pays_for_the_time_in_which_it_sent():
     # From 1 s on: UE 1 sends for half a second, UE 2 for a second, UE 0 for the rest until 3 s.
     assert joules(Deadline(3.0), Tdma()) == pytest.approx([3 * 0.5, 3 * 0.5, 3 * 1.0])
-    # UE 0 never comes to send, and UE 2 for half a second.
+    # UE 0 never sends, and UE 2 for half a second.
     assert joules(Deadline(2.0), Tdma()) == pytest.approx([0.0, 3 * 0.5, 3 * 0.5])
 
 
 def test_who_waits_behind_the_bases_of_others_pays_for_its_two_turns():
-    # Equal layers of UEs that are equally fast: base by base, then enhancement by enhancement, all side by side.
+    # Equal layers of equally fast UEs: first all base layers in parallel, then all enhancements.
     alone = joules(WaitForAll(), rates=(1.0,), codec=Affine(8, (8,)))
     both = joules(WaitForAll(), BaseFirst(), rates=(1.0, 1.0), codec=Affine(8, (8,)))
     assert both == pytest.approx([2 * alone[0]] * 2)
@@ -56,7 +56,7 @@ def test_who_waits_behind_the_bases_of_others_pays_for_its_two_turns():
 
 @dataclass(frozen=True)
 class Silent(OneAtATime):
-    """A medium of somebody else's that tells no airtime."""
+    """A user's medium that reports no airtime."""
 
 
 def test_a_medium_that_tells_no_airtime_is_on_the_air_all_the_time():
@@ -65,13 +65,13 @@ def test_a_medium_that_tells_no_airtime_is_on_the_air_all_the_time():
 
 
 def test_in_outage_with_a_share_the_radio_is_on():
-    # UE 1 carries nothing for ever, and has half of the band until it is cut off.
+    # UE 1 has rate 0 for ever, and half of the band until it is cut off.
     assert joules(Deadline(5.0), rates=(1.0, 0.0)) == pytest.approx([3 * 2.0, 3 * 4.0])
 
 
 @pytest.mark.parametrize("medium", [Orthogonal(), SharedBand(), PlannedBand()], ids=str)
 def test_energy_is_linear_in_the_bits_where_the_rate_is_constant(medium):
-    # 3 W at 0.5 Mbit/s: 6 uJ a bit, whatever the size of the model.
+    # 3 W at 0.5 Mbit/s: 6 uJ per bit, whatever the size of the model.
     for weights in (1, 31_250, 1_000_000):
         assert joules(WaitForAll(), medium=medium, rates=(0.5,), weights=weights) == pytest.approx(
             [6e-6 * 32 * weights]

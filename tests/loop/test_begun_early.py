@@ -1,4 +1,4 @@
-"""Where a model is evaluated aside, the next round begins before that has ended: nothing else shows it."""
+"""If a model is evaluated in the background, the next round starts before the end; nothing else changes."""
 
 from dataclasses import dataclass, replace
 
@@ -21,7 +21,7 @@ RATES = (0.3, 0.7, 1.1)
 
 
 def run(protocol, aside, stop=None, selection=None, codec=None):
-    """A run of eight rounds; what was asked, begun and told, in order."""
+    """A run of eight rounds; its requests, starts and reports, in order."""
     running = coordinator(protocol, RATES, rounds=8, backend=Uneven(), codec=codec or Affine(2, (2,)))
     log, setting = running.cohorts.backend.log, running.setting
 
@@ -48,7 +48,7 @@ def run(protocol, aside, stop=None, selection=None, codec=None):
 
 
 def told(running):
-    """What the observers were told and checkpoints hold, but for the wall clock."""
+    """The data for observers and in checkpoints, without the wall-clock times."""
     records = [replace(record, wall_time_s=0.0) for record in seen(running).records]
     checkpoints = [one._replace(plain=without_wall_time(one.plain)) for one in seen(running).snapshots]
     return records, checkpoints
@@ -73,7 +73,7 @@ def assert_same(one, other):
 
 @dataclass(frozen=True)
 class AtOnce(Protocol):
-    """A protocol that ends every other round with the event that begins it."""
+    """A protocol that ends every other round with the event that starts it."""
 
     state_classes = WaitForAll.state_classes
 
@@ -94,9 +94,9 @@ def test_records_and_checkpoints_are_those_of_one_thing_after_the_other(protocol
     plain, _ = run(protocol, aside=False)
     plain.run()
     assert_same(told(early), told(plain))
-    # All but the last model are evaluated aside.
+    # All models but the last are evaluated in the background.
     assert log.count("asked") == log.count("answered") == 7
-    # After the checkpoint of an early round the run goes on to the same end.
+    # From the checkpoint of an early round, the run resumes to the same result.
     resumed, _ = run(protocol, aside=True)
     restore(resumed, seen(early).snapshots[3])
     resumed.run()
@@ -120,7 +120,7 @@ def test_a_run_that_stops_at_an_accuracy_waits_for_it():
 
 @dataclass(frozen=True)
 class Tired(Selection):
-    """A selection that fails when the second round is to begin."""
+    """A selection that fails at the start of the second round."""
 
     def choose(self, state, view, free):
         if view.version == 1:
@@ -136,7 +136,7 @@ def test_a_round_that_has_ended_is_told_of_where_the_next_cannot_begin():
 
 
 def test_an_upload_is_decoded_when_its_last_layer_has_arrived():
-    """And once; a base that is taken alone when it is taken."""
+    """It is decoded once. A base layer that is used alone is decoded when it is used."""
     decoded = []
 
     @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Adding(Backend):
 
 
 class Uneven(Adding):
-    """As Adding, but each weight moves by its own share, so that a codec loses something."""
+    """Like Adding, but each weight moves by its own share, so that a codec has a loss."""
 
     def moved(self, tensor, key):
         return tensor + self.step(key.ue) * torch.linspace(0, 1, len(tensor)) ** 2
@@ -91,7 +91,7 @@ class Uneven(Adding):
 
 @dataclass(frozen=True)
 class Fails(Faults):
-    """Those (UE, version) do not work."""
+    """These (UE, version) pairs fail."""
 
     when: frozenset
 
@@ -202,7 +202,7 @@ def test_a_late_model_is_never_fetched_and_its_upload_is_cut_off():
 
 
 def test_a_base_layer_alone_is_taken_as_it_is():
-    # Layers of 12/16 and 4/16 of half a Mbit: arrivals at 0.375/r and 0.5/r.
+    # Layers are 12/16 and 4/16 of half a Mbit: arrivals at 0.375/r and 0.5/r.
     codec = Affine(12, (4,))
     running = coordinator(BaseThenEnhancement(1.0, 0.45), (1.0, 2.0, 0.1), codec=codec)
     running.run()
@@ -241,7 +241,7 @@ def test_waiting_for_what_never_arrives_is_told():
 
 
 def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
-    # A Mbit each way: down in 1, 0.5, 4 s, then 1 s of training, then up in 2, 0.5, 1 s.
+    # A Mbit each way: downloads of 1, 0.5, 4 s, then 1 s of training, then uploads of 2, 0.5, 1 s.
     running = coordinator(WaitForAll(), (0.5, 2.0, 1.0), rounds=2, downlink_mbps=(1.0, 2.0, 0.25))
     running.run()
     first, second = seen(running).records
@@ -253,7 +253,7 @@ def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
 
 
 def test_the_deadline_counts_the_download_from_the_broadcast():
-    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others still download then.
+    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s. The others are still downloading then.
     running = coordinator(Deadline(4.0), (0.5, 2.0, 1.0), downlink_mbps=(1.0, 0.2, 0.0))
     running.run()
     record = seen(running).records[0]
@@ -264,7 +264,7 @@ def test_the_deadline_counts_the_download_from_the_broadcast():
         ("none", "not reached"),
     ]
     assert [outcome.bits for outcome in record.ues] == [1_000_000, 0, 0]
-    # In 4 s: a whole copy, 0.8 Mbit of one, and nothing.
+    # In 4 s: a complete copy, 0.8 Mbit of one, and nothing.
     assert record.downlink_bits == 1_800_000
     assert running.cohorts.backend.log == [("train", (0, 1)), ("get", 0)]
 
@@ -302,7 +302,7 @@ def test_who_does_not_move_enough_sends_nothing_after_its_first_round(absent):
     running.run()
     records = seen(running).records
     assert [record.uplink_bits for record in records] == [3_000_000, 0, 0]
-    # The UEs add 1, 2, 3, and their mean stands in ever after; left out, the global model stays as it is.
+    # The UEs add 1, 2, 3, and later their mean is reused; without reuse, the global model does not change.
     assert [record.loss for record in records] == [2.0, 2.0, 2.0]
     assert [record.time_s for record in records] == [3.0, 4.0, 5.0]
     outcomes = [(one.accepted, one.reason, one.bits, one.delays_s) for record in records[1:] for one in record.ues]
@@ -310,7 +310,7 @@ def test_who_does_not_move_enough_sends_nothing_after_its_first_round(absent):
 
 
 def test_only_who_moved_far_enough_sends_and_the_others_count_as_they_were():
-    # 31,250 weights that all move by d are sqrt(31,250) d away. UE 0 fails in round 1: the others' 2 and 3 have
+    # If all 31,250 weights move by d, the distance is sqrt(31,250) d. UE 0 fails in round 1: the others' 2 and 3 have
     # the mean 2.5. In round 2 it sends 3.5 for the first time; the others are at 4.5 and 5.5, too near, and count
     # as 2 and 3.
     distance = math.sqrt(31_250)
@@ -320,14 +320,14 @@ def test_only_who_moved_far_enough_sends_and_the_others_count_as_they_were():
     first, second = seen(running).records
     assert (first.loss, second.loss) == pytest.approx((2.5, 8.5 / 3), abs=1e-4)
     assert [outcome.accepted for outcome in second.ues] == ["full", "none", "none"]
-    # A movement of 2 is more than 1.5, so that all go on as without a threshold.
+    # A movement of 2 is more than 1.5, so all UEs act as without a threshold.
     eager = coordinator(EventTriggered(1.5 * distance), (1.0, 1.0, 1.0), rounds=3)
     eager.run()
     assert [record.loss for record in seen(eager).records] == [2.0, 4.0, 6.0]
 
 
 def test_what_was_not_accepted_counts_as_never_sent():
-    # UE 0 misses every deadline: it has nothing that could stand in, and sends in every round.
+    # UE 0 misses every deadline: it has no earlier update to reuse, and sends in every round.
     running = coordinator(EventTriggered(1e9, deadline_s=2.0), (0.5, 2.0), rounds=2)
     running.run()
     outcomes = [[(one.accepted, one.reason, one.bits) for one in record.ues] for record in seen(running).records]
@@ -340,7 +340,7 @@ def test_what_was_not_accepted_counts_as_never_sent():
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_an_event_triggered_run_goes_on_from_its_checkpoint(threshold, after):
     def make():
-        # Of the UEs 0 to 2 one in turn drops out, so that they do not move alike.
+        # UEs 0 to 2 drop out in turn, so that they do not move equally.
         broken_off = {(version % 3, version) for version in range(1, 6)}
         protocol = EventTriggered(threshold, deadline_s=9.0)
         return coordinator(protocol, (0.3, 0.7, 1.1), rounds=6, codec=Affine(2), broken_off=broken_off)
@@ -358,7 +358,7 @@ STEPS = torch.linspace(-1, 1, 48).reshape(3, 16) ** 3 + torch.tensor([[0.3], [-0
 
 
 class Stepping(Adding):
-    """A UE adds the row of STEPS that its round has."""
+    """A UE adds the row of STEPS for its round."""
 
     def moved(self, tensor, key):
         return tensor + STEPS[key.round]
@@ -385,7 +385,7 @@ def test_error_feedback_is_the_recursion_of_the_papers(bits):
     assert running.model["w"].numpy() == pytest.approx(model, abs=1e-6)
     (owed,) = running.state.ues[0].transforms
     assert owed["w"].numpy() == pytest.approx(error, abs=1e-6)
-    # What was decoded and what is still owed are together all that was trained.
+    # The decoded updates and the remaining residuals add up to everything that was trained.
     assert (running.model["w"] + owed["w"]).numpy() == pytest.approx(STEPS.sum(dim=0).numpy(), abs=1e-6)
 
 
@@ -434,7 +434,7 @@ def test_both_directions_of_a_link_have_the_same_rate_with_the_same_arguments(ma
 
 @dataclass(frozen=True)
 class EveryArrival(Protocol):
-    """Aggregate whenever a model is complete and hand out the new one to its UE: uploads stay in flight."""
+    """Aggregate whenever a model is complete, and hand the new one to its UE: uploads stay in flight."""
 
     state_classes = ()
 
@@ -539,7 +539,7 @@ def test_uploads_that_share_a_band_are_as_by_hand():
 
 
 def test_who_is_late_on_a_shared_band_is_cut_off_and_hinders_nobody_after():
-    # By the deadline, 1 s after they began, each has sent half of its Mbit; in the next round they begin anew.
+    # By the deadline, 1 s after they began, each has sent half of its Mbit; in the next round they start again.
     running = coordinator(Deadline(2.0), (1.0, 1.0), rounds=3, medium=SharedBand())
     running.run()
     for record in seen(running).records:
@@ -582,7 +582,7 @@ def test_a_run_on_a_shared_band_goes_on_from_its_checkpoint(protocol, medium, al
 
 
 def test_transforms_come_in_their_order_and_what_is_lost_of_an_upload_leaves_no_trace():
-    # UE 0 moves by 3 in every weight: of 16 that is a norm of 12, clipped to 4 is 1 a weight.
+    # UE 0 moves each of 16 weights by 3: a norm of 12, which clipped to 4 is 1 per weight.
     running = coordinator(WaitForAll(), (1.0,), backend=Adding(), weights=16, transforms=(Double(), Clip(4.0)))
     running.run()
     assert running.model["w"].tolist() == pytest.approx([1.0] * 16)
@@ -597,7 +597,7 @@ def test_transforms_come_in_their_order_and_what_is_lost_of_an_upload_leaves_no_
 
 @dataclass(frozen=True)
 class Double(Transform):
-    """Twice the update; counts how often something of it was taken."""
+    """Doubles the update; counts how often it was accepted."""
 
     def apply(self, update, context, memory):
         return {name: 2 * tensor for name, tensor in update.items()}, memory or 0

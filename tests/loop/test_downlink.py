@@ -1,4 +1,4 @@
-"""The global model on its way down: one copy for many, and through a codec."""
+"""The global model on the downlink: one copy for many UEs, and through a codec."""
 
 import math
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from fl_simu.radio.codecs.affine import Affine
 from fl_simu.radio.codecs.float32 import Float32
 from fl_simu.radio.downlink import Slowest
 
-# Parameters of the model, and what a copy of it is in Mbit.
+# Number of parameters of the model, and the size of a copy in Mbit.
 WEIGHTS = 7850
 COPY_MBIT = 32 * WEIGHTS / 1e6
 BASE = fl.Experiment(
@@ -35,7 +35,7 @@ BASE = fl.Experiment(
 
 @dataclass(frozen=True)
 class RateOfUe(Channel):
-    """UE i has the i-th rate, in copies a second."""
+    """UE i has the i-th rate, in copies per second."""
 
     rates: tuple
 
@@ -45,7 +45,7 @@ class RateOfUe(Channel):
 
 @dataclass(frozen=True)
 class Exponential(Channel):
-    """A rate with an exponential law, of mean 1, for each UE and version."""
+    """An exponentially distributed rate of mean 1 for each UE and version."""
 
     def pieces(self, seed, ue, round, start_s):
         yield float(-np.log1p(-briefly(seed, "channel", ue, round).random())), math.inf
@@ -64,7 +64,7 @@ class Steps(Channel):
 
 @dataclass(frozen=True)
 class AsItIs(Float32):
-    """Loses nothing, and is not the codec that is left out."""
+    """Lossless, but not the codec that the loop skips."""
 
 
 @pytest.mark.parametrize("ues", [1, 2, 5, 20])
@@ -105,7 +105,7 @@ def test_a_copy_that_a_deadline_cuts_off_is_charged_as_far_as_it_got():
 
 
 def test_a_copy_whose_ues_are_settled_in_different_rounds_is_charged_once():
-    """First all three are handed the model together, and then each by itself, whose upload has arrived."""
+    """At first all three UEs get the model together; later each gets it alone when its upload has arrived."""
     apart = BASE.with_(
         rounds=5, protocol={"name": "buffered", "k": 1}, cast="multicast", downlink=RateOfUe((1.0, 1.0, 1.0))
     )
@@ -134,7 +134,7 @@ def lossy(model, codec):
 
 
 class Decoding(fl.Observer):
-    """Takes down the model of each round, and puts what a codec leaves of it in its place."""
+    """Records the model of each round, and replaces it by the decoded one."""
 
     def __init__(self, codec=None):
         self.codec, self.hashes = codec, []
@@ -173,7 +173,7 @@ def test_a_codec_on_the_way_down_is_training_from_what_it_leaves(backend, payloa
 
 
 def test_the_difference_that_is_sent_is_from_what_the_ue_started_from():
-    """So that what the BS adds it to gives the UE's own weights again."""
+    """The BS's copy plus this difference gives the UE's weights again."""
     rough = BASE.with_(downlink_codec=Affine(3))
     weights, update = (fl.run(rough.with_(payload=payload)).model for payload in ("weights", "update"))
     assert all(torch.allclose(weights[name], update[name], atol=1e-6) for name in weights)

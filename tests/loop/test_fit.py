@@ -1,4 +1,4 @@
-"""Parts that do not fit each other are refused before any data are read, in one line."""
+"""Parts that do not fit together are refused in one line, before any data are read."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""UEs, edges, a cloud: what it is where it is flat, time, energy and fixed points by hand, resumes, refusals."""
+"""UEs, edges, a cloud: the flat special case; time, energy and fixed points by hand; resumes, refusals."""
 
 import json
 import math
@@ -40,7 +40,7 @@ ONE = {"name": "edges", "edges": 1}
 TWO = {"name": "edges", "edges": 2, "edge_rounds": 2, "deal": "mixed", "delay_s": [0.3, 0.0], "both_ways": True}
 
 MOMENTUM = {"keep_optimizer_state": True}
-# What a BS can be beside the plain one.
+# Variants of the BS other than the plain one.
 UNLIKE = {
     "plain": {},
     "late uploads, layers, drops, a downlink": {
@@ -65,7 +65,7 @@ def run(folder=None, observers=(), **changes):
 
 
 def told(record, own=True):
-    """What a record says but for its time on the wall clock, and without what only edges tell."""
+    """The content of a record without wall-clock times and fields that only edges have."""
     value = json.loads(record.to_line())
     meters = {**value.pop("meters", {}), **({} if own else {"backhaul_bits": None})}
     return {**value, "wall_time_s": None, "meters": meters}
@@ -103,7 +103,7 @@ def test_edge_rounds_of_one_edge_are_rounds_of_the_flat_run_bit_for_bit(changes)
 
 
 def test_edges_of_one_round_average_as_one_bs_does():
-    """Two means of means, weighted by samples, are the mean of all; the record tells of every UE."""
+    """The mean of two edge means, weighted by samples, is the mean of all; the record has every UE."""
     changes = {"ues_per_round": 1, "ues": 4, "partition": {"name": "quantity_skew", "min_samples": 5}}
     changes.update({"rounds": 1, "ues_per_round": None, "codec": "float32", "payload": "weights"})
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -114,14 +114,14 @@ def test_edges_of_one_round_average_as_one_bs_does():
     )
     assert distance(flat.model, edges.model) < 1e-6
     assert edges.records[0].ues == flat.records[0].ues
-    # Each edge is done when its own UEs are, and the cloud when the last one is.
+    # Each edge is done when its own UEs are, and the cloud when the last edge is.
     assert edges.records[0].time_s == flat.records[0].time_s
 
 
 def test_time_and_energy_of_a_round_are_those_of_the_paper():
-    """1 MHz, 0.5 W, gain 1e-8, noise 1e-10 W; 21,840 parameters of 32 bits; 2.4e7 cycles a local step at 1 GHz;
-    the way to the cloud takes ten times as long as that to the edge. kappa_1 = 6 local steps, kappa_2 = 10 edge
-    rounds, of which the product is 60."""
+    """1 MHz, 0.5 W, gain 1e-8, noise 1e-10 W; 21,840 parameters of 32 bits; 2.4e7 cycles per local step at
+    1 GHz; the path to the cloud takes ten times as long as that to the edge. kappa_1 = 6 local steps, kappa_2 = 10
+    edge rounds; their product is 60."""
     rate_mbps = math.log2(1 + 0.5 * 1e-8 / 1e-10)
     upload_s, step_s = 21_840 * 32 / (rate_mbps * 1e6), 2.4e7 / 1e9
     assert (rate_mbps, upload_s, 0.5 * upload_s) == pytest.approx((5.6724, 0.12321, 0.06160), rel=1e-4)
@@ -138,7 +138,7 @@ def test_time_and_energy_of_a_round_are_those_of_the_paper():
     round_s = 10 * (6 * step_s + upload_s) + 10 * upload_s
     assert round_s == pytest.approx(3.9042, abs=1e-4)
     assert [record.time_s for record in found.records] == pytest.approx([round_s, 2 * round_s], rel=1e-9)
-    # Of each of two UEs at two edges in ten edge rounds.
+    # For each of two UEs at two edges in ten edge rounds.
     energy_j = 2 * 2 * 10 * (6 * 0.0024 + 0.5 * upload_s)
     assert [record.meters["energy_j"] for record in found.records] == pytest.approx([energy_j] * 2, rel=1e-9)
     assert found.records[0].meters["backhaul_bits"] == 2 * 21_840 * 32
@@ -148,7 +148,7 @@ def test_time_and_energy_of_a_round_are_those_of_the_paper():
 
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_the_cloud_waits_for_the_last_edge_and_its_backhaul(both_ways):
-    """Two edges with a UE each that are alike; to the cloud it takes 0.5 s from the one, 6.28 s from the other."""
+    """Two edges with one equal UE each; the backhaul to the cloud takes 0.5 s from one, 6.28 s from the other."""
     found = run(
         **{"rounds": 2, "ues": 2, "ues_per_round": 1, "codec": "float32"},
         compute={"name": "cycles", "low_hz": 1e9, "high_hz": 1e9},
@@ -170,7 +170,7 @@ def test_the_cloud_waits_for_the_last_edge_and_its_backhaul(both_ways):
     assert [record.meters["backhaul_bits"] for record in found.records] == [copies * bits] * 2
 
 
-# Each UE has a loss of its own, a / 2 (w - b)^2.
+# Each UE has its own loss, a / 2 (w - b)^2.
 CURVATURES, OPTIMA, LR, STEPS = torch.tensor([0.5, 2.0, 1.0]), torch.tensor([4.0, -1.0, 0.0]), 0.1, 6
 
 
@@ -207,7 +207,7 @@ class Weights(fl.Observer):
 
 
 def quadratics(rounds, losses, counts=None, **changes):
-    """The weight after each round, of UEs with these losses and numbers of samples."""
+    """The weight after each round, for UEs with these losses and numbers of samples."""
     counts = counts or [2] * len(losses)
     own = {
         ue: (torch.zeros(n, 1), torch.full((n,), label, dtype=torch.int64))
@@ -231,7 +231,7 @@ def quadratics(rounds, losses, counts=None, **changes):
 def test_on_quadratics_edges_meet_where_their_means_of_contractions_do(edge_rounds):
     """A UE maps w to b + (1 - lr a)^steps (w - b). An edge's mean of such maps, k times, is the affine map
     w -> g^k w + (1 - g^k) o, and the cloud's mean of two has its fixed point at the mean of o weighted by 1 - g^k.
-    Where both edges have alike UEs, that is o for every k."""
+    If both edges have equal UEs, that is o for every k."""
     shrink = (1 - LR * CURVATURES) ** STEPS
 
     def edge(ues):
@@ -256,7 +256,7 @@ def test_with_alike_edges_the_number_of_edge_rounds_changes_nothing_of_the_cours
 
 
 def test_edges_count_by_all_samples_or_by_those_of_accepted_uploads():
-    """UE 1 trains twice as long as UE 0 and is never in time: its edge has the cloud's model as it was."""
+    """UE 1 trains twice as long as UE 0 and is never in time: its edge keeps the cloud's model unchanged."""
     changes = {
         "compute": {"name": "cycles", "cycles_per_sample": 1e9, "low_hz": 1e9, "high_hz": 1e9},
         "protocol": {"name": "deadline", "deadline_s": 2 * STEPS + 0.5},
@@ -273,18 +273,18 @@ def test_edges_count_by_all_samples_or_by_those_of_accepted_uploads():
 
 @dataclass(frozen=True)
 class Slower(Compute):
-    """1 s, and 0.2 s more for each UE before."""
+    """1 s for UE 0, and 0.2 s more for each next UE."""
 
     def time_s(self, seed, ue, round, work):
         return 1.0 + 0.2 * ue
 
 
 def test_at_an_asynchronous_edge_ues_go_on_while_it_waits_for_the_cloud():
-    """UEs 0 and 1 train 1 s and 1.2 s, it takes 0.5 s to the cloud, and every upload is aggregated at once.
+    """UEs 0 and 1 train 1 s and 1.2 s, the backhaul takes 0.5 s, and every upload is aggregated at once.
 
-    UE 0 is taken at 1 s, and the cloud has a model at 1.5 s. UE 0 begins anew; UE 1, which was done at 1.2 s, is
-    taken at once, and the cloud has the next model at 2 s. UE 1 begins anew; UE 0 is taken at 2.5 s, and the cloud
-    has a model at 3 s. UE 0 begins anew; UE 1 is done at 3.2 s."""
+    UE 0 is accepted at 1 s, and the cloud has a model at 1.5 s. UE 0 starts again; UE 1, which was done at 1.2 s,
+    is accepted at once, and the cloud has the next model at 2 s. UE 1 starts again; UE 0 is accepted at 2.5 s, and
+    the cloud has a model at 3 s. UE 0 starts again; UE 1 is done at 3.2 s."""
     changes = {
         **{"rounds": 4, "ues": 2, "ues_per_round": 2, "channel": {"name": "constant", "rate_mbps": 1e6}},
         **{"protocol": {"name": "buffered", "k": 1}, "topology": {**ONE, "delay_s": 0.5}},
@@ -293,7 +293,7 @@ def test_at_an_asynchronous_edge_ues_go_on_while_it_waits_for_the_cloud():
     found = fl.run(experiment)
     assert [[outcome.ue for outcome in record.ues] for record in found.records] == [[0], [1], [0], [1]]
     assert [record.time_s for record in found.records] == pytest.approx([1.5, 2.0, 3.0, 3.7], abs=1e-3)
-    # What arrived at 1.2 s waits in the checkpoint for 1.5 s.
+    # The upload of 1.2 s waits in the checkpoint until 1.5 s.
     checkpoint = snapshot(until(experiment, 1), {})
     resumed = until(experiment, 0)
     restore(resumed, checkpoint)
@@ -303,7 +303,7 @@ def test_at_an_asynchronous_edge_ues_go_on_while_it_waits_for_the_cloud():
 
 
 def until(experiment, rounds):
-    """A coordinator after so many rounds."""
+    """A coordinator after this many rounds."""
 
     class Stop(fl.Observer):
         def aggregated(self, record, coordinator):
@@ -442,7 +442,7 @@ def test_ues_are_dealt_in_blocks_alike_or_mixed():
     dealt = {deal: Edges(3, deal=deal).groups(labels, 1) for deal in ("blocks", "alike", "mixed", "random")}
     assert dealt["blocks"] == ((0, 1), (2, 3), (4, 5))
     assert dealt["alike"] == ((1, 3), (0, 2), (4, 5))
-    # By class the UEs are 1, 3, 0, 2, 4, 5.
+    # Sorted by class, the UEs are 1, 3, 0, 2, 4, 5.
     assert dealt["mixed"] == ((1, 2), (3, 4), (0, 5))
     seen = {Edges(3, deal="random").groups(labels, seed) for seed in range(20)}
     assert len(seen) > 10 and all(sorted(sum(groups, ())) == list(range(6)) for groups in seen)

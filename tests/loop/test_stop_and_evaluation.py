@@ -1,4 +1,4 @@
-"""When a run ends before its last round, and in which rounds the model is evaluated."""
+"""Early stopping of a run, and the rounds in which the model is evaluated."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""UEs that run out of energy, and gain some."""
+"""UEs whose batteries run empty, and are charged."""
 
 import math
 from fractions import Fraction
@@ -39,7 +39,7 @@ def worked(record):
 
 @pytest.mark.parametrize("rounds", [Fraction(1, 2), 1, Fraction(5, 2), 3, 4, Fraction(24, 5), 6])
 def test_a_ue_works_ceil_of_battery_by_cost_rounds(rounds):
-    """Whoever has anything left works, so that the last round may take more than there is."""
+    """A UE with any energy left works, so the last round may take more than there is."""
     faults = {"name": "battery", "battery_j": float(rounds) * COST_J}
     found = fl.run(fl.Experiment.parse({**EXPERIMENT, "faults": faults}))
     count = math.ceil(rounds)
@@ -59,7 +59,7 @@ def test_rounding_gives_no_round_more(cost_j, rounds):
 
 
 def test_a_battery_by_hand():
-    """10 J, 0.5 W: 4 s idle while full, 2 s in which 9 J are spent; 6 s idle, 2 s for 8 J; then in debt."""
+    """10 J, 0.5 W: 4 s idle while full, 2 s of work for 9 J; 6 s idle, 2 s for 8 J; then in debt."""
     battery = Battery(10.0, harvest_w=0.5)
     kept = battery.spent(1, 0, None, Spent(9.0, 4.0, 6.0))
     assert kept == Charge(2.0, 6.0)
@@ -73,7 +73,7 @@ def test_a_battery_by_hand():
     ]
     # 24 s would bring it to 10 J; the 26 s after that are lost.
     assert battery.spent(1, 0, kept, Spent(1.0, 64.0, 64.0)) == Charge(9.0, 64.0)
-    # What comes in while it works is set against what it spends, also where it was full before.
+    # Energy harvested during work offsets the energy spent, even if the battery was full before.
     assert battery.spent(1, 0, None, Spent(1.0, 0.0, 1.0)) == Charge(9.5, 1.0)
     assert battery.spent(1, 0, None, Spent(0.2, 0.0, 1.0)) == Charge(10.0, 1.0)
 
@@ -89,7 +89,7 @@ def test_batteries_vary_uniformly_and_belong_to_the_ue():
 
 
 def test_with_harvesting_a_ue_comes_back_and_spends_what_came_in():
-    """A battery of 2 rounds; a round in which the UE works takes an upload, one in which it fails the deadline."""
+    """A battery for 2 rounds; a round with work takes the time of an upload, one without takes the deadline."""
     values = {**EXPERIMENT, "rounds": 40, "ues": 1}
     harvest_w = COST_J / 3
     faults = {"name": "battery", "battery_j": 2 * COST_J, "harvest_w": harvest_w}

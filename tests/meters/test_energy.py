@@ -1,4 +1,4 @@
-"""Columns of meters travel unread: record, summary, frame, figures, study table, report."""
+"""Meter columns pass unchanged through record, summary, frame, figures, study table and report."""
 
 import json
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_energy_is_in_records_summary_frame_and_figures(run):
 
 
 def test_time_and_energy_are_of_one_processor():
-    """kappa w f^2 with t = w / f is kappa w^3 / t^2; w is 30 samples, twice, at 1e6 cycles."""
+    """kappa w f^2 with t = w / f is kappa w^3 / t^2; w is twice 30 samples at 1e6 cycles."""
     values = {
         **{"rounds": 1, "training": {"epochs": 2}, "protocol": {"name": "deadline", "deadline_s": 1.0}},
         "compute": {"name": "cycles", "cycles_per_sample": 1e6, "low_hz": 1e9, "high_hz": 2e9},

@@ -26,7 +26,7 @@ def test_the_spread_is_that_of_the_closed_forms():
     told = spread(*(one / 20 for one in range(21)))
     assert told["ue_accuracy_min"] == 0.0
     assert told["ue_accuracy_p10"] == pytest.approx(0.1)
-    # Uniform over 21 points a twentieth apart: (21^2 - 1) / 12 of their squared distance.
+    # Uniform over 21 points, 1/20 apart: (21^2 - 1) / 12 of their squared distance.
     assert told["ue_accuracy_variance"] == pytest.approx((21**2 - 1) / 12 / 400)
 
 
@@ -58,7 +58,7 @@ def test_a_run_tells_it_in_the_rounds_that_are_evaluated(tmp_path):
     lines = (tmp_path / "run" / "ue_accuracy.csv").read_text().splitlines()
     assert lines[0] == "ue,samples,accuracy" and [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
     assert [float(line.split(",")[2]) for line in lines[1:]] == own == run.evaluated.ues.accuracies.tolist()
-    # The parts are the training set: in whole samples the UEs' accuracies come to the model's on all of it.
+    # The parts make up the training set, so the UEs' correct samples add up to the model's on all of it.
     hits = [int(line.split(",")[1]) * share for line, share in zip(lines[1:], own)]
     assert sum(round(one) for one in hits) / len(right) == right.mean()
 

@@ -18,7 +18,7 @@ BASE = {
 
 
 class Killed(Exception):
-    """What ends a run in the middle."""
+    """Ends a run in the middle."""
 
 
 class Killer(fl.Observer):
@@ -32,7 +32,7 @@ def of(records):
 
 
 def by_hand(records, ues):
-    """From who was accepted in each record, in whole numbers."""
+    """Computed from the accepted UEs of each record, with integers."""
     counts, told = [0] * ues, []
     for record in records:
         for one in record.ues:
@@ -49,7 +49,7 @@ def test_the_index_is_that_of_a_hand_calculation():
 
 
 def test_all_are_equal_after_each_full_turn():
-    """2 of 6 in turn: 2 and 4 equal ones of 6, then all; the second time around with 1, 1, ... before."""
+    """2 of 6 in turn: 2, then 4, then all 6 UEs are equal; the second turn starts from 1 each."""
     run = fl.run(fl.Experiment.parse({**BASE, "selection": "round_robin"}))
     index = [1 / 3, 2 / 3, 1, 64 / (6 * 12), 100 / (6 * 18), 1]
     assert of(run.records) == [(n // 3, pytest.approx(one)) for n, one in zip(range(1, 7), index)]

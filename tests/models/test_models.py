@@ -34,7 +34,7 @@ def test_lenet_has_the_widths_of_the_notes():
     assert widths == [(3, 6), (6, 16), (400, 120), (120, 84), (84, 100)]
 
 
-# Weights and biases layer by layer; a convolution that is not padded and has stride s makes (n - k) // s + 1 of n.
+# Weights and biases by layer; a convolution without padding and with stride s turns n into (n - k) // s + 1.
 LENS = {
     "a": (64 * 25 + 64) + (64 * 64 * 25 + 64) + (64 * 20 * 20 * 128 + 128) + (128 * 10 + 10),
     "b": (64 * 64 + 64) + (128 * 64 * 36 + 128) + (128 * 128 * 25 + 128) + (128 * 10 + 10),
@@ -71,7 +71,7 @@ def test_leafs_cnn_has_its_layers():
 
 
 def test_leafs_lstm_has_its_layers():
-    """Each of a layer's four gates weighs its input and its last output; it has a bias more than LEAF's."""
+    """Each of a layer's four gates has weights for its input and its last output, and one bias more than LEAF's."""
     leaf = 80 * 8 + 4 * 256 * (8 + 256 + 1) + 4 * 256 * (256 + 256 + 1) + (256 * 80 + 80)
     module = MODELS["leaf_lstm"]().build((1, 1, 80), 80)
     assert count(module) == leaf + 2 * 4 * 256 == 819_920
@@ -119,7 +119,7 @@ def test_model_d_begins_as_he_says():
     ]
     for layer in hidden[:-1]:
         inputs, numbers = layer.weight.shape[1], layer.weight.numel()
-        # Five standard errors of a deviation.
+        # Five standard errors of a standard deviation.
         wanted = (2 / inputs) ** 0.5
         assert float(layer.weight.std()) == pytest.approx(wanted, rel=5 / (2 * numbers) ** 0.5)
         assert float(layer.bias.abs().max()) == 0.0

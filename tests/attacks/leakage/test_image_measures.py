@@ -34,7 +34,7 @@ def test_measures_by_another_library_and_by_hand():
     truth, made = images(1, 1), images(1, 2)
     found, x, y = likeness(truth, made), truth[0].double().numpy(), made[0].double().numpy()
     assert found.psnr_db == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1.0))
-    # Wang et al. 2004, windows of 7x7, sample variances, at every place where a window fits.
+    # Wang et al. 2004: 7x7 windows at every position where one fits, sample variances.
     c1, c2, values = 0.01**2, 0.03**2, []
     for channel, row, column in itertools.product(range(3), range(3), range(2)):
         a, b = (one[channel, row : row + 7, column : column + 7].ravel() for one in (x, y))

@@ -1,4 +1,4 @@
-"""What the BS is given, and the methods that make images of it."""
+"""The BS's observation of an upload, and the methods that reconstruct images from it."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def training(steps=1, lr=0.1, images=1):
 def case(
     seed=0, images=1, codec=None, layers=None, steps=1, make=make_net, shape=SHAPE, classes=CLASSES, chain=None
 ):
-    """What the BS sees of a UE with random images; the images, the labels and a start."""
+    """The BS's observation of a UE with random images; the images, the labels and a start."""
     module, starts = draw(make, seed, 1, (images, *shape), classes)
     draws = stream(seed, "case")
     truth = torch.from_numpy(draws.random((images, *shape)).astype(np.float32))
@@ -56,20 +56,20 @@ def test_the_truth_explains_what_was_sent(steps, images):
     seen, truth, labels, start = case(steps=steps, images=images)
     targets = nn.functional.one_hot(labels, CLASSES).float()
     for ours, sent in zip(seen.simulated(truth, targets), seen.gradient):
-        # An update is a difference of weights below 1 in float32, divided by the rate.
+        # An update is a difference of float32 weights below 1, divided by the learning rate.
         np.testing.assert_allclose(ours.detach(), sent, rtol=1e-4, atol=1e-5)
     assert seen.squared_distance(truth, targets) < 1e-8 < seen.squared_distance(start.images, targets)
 
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_what_leaks_of_a_clipped_and_noised_upload(steps):
-    """As far from the truth as the noise is: of n numbers std^2 chi^2(n), with five of its deviations around n."""
+    """The squared error is that of the noise: std^2 chi^2(n) for n numbers, within five standard deviations."""
     plain, truth, labels, _ = case(steps=steps)
     targets = nn.functional.one_hot(labels, CLASSES).float()
     scale = 1.0 if steps == 1 else 0.1
     norm = scale * float(torch.cat([one.reshape(-1) for one in plain.gradient]).norm())
     many = sum(one.numel() for one in plain.gradient)
-    # Nothing is clipped away.
+    # The clipping norm is not reached.
     noisy, *_ = case(steps=steps, chain=Chain(Gaussian(0.01, None, "none", 2 * norm, "ue").transforms(1)))
     wanted = many * (0.01 * 2 * norm / scale) ** 2
     found = noisy.squared_distance(truth, targets).item()
@@ -86,7 +86,7 @@ def test_an_update_is_what_the_torch_backend_gives():
     backend.train([Task(Key(0, 0, 0), params_of(module), {})])
     trained, before = backend.get(0).params, params_of(module)
     for name, update in upload(training(3), module, images, labels).items():
-        # The backend takes the four images in another order.
+        # The backend uses the four images in another order.
         np.testing.assert_allclose(update, trained[name] - before[name], rtol=1e-4, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Malicious UEs in the loop: nobody else knows, a resume goes on alike, all backends tell the same."""
+"""Malicious UEs in the loop: other UEs are unaffected, runs resume exactly, and all backends agree."""
 
 import json
 import math
@@ -37,7 +37,7 @@ START = initial_params(TRAINING.make_module, SEED)
 
 
 class Spy(Hostile):
-    """Keeps what it is told, and sends a constant."""
+    """Records its inputs, and sends a constant."""
 
     omniscient = remembers = True
 
@@ -50,7 +50,7 @@ told = []
 
 
 class Side:
-    """The UEs with their cohorts; what each of them fetched model says is kept in the state, as the loop does."""
+    """The UEs with their cohorts; the state keeps the results of each fetched model, as in the loop."""
 
     def __init__(self, attack=None, state=None):
         told.clear()
@@ -76,7 +76,7 @@ class Side:
         return flight.sent
 
     def settle(self, ues):
-        """What the loop has at hand for the measures when these are settled."""
+        """The inputs that the loop has for the measures when uploads are settled."""
         sent = {ue: self.state.flights.pop(ue).sent for ue in ues if ue in self.state.flights}
         self.cohorts.forget()
         return {ue: params for ue, params in sent.items() if params}
@@ -89,7 +89,7 @@ class Side:
 
 
 def alone(params, version):
-    """What the UEs train where nobody is malicious."""
+    """The models that the UEs train if none is malicious."""
     backend = TorchLoop(TRAINING)
     for ue in range(UES):
         backend.place(ue, Shard(IMAGES, LABELS, torch.arange(8 * ue, 8 * ue + 8)))
@@ -114,12 +114,12 @@ def test_a_malicious_ue_knows_what_it_should():
 
     mean = {name: sum(one[name] for one in sent.values()) / UES for name in START}
     side.one_round(mean, 1)
-    # Of the four others of UE 4 one is malicious too.
+    # One of the four UEs other than UE 4 is malicious too.
     updates = {ue: {name: sent[ue][name] - START[name] for name in START} for ue in range(4)}
     for name in START:
         wanted = sum(update[name].double() for update in updates.values()) / 4
         assert told[-1][0].others_last[name].numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
-    # After a round without it, the global models tell it nothing any more.
+    # After a round without UE 4, it can no longer use the global models.
     side.one_round(mean, 2, ues=range(4))
     side.one_round(mean, 3)
     assert told[-1][0].others_last is None and told[-2][0].others_last is not None
@@ -173,7 +173,7 @@ def test_measures_are_distances_from_the_benign_mean_and_chances_of_the_targets(
 
 @pytest.mark.parametrize("resumed", [False, True])
 def test_measures_are_of_the_uploads_behind_the_model_not_of_the_last_broadcast(resumed):
-    """As under `buffered`: uploads of two broadcasts are aggregated together, others stay under way."""
+    """As under `buffered`: uploads of two broadcasts are aggregated together, others stay in flight."""
     side = Side(GaussianNoise(2))
     later = {name: tensor + 0.5 for name, tensor in START.items()}
     side.broadcast(START, 0)
@@ -183,14 +183,14 @@ def test_measures_are_of_the_uploads_behind_the_model_not_of_the_last_broadcast(
     second = {1: side.fetch(1)}
     wanted = {ue: sha256(side.cohorts.peek(ue)) for ue in (0, 2, 4)}
     if resumed:
-        # UE 1 was fetched and UEs 2 and 4 were not at the checkpoint; UE 0 trains from the other model.
+        # At the checkpoint UE 1 was fetched, and UEs 2 and 4 were not; UE 0 trains from the other model.
         classes = (*CLASSES_OF_STATE, AttackMemory)
         side = Side(GaussianNoise(2), unflatten(flatten(side.state, classes), classes))
         side.cohorts.train_again()
     assert {ue: sha256(side.cohorts.peek(ue)) for ue in (0, 2, 4)} == wanted
     second.update({ue: side.fetch(ue) for ue in (4, 0)})
     assert spread_of(side, (0, 1, 4)) == told_of([second[4]], [second[0], second[1]])
-    # What is settled is let go of.
+    # Settled uploads are released.
     assert set(side.state.flights) == {2} and set(side.state.cohorts) == {0}
 
 
@@ -206,7 +206,7 @@ def test_targets_are_drawn_alike_and_never_want_the_right_class():
         draw_targets(5, 51, images, labels, 4)
 
 
-# Whoever changes a number of what an attack remembers, of its draws or of its training, changes these runs.
+# A change to the memory of an attack, its draws or its training changes these runs.
 ATTACKS = {
     "boosting": 'name = "boosting", malicious = 2, targets = 2, most_steps = 20, estimate = "after"',
     "before": 'name = "boosting", most_steps = 20, estimate = "before"',

@@ -50,7 +50,7 @@ def shape_images(rows):
 
 
 def benign():
-    """What it would send if it were benign."""
+    """The model that the UE would send if it were benign."""
     module = TRAINING.make_module()
     module.load_state_dict(START)
     optimizer = TRAINING.optimizer.build(module.parameters())
@@ -100,7 +100,7 @@ def test_boosting_multiplies_what_the_targets_teach(boosted, factors):
 
 
 def test_boosting_ends_where_the_loss_is_below_a_millionth():
-    """From a model that knows the target already it makes the least number of steps, and no more."""
+    """A model that already knows the target takes only the least number of steps."""
     target = 5 * TARGETS[1:]
 
     def sent_by(attack, bias):
@@ -110,11 +110,11 @@ def test_boosting_ends_where_the_loss_is_below_a_millionth():
 
     sure, sent = sent_by(Boosting(least_steps=0), 30.0)
     assert all(torch.equal(sent[name], sure[name]) for name in sure)
-    # From a loss of 1.1 millionths it goes on until then.
+    # From a loss of 1.1 millionths it continues until then.
     _, sent = sent_by(Boosting(boost=1.0, least_steps=1, most_steps=10**6), 14.82)
     weight, bias = (sent[name].double().numpy() for name in ("1.weight", "1.bias"))
     scores = target[0].astype(np.float64) @ weight.T + bias
-    # A loss in float32 is a whole number of 2^-23, eight of which are below a millionth.
+    # A float32 loss is a multiple of 2^-23, and eight times that is below a millionth.
     assert np.log(np.exp(scores).sum()) - scores[0] == pytest.approx(8 * 2**-23, rel=0.1)
 
 
@@ -175,7 +175,7 @@ def test_alternating_minimisation_boosts_every_second_step(boosted, factors):
 @pytest.mark.parametrize("make", [Boosting, AlternatingMinimisation], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("estimate", ["before", "after"])
 def test_an_exact_estimate_makes_the_mean_what_the_attacker_wants(make, estimate):
-    """Boosted by the number of UEs and knowing what the others send, it decides the global model alone."""
+    """If it is boosted by the number of UEs and knows the other updates, it alone determines the global model."""
     others = {"1.weight": torch.full((CLASSES, 3), 0.1), "1.bias": torch.full((CLASSES,), 0.05)}
     options = {"most_steps": 6} if make is Boosting else {"epochs": 2, "benign_steps": 1}
     attack = make(targets=2, boost=5.0, estimate=estimate, **options)

@@ -54,7 +54,7 @@ def test_noise_is_normal_and_keyed():
     big = {"w": torch.zeros(200, 200)}
     known = [Knowledge(key, big, None, 4, None, None, None, 6, None) for key in (Key(1, 4, 2), Key(1, 4, 3))]
     noise, other = (GaussianNoise(deviation=2.0).poison(one)["w"].numpy().ravel() for one in known)
-    # Three standard errors of mean, deviation and correlation of 40,000 draws.
+    # Three standard errors of the mean, standard deviation and correlation of 40,000 draws.
     assert abs(noise.mean()) < 3 * 2 / 200 and abs(noise.std() - 2) < 3 * 2 / math.sqrt(80_000)
     assert abs(np.corrcoef(noise, other)[0, 1]) < 3 / 200
     assert np.array_equal(noise, GaussianNoise(deviation=2.0).poison(known[0])["w"].numpy().ravel())
