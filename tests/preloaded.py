@@ -1,7 +1,7 @@
-"""What the processes that tests start have imported: imported once, by the server that forks them.
+"""Modules that are imported once, in the server that forks the processes of tests.
 
-A start of Python with torch takes two seconds, one with syft five, and most tests that need a process of their own
-need no new interpreter.
+Starting Python takes two seconds with torch and five with syft, and most tests that need a separate process do not
+need a new interpreter.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from fl_simu.kernel.installation import syft_installed
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
-# What commands and scripts import only when they need it.
+# Modules that commands and scripts import only on demand.
 LATER = [
     "children",
     "fl_simu.cli.reproduce",
@@ -25,6 +25,6 @@ LATER = [
 ]
 modules = {name: importlib.import_module(name) for name in LATER}
 
-# In all that is forked from here a run draws no figures, and processes start no new interpreters.
+# In processes forked from here, runs draw no figures, and no new interpreters start.
 modules["fl_simu.loop.runs"].draw_figures = lambda *anything: []
 multiprocessing.get_context = lambda method=None: CONTEXT

@@ -1,4 +1,4 @@
-"""The comparison with other frameworks' algorithms: fl_simu runs its problem, and a gap is told."""
+"""The comparison with other frameworks' algorithms: fl_simu solves its problem, and a gap is reported."""
 
 import math
 import sys
@@ -44,7 +44,7 @@ def test_the_problem_is_what_fl_simu_runs(given):
     mine, loop = ours.run(given, DRAWN, {}), plain_loop(given)
     assert [relative(one, other) <= TOLERANCE for one, other in zip(mine, loop)] == [True] * given.rounds
     assert relative(mine[-1], given.initial) > 0.1
-    # Some UE trains in several rounds, so that what it remembers counts, and no round has all of them.
+    # One UE trains in several rounds, so that its memory matters, and no round has all UEs.
     assert DRAWN < given.ues < DRAWN * given.rounds
 
 
@@ -62,7 +62,7 @@ def test_a_file_holds_the_problem_and_its_models(given, tmp_path):
 
 
 def test_a_gap_in_any_round_ends_the_command_with_1(given, capsys):
-    """Of all weights the largest one counts; a gap that a framework's own definition makes decides nothing."""
+    """The largest weight is the reference; a gap from a framework's different definition does not count."""
     agreeing, known = (next(case for case in CASES if bool(case.differs) == differs) for differs in (False, True))
     for case, share, status in ((agreeing, 0.5, 0), (agreeing, 2.0, 1), (agreeing, math.nan, 1), (known, 2e5, 0)):
         models = ours.run(given, case.drawn, case.parts)

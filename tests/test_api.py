@@ -1,4 +1,4 @@
-"""fl_simu from Python: what a notebook sees."""
+"""fl_simu from Python, as in a notebook."""
 
 import json
 import os
@@ -209,7 +209,7 @@ def test_a_model_of_a_file_is_named_kept_and_known_again(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """scikit-learn's digits, scaled as ours are, as somebody's NPZ file."""
+    """scikit-learn's digits, scaled like ours, as a user's NPZ file."""
     data, path = (
         fl.datasets.Digits(train_samples=200, test_samples=60).load(),
         tmp_path_factory.mktemp("d") / "d.npz",

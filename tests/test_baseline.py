@@ -1,4 +1,4 @@
-"""What small experiments with every part came to stays as it is recorded in baseline/table.json."""
+"""The results of small experiments with every part stay as recorded in baseline/table.json."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.baseline import table
 from tests.baseline.rows import outcome, probe
 
 RECORDED = table.read()
-# Before syft hooks torch: real syft drops an argument, as a bias, that the first call of a function did not have.
+# Before syft hooks torch: real syft drops an argument, e.g. a bias, that a function's first call did not have.
 PROBE = probe()
 
 
@@ -16,8 +16,8 @@ def test_nothing_changes(row, backend, request):
         request.getfixturevalue("reused_actors")
     timeline, records, model, loss = outcome(row, backend)
     recorded = RECORDED["results"][f"{row} on {backend}"]
-    # Another processor may round a sum otherwise, and with it all that follows; what it sends and when does not,
-    # unless the rule asks how far a model has moved.
+    # Another processor may round sums differently. That changes later numbers, but not sizes and times of uploads,
+    # unless a rule depends on how far a model has moved.
     if "event_triggered" not in row and "feddq" not in row and "adaquantfl" not in row:
         assert timeline == recorded["timeline"]
     if RECORDED["probe"] == PROBE:

@@ -1,4 +1,4 @@
-"""The side-by-side benchmark: its page says what its figures say, and its frameworks do the same job."""
+"""The side-by-side benchmark: its page agrees with its figures, and its frameworks do the same job."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ TINY = Job("tiny", "logistic regression", "digits", "logistic_regression", (1, 2
 
 
 def row(key, label, seconds, cores=1, **more):
-    # The first round, which takes longest, counts nowhere.
+    # The first round, which takes longest, is never counted.
     told = {"seconds": [99.0, *seconds], "cores": cores, "settings": f"as {key} has it", "loss": 1.5, **more}
     return {"key": key, "label": label, **told}
 
@@ -111,7 +111,7 @@ FIGURES = {
 
 
 def cells(text, first):
-    """The cells of the one row that begins so."""
+    """The cells of the only row that starts with this text."""
     (line,) = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
@@ -127,17 +127,17 @@ def test_the_page_has_the_ratios_of_its_figures():
         "≥ 1.90",
         "not reached",
     ]
-    # The best of its threads and processes.
+    # The best result over threads and processes.
     what = "`pfl`: pfl-research at its best / fl_simu"
     assert cells(text, what) == ["0.67", "-", "≥ 1.00", "not reached"]
-    # 255 GFLOP in 3 s on a core that does 100 a second.
+    # 255 GFLOP in 3 s on a core with 100 GFLOP/s.
     what = "`pfl`: fl_simu, percent of the sgemm peak of its cores"
     assert cells(text, what) == ["85", "-", "≥ 80", "reached"]
-    # 0.1 s beside 2.5 s of training, and beside 2 s.
+    # 0.1 s compared with 2.5 s of training, and with 2 s.
     what = "`notes`: coordinator, protocol, codec and records, percent of a round of backend torch"
     assert cells(text, what) == ["3.8", "4.8 of that of the fastest backend", "≤ 3.0", "not reached"]
     assert cells(text, "start-up of backend torch, s, modern stack") == ["2.5", "-", "≤ 3.0", "reached"]
-    # 240 GFLOP in 2 s are 120 GFLOP/s, of the 200 that two cores have.
+    # 240 GFLOP in 2 s are 120 GFLOP/s of the 200 of two cores.
     assert "| fl_simu, backend ray | 2 | 1.9 to 2.1 | 1.00 | 2 | 120 | 60 | 1.5000 | - |" in text
     assert "| fl_simu, backend torch | 2.5 | 2.4 to 2.6 | 1.25 | 1 | 96 | 96 | 1.5000 | 2.0e-07 |" in text
 
@@ -151,7 +151,7 @@ def test_the_page_has_what_whole_runs_take():
     what = "uploads a second of the coordinator alone, orthogonal, {}, 100 clients"
     assert cells(text, what.format("normal")) == ["50,000", "-", "≥ 60,000", "not reached"]
     assert cells(text, what.format("fading")) == ["61,000", "-", "≥ 60,000", "reached"]
-    # The driver by 0.5 and none, the workers by none and 2.
+    # The driver grows by 0.5 and 0, the workers by 0 and 2.
     what = "memory of driver and workers, MB more a hundred rounds, at most"
     assert cells(text, what) == ["2.00", "-", "≤ 1.00", "not reached"]
 
@@ -197,7 +197,7 @@ def test_the_page_has_what_pointers_cost():
 
 
 def test_the_page_tells_where_the_time_goes():
-    """Of operators, not of the ranges around them."""
+    """Times of operators, not of the ranges around them."""
     line = "| notes | `copy_` 50, `mm` 20 | 30 |"
     assert line in page.render(FIGURES)
 
@@ -251,7 +251,7 @@ def test_fl_simu_does_the_job_of_the_bare_loop(drawn, whole, digits):
     floor = bare.run(job, arrays, 3)
     mine = ours.run(job, arrays, 3, {"name": "torch", "exact": True}, whole)
     assert largest_difference(floor.params, arrays.initial) > 1e-2
-    # What differs is the mean, in float32 and in float64.
+    # Only the mean differs: in float32 and in float64.
     assert largest_difference(mine.params, floor.params) < 1e-6
     assert len(mine.seconds) == len(floor.seconds) == 3
 

@@ -21,7 +21,7 @@ from fl_simu.ue.optimizers import Adam
 
 @pytest.fixture
 def ran(capsys):
-    """Runs a command that must end well; returns what it said."""
+    """Runs a command that must succeed; returns its output."""
 
     def run(*arguments):
         assert main([str(argument) for argument in arguments]) == 0
@@ -146,7 +146,7 @@ def test_without_out_each_run_has_its_own_folder(small, ran, tmp_path, monkeypat
 
 
 def test_default_command_without_data_and_network(small, tmp_path, ran, monkeypatch):
-    """With small experiments in place of the defaults, and with mirrors that nobody serves."""
+    """With small experiments instead of the defaults, and with mirrors that do not answer."""
     text = small.read_text().replace('{ name = "torch", exact = true }', '"auto"')
     small.write_text(text)
     mnist = tmp_path / "mnist.toml"
@@ -160,7 +160,7 @@ def test_default_command_without_data_and_network(small, tmp_path, ran, monkeypa
     said = ran("--out", tmp_path / "out")
 
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    # Real syft is slow enough for any work to be shared.
+    # Real syft is so slow that any work is distributed.
     alone = cores() == 1
     assert summary["backend"] == (("syft" if alone else "processes") if syft_installed() else "torch")
     assert "handwritten digits instead of MNIST" in said
@@ -171,7 +171,7 @@ def test_default_command_without_data_and_network(small, tmp_path, ran, monkeypa
 
 
 def imported(names, script, fl_simu_process):
-    """Which of the packages a new Python has imported after a script."""
+    """The packages of a list that a new Python has imported after a script."""
     told = f"\nimport sys; print('imported', sorted(set({names!r}) & set(sys.modules)))"
     done = fl_simu_process(python=("-c", script + told))
     assert done.returncode == 0, done.stderr
@@ -184,7 +184,7 @@ def test_syft_and_torchvision_stay_out(fl_simu_process):
     assert imported(["syft", "torchvision", "ray"], script, fl_simu_process) == "imported []"
 
 
-# A run, and in place of `attack leakage` what its processes do.
+# A run, and the work of the processes of `attack leakage` instead of the command.
 TRAINS = """
 from pathlib import Path
 from fl_simu.cli.app import main
@@ -246,7 +246,7 @@ def test_the_default_poisoning_is_the_papers():
 
 @pytest.mark.parametrize("error", [MemoryError, RuntimeError])
 def test_a_run_out_of_memory_ends_in_a_line(error, small, tmp_path, monkeypatch, capsys):
-    # What torch 1.4 and 2 say in a RuntimeError, numpy in a MemoryError.
+    # The messages of torch 1.4 and 2 in a RuntimeError, and of numpy in a MemoryError.
     said = "[enforce fail at CPUAllocator.cpp:64] . DefaultCPUAllocator: can't allocate memory: ..."
 
     def start(*arguments):

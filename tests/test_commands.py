@@ -1,4 +1,4 @@
-"""Every command that a page prints, typed as it stands in a fresh shell (`make test-commands`)."""
+"""Every command on a page, typed unchanged in a fresh shell (`make test-commands`)."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pages import FRONT, PAGES, ROOT, blocks, name_of
 
 pytestmark = [pytest.mark.commands, pytest.mark.timeout(3600)]
 
-# Not typed, each with the reason.
+# Commands that are not typed, each with the reason.
 NOT_TYPED = {
     r"make run$": "tests/test_readme.py types it",
     r"make (test|lint|docs$|wheel|setup|help|reference|format)": ".ci/run types them, or they lead there",
@@ -23,7 +23,7 @@ NOT_TYPED = {
     r".* (DIR|FILE|config\.toml|--only K)\b": "the name stands for one of the user's",
     r"python -m fl_simu compare$": "a sentence names it so; the quickstart has all of it",
 }
-# What takes minutes to hours at full size. It is left alone for so long, and then stopped as a user would stop it.
+# Commands that take minutes to hours at full size. They run for this time, and are then stopped as by a user.
 LONG = re.compile(
     r".*-m fl_simu( reproduce (?!.*--quick)| reproduce (all|papers) | attack leakage (?!--set data=digits)"
     r"| attack poisoning --|$)"
@@ -32,7 +32,7 @@ PATIENCE_S = 20.0
 
 
 def commands(page):
-    """Those of the blocks, then those of the sentences, in order."""
+    """The commands in code blocks, then those in sentences, in order."""
     text = page.read_text(encoding="utf-8")
     lines = [
         line for language in ("sh", "text") for block in blocks(page, language) for line in block.splitlines()
@@ -67,7 +67,7 @@ def checkout(tmp_path_factory):
 @pytest.mark.parametrize("page", TYPED, ids=name_of)
 def test_the_commands_of_a_page_run_as_typed(page, checkout):
     """In order, with the files that the page and the quickstart show. FL_SIMU_DATA names the real data."""
-    # What was reproduced is not run again; else a page finds nothing from the page before.
+    # Reproduced results are not computed again; apart from that, a page sees no files of earlier pages.
     for left in [path for path in checkout.root.glob("runs/*") if path.name != "reproduce"]:
         shutil.rmtree(str(left)) if left.is_dir() else left.unlink()
     quickstart = ROOT / "docs" / "quickstart.md"
@@ -80,7 +80,7 @@ def test_the_commands_of_a_page_run_as_typed(page, checkout):
     data = {name: os.path.abspath(os.environ[name]) for name in ["FL_SIMU_DATA"] if name in os.environ}
     lines = [line for line in commands(page) if reason(line) is None]
     if "runs/mine" in lines[0] and "--out" not in lines[0]:
-        # What this page tells about is there already.
+        # The folder that this page describes already exists.
         lines.insert(0, "python -m fl_simu run mine.toml --out runs/mine")
     for line in lines:
         print(line, flush=True)

@@ -24,7 +24,7 @@ KEYS = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
 COUNT = st.integers(1, 10**6)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True)
 
-# Every row of every registry; where it cannot be had without arguments, and of lists and options, some by hand.
+# Every row of every registry; some by hand where arguments are required, and for lists and options.
 LEAF = ("leaf_femnist", "leaf_shakespeare", "leaf_sent140", "leaf_synthetic")
 NEEDED = {name: {"path": "mine"} for name in ("npz", "file", *LEAF)}
 NEEDED["trace"] = {"path": str(ROOT / "tests" / "baseline" / "steps.txt")}
@@ -34,7 +34,7 @@ PARTS_OF = {
     )
     for table in PARTS
 }
-# Of several parts in one table, none to three.
+# For tables with several parts, none to three.
 PARTS_OF.update({table: st.lists(PARTS_OF[table], max_size=3).map(tuple) for table in CHAINS})
 PARTS_OF["codec"] |= st.builds(Affine, st.integers(1, 8), st.lists(st.integers(1, 4), max_size=2).map(tuple))
 PARTS_OF["model"] |= st.builds(Mlp, st.lists(st.integers(1, 99), max_size=3).map(tuple), st.floats(0, 0.9))
@@ -169,7 +169,7 @@ def test_override_into_what_is_no_table():
         ({"codec": {"name": 3}}, "codec = {'name': 3} is not allowed: a name, or a table with a name"),
         ({"codec": {"name": "affine", "base_bits": 0}}, "codec.base_bits = 0 is not allowed: "),
         ({"name": "a b"}, "name = 'a b' is not allowed: string should match pattern"),
-        # Of two mistakes in parts the one that stands first is told, in every process.
+        # If two parts have mistakes, every process reports the first one in the file.
         ({"codec": 3, "channel": 4}, "codec = 3 is not allowed"),
         ({"channel": 4, "codec": 3}, "channel = 4 is not allowed"),
     ],

@@ -14,7 +14,7 @@ from fl_simu.cli.app import main
 from fl_simu.experiment import Experiment
 from fl_simu.loop.plan import plan
 
-# Pages whose commands are typed in a fresh shell by another test, or take long: each with the reason.
+# Pages whose commands another test types in a fresh shell, or that take long: each with the reason.
 ELSEWHERE = {
     "docs/quickstart.md": "tests/test_readme.py types them",
     "docs/pointers.md": "tests/old_scripts runs them",
@@ -64,7 +64,7 @@ WITH_EXAMPLES = [page for page in DOCS if blocks(page, "python") and name_of(pag
 
 @pytest.mark.parametrize("path", [page for page in WITH_EXAMPLES if page.name != "studies.md"], ids=name_of)
 def test_examples_in_python_run(path, tmp_path, monkeypatch):
-    """One after the other in one folder; what begins with a file's name is that file. Then the page's TOML."""
+    """In order, in one folder; a block that starts with a file's name is that file. Then the page's TOML."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     before, names = set(sys.modules), {"__name__": "examples"}
@@ -84,7 +84,7 @@ def test_examples_in_python_run(path, tmp_path, monkeypatch):
 
 
 def planned(block, folder):
-    """Read and plan an example, which needs no data. What the command line alone reads is left out."""
+    """Read and plan an example, without data. Keys that only the command line reads are left out."""
     block = re.sub(r"^log = .*\n", "", block, flags=re.MULTILINE)
     named = re.match(r"# (\w+\.toml)\n", block)
     file = folder / (named[1] if named else "example.toml")
@@ -125,7 +125,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in COMMANDS}), ids=name_of)
 def test_commands_run(page, tmp_path, monkeypatch):
-    """Those of a page in one folder, with the quickstart's mine.toml, made smaller, and the page's own files."""
+    """The commands of a page in one folder, with a smaller mine.toml of the quickstart and the page's files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         blocks(ROOT / "docs" / "quickstart.md", "toml")[0].replace("epochs = 2", "epochs = 1"), encoding="utf-8"

@@ -1,4 +1,4 @@
-"""What the fuzzer calls wrong; the fuzzer itself is `make fuzz`."""
+"""The failure criteria of the fuzzer; the fuzzer itself is `make fuzz`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who may import whom: down only, no room of the middle floor another, no cycle, syft and ray in one file each."""
+"""Import rules: only lower layers, no package of the same layer, no cycles, syft and ray in one file each."""
 
 import ast
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fl_simu"
 
-# From the top to the ground. Whoever stands on a floor may import what stands on a lower one; rooms of one floor
-# never import one another.
+# The layers, from top to bottom. A package may import packages of lower layers; packages of one layer never import
+# one another.
 FLOORS = (
     ("__main__",),
     ("cli",),
@@ -26,7 +26,7 @@ FLOORS = (
 )
 FLOOR = {name: height for height, floor in enumerate(reversed(FLOORS)) for name in floor}
 
-# Each hooks or starts much; only the backend that needs it may, and only when it is used.
+# Their import has large side effects; only the backend that needs one may import it, and only when it is used.
 HEAVY = {"syft": "backends/syft_workers.py", "ray": "backends/ray_actors.py"}
 
 
@@ -45,12 +45,12 @@ MODULES = modules()
 
 
 def top(module):
-    """The room of a module: "fl_simu.models" is in "ue"; the package itself is in ""."""
+    """The top package of a module; "" for fl_simu itself."""
     return [*module.split("."), ""][1]
 
 
 def running(tree):
-    """The nodes of a module, without what stands below `if TYPE_CHECKING`: an annotation imports nothing."""
+    """The nodes of a module without those below `if TYPE_CHECKING`: an annotation imports nothing."""
     yield tree
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
@@ -59,7 +59,7 @@ def running(tree):
 
 
 def imported(tree):
-    """Dotted names that a module imports, wherever in it; of `from a import b` both a and a.b."""
+    """Dotted names that a module imports, anywhere in it; for `from a import b` both a and a.b."""
     for node in running(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -72,7 +72,7 @@ def imported(tree):
 
 
 def own(tree):
-    """Those of them that are modules of this package."""
+    """The imported names that are modules of this package."""
     return sorted({name for name in imported(tree) if name in MODULES and name != "fl_simu"})
 
 
@@ -119,7 +119,7 @@ def test_no_cycle():
             return
         path.append(name)
         for other in graph[name]:
-            # A module imports the packages that it lies in by lying in them; that is no cycle.
+            # A module implicitly imports the packages that contain it; that is not a cycle.
             if not name.startswith(other + "."):
                 visit(other)
         path.pop()

@@ -1,4 +1,4 @@
-"""A user's mistake: one line that names field, value and what is allowed; status 2; nothing left behind."""
+"""A user's mistake: one line with the field, the value and the allowed values; status 2; no files left."""
 
 import gzip
 import importlib.util
@@ -16,11 +16,11 @@ class Mistake(NamedTuple):
     """One row.
 
     Fields:
-        id: of the test.
-        arguments: of the command line; "{tmp}" is an empty folder, "{file}" a good experiment.
-        words: what the line must contain.
-        prepare: is given the empty folder and puts there what the arguments speak of.
-        stack: "syft", "no syft", "ray" or "no ray" where the mistake is one with or without that package only.
+        id: id of the test.
+        arguments: the command line; "{tmp}" is an empty folder, "{file}" a valid experiment.
+        words: words that the line must contain.
+        prepare: a function that puts the files of the arguments into the empty folder.
+        stack: "syft", "no syft", "ray" or "no ray" if it is a mistake only with or without that package.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Mistake(NamedTuple):
 
 
 def sets(id, assignments, *words, **others):
-    """A run of the good experiment with assignments, separated by blanks."""
+    """A run of the valid experiment with assignments, separated by spaces."""
     arguments = ["run", "{file}", "--out", "{tmp}/out"]
     for assignment in assignments.split():
         arguments += ["--set", assignment]
@@ -39,7 +39,7 @@ def sets(id, assignments, *words, **others):
 
 
 def command(id, line, *words, **others):
-    """Any command line, split at blanks."""
+    """Any command line, split at spaces."""
     return Mistake(id, tuple(line.split()), words, **others)
 
 
@@ -55,7 +55,7 @@ def holds(name, content):
 
 
 def link(path):
-    """Makes a link to itself."""
+    """Makes a symbolic link to itself."""
     path.symlink_to(path)
 
 
@@ -74,7 +74,7 @@ def corrupt_mnist(change):
 
 
 def finished_run(folder):
-    """Leaves a finished run of the good experiment in the folder `run`."""
+    """Leaves a finished run of the valid experiment in the folder `run`."""
     assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
 
 
@@ -312,7 +312,7 @@ CONFIG = [
     sets("syft with Adagrad", "backend=syft optimizer=adagrad", "syft", "optimizer adagrad", stack="syft"),
 ]
 
-# Numbers at the edge of what a type holds: each argument has the range in which it means something.
+# Numbers at the limits of a type: each argument has a range of meaningful values.
 EDGES = [
     sets("seed beyond 64 bits", "seed=9223372036854775808", "seed = 9223372036854775808", "9223372036854775807"),
     sets("rounds of 60 digits", "rounds=1" + "0" * 59, "rounds = 1000", "1000000000"),

@@ -1,4 +1,4 @@
-"""Loggers: each number where its program has it, the run as it is without them, one line for what is missing."""
+"""Loggers: each number in its place, unchanged runs, and a one-line error for a missing package."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ SMALL = {
 
 
 def expected(folder):
-    """What each round has to tell, by the step: all finite numbers of its record."""
+    """The expected values by step: all finite numbers of each round's record."""
     rounds = {}
     for record in map(json.loads, (folder / "rounds.jsonl").read_text().splitlines()):
         kinds = [one["accepted"] for one in record["ues"]]
@@ -48,7 +48,7 @@ class Fails(fl.Observer):
 
 
 class WandbRun:
-    """What wandb.init returns, as far as its documentation names it."""
+    """A fake of the object that wandb.init returns, as far as documented."""
 
     def __init__(self, given):
         self.given, self.steps, self.summary, self.exit_code = given, {}, {}, None
@@ -62,7 +62,7 @@ class WandbRun:
 
 @pytest.fixture
 def wandb(monkeypatch):
-    """Runs that were asked for."""
+    """The runs that were requested."""
     module, runs = ModuleType("wandb"), []
 
     def init(entity=None, project=None, id=None, name=None, config=None, group=None, resume=None, mode=None):
@@ -76,7 +76,7 @@ def wandb(monkeypatch):
 
 
 class MlflowClient:
-    """That of MLflow, with its limits; all clients have one server."""
+    """A fake of MLflow's client, with its limits; all clients share one server."""
 
     experiments: ClassVar = {}
     runs: ClassVar = {}
@@ -129,7 +129,7 @@ def mlflow(monkeypatch):
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """The model of the run that nobody watches."""
+    """The model of the run without loggers."""
     return fl.run(fl.Experiment.parse(SMALL), tmp_path_factory.mktemp("observers") / "run").summary.model_sha256
 
 
@@ -174,7 +174,7 @@ def test_what_a_server_complains_of_is_one_line(mlflow, monkeypatch):
 
 
 class SummaryWriter:
-    """That of torch, as far as its documentation names it."""
+    """A fake of torch's SummaryWriter, as far as documented."""
 
     written: ClassVar = {}
 

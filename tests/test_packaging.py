@@ -1,4 +1,4 @@
-"""What is installed elsewhere: a wheel holds the code, its defaults and its experiments, and nothing else."""
+"""The wheel holds the code, its defaults and its experiments, and nothing else."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import pytest
 from fl_simu import __version__
 from fl_simu.studies import catalogue
 
-# They share the wheel.
+# The tests share one wheel.
 pytestmark = pytest.mark.xdist_group("wheel")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel that was built of a copy of this checkout, with the tools that are here."""
+    """A wheel built from a copy of this checkout, with the installed tools."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy2(str(ROOT / name), str(source))
@@ -64,7 +64,7 @@ def test_its_metadata(wheel):
 
 
 def test_it_knows_its_experiments_beside_somebody_else_s(wheel, tmp_path):
-    """Unpacked as an installer does it, beside a package that is called experiments too."""
+    """Unpacked as by an installer, next to another package that is also called experiments."""
     site = tmp_path / "site"
     wheel.extractall(str(site))
     (site / "experiments" / "other").mkdir(parents=True)

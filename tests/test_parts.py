@@ -1,4 +1,4 @@
-"""Parts of one's own: found by name, module or file, checked like ours, and picklable to another process."""
+"""User-defined parts: found by name, module or file, checked like ours, and picklable to another process."""
 
 import pickle
 import sys

@@ -1,4 +1,4 @@
-"""README and quickstart keep what they promise, typed in a fresh shell; the pages on files name every field."""
+"""The commands of README and quickstart work in a fresh shell; the pages on files name every field."""
 
 import dataclasses
 import gzip
@@ -20,10 +20,10 @@ README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
 
-# Set-up commands: they take minutes and a network, and are the set-up that these tests run in.
+# Set-up commands: they take minutes and need a network; these tests already run in the result.
 NOT_RUN = ("make test", "conda ", "python3 -m venv ", ". .venv/own/", "python -m pip install ")
 
-# In place of the default experiment, whose rounds take 15 s each.
+# Replaces the default experiment, whose rounds take 15 s each.
 DEFAULT = """
 name = "default"
 rounds = 2
@@ -44,7 +44,7 @@ def test_two_commands_do_everything():
 
 
 def write_mnist(folder):
-    """Files of the shape of MNIST, all pixels 0, class i mod 10."""
+    """Files in the format of MNIST, all pixels 0, class i mod 10."""
     folder.mkdir(parents=True)
     for part, size in (("train", 60000), ("t10k", 10000)):
         images = struct.pack(">4I", 0x803, size, 28, 28) + bytes(size * 28 * 28)
@@ -55,14 +55,14 @@ def write_mnist(folder):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A checkout whose default experiment is small, and whose MNIST is black."""
+    """A checkout with a small default experiment and black MNIST images."""
     parts = ("fl_simu", "scripts", "requirements", "experiments/pointer_basics", "Makefile", "setup.py")
     found = Checkout(tmp_path_factory.mktemp("check out"), parts)
     (found.root / "fl_simu" / "cli" / "defaults" / "mnist.toml").write_text(DEFAULT)
     (found.root / "mine.toml").write_text(blocks(QUICKSTART, "toml")[0], encoding="utf-8")
     found.data = found.root / "data"
     write_mnist(found.data / "mnist")
-    # The cache of a home folder in which MNIST was downloaded, and one that holds nothing.
+    # A home folder with MNIST in its cache, and one without.
     write_mnist(found.root / "home" / ".cache" / "fl_simu" / "mnist")
     (found.root / "bare").mkdir()
     return found
@@ -95,7 +95,7 @@ def test_the_front_page_is_short_and_its_commands_run(checkout):
 
 
 def test_make_run_and_what_it_prints(checkout):
-    """Typed in a fresh shell, where `python` is another one and nothing says where the data are."""
+    """Typed in a fresh shell, where `python` is a different one and no variable names the data folder."""
     said = checkout.shell("make run", home="bare", FL_SIMU_DATA=str(checkout.data))
     tried = said.split("try next\n")[1].splitlines()
     assert len(tried) == 3
@@ -127,7 +127,7 @@ def test_the_commands_of_an_experiment_leave_what_is_described(checkout):
 
 
 def check_comparison(folder, said):
-    """Two backends, one model; each of the runs was a process that started anew."""
+    """Two backends, one model; each run had a new process."""
     rows = json.loads((folder / "compare.json").read_text())
     assert [row["backend"] for row in rows] == ["syft", "torch"]
     assert len({row["model_sha256"] for row in rows}) == 1
@@ -141,7 +141,7 @@ def check_comparison(folder, said):
         assert sum(row["rounds_wall_s"]) == pytest.approx(summary["wall_time_s"], rel=0.5)
         used = {"syft": "syft" if syft_installed() else "fl_simu.pointers", "torch": "torch"}[row["backend"]]
         assert list(summary["versions"])[-1] == used
-        # Python with torch in it takes 100 MB at least; the test's own machine sets the bound above.
+        # Python with torch takes at least 100 MB; the upper bound is that of this machine.
         assert 100 < row["peak_memory_mb"] < psutil.virtual_memory().total / 1e6
     assert (folder / "compare.png").read_bytes().startswith(b"\x89PNG")
 
@@ -181,7 +181,7 @@ def table_rows(text):
 
 
 def section(text, heading):
-    """What stands under a heading, up to the next one of its own level or a higher one."""
+    """The text under a heading, up to the next one of the same or a higher level."""
     level = heading.split(" ")[0]
     following = text.split(f"\n{heading}\n", 1)
     assert len(following) == 2, f"no heading '{heading}'"

@@ -1,4 +1,4 @@
-"""A run that is killed, interrupted or damaged goes on as if nothing had been."""
+"""A run that is killed, interrupted or damaged resumes as if nothing had happened."""
 
 import errno
 import json
@@ -43,12 +43,12 @@ OPTIMIZERS = {
     "momentum": 'optimizer = { name = "sgd", lr = 0.05, momentum = 0.9 }\n',
     "adam": 'optimizer = { name = "adam", lr = 0.002 }\n',
 }
-# Exact, so that on one stack every backend gives the same bits and one reference serves all.
+# Exact, so that on one stack every backend gives the same bits, and one reference is enough.
 BACKENDS = {"torch": ["--set", 'backend={ name = "torch", exact = true }'], "syft": ["--backend", "syft"]}
 
 
 class Outcome(NamedTuple):
-    """What must not depend on how often a run was stopped."""
+    """The results that must not depend on how often a run was stopped."""
 
     model_sha256: str
     records: Tuple[str, ...]
@@ -72,7 +72,7 @@ def rounds_done(folder):
 
 
 class Running:
-    """A command of fl_simu in a process of its own, to be stopped while it runs."""
+    """A command of fl_simu in its own process, to be stopped while it runs."""
 
     def __init__(self, forked, folder, environment, *arguments):
         self.output = folder / "output"
@@ -123,7 +123,7 @@ def test_kill_9_at_random_moments(backend, optimizer, kills, start, tmp_path):
     experiment.write_text(OPTIMIZERS[optimizer] + KILLED)
     whole, killed = tmp_path / "whole", tmp_path / "run"
     draw = random.Random(f"{backend} {optimizer}")
-    # Each time at least one round further, and at the latest in the middle of the run.
+    # Each time at least one round later, and at most in the middle of the run.
     moments = [(rounds, draw.uniform(0.0, 0.25)) for rounds in sorted(draw.sample(range(1, 5), kills))]
 
     running = start("run", experiment, *BACKENDS[backend], "--out", killed, "--realtime", 4)
@@ -144,7 +144,7 @@ def test_a_run_that_goes_on_elsewhere_is_left_alone(start, small, tmp_path, caps
     assert main(["run", str(small), "--out", str(whole)]) == 0
     running = start("run", small, "--out", folder, "--realtime", 1)
     running.wait_until(lambda: rounds_done(folder))
-    # However long this takes, the other does not end meanwhile.
+    # However long this takes, the other one does not end in the meantime.
     os.kill(running.process.pid, signal.SIGSTOP)
     capsys.readouterr()
     assert main(["run", "--resume", str(folder)]) == 2
@@ -257,7 +257,7 @@ def test_all_damaged_starts_from_the_first_round(four_rounds, copied, capsys):
 
 
 def test_a_record_without_its_checkpoint_is_written_again(four_rounds, copied):
-    """The moment between the two writes of a round, with half a line after them."""
+    """A stop between the two writes of a round, with half a line after them."""
     for path in (copied / "checkpoint").glob("round-000004.*"):
         path.unlink()
     with open(str(copied / "rounds.jsonl"), "ab") as log:
@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_a_run_that_goes_on(full_at, four_rounds, tmp_path, m
     assert outcome(folder) == outcome(four_rounds)
 
 
-# Every protocol, with every feature that a checkpoint must hold in some row.
+# Every protocol; each feature that a checkpoint must hold is in some row.
 EVERYWHERE = """
 name = "everywhere"
 seed = 5
@@ -347,7 +347,7 @@ FEEDBACK = 'payload = "update"\nerror_feedback = true\n'
 
 
 class Row(NamedTuple):
-    """A protocol with what it is tried with, and what the records must show so that the row is worth its time."""
+    """A protocol with its settings, and the events that the records must show to make the row a useful test."""
 
     protocol: str
     more: str
@@ -381,7 +381,7 @@ ROWS = [
 
 
 def fetches(backend, arguments, monkeypatch, last=None):
-    """Run, with Ctrl-C where the backend is asked for the `last` model; how many it was asked for."""
+    """Run, with Ctrl-C when the loop fetches the `last` model; returns the number of fetched models."""
     asked = []
     cls = {"torch": TorchLoop, "syft": SyftWorkers}[backend]
 
@@ -410,7 +410,7 @@ def test_the_same_after_a_break_in_the_middle_of_a_round(row, tmp_path, monkeypa
     experiment = tmp_path / "experiment.toml"
     experiment.write_text(f"protocol = {row.protocol}\n{row.more}{EVERYWHERE}")
     outcomes = {}
-    # What a protocol asks of a backend, it asks of both; what they train is the same by the laws of backends.
+    # A protocol makes the same requests to both backends; by the laws of backends they train the same models.
     both = "base_then_enhancement" in row.protocol or "buffered" in row.protocol
     for backend in BACKENDS if both else ["torch"]:
         run = ["run", str(experiment), *BACKENDS[backend]]

@@ -1,4 +1,4 @@
-"""A run folder that is damaged or that somebody else made: one line that names what is wrong, or the right run.
+"""A run folder that is damaged or comes from others: one line that names the problem, or the correct run.
 
 One small run is made once; each row changes a copy of its folder.
 """
@@ -20,7 +20,7 @@ from fl_simu.results.run_folder import RunFolder
 from fl_simu.studies.grid import Study
 from fl_simu.studies.running import Job, Runs, folders_of
 
-# UEs of older models go on working while the BS aggregates, and their optimisers remember.
+# UEs with older models continue while the BS aggregates, and their optimisers have state.
 EXPERIMENT = """
 name = "folder"
 seed = 5
@@ -82,7 +82,7 @@ def rewrite(folder, round, change):
 
 
 def run_of(body):
-    """The fields of the run's state, as JSON has them, to be changed."""
+    """The fields of the run's state in JSON, which tests change."""
     return body["plain"]["fields"]["run"]["fields"]
 
 
@@ -122,7 +122,7 @@ def other_ue(body, arrays):
 
 
 def forgotten(body, arrays):
-    """No UE remembers anything, and nothing is left of it."""
+    """No UE has memory, and the checkpoint has no arrays for it."""
     run_of(body)["ues"] = {"pairs": []}
     for name in [one for one in arrays if one.startswith("run/ues/")]:
         del arrays[name]
@@ -250,7 +250,7 @@ def test_any_other_content_is_one_line_that_names_the_file(name, content, folder
     shutil.copytree(str(folder), str(tmp_path / "other"))
     capsys.readouterr()
 
-    # Of several runs the records are read too.
+    # For several runs, the records are read too.
     assert main(["report", str(folder), str(tmp_path / "other"), "--out", str(tmp_path / "page.html")]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
@@ -324,7 +324,7 @@ def test_an_address_in_a_file_joins_no_cluster(folder, tmp_path, capsys):
     stored.write_text(text.replace('name = "torch"\n', 'name = "ray"\naddress = "127.0.0.1:9"\n').replace(
         'device = "cpu"\n', ""))  # fmt: skip
     status, _, complaint = resume(folder, capsys)
-    # It is another experiment, so it is refused; but nobody was asked at that address.
+    # It is another experiment, so it is refused, without a connection to that address.
     assert status == 2 and "127.0.0.1" not in complaint
 
 

@@ -1,4 +1,4 @@
-"""The tutorial runs from start to end, and what is stored in it is what it prints."""
+"""The tutorial runs from start to end, and its stored output equals its new output."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ TUTORIAL = Path(__file__).resolve().parent.parent / "docs" / "tutorial.ipynb"
 NEEDED = ("nbclient", "nbformat", "ipykernel")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
-# Another processor may round a sum otherwise, and a test image of 355 then falls into another class.
+# Another processor may round a sum differently, and one test image of 355 then gets another class.
 TOLERANCE = 0.02
 
 
@@ -26,7 +26,7 @@ def _near(one, other):
 
 
 def outputs(notebook):
-    """Of each code cell the kinds and the text of its outputs."""
+    """The kinds and the text of the outputs of each code cell."""
     return {cell["id"]: list(map(_told, cell["outputs"])) for cell in notebook["cells"] if "outputs" in cell}
 
 

@@ -1,4 +1,4 @@
-"""Two rounds of UEs that workers train in processes of their own, for the tests of backends that have such."""
+"""Two rounds of UEs that worker processes train, for the tests of backends with workers."""
 
 from functools import partial
 
@@ -24,14 +24,14 @@ def placed(spec, local):
     images = torch.randn(UES * 48, *SHAPE, generator=generator)
     labels = torch.randint(0, CLASSES, (UES * 48,), generator=generator)
     for ue, rows in enumerate(torch.randperm(UES * 48, generator=generator).split(48)):
-        # Shards of different lengths, one of them on arrays of its own.
+        # Shards of different lengths, one of them with its own arrays.
         own = (images.clone(), labels.clone()) if ue == 5 else (images, labels)
         backend.place(ue, Shard(*own, rows[: 16 + 4 * ue]))
     return backend
 
 
 def two_rounds(spec, order=range(UES), meanwhile=lambda backend: None, **options):
-    """Digests of all models of two rounds, and of an optimiser; `meanwhile` the UEs train in the second one."""
+    """Digests of all models of two rounds, and of an optimiser; `meanwhile` is called in the second round."""
     local = local_training(spec, **options)
     backend, params, digests = placed(spec, local), initial_params(local.make_module, SEED), []
     memories = {ue: {} for ue in range(UES)}

@@ -1,4 +1,4 @@
-"""The law of backends: the same results as the loop written out below, bit for bit or within a stated tolerance."""
+"""The law of backends: the same results as the loop written out below, bit for bit or within stated bounds."""
 
 from functools import partial
 
@@ -81,7 +81,7 @@ def described(job, spec):
 
 
 def agree(spec, job, one, other):
-    """Bit for bit; if a backend may round differently, only counters are exact, the rest within 1e-5 of the norm."""
+    """Bit for bit; if a backend may round differently, counters are exact, the rest within 1e-5 of the norm."""
     if not (spec.fast and MODERN):
         return sha256(one) == sha256(other)
     zero = {name: torch.zeros_like(tensor) for name, tensor in other.items()}

@@ -117,8 +117,8 @@ def test_of_uploads_that_arrive_at_once_none_is_preferred(protocol):
 
 
 def draws(protocol, speeds, drawn, count, begun=0):
-    """For each new model the idle UEs and the UEs drawn from them, until this many are drawn. There are no models, since
-    neither protocol nor selection sees them. UE u trains and sends for a random time of mean 1 / speeds[u]."""
+    """For each new model the idle UEs and the UEs drawn from them, until this many are drawn. There are no models,
+    since neither protocol nor selection sees them. UE u trains and sends for a random time, mean 1 / speeds[u]."""
     state, clock, busy = protocol.start(), Clock(), {}
     times, version = np.random.default_rng(1), 0
     clock.push(0.0, Ready(0.0, 0))

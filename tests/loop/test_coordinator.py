@@ -253,7 +253,7 @@ def test_a_download_takes_its_time_before_training_and_its_bits_are_counted():
 
 
 def test_the_deadline_counts_the_download_from_the_broadcast():
-    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s. The others are still downloading then.
+    # UE 0 has the model after 1 s, has trained after 2 s and sent after 4 s; the others are still downloading.
     running = coordinator(Deadline(4.0), (0.5, 2.0, 1.0), downlink_mbps=(1.0, 0.2, 0.0))
     running.run()
     record = seen(running).records[0]
@@ -310,9 +310,9 @@ def test_who_does_not_move_enough_sends_nothing_after_its_first_round(absent):
 
 
 def test_only_who_moved_far_enough_sends_and_the_others_count_as_they_were():
-    # If all 31,250 weights move by d, the distance is sqrt(31,250) d. UE 0 fails in round 1: the others' 2 and 3 have
-    # the mean 2.5. In round 2 it sends 3.5 for the first time; the others are at 4.5 and 5.5, too near, and count
-    # as 2 and 3.
+    # If all 31,250 weights move by d, the distance is sqrt(31,250) d. UE 0 fails in round 1: the mean of the
+    # others' 2 and 3 is 2.5. In round 2 UE 0 sends 3.5 for the first time; the others are at 4.5 and 5.5, which is
+    # too near, and count as 2 and 3.
     distance = math.sqrt(31_250)
     protocol = EventTriggered(3.0 * distance, deadline_s=9.0)
     running = coordinator(protocol, (1.0, 1.0, 1.0), rounds=2, broken_off={(0, 0)})
@@ -530,8 +530,8 @@ def test_uploads_that_share_a_band_are_as_by_hand():
     assert seen(running).fetched_ues[:3] != [] and first.loss == 2.0
     assert [outcome.delays_s for outcome in first.ues] == [(pytest.approx(3.0),)] * 3
     assert [outcome.bits for outcome in first.ues] == [1_000_000] * 3
-    # Twice as fast, UE 1 has sent after 2.5 s what takes the others until 2 1/6 s more: 1 / (2/3) = 1.5 s, then
-    # the half that is left of each takes 1 s with half of the band.
+    # UE 1 is twice as fast: with a third of the band its Mbit takes 1 / (2/3) = 1.5 s. The remaining half of each
+    # other upload then takes 1 s with half of the band.
     faster = coordinator(WaitForAll(), (1.0, 2.0, 1.0), medium=SharedBand())
     faster.run()
     delays = [outcome.delays_s[0] for outcome in seen(faster).records[0].ues]

@@ -71,7 +71,7 @@ def test_leafs_cnn_has_its_layers():
 
 
 def test_leafs_lstm_has_its_layers():
-    """Each of a layer's four gates has weights for its input and its last output, and one bias more than LEAF's."""
+    """Each of a layer's four gates weighs its input and its last output, and has one bias more than LEAF's."""
     leaf = 80 * 8 + 4 * 256 * (8 + 256 + 1) + 4 * 256 * (256 + 256 + 1) + (256 * 80 + 80)
     module = MODELS["leaf_lstm"]().build((1, 1, 80), 80)
     assert count(module) == leaf + 2 * 4 * 256 == 819_920

@@ -1,4 +1,4 @@
-"""An allocator: shares in proportion to what is left to send."""
+"""An allocator: shares in proportion to the remaining load."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from fl_simu.radio.allocation.base import Allocator
 
 @dataclass(frozen=True)
 class ByLoad(Allocator):
-    """Who has more to send has more of the band.
+    """A UE with more left to send gets more of the band.
 
     Args:
-        least: the load that everybody counts as having at least, in Mbit.
+        least: the load in Mbit that each UE counts as having at least.
     """
 
     least: float = 0.001

@@ -7,11 +7,11 @@ from fl_simu.attacks.poisoning.base import Hostile, moved, update_of
 
 @dataclass(frozen=True)
 class Mirror(Hostile):
-    """What it would send if it were benign, mirrored at the global model and made larger.
+    """The benign update, reversed and scaled.
 
     Args:
-        malicious: how many, the last ones.
-        factor: of its length.
+        malicious: number of malicious UEs, the last ones.
+        factor: scale of its length.
     """
 
     factor: float = 3.0

@@ -1,4 +1,4 @@
-"""Adaptive bits: more from upload to upload."""
+"""Adaptive bits: more with each upload."""
 
 from dataclasses import dataclass
 

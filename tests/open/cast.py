@@ -7,10 +7,10 @@ from fl_simu.radio.downlink import Cast
 
 @dataclass(frozen=True)
 class Pairs(Cast):
-    """Neighbours share a copy, as many as are near each other.
+    """Neighbouring UEs share a copy.
 
     Args:
-        size: how many, 1 or more.
+        size: UEs per copy, 1 or more.
     """
 
     size: int = 2

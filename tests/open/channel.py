@@ -1,4 +1,4 @@
-"""A channel: a rate that swings like a sine, another phase for each UE."""
+"""A channel: a rate that swings like a sine, with a different phase for each UE."""
 
 import math
 from dataclasses import dataclass

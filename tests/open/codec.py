@@ -1,4 +1,4 @@
-"""A codec: one bit an element, its sign, and the mean size of each tensor."""
+"""A codec: one bit per element, its sign, and the mean magnitude of each tensor."""
 
 from dataclasses import dataclass
 

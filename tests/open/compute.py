@@ -1,4 +1,4 @@
-"""A compute time that knows the work: seconds a batch, and some UEs with half the speed."""
+"""A compute time that depends on the work: seconds per batch, and some UEs with half the speed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A delay rule: the integral of the rate, after the time to get access."""
+"""A delay rule: the integral of the rate, after an access delay."""
 
 import math
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from fl_simu.radio.delays import Integrated
 
 @dataclass(frozen=True)
 class AfterAccess(Integrated):
-    """Sending begins a while after the UE wants to.
+    """Sending starts after an access delay.
 
     Args:
-        access_s: that while, in s.
+        access_s: the access delay in s.
     """
 
     access_s: float = 0.05

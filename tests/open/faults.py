@@ -7,7 +7,7 @@ from fl_simu.ue.faults import Faults
 
 @dataclass(frozen=True)
 class Sleeping(Faults):
-    """Each UE sleeps through one round of so many, another one than its neighbours.
+    """Each UE sleeps through one round in `every`, a different one than its neighbours.
 
     Args:
         every: at least 2.

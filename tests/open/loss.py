@@ -1,4 +1,4 @@
-"""A loss: small layers pass, large ones are lost in bursts."""
+"""A loss: bursts destroy layers at random."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fl_simu.radio.losses import Carried, Loss
 
 @dataclass(frozen=True)
 class Bursts(Loss):
-    """One layer in so many is hit by a burst and lost; one that is hit goes on the air twice.
+    """A burst hits one layer in `every`; that layer is sent twice and is lost.
 
     Args:
         every: 2 or more.

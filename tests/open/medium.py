@@ -1,4 +1,4 @@
-"""A medium: one UE sends at a time, in the order in which they began."""
+"""A medium: one UE sends at a time, in the order of arrival."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fl_simu.radio.media.base import Arrival, SharedMedium
 
 @dataclass(frozen=True)
 class OneAtATime(SharedMedium):
-    """Its state: since when, and who waits, each as (UE, version, what is left of each layer in Mbit)."""
+    """Its state: a time, and the queue at that time, each as (UE, version, remaining Mbit of each layer)."""
 
     def start(self):
         return 0.0, ()

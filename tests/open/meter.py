@@ -1,4 +1,4 @@
-"""A meter: how long the UEs were on the air, and how much of that was for nothing."""
+"""A meter: the airtime of the UEs, and how much of it was wasted."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from fl_simu.results.columns import Column
 
 @dataclass(frozen=True)
 class Airtime(Meter):
-    """Seconds on the air, of all UEs of a round.
+    """Airtime in s of all UEs of a round.
 
     Args:
-        guard_s: what each upload costs beside, in s.
+        guard_s: extra time of each upload in s.
     """
 
     guard_s: float = 0.01

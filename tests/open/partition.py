@@ -10,10 +10,10 @@ from fl_simu.kernel.errors import require
 
 @dataclass(frozen=True)
 class OneRich(Partition):
-    """The first UE has a share of all samples, the others the rest in equal parts.
+    """The first UE has a share of all samples; the others have equal parts of the rest.
 
     Args:
-        share: of the first UE, above 0 and below 1.
+        share: share of the first UE, above 0 and below 1.
     """
 
     share: float = 0.5

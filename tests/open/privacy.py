@@ -12,7 +12,7 @@ from fl_simu.results.columns import Column
 
 @dataclass(frozen=True)
 class Laplace(Mechanism):
-    """The sum of all numbers of an update is clipped to 1; the sum of the updates has Laplace noise.
+    """Each update is clipped to L1 norm 1; the sum of the updates gets Laplace noise.
 
     Args:
         each: epsilon of a round, above 0.

@@ -7,7 +7,7 @@ from fl_simu.station.protocols.in_rounds import InRounds
 
 @dataclass(frozen=True)
 class Quorum(InRounds):
-    """Aggregate as soon as a share of the round's UEs is complete, and give up the others.
+    """Aggregate as soon as a share of the round's uploads is complete, and give up the others.
 
     Args:
         share: above 0, at most 1.

@@ -7,10 +7,10 @@ from fl_simu.ue.schedules import Schedule
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """From a share of the learning rate to all of it.
+    """From a share of the learning rate to its full value.
 
     Args:
-        rounds: number of rounds until all of it is there, 1 or more.
+        rounds: number of rounds until the full value, 1 or more.
     """
 
     rounds: int = 5

@@ -1,4 +1,4 @@
-"""Secure aggregation by one secret: the UE with the lowest number takes back what the others add."""
+"""Secure aggregation with one secret: the UE with the lowest number cancels the masks of the others."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from fl_simu.privacy.secure import SecureAggregation
 
 @dataclass(frozen=True)
 class OneMask(SecureAggregation):
-    """All must be there, or the sum stays sealed.
+    """The sum can be opened only if all UEs send.
 
     Args:
-        secret_bits: of the secret, which the BS hands down.
+        secret_bits: size of the secret, which the BS distributes.
     """
 
     secret_bits: int = 128

@@ -1,4 +1,4 @@
-"""A selection: those who have waited longest."""
+"""A selection: the UEs that have waited longest."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fl_simu.station.selection.base import Selection
 
 @dataclass(frozen=True)
 class Longest(Selection):
-    """The UEs whose last turn is longest ago; of equally long ones those with the most samples."""
+    """The UEs whose last turn is longest ago; ties go to those with the most samples."""
 
     def start(self):
         return {}

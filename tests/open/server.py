@@ -7,7 +7,7 @@ from fl_simu.station.server.base import ServerOptimizer
 
 @dataclass(frozen=True)
 class TwoRounds(ServerOptimizer):
-    """Half of what the round came to, half of what the round before came to."""
+    """The mean of this round's combined model and that of the previous round."""
 
     def start(self, model):
         return {name: tensor.clone() for name, tensor in model.items()}

@@ -1,4 +1,4 @@
-"""A size rule: every layer travels in packets with a header."""
+"""A size rule: every layer is sent in packets with a header."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ class Packets(RealBytes):
     """The bytes of a layer, and a header for each packet.
 
     Args:
-        payload_bytes: of a packet.
-        header_bytes: of a packet.
+        payload_bytes: payload of a packet.
+        header_bytes: header of a packet.
     """
 
     payload_bytes: int = 1460

@@ -1,4 +1,4 @@
-"""Parts that a user wrote outside the package do all that ours do."""
+"""Parts that a user writes outside the package can do everything that ours can."""
 
 import importlib.util
 import signal
@@ -62,7 +62,7 @@ PARTS = {
 }
 
 
-# What a part needs beside itself.
+# Further settings that a part needs.
 BESIDE = {
     "secure": {"codec": "fixed_point", "payload": "update", "aggregation": "plain_mean"},
     "allocator": {"medium": "shared_band"},
@@ -75,7 +75,7 @@ BESIDE = {
 
 
 def from_toml(table, folder, **changes):
-    """The experiment as a TOML file beside the part's file says it."""
+    """The experiment read from a TOML file."""
     reference, arguments = PARTS[table]
     part = {"name": reference, **arguments}
     values = {**BASE, **BESIDE.get(table, {}), **changes, table: [part] if table in CHAINS else part}
@@ -85,7 +85,7 @@ def from_toml(table, folder, **changes):
 
 
 def made(table):
-    """The part as an object, or what Python code gives in its place."""
+    """The part as an object, or the factory that Python code passes instead."""
     reference, arguments = PARTS[table]
     file, _, name = reference.partition(":")
     found = getattr(import_own(read_own(HERE / file)), name)
@@ -99,7 +99,7 @@ def in_python(table):
 
 
 def base(table):
-    """The experiment with our own part in its place."""
+    """The experiment with our own part instead."""
     return fl.Experiment.parse({**BASE, **BESIDE.get(table, {})})
 
 
@@ -117,7 +117,7 @@ def test_from_toml_and_from_python_it_is_one_run_that_bears_a_kill(table, tmp_pa
     assert resumed.experiment == experiment
     ours = fl.run(base(table)).summary
     told = [(one.model_sha256, one.virtual_time_s, one.facts.get("meters")) for one in (whole, ours)]
-    # How UEs train decides no result.
+    # The backend does not change the result.
     assert (told[0] == told[1]) == (table == "backend")
 
 

@@ -11,10 +11,10 @@ from fl_simu.topology.base import Backhaul, Topology
 
 @dataclass(frozen=True)
 class Nearest(Topology):
-    """Equally many UEs for each edge; the cloud is as far as the edge's number says.
+    """Equally many UEs for each edge; the time to the cloud is proportional to the edge's number.
 
     Args:
-        edges: their number.
+        edges: number of edges.
         per_edge_s: time from edge number 1 to the cloud in s.
     """
 

@@ -1,4 +1,4 @@
-"""A transform: Gaussian noise, and a share of the last update that was taken."""
+"""A transform: Gaussian noise, and a share of the last accepted update."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from fl_simu.ue.transforms.base import Transform
 
 @dataclass(frozen=True)
 class NoisyMomentum(Transform):
-    """Adds beta times what the BS took last time, and noise.
+    """Adds beta times the update that the BS accepted last, and noise.
 
     Args:
         beta: at least 0 and below 1.
-        deviation: of the noise.
+        deviation: standard deviation of the noise.
     """
 
     beta: float = 0.5

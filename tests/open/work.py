@@ -1,4 +1,4 @@
-"""Local work: a UE makes fewer steps from round to round, as its battery gets empty."""
+"""Local work: a UE makes fewer steps each round, as its battery drains."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fl_simu.ue.work import LocalWork
 
 @dataclass(frozen=True)
 class Tired(LocalWork):
-    """The share `each` of the steps of the round before, and at least one.
+    """The share `each` of the steps of the previous round, and at least one.
 
     Args:
         each: above 0, at most 1.

@@ -29,7 +29,7 @@ def import_syft():
 @pytest.fixture(scope="session")
 def sy():
     module = import_syft()
-    # The cases collect cycles often; what is here by now is no part of any.
+    # The cases collect garbage often; freeze the existing objects, which belong to none of them.
     gc.freeze()
     return module
 
@@ -58,7 +58,7 @@ def alice(sy, hook):
 
 @pytest.fixture(autouse=True)
 def no_memory_of_other_calls(sy):
-    """0.2.4 keeps the arguments that a function had at its first call, and drops those that a later call adds."""
+    """0.2.4 remembers the arguments of a function's first call, and drops those that a later call adds."""
     if syft_installed():
         from syft.generic.frameworks.hook import hook_args
 
@@ -69,7 +69,7 @@ def no_memory_of_other_calls(sy):
 
 
 def runner(folder, process):
-    """Runs a script by `exec` in a folder of its own, and waits for its end."""
+    """Runs a script by `exec` in its own folder, and waits for its end."""
 
     def start(text, *arguments, options=(), name="script.py"):
         (folder / name).write_text(text, encoding="utf-8")

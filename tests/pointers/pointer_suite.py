@@ -1,4 +1,4 @@
-"""What the cases share: printed forms without ids, values from afar, equality."""
+"""Helpers for the cases: printed forms without ids, values of pointers, equality."""
 
 import gc
 import re
@@ -7,18 +7,18 @@ import torch
 
 
 def printed(value):
-    """What print shows, with # for each id."""
+    """The text that print shows, with # for each id."""
     return re.sub(r"(?<=[:{ ])\d{5,}(?=[\]: ])", "#", str(value))
 
 
 def count(worker):
-    """Number of objects that a worker holds, once cycles are gone."""
+    """Number of objects at a worker after garbage collection."""
     gc.collect()
     return len(worker._objects)
 
 
 def fetch(value):
-    """What a pointer points to, taken away unless it belongs to another tensor; of several, a tuple."""
+    """The value behind a pointer, removed from the worker unless another tensor owns it; a tuple for several."""
     if isinstance(value, (tuple, list)):
         return tuple(map(fetch, value))
     return (value if value.child.point_to_attr is None else value.copy()).get()

@@ -1,4 +1,4 @@
-"""Scripts that serve, each in a process of its own, for the tests of websocket workers."""
+"""Server scripts in separate processes, for the tests of websocket workers."""
 
 import gc
 import os
@@ -25,19 +25,19 @@ print("stopped")
 
 
 def count_there(client):
-    """Number of objects at the server, once cycles are gone."""
+    """Number of objects at the server after garbage collection."""
     gc.collect()
     return client.objects_count_remote()
 
 
 class Servers:
-    """Scripts that serve, each in a process of its own."""
+    """Server scripts, each in its own process."""
 
     def __init__(self, forked, folder, environment):
         self.forked, self.folder, self.environment, self.processes = forked, folder, environment, []
 
     def start(self, text, *arguments):
-        """Start one; its port comes last among its arguments."""
+        """Start one; its port is its last argument."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -54,7 +54,7 @@ class Servers:
         return port
 
     def stop(self, number=signal.SIGINT):
-        """End all; returns their exit statuses and what they said."""
+        """End all; returns their exit statuses and output."""
         for process, _ in self.processes:
             if process.is_alive():
                 os.kill(process.pid, number)

@@ -1,4 +1,4 @@
-"""The `child` of a wrapper on its own: what torch does with it, and who holds it."""
+"""The `child` of a wrapper alone: its behaviour in torch, and its owner."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def test_combined(bob, alice):
 
 @pytest.fixture
 def me(sy):
-    """The local worker, which for once is no client."""
+    """The local worker, which is not a client here."""
     with sy.local_worker.registration_enabled() as worker:
         yield worker.clear_objects()
     worker.clear_objects()

@@ -1,4 +1,4 @@
-"""Where 0.2.4 is wrong: what it does, which `strict()` does too; and what fl_simu.pointers does instead."""
+"""Bugs of 0.2.4: its behaviour, which `strict()` shares, and the behaviour of fl_simu.pointers."""
 
 import io
 import subprocess

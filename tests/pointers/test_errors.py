@@ -1,4 +1,4 @@
-"""What goes wrong does so by name."""
+"""Errors have the right names."""
 
 import copy
 

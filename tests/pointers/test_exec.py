@@ -1,4 +1,4 @@
-"""`exec`: whole programs of the notes as they stand there, and a script's surroundings as Python gives them."""
+"""`exec`: complete, unmodified programs of the notes, and a script's environment as in plain Python."""
 
 import math
 import re
@@ -44,7 +44,7 @@ def test_four_points(run):
 
 
 def test_basic_functions(run):
-    # The last part has a worker whom the notes make elsewhere.
+    # The last part uses a worker that the notes create elsewhere.
     done = run(program("basic_functions").replace("qin", "kong"))
     assert done.returncode == 0, done.stderr
     assert printed(done.stdout).splitlines() == [
@@ -82,7 +82,7 @@ SECRET = (
 
 
 def test_secret_averages(run):
-    """Every line is real syft 0.2.4's, the numbers of objects at the workers too."""
+    """Every line is real syft 0.2.4's, including the numbers of objects at the workers."""
     done = run(program("secret_averages"))
     assert done.returncode == 0, done.stderr
     assert printed(done.stdout).splitlines() == [
@@ -277,10 +277,10 @@ def test_install(run):
 
 
 def test_the_loop_of_the_page_trains(run, mnist):
-    """And stands beside the config that `test_readme.py` plans."""
+    """It is next to the config that `test_readme.py` plans."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "pointers.md").read_text(encoding="utf-8")
     done = run(page.split("```python\n")[1].split("```")[0], options=("--data-dir", mnist, "--limit", "320"))
     assert done.returncode == 0, done.stderr
-    # Images and labels that have nothing to do with one another: about the entropy of ten classes, and no less.
+    # Images and labels are independent, so the loss is about the entropy of ten classes, and not less.
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
     assert losses == pytest.approx([math.log(10)] * 3, abs=0.1)

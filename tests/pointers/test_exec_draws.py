@@ -5,8 +5,8 @@ from torch.utils.data import RandomSampler
 
 from fl_simu.kernel.installation import MODERN
 
-# Checksums of all bytes of first weights, and of what is drawn after them. Normal ones, which are rounded as the
-# processor has it, to four digits.
+# Checksums of all bytes of initial weights, and of the draws after them. Normal draws are compared to four digits,
+# since their rounding depends on the processor.
 WEIGHTS = """
 import zlib
 import torch
@@ -29,7 +29,7 @@ for name in ("xavier_uniform_", "kaiming_uniform_", "uniform_"):
     print(checksum(torch.empty(9, dtype=torch.float64).uniform_(-0.3, 0.3)))
 print("%.4f" % nn.Embedding(90, 8).weight.sum().item(), "%.4f" % torch.randn(20).prod().item())
 """
-# What they are on torch 1.4.
+# Their values on torch 1.4.
 WEIGHTS_OF_1_4 = """
 411528184
 1569790050

@@ -19,8 +19,8 @@ if not MODERN:
 
 Image = pytest.importorskip("PIL.Image")
 
-# Of each transform the checksums of three grey images and of three coloured ones, torchvision 0.5's, which cannot
-# rotate grey ones.
+# For each transform, torchvision 0.5's checksums of three grey and three colour images. torchvision 0.5 cannot
+# rotate grey images.
 TRANSFORMS = {
     "Resize(32)": (92301232, 1798816236),
     "Resize((14, 20))": (2672563374, 3519309538),
@@ -64,7 +64,7 @@ TRANSFORMS = {
 def checksum_of(transform, image):
     found = 0
     for seed in range(3, 6):
-        # Anew for each: where syft 0.2.4 hooks this process, it takes ids from here.
+        # Seed again for each: if syft 0.2.4 hooks this process, it draws ids from this generator.
         random.seed(seed)
         found = zlib.crc32(np.ascontiguousarray(transform(image)).tobytes(), found)
     return found
@@ -105,7 +105,7 @@ def test_erasing(arguments, checksum):
         found = 0
         for seed in range(3, 6):
             image = torch.arange(216.0).view(3, 9, 8)
-            # Last of all: where syft 0.2.4 hooks this process, a new tensor takes an id from here.
+            # This comes last: if syft 0.2.4 hooks this process, a new tensor draws an id from this generator.
             random.seed(seed)
             torch.manual_seed(seed)
             erased = kind.RandomErasing(**arguments)(image)
@@ -151,7 +151,7 @@ def test_what_belongs_elsewhere():
 
 @pytest.fixture(scope="module")
 def cifar10(tmp_path_factory):
-    """A folder as torchvision leaves one, of seven images a batch."""
+    """A folder in torchvision's layout, with seven images per batch."""
     root = tmp_path_factory.mktemp("root")
     folder, draws = root / "cifar-10-batches-py", np.random.RandomState(0)
     folder.mkdir()
@@ -208,7 +208,7 @@ def test_a_folder_of_images(tmp_path):
 
 
 def test_the_scripts_folder_comes_first(run, mnist, tmp_path):
-    """Then that of the command line, also where the script's is there and empty."""
+    """Then the folder of the command line, also if the script's folder exists and is empty."""
     script = (
         "from torchvision.datasets import MNIST\nprint(MNIST(%r, train=False, download=True).targets[:8].tolist())"
     )

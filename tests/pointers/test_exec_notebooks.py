@@ -1,4 +1,4 @@
-"""`exec` of notebooks: whole ones, what is left out of them, their tracebacks, and files that are none."""
+"""`exec` of notebooks: complete ones, skipped cells and lines, tracebacks, and files that are not notebooks."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def notebook(*cells):
-    """The text of a notebook with these cells of code."""
+    """The text of a notebook with these code cells."""
     return json.dumps({"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]})
 
 

@@ -1,4 +1,4 @@
-"""Federated data: how a data set is cut, in which order batches come, how many there are."""
+"""Federated data: how a data set is split, and the order and number of batches."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Names that scripts use beside the common ones, old paths, and what is searched together."""
+"""Less common names that scripts use, old paths, and searches over several workers."""
 
 import importlib
 import subprocess
@@ -103,7 +103,7 @@ PUBLIC = {
 
 @pytest.mark.skipif(not syft_installed(), reason="the list is that of real syft")
 def test_the_public_names_are_all_there_are(sy):
-    """Of a fresh import; `make_plan` is in 0.2.4's `__all__`, and nowhere else."""
+    """For a fresh import; `make_plan` is in 0.2.4's `__all__`, and nowhere else."""
     code = "import syft; print(*sorted(name for name in dir(syft) if not name.startswith('_')))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == sorted(name for names in PUBLIC.values() for name in names)
@@ -128,7 +128,7 @@ def test_public_names_that_are_refused(sy, name):
 
 @pytest.mark.skipif(not syft_installed(), reason="real syft says what is where")
 def test_old_paths_lead_to_what_is_there():
-    """And each is a name that 0.2.4 has not; `syft.frameworks.torch.hook` alone is a package now."""
+    """0.2.4 has none of these names; only `syft.frameworks.torch.hook` is a package now."""
     for old, new in old_paths.MODULES.items():
         importlib.import_module(new)
         with pytest.raises(ImportError):

@@ -1,4 +1,4 @@
-"""Operations on pointers: at the worker the values that plain torch has here, and a pointer to them."""
+"""Operations on pointers: the worker gets the same values as plain torch here, and returns a pointer."""
 
 import pytest
 import torch
@@ -204,7 +204,7 @@ def test_loss_of_classes(loss, bob):
     assert same(criterion(x.send(bob), k.send(bob)).get(), criterion(x, k))
 
 
-# What is at the worker stands in capitals.
+# Names in capitals are at the worker.
 ALONG = """
 F.cross_entropy(X, K, weight=v) | F.nll_loss(X.log_softmax(1), K, weight=v)
 F.binary_cross_entropy(U, B.float(), weight=y) | F.binary_cross_entropy_with_logits(Z, B.float(), pos_weight=v)

@@ -1,4 +1,4 @@
-"""Models on their way, and their average."""
+"""Models sent to workers and back, and their average."""
 
 import copy
 import importlib

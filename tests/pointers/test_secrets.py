@@ -1,4 +1,4 @@
-"""Fixed precision and shared secrets: forms, values and places, as real syft 0.2.4 has them."""
+"""Fixed precision and shared secrets: the same forms, values and locations as in real syft 0.2.4."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def share(bob, alice, james):
 
 @pytest.fixture
 def names(share, bob, alice, james):
-    """What the cases are written in."""
+    """The names that the cases use."""
     return {
         "torch": torch, "bob": bob, "alice": alice, "james": james, "x": numbers(), "n": whole(),
         "fx": numbers().fix_precision(), "fy": others().fix_precision(),
@@ -199,7 +199,7 @@ def test_the_ends_of_the_field(share):
 def test_refused_by_both(action, names):
     kinds = (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError)
     kinds += (IndexError, AssertionError, KeyError) if syft_installed() else ()
-    with pytest.raises(BaseException) as told:  # 0.2.4 has some that are no Exception
+    with pytest.raises(BaseException) as told:  # some errors of 0.2.4 are not subclasses of Exception
         eval(action, names)
     assert isinstance(told.value, kinds) or type(told.value).__name__ == "PureFrameworkTensorFoundError"
 
@@ -242,7 +242,7 @@ def test_operations_on_fixed_precision(case, names):
     secret = eval(case, names)
     assert printed(secret) == FIXED and tuple(secret.shape) == tuple(expected.shape)
     assert torch.allclose(secret.get().float_prec(), expected, atol=1e-6)
-    # The same on numbers that are here.
+    # The same on local numbers.
     here = {"torch": torch, "s": numbers().fix_prec(), "t": others().fix_prec()}
     assert torch.allclose(eval(case, here).float_prec(), expected, atol=1e-6)
 
@@ -260,7 +260,7 @@ def test_operations_on_fixed_precision(case, names):
     ],
 )  # fmt: skip
 def test_public_factors_and_quotients(case, expected, names):
-    """Shares are cut apart from each other, so the last digit of a secret's product or quotient may be one off."""
+    """Each share is truncated separately, so the last digit of a secret's product or quotient may be one off."""
     found = eval(case, names)
     shared = not case.startswith("fx")
     found = found.get() if shared else found
@@ -268,12 +268,12 @@ def test_public_factors_and_quotients(case, expected, names):
     integers = found.child.child if is_fixed else found
     integers = integers - (integers > FIELD // 2).long() * FIELD
     off = integers.double() - expected.double() * (1000 if is_fixed else 1)
-    # One for the cut, and half of one for where it is.
+    # One for truncating shares separately, and half of one for truncation instead of rounding.
     assert float(off.abs().max()) < 1.5
 
 
 def test_number_and_its_row(names):
-    """A sum over everything has no dimension; one with a number has one, as in 0.2.4."""
+    """A full sum has no dimension; a sum with a number has one, as in 0.2.4."""
     assert names["i"].sum().get().shape == () and (names["i"].sum() + 1).get().tolist() == [7]
 
 
@@ -415,7 +415,7 @@ class TestModels:
 
 
 def test_what_a_script_draws_later_is_as_with_0_2_4(bob, alice, james):
-    """Shares take nothing from torch's generator here, which goes on as if they had."""
+    """Shares do not draw from torch's generator here, but it advances as if they did."""
     for owners, options, drawn in (
         ((bob, alice), {}, [0.5944, 0.8879]),
         ((bob, alice, james), {}, [0.1756, 0.9492]),

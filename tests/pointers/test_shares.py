@@ -1,6 +1,6 @@
-"""Shares tell nothing and lose nothing, and what is not covered says so.
+"""Shares reveal nothing and lose nothing, and operations that are not covered raise errors.
 
-0.2.4 draws its shares from a generator whose state a worker can find out; so this is about fl_simu.pointers alone.
+0.2.4 draws its shares from a generator whose state a worker can infer, so this tests only fl_simu.pointers.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def far_from_uniform(cells, number):
 @pytest.mark.parametrize("value", [0, 3], ids=["secret 0", "secret 3"])
 @pytest.mark.parametrize("left_out", range(3))
 def test_all_but_one_share_are_uniform(value, left_out, owners):
-    """In a field of 7 the two shares that are left have 49 pairs of values, all equally likely for any secret."""
+    """In a field of 7, two of three shares have 49 pairs of values, all equally likely for any secret."""
     secret = torch.full((40_000,), value, dtype=torch.long).share(*owners[:3], field=7)
     one, two = (share.numpy() for place, share in enumerate(shares_of(secret)) if place != left_out)
     assert not far_from_uniform(one * 7 + two, 49)
@@ -64,7 +64,7 @@ def test_a_share_of_the_whole_field_is_uniform(number, owners):
 
 
 def test_any_secret_is_as_likely_as_another(owners):
-    """All but one share leave the secret open: for any other there is a last share that fits."""
+    """All but one share do not determine the secret: for any other secret there is a last share that fits."""
     *known, last = shares_of(whole().share(*owners[:4]))
     for other in (whole(), more(), torch.zeros(2, 2).long()):
         fitting = (other - sum(share % FIELD for share in known)) % FIELD
@@ -83,7 +83,7 @@ def test_seeds_do_not_tell_the_shares(owners):
 
 
 def test_results_are_shared_anew_where_shares_would_vanish(owners):
-    """Zero times a share is zero, and shows that the factor was; fresh shares of nothing hide it."""
+    """Zero times a share is zero, which reveals the factor; fresh shares of zero hide it."""
     for share in shares_of(whole().share(*owners[:3]) * 0):
         assert (share != 0).any()
 

@@ -1,4 +1,4 @@
-"""Tensors on their way: send, get, move, copy, tags, pointers to pointers, several workers."""
+"""Moving tensors: send, get, move, copy, tags, pointers to pointers, several workers."""
 
 import pytest
 import torch

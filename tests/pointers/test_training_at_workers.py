@@ -1,4 +1,4 @@
-"""Training at a worker by its own data: data sets by key, TrainConfig, `fit`, `evaluate`."""
+"""Training at a worker on its own data: data sets by key, TrainConfig, `fit`, `evaluate`."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def model():
 
 @pytest.fixture
 def worker(sy, hook):
-    """A worker of a new name, with a data set: of two objects for one worker, only the first has what was sent."""
+    """A worker with a new name and a data set: of two objects for one worker, only the first gets sent objects."""
     worker = sy.VirtualWorker(hook, id=f"w{sy.ID_PROVIDER.pop()}")
     worker.add_dataset(sy.BaseDataset(*data()), key="rows")
     return worker
@@ -71,7 +71,7 @@ def test_fit_trains_as_plain_torch(name, arguments, epochs, most, steps, sy, wor
     config = configured(
         sy, worker, batch_size=2, epochs=epochs, max_nr_batches=most, optimizer=name, optimizer_args=arguments
     )
-    # A second call goes on with the same optimiser.
+    # A second call continues with the same optimiser.
     for _ in range(2):
         for start in steps:
             optimizer.zero_grad()

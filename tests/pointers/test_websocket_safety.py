@@ -1,4 +1,4 @@
-"""Websocket workers: what is refused, what is no message, who is let in, and how they end."""
+"""Websocket workers: refusals, invalid messages, access control, and shutdown."""
 
 import contextlib
 import importlib.util
@@ -143,7 +143,7 @@ def test_who_is_not_let_in(port):
             pass
     assert wire.LONGEST_BYTES == 2**30
     with pytest.raises(ConnectionClosed), connect(address, **network.OPTIONS) as stranger:
-        # A frame that says it is of 2 GiB.
+        # A frame that claims a length of 2 GiB.
         stranger.socket.sendall(b"\x82\xff" + (2**31).to_bytes(8, "big") + bytes(4))
         stranger.recv(timeout=20)
 
@@ -237,7 +237,7 @@ def test_a_client_ends_by_itself(run, port):
 SERVER_AT = SERVER.replace('"127.0.0.1"', "sys.argv.pop(1)")
 
 
-# Nobody answers at the first, and no machine has the second, which is for documentation.
+# Nothing listens at the first; the second is reserved for documentation.
 @pytest.mark.parametrize(
     ("text", "host", "does"),
     [(CLIENT, "0.0.0.0", "connecting to"), (SERVER_AT, "192.0.2.1", "listening at")],

@@ -1,4 +1,4 @@
-"""Workers in other processes: the same answers as from real syft 0.2.4's, and from workers of this process."""
+"""Workers in other processes: the same answers as from real syft 0.2.4, and from workers of this process."""
 
 import importlib.util
 import socket
@@ -164,7 +164,7 @@ def test_no_server(sy, hook):
     )
 
 
-# From here on what 0.2.4 does not do.
+# The rest goes beyond 0.2.4.
 @ours_only
 def test_datasets_sent_to_the_server(far, sy):
     x, y = torch.arange(6.0).view(3, 2), torch.tensor([0, 1, 2])

@@ -1,4 +1,4 @@
-"""Workers: who knows whom, how they print, what they hold; the hook; ids."""
+"""Workers: known workers, printed forms, objects; the hook; ids."""
 
 import torch
 from pointer_suite import printed

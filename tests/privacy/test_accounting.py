@@ -1,4 +1,4 @@
-"""What rounds cost: against opacus, the analytic Gaussian, and by hand."""
+"""The privacy loss of rounds: compared with opacus, the analytic Gaussian, and values by hand."""
 
 import importlib.util
 import logging
@@ -16,7 +16,7 @@ NEEDS = pytest.mark.skipif(
     importlib.util.find_spec("dp_accounting") is None, reason="needs dp-accounting, which Python 3.7 has not"
 )
 
-# (noise multiplier, drawn, of so many, rounds, delta), and what opacus 1.6.0 gives (numpy 2.4.6, scipy 1.17.1):
+# (noise multiplier, drawn, of, rounds, delta), and the result of opacus 1.6.0 (numpy 2.4.6, scipy 1.17.1):
 #     accountant = opacus.accountants.RDPAccountant()
 #     for _ in range(rounds): accountant.step(noise_multiplier=z, sample_rate=drawn / of)
 #     accountant.get_epsilon(delta)
@@ -50,7 +50,7 @@ def test_a_single_gaussian_has_the_delta_that_balle_and_wang_give(mu, delta):
     epsilon = gaussian_epsilon(mu, delta)
     first, second = norm.logcdf(mu / 2 - epsilon / mu), norm.logcdf(-mu / 2 - epsilon / mu)
     found = math.exp(first) - math.exp(epsilon + second)
-    # Where no epsilon at all is needed, less is spent.
+    # Less is spent if no epsilon at all is needed.
     assert found == pytest.approx(delta, rel=1e-5) if epsilon else found <= delta
 
 
@@ -63,7 +63,7 @@ def test_the_least_epsilon_is_never_above_the_textbook_one():
 
 @pytest.mark.parametrize("mu", [1e-9, 1e5])
 def test_noise_beyond_all_use_has_an_epsilon_too(mu):
-    # Of large mu epsilon is mu^2 / 2 + mu Phi^-1(1 - delta), up to terms that do not grow.
+    # For large mu, epsilon is mu^2 / 2 + mu Phi^-1(1 - delta), up to terms that do not grow.
     wanted = mu**2 / 2 + mu * norm.isf(1e-5)
     assert gaussian_epsilon(mu, 1e-5) == (pytest.approx(wanted, rel=1e-6) if mu > 1 else 0.0)
 

@@ -1,4 +1,4 @@
-"""What mechanisms do to updates and models: bounds, noise, the clipping norm, and whole runs."""
+"""Privacy mechanisms on updates and models: bounds, noise, the clipping norm, and complete runs."""
 
 import math
 
@@ -26,7 +26,7 @@ FLAT = {"a": torch.zeros(300, 200), "b": torch.zeros(40_000)}
 
 
 def released(mechanism, norms, version=0, ues=20, drawn=10, combined=FLAT, state=None):
-    """What becomes of a model of zeros."""
+    """The released version of a model of zeros."""
     round = Release(3, version, ues, drawn, FLAT, norms, tuple(norms))
     return mechanism.release(mechanism.start() if state is None else state, round, combined)
 
@@ -36,7 +36,7 @@ def flat(params):
 
 
 def require_normal(noise, std):
-    """Five standard deviations of the estimates of mean and variance, and Kolmogorov-Smirnov."""
+    """Mean and variance within five standard errors, and a Kolmogorov-Smirnov test."""
     many = len(noise)
     assert abs(noise.mean()) < 5 * std / math.sqrt(many)
     assert abs(noise.var() / std**2 - 1) < 5 * math.sqrt(2 / many)
@@ -170,7 +170,7 @@ def test_columns_travel_to_summary_and_frame(privacy, tmp_path):
 
 @pytest.mark.parametrize("attack", ["sign_flip", "gaussian_noise"])
 def test_a_malicious_ue_moves_the_model_by_the_clipping_norm_at_most(attack):
-    """Of 3 UEs one is malicious: between it and another sender in its place lie 2 C / 3."""
+    """One of 3 UEs is malicious: replacing it by another sender moves the model by at most 2 C / 3."""
     models = []
 
     class Models(fl.Observer):
@@ -181,7 +181,7 @@ def test_a_malicious_ue_moves_the_model_by_the_clipping_norm_at_most(attack):
     option = {"scale": 1e6} if attack == "sign_flip" else {"deviation": 1e6}
     for hostile in ("none", {"name": attack, "malicious": 1, **option}):
         fl.run(private.with_(attack=hostile), observers=[Models()])
-    # The same noise in both.
+    # Both have the same noise.
     moved = distance(*models)
     assert 0.01 < moved <= 2 * 0.2 / 3 * (1 + 1e-4)
     models.clear()
@@ -230,7 +230,7 @@ def test_what_would_not_be_protected_is_refused_in_one_line(changes, said):
     ids=lambda one: f"{one['name']} {one.get('at', '')}",
 )
 def test_a_run_that_goes_on_after_a_checkpoint_is_the_same_run(privacy):
-    """Models, the clipping norm, epsilon; where some uploads come too late."""
+    """Compares models, the clipping norm and epsilon; some uploads are late."""
     late = {"protocol": {"name": "first_k", "k": 2}}
     planned = plan(BASE.with_(privacy=privacy, **late, codec="float32", rounds=6))
     data = load_data(planned)

@@ -1,4 +1,4 @@
-"""Secure aggregation: sums for every set of lost UEs, uniform uploads, the paper's traffic, whole runs."""
+"""Secure aggregation: sums for every set of lost UEs, uniform uploads, the paper's traffic, complete runs."""
 
 import itertools
 
@@ -19,7 +19,7 @@ UES, WIDTH = (0, 1, 2, 3, 4, 5), 11
 
 @pytest.mark.parametrize("threshold", [0.51, 0.66, 1.0])
 def test_a_masked_sum_is_the_plain_one_for_every_set_of_lost_ues_above_the_threshold(threshold):
-    """Of six UEs at least 4, 4, and 6: the whole numbers above 3.06, 3.96 and at 6."""
+    """At least 4, 4 and 6 of six UEs: the integers above 3.06 and 3.96, and 6 itself."""
     secure, least = PairwiseMasks(threshold=threshold), {0.51: 4, 0.66: 4, 1.0: 6}[threshold]
     codes = stream(3, "test").integers(0, 2**8, (6, 40)).astype(np.uint32)
     sealed = [secure.seal(codes[ue], WIDTH, 7, ue, 2, UES) for ue in UES]
@@ -36,7 +36,7 @@ def test_a_masked_sum_is_the_plain_one_for_every_set_of_lost_ues_above_the_thres
 
 
 def test_what_is_sent_is_uniform_whatever_the_codes_are():
-    """A chi-squared statistic of 15 degrees of freedom is above 44.3 once in 10,000 times."""
+    """A chi-squared statistic with 15 degrees of freedom exceeds 44.3 once in 10,000 times."""
     elements = 16000
     for codes in (np.zeros(elements, np.uint32), np.full(elements, 11, np.uint32)):
         for ue in (0, 3):
@@ -44,7 +44,7 @@ def test_what_is_sent_is_uniform_whatever_the_codes_are():
             counts = np.bincount(sent, minlength=16)
             assert len(counts) == 16 and ((counts - elements / 16) ** 2).sum() / (elements / 16) < 44.3
             again = PairwiseMasks().seal(codes, 4, 1, ue, 1, UES)
-            # Another round has other masks: a sixteenth of the codes fall together, within five deviations.
+            # Another round has other masks: 1/16 of the codes coincide, within five standard deviations.
             assert abs((again == sent).mean() - 1 / 16) < 5 * np.sqrt(15 / 256 / elements)
 
 
@@ -76,7 +76,7 @@ BASE = {
     "channel": {"name": "uniform", "low_mbps": 0.5, "high_mbps": 2.0},
     "downlink": {"name": "constant", "rate_mbps": 4.0},
 }
-# Of the two UEs that drop out in a round on average the BS hears nothing.
+# On average two UEs drop out in a round, and the BS receives nothing from them.
 LOSSY = {
     "faults": {"name": "dropout", "rate": 0.3},
     "protocol": {"name": "deadline", "deadline_s": 4.0},
@@ -100,7 +100,7 @@ def test_a_run_ends_with_the_model_of_one_without_masks_and_pays_for_keys_shares
     for name, tensor in plain.model.items():
         # The same sum of codes; without masks each update is rounded to float32 before the mean.
         assert torch.allclose(tensor, masked.model[name], rtol=0, atol=1e-6), name
-    # Three bits more a code for a sum of six, which come in whole bytes of eight codes.
+    # Three bits more per code for a sum of six, in whole bytes of eight codes.
     more = 3 * 8 * -(-PARAMETERS // 8) + 2 * 256 + (3 * 6 - 2) * 256
     assert masked.summary.uplink_bits - plain.summary.uplink_bits == 3 * 6 * more
     down = 2 * 5 * 512 + 6

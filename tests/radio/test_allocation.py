@@ -1,4 +1,4 @@
-"""How those who send share the band: by hand, against closed forms and scipy, and what holds for any uploads."""
+"""How UEs that send share the band: by hand, against closed forms and scipy, and properties for any uploads."""
 
 import math
 
@@ -34,7 +34,7 @@ def numbered(values):
 
 
 def ends(found):
-    """When the last layer of each UE has arrived, of what `play` gives."""
+    """The arrival time of each UE's last layer, from the result of `play`."""
     return {ue: arrivals[-1] for ue, arrivals in found.items()}
 
 
@@ -55,20 +55,20 @@ def test_shares_by_hand(allocator, shares):
 
 
 def test_uploads_end_as_by_hand():
-    # A Mbit each, at 1 and 0.5 Mbit/s with the whole band: 1 and 2 s alone. UE 1 is there from 0.5 s on, when UE 0
-    # has half a second left; all is over at 3 s.
+    # A Mbit each, at 1 and 0.5 Mbit/s with the whole band: 1 and 2 s alone. UE 1 joins at 0.5 s, when UE 0 has
+    # half a second left; both end by 3 s.
     link = link_of(Rates((1.0, 0.5)))
     ended = {
         Tdma(): {0: 1.0, 1: 3.0},
         Tdma("joined"): {0: 1.0, 1: 3.0},
         MinMaxDelay(): {0: 3.0, 1: 3.0},
-        # 0.5 of 1.5 Mbit for UE 0, which takes it 0.5 / (1 / 3) = 1.5 s.
+        # 0.5 of 1.5 Mbit for UE 0, which takes 0.5 / (1 / 3) = 1.5 s.
         Proportional(): {0: 2.0, 1: 3.0},
         Equal(): {0: 1.5, 1: 3.0},
     }
     for allocator, wanted in ended.items():
         assert ends(play(link, {0: 0.0, 1: 0.5}, allocator)) == pytest.approx(wanted), allocator
-    # The shorter one interrupts, unless it is the turn of the other: with 1 s, from 0.5 s on.
+    # The shorter upload, 1 s from 0.5 s on, interrupts the other one unless that one keeps its turn.
     link = link_of(Rates((0.5, 1.0)))
     assert ends(play(link, {0: 0.0, 1: 0.5}, Tdma())) == pytest.approx({0: 3.0, 1: 1.5})
     assert ends(play(link, {0: 0.0, 1: 0.5}, Tdma("joined"))) == pytest.approx({0: 2.0, 1: 3.0})
@@ -92,12 +92,12 @@ def test_who_is_in_outage_waits_for_those_who_are_not():
     loads = numbered([1.0, 1.0, 3.0])
     for rates, shares, first in (
         ([0, 1, 1], [0, 1 / 4, 3 / 4], 1),
-        # All of them: as if their rates were equal, and who joined first.
+        # All of them: as if their rates were equal, and in the order of joining.
         ([0, 0, 0], [1 / 5, 1 / 5, 3 / 5], 0),
     ):
         assert MinMaxDelay().shares(loads, numbered(rates)) == pytest.approx(numbered(shares))
         assert Tdma().shares(loads, numbered(rates))[first] == 1
-    # Whose turn it is keeps it.
+    # The UE whose turn it is keeps its turn.
     assert Tdma("joined").shares(loads, numbered([0, 1, 1]))[0] == 1
 
 
@@ -120,12 +120,12 @@ def test_min_max_delay_lets_all_finish_together_and_never_later_than_equal(loads
     rates = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=len(loads), max_size=len(loads)))
     shares = MinMaxDelay().shares(numbered(loads), numbered(rates))
     alone_s = [load / rate for load, rate in zip(loads, rates)]
-    # Their sum is the closed form of the least T for which shares of together 1 are enough.
+    # Their sum is the closed form of the least T for which shares that sum to 1 are enough.
     assert [time / shares[ue] for ue, time in enumerate(alone_s)] == pytest.approx([sum(alone_s)] * len(loads))
     assert sum(alone_s) <= len(loads) * max(alone_s) * (1 + 1e-12)
 
 
-# The rate with a share of the band, written once more.
+# The rate with a share of the band, written out again.
 RATE_OF = {
     Linear(): lambda whole, share: share * whole,
     Shannon(0.5): lambda whole, share: 0.5 * share * np.log2(1 + (2 ** (whole / 0.5) - 1) / share),
@@ -160,8 +160,8 @@ def test_min_max_delay_is_what_scipy_finds(number, spectrum):
 @every
 @given(begins=BEGINS, rates=RATES)
 def test_the_band_is_in_use_while_anybody_sends(allocator, begins, rates):
-    # Any division of all of the band works through a second of airtime a second, so that the last upload ends when
-    # a queue of the times alone would be empty.
+    # Any division of the whole band serves one second of airtime per second. So the last upload ends when a queue
+    # of the times alone would be empty.
     found = ends(play(link_of(Rates(tuple(rates))), numbered(begins), allocator))
     end = 0.0
     for at, ue in sorted((at, ue) for ue, at in enumerate(begins)):
@@ -181,8 +181,8 @@ def test_in_a_wider_band_no_upload_ends_later(allocator, begins, rates, factor):
 
 
 def test_shortest_first_may_end_one_upload_later_in_a_wider_band():
-    # At 0.5 s UE 0 has 1.5 s left of 2, UE 1 needs 1.4 s and goes first. In a band wider by a half UE 0 needs
-    # 5 / 6 s more and UE 1 14 / 15 s: now it waits.
+    # At 0.5 s UE 0 has 1.5 s left of 2, and UE 1 needs 1.4 s and goes first. In a band 1.5 times as wide UE 0
+    # needs 5 / 6 s more and UE 1 14 / 15 s, so UE 1 waits.
     narrow = ends(play(link_of(Rates((0.5, 1 / 1.4))), {0: 0.0, 1: 0.5}, Tdma()))
     wide = ends(play(link_of(Rates((0.75, 1.5 / 1.4))), {0: 0.0, 1: 0.5}, Tdma()))
     assert narrow == pytest.approx({0: 3.4, 1: 1.9})
@@ -226,8 +226,8 @@ def test_who_is_alone_has_the_link_that_it_would_have_alone(allocator, channel):
 
 @given(rates=st.tuples(st.floats(0.1, 3), st.floats(0.1, 3)))
 def test_what_rounding_leaves_of_an_upload_waits_for_nobody(rates):
-    # Both end together. When one has ended a third begins at once; of the other nothing is left but rounding, of
-    # which a share of next to nothing would make it end with the third.
+    # Both end together. When one has ended, a third starts at once. Only a rounding residue is left of the other;
+    # if it got a tiny share for that, it would end with the third.
     link, medium, allocator = link_of(Rates((*rates, 1.0))), SharedBand(), MinMaxDelay()
     state = medium.start()
     for ue in (0, 1):
@@ -279,7 +279,7 @@ def test_uploads_in_a_shannon_band_end_as_by_hand():
     whole = math.log2(2.5)
     link, medium = link_of(Rates((whole, whole))), ShannonBand(bandwidth_mhz=1.0)
     assert ends(play(link, {0: 0.0, 1: 0.0}, medium=medium)) == pytest.approx({0: 1.0, 1: 1.0}, rel=1e-12)
-    # UE 0 is alone for half a second, then both have half, and what is left at the end has all.
+    # UE 0 is alone for half a second, then both have half of the band, and the last one has all of it.
     left = 1 - 0.5 * whole
     found = ends(play(link, {0: 0.0, 1: 0.5}, medium=medium))
     assert found == pytest.approx({0: 0.5 + left, 1: 0.5 + left + (1 - left) / whole}, rel=1e-12)

@@ -9,7 +9,7 @@ from fl_simu.radio.codecs.float32 import Float32
 
 
 def outlook(last=0.0, mean=0.0, spread=0.0, losses=(), delay_s=lambda bits: math.inf):
-    # 10 Mbit a bit: at 20 Mbit/s half a second a bit.
+    # 10 Mbit per bit of precision: at 20 Mbit/s, half a second per bit.
     return Outlook(Memory(last, mean, 1, spread), losses, lambda bits: 10.0 * bits, delay_s)
 
 

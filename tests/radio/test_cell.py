@@ -1,4 +1,4 @@
-"""A cell whose UEs move, control their power and hear of other cells, against closed forms."""
+"""A cell whose UEs move, control their power and receive interference from other cells, against closed forms."""
 
 import itertools
 import math
@@ -25,14 +25,14 @@ HEADER = "ue,time_s,x_m,y_m\n"
 
 
 def within(shares, wanted, deviations=4.0):
-    """Whether the mean of independent numbers is what theory says, for all but one seed in 16,000."""
+    """Whether the mean of independent numbers agrees with theory, for all but one seed in 16,000."""
     shares = np.asarray(shares, dtype=float)
     return abs(shares.mean() - wanted) < deviations * shares.std(ddof=1) / math.sqrt(len(shares))
 
 
 @pytest.fixture
 def forgotten():
-    """A function that forgets all that channels remember."""
+    """A function that clears the caches of channels."""
 
     def forget():
         for one in (
@@ -86,7 +86,7 @@ def test_poisson_places_have_their_density_and_lie_in_no_preferred_direction():
         assert (np.diff(distances) >= 0).all()
         counts.append((distances < 1500).sum())
         east.append((places[0] > 0).mean())
-    # 5 a km^2 over a disc of 1.5 km: mean and variance of a Poisson law are the same.
+    # 5 per km^2 over a disc of radius 1.5 km: mean and variance of a Poisson distribution are equal.
     wanted = 5 * math.pi * 1.5**2
     assert within(counts, wanted) and within(east, 0.5)
     assert np.var(counts) == pytest.approx(wanted, rel=4 * math.sqrt(2 / 400))
@@ -95,7 +95,7 @@ def test_poisson_places_have_their_density_and_lie_in_no_preferred_direction():
 def test_the_sir_of_a_ue_among_poisson_interferers_is_the_closed_form():
     """P(SIR > t) = exp(-pi^2 lambda r^2 sqrt(t) / 2): UEs displaced from a Poisson process are one of the same
     density (Baccelli, Blaszczyszyn, Mühlethaler 2006)."""
-    # Hardly any noise; no shadowing; the rate tells the SIR.
+    # Negligible noise and no shadowing: the rate determines the SIR.
     quiet = {"exponent": 4.0, "shadowing_db": 0.0, "noise_dbm_hz": -300.0, "gap_db": 0.0, "min_snr_db": -math.inf}
     cell = Cell(other_cells="poisson", cells_per_km2=2.0, min_distance_m=1.0, radius_m=300.0, **quiet)
     ue, rounds = 4, 700
@@ -106,7 +106,7 @@ def test_the_sir_of_a_ue_among_poisson_interferers_is_the_closed_form():
     for threshold_db in (-10, 0, 10):
         t = 10 ** (threshold_db / 10)
         wanted = math.exp(-(math.pi**2) / 2 * 2e-6 * distance_m**2 * math.sqrt(t))
-        # Only the rounds are independent.
+        # Only different rounds are independent.
         assert within((sir > t).mean(axis=1), wanted)
 
 
@@ -120,7 +120,7 @@ def test_what_does_not_fade_counts_with_its_mean():
 def test_hexagons_lie_in_rings_and_ues_in_hexagons():
     centres = hexagons(2, 600.0)
     assert centres.shape == (2, 18)
-    # By hand: 6 at a distance, then 6 at sqrt(3) times and 6 at twice of it.
+    # By hand: 6 at a distance d, 6 at sqrt(3) d and 6 at 2 d.
     wanted = [600.0] * 6 + [600 * math.sqrt(3)] * 6 + [1200.0] * 6
     assert sorted(np.hypot(*centres)) == pytest.approx(wanted)
     assert [hexagons(rings, 1.0).shape[1] for rings in (1, 3, 10)] == [6, 36, 330]
@@ -141,7 +141,7 @@ def test_interferers_are_drawn_anew_in_each_round_one_of_each_cell():
         nearest = np.hypot(*(places[:, :, None] - hexagons(1, 1000.0)[:, None, :])).argmin(axis=1)
         assert sorted(nearest) == list(range(6))
         assert (np.diff(found.over_noise) <= 0).all()
-    # Interference adds to the noise, and a louder neighbourhood to it.
+    # Interference adds to the noise, and stronger neighbours add more.
     calm = np.concatenate([course(Cell(shares=1), 1, ue, 0) for ue in range(50)])
     rates = [
         np.concatenate(
@@ -170,7 +170,7 @@ def test_open_loop_power_by_hand(alpha, loss_db, wanted_dbm):
 
 
 def test_ues_with_full_compensation_are_heard_alike_and_those_with_less_send_at_a_limit():
-    """At alpha 1 and below its limit each UE arrives with P0 a block: the mean SNR is -90 dBm over 180 kHz."""
+    """At alpha 1 and below its limit, each UE arrives with P0 per block: mean SNR -90 dBm over 180 kHz."""
     cell = Cell(power_control="open_loop", shadowing_db=0.0, gap_db=0.0, min_snr_db=-math.inf)
     noise_dbm = -169 + 10 * math.log10(180e3)
     for ue in range(8):
@@ -185,7 +185,7 @@ def test_ues_with_full_compensation_are_heard_alike_and_those_with_less_send_at_
 
 
 def test_the_power_of_an_upload_is_its_mean_over_the_time_on_the_air(tmp_path):
-    """From 10 m to 100 m in 9 s, each tick of 1 s at the power of its beginning."""
+    """From 10 m to 100 m in 9 s, each tick of 1 s at the power of its start."""
     path = tmp_path / "away.csv"
     path.write_text(HEADER + "0,0,10,0\n0,9,100,0\n")
     cell = Cell(
@@ -196,7 +196,7 @@ def test_the_power_of_an_upload_is_its_mean_over_the_time_on_the_air(tmp_path):
     watt = 10 ** (np.minimum(23.0, -90 + 10 * math.log10(1 / 0.18) + loss_db) / 10 - 3)
     assert watt[0] < watt[1] < watt[2] < 10 ** (2.3 - 3)
     assert cell.transmit_w(1, 0, 2.5, 4.5) == pytest.approx((0.5 * watt[0] + watt[1] + 0.5 * watt[2]) / 2)
-    # Blocks join: 256 s is the end of the first one.
+    # Blocks connect: 256 s is the end of the first one.
     still = Cell(power_control="open_loop", tick_s=1.0)
     (mean,) = {still.transmit_w(1, 0, start_s, start_s + 9.0) for start_s in (0.0, 200.0)}
     assert still.transmit_w(1, 0, 250.0, 300.0) == pytest.approx(mean)
@@ -224,7 +224,7 @@ def test_the_meter_takes_the_power_that_the_channel_controls():
 
 
 def apart(one, other):
-    """Whether two samples are of different laws, by Kolmogorov and Smirnov at one in 10,000."""
+    """Whether two samples have different distributions: Kolmogorov-Smirnov test at the level 1 in 10,000."""
     both = np.sort(np.concatenate([one, other]))
     gap = np.abs(
         np.searchsorted(np.sort(one), both, "right") / len(one)
@@ -234,7 +234,7 @@ def apart(one, other):
 
 
 def test_random_waypoint_is_stationary_from_time_0_on():
-    """The mean speed at a moment is (v2 - v1) / ln(v2 / v1), not (v1 + v2) / 2."""
+    """The mean speed at any time is (v2 - v1) / ln(v2 / v1), not (v1 + v2) / 2."""
     walk, dt = RandomWaypoint(500.0, 1.0, 20.0), 1e-3
     moments = np.array([0.0, dt, 4000.0, 4000.0 + dt])
     paths = [walk.along(1, ue, moments) for ue in range(1500)]
@@ -243,17 +243,17 @@ def test_random_waypoint_is_stationary_from_time_0_on():
     assert places.max() <= 500
     for at in (0, 1):
         assert within(speeds[:, at], 19 / math.log(20))
-        # P(v <= 5) of the density 1 / (v ln(v2 / v1)).
+        # P(v <= 5) for the density 1 / (v ln(v2 / v1)).
         assert within(speeds[:, at] <= 5, math.log(5) / math.log(20))
-        # Nearer to the BS than evenly spread: exact from the density of Hyytiä, Lassila, Virtamo 2006.
+        # Closer to the BS than a uniform distribution: exact from the density of Hyytiä, Lassila, Virtamo 2006.
         assert within(places[:, at] <= 250, WITHIN_HALF)
     assert not apart(places[:, 0], places[:, 1])
     assert apart(places[:, 0], 500 * np.sqrt(np.random.RandomState(1).random_sample(1500)))
 
 
 def waypoint_density(radius):
-    """Hyytiä, Lassila, Virtamo 2006, of random waypoint in the unit disc, not normalised: the integral over all
-    directions of a1 a2 (a1 + a2), with the ways a1 and a2 to the edge ahead and behind."""
+    """Density of random waypoint in the unit disc, not normalised (Hyytiä, Lassila, Virtamo 2006): the integral
+    over all directions of a1 a2 (a1 + a2), with the distances a1 and a2 to the edge ahead and behind."""
     angle = (np.arange(2000) + 0.5) * math.pi / 2000
     root = np.sqrt(1 - (radius * np.sin(angle)) ** 2)
     ahead, behind = root - radius * np.cos(angle), root + radius * np.cos(angle)
@@ -271,7 +271,7 @@ def test_waypoints_join_at_the_speeds_that_were_drawn():
     path = walk.along(3, 1, times)
     jumps = np.hypot(np.diff(path.x_m), np.diff(path.y_m)) / 5
     travelled = np.diff(path.travelled_m) / 5
-    # Straight between two moments of one leg, and shorter than the way where a leg has ended between.
+    # Straight between two times on one leg, and shorter than the distance travelled if a leg ended between them.
     assert (jumps <= travelled + 1e-9).all() and travelled.min() >= 2 and travelled.max() <= 5
     assert np.median(travelled - jumps) < 1e-9
 
@@ -285,7 +285,7 @@ def test_gauss_markov_has_its_speed_and_memory_and_is_spread_evenly_at_all_times
     assert ends.max() <= 500 and within(ends < 250, 0.25)
     for part in (0.1, 0.9):
         assert within(ends < 500 * math.sqrt(part), part)
-    # Away from the edge the velocities of steps k apart have the correlation 0.75^k.
+    # Away from the edge, velocities k steps apart have the correlation 0.75^k.
     inside = [path for path in paths if path.distance_m.max() < 400]
     deviation = 12 / math.sqrt(math.pi / 2)
     for lag in (1, 2, 5):
@@ -294,21 +294,21 @@ def test_gauss_markov_has_its_speed_and_memory_and_is_spread_evenly_at_all_times
 
 
 def test_a_walk_turns_back_at_the_edge_with_its_speed():
-    """By hand: straight on at 30 m a step, in a disc of 100 m, from 55 m out."""
+    """By hand: straight ahead at 30 m per step, in a disc of radius 100 m, starting 55 m from the centre."""
     walk = GaussMarkovWalk(100.0, 1.0, 1.0, 0.0, 1.0)
     moves = np.zeros((2, 256))
     moves[0, :9] = 30.0
     x_m, y_m, steps, turned = walk._reflected(np.array([55.0, 0.0]), moves)
-    # The edges are met after 15 of the 30 m of the second move, and 5 of those of the ninth.
+    # The walk meets the edge after 15 of the 30 m of the second move, and after 5 m of the ninth.
     assert x_m[:12] == pytest.approx([55, 85, 100, 85, 55, 25, -5, -35, -65, -95, -100, -75])
     assert steps[:12] == pytest.approx([0, 1, 1.5, 2, 3, 4, 5, 6, 7, 8, 8 + 1 / 6, 9])
     assert np.abs(y_m).max() == 0 and (turned == np.eye(2)).all()
 
 
 def test_shadowing_forgets_over_distance_and_begins_as_fading_has_it(tmp_path):
-    """The correlation e^(-d / 50 m) also across blocks; at rest the shadowing stays."""
+    """The correlation is e^(-d / 50 m), also across blocks; at rest the shadowing is constant."""
     path = tmp_path / "straight.csv"
-    # 10 m a tick for four blocks, then at rest.
+    # 10 m per tick for four blocks, then at rest.
     path.write_text(HEADER + "0,0,50000,0\n0,1024,39760,0\n")
     cell = Cell(tick_s=1.0, shadowing_db=1.0, mobility="file", path=str(path), radius_m=1e5)
     mean_db = LogDistance(3.5).loss_db(50_000 - 10.0 * np.arange(1024), 2.0, np.zeros(1024, bool))
@@ -320,7 +320,7 @@ def test_shadowing_forgets_over_distance_and_begins_as_fading_has_it(tmp_path):
         assert found[seed, 0] == pytest.approx(draws.standard_normal(), abs=1e-9)
         assert len(set(cell.loss_db(seed, 0, 4))) == 1
         assert cell.loss_db(seed, 0, 9)[0] == cell.loss_db(seed, 0, 4)[0]
-    # A mean over 10 km, 100 lengths in each direction, of 80 seeds.
+    # A mean over 10 km, 100 correlation lengths in each direction, of 80 seeds.
     assert within(found.mean(axis=1), 0.0) and within((found**2).mean(axis=1), 1.0)
     for ticks in (1, 5, 10, 20):
         products = found[:, :-ticks] * found[:, ticks:]
@@ -348,7 +348,7 @@ def test_sight_is_kept_at_rest_and_as_frequent_as_the_model_says(tmp_path):
     assert (resting[:, 0] == resting[:, 1]).all()
     # 3GPP UMa at 63 m: 18 / 63 + e^-1 (1 - 18 / 63) = 0.5485.
     assert within(resting[:, 0] < 85, 18 / 63 + math.exp(-1) * 45 / 63)
-    # While another goes 80 m along, sight comes and goes.
+    # While another UE moves along 80 m, the line of sight comes and goes.
     clear_db = UrbanMacro().loss_db(np.hypot(40.0, 40.0 - 0.8 * np.arange(100)), 2.0, np.ones(100, bool))
     sight = np.array([np.isclose(cell.loss_db(seed, 1, 0)[1:100], clear_db[1:]) for seed in range(300)])
     changes = (sight[:, 0] != sight[:, -1]).mean()

@@ -28,7 +28,7 @@ PIECES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 5)), min_size=1, 
 
 
 def rates_in_time(pieces, start_s):
-    """Pieces of given rates and lengths from `start_s` on; the last rate, made positive, holds for ever."""
+    """Pieces of given rates and lengths from `start_s` on; the last rate, made positive, continues for ever."""
     now = start_s
     for rate_mbps, length_s in pieces:
         now += length_s
@@ -63,7 +63,7 @@ def test_normal_rates_pass_the_notes_thresholds_as_the_normal_law_says():
     rates = [next(Normal().pieces(1, ue, round, 0.0))[0] for ue in range(100) for round in range(200)]
     for threshold_s in (1.9444, 1.4, 1.1864):
         measured = np.mean([70.0 / rate <= threshold_s for rate in rates])
-        # P(|N| >= x) for N(50, 16.67): the mass above x and below -x.
+        # P(|N| >= x) for N(50, 16.67): the probability above x and below -x.
         x = 70.0 / threshold_s
         wanted = sum(0.5 * math.erfc((x - sign * 50.0) / 16.67 / math.sqrt(2)) for sign in (1, -1))
         assert measured == pytest.approx(wanted, abs=4 * math.sqrt(0.25 / len(rates)))
@@ -80,7 +80,7 @@ def test_random_walk_steps_as_the_notes_say_and_keeps_its_bounds():
     assert rates.min() >= 0 and rates.max() <= 100
     steps = np.diff(rates[0])
     assert np.abs(steps).max() <= 10
-    # A walk between two reflecting walls visits every place alike.
+    # A walk between two reflecting walls is uniform in the long run.
     assert rates_of(RandomWalk(low_mbps=0.0, high_mbps=100.0), 4000, ues=60).mean() == pytest.approx(50, abs=2.5)
 
 
@@ -97,7 +97,7 @@ def test_of_more_recordings_than_ues_none_is_preferred_for_its_name(tmp_path):
         (tmp_path / f"{number}.txt").write_text(f"0 {number + 1}\n1 {number + 1}\n")
     channel = Trace(str(tmp_path))
     first = [channel.course(seed, 0)[0].rates_mbps[0] - 1 for seed in range(500)]
-    # The 0.9999 quantile of chi-squared with 4 degrees of freedom: scipy.stats.chi2.ppf(0.9999, 4).
+    # The 0.9999 quantile of chi-squared with 4 degrees of freedom, scipy.stats.chi2.ppf(0.9999, 4).
     assert sum((first.count(number) - 100) ** 2 / 100 for number in range(5)) < 23.513
     assert sorted(channel.course(7, ue)[0].rates_mbps[0] for ue in range(5)) == [1, 2, 3, 4, 5]
 
@@ -107,7 +107,7 @@ def test_the_notes_walk_is_free_and_a_negative_rate_passes_at_once():
     rates = rates_of(channel, 2000)[0]
     steps = np.diff(rates)
     assert np.abs(steps).max() <= 10
-    # Uniform steps of +-10 have the variance 400 / 12.
+    # Uniform steps in +-10 have the variance 400 / 12.
     assert steps.var() == pytest.approx(400 / 12, rel=0.1)
     below = next(
         (ue, tick)
@@ -139,7 +139,7 @@ def test_markov_is_good_for_its_share_of_the_time():
 
 
 def markov_by_hand(channel, seed, ue, blocks):
-    """Gilbert and Elliott's chain, tick by tick, from the draws of each block."""
+    """The Gilbert-Elliott chain, tick by tick, from the draws of each block."""
     share = channel.leave_bad / (channel.leave_good + channel.leave_bad)
     good, rates = stream(seed, "first state", ue).random() < share, []
     for number in range(blocks):
@@ -151,7 +151,7 @@ def markov_by_hand(channel, seed, ue, blocks):
 
 
 def walk_by_hand(channel, seed, ue, blocks):
-    """Uniform steps, tick by tick, each turned back at the bound that it would cross, and those after it too."""
+    """Uniform steps, tick by tick; a step that would cross a bound is reflected, and so are those after it."""
     low, high = channel.low_mbps, channel.high_mbps
     rate = abs(channel.initial_mean_mbps + channel.initial_std_mbps * stream(seed, "first rate", ue).normal())
     rates = []
@@ -189,7 +189,7 @@ def test_what_has_passed_is_walked_through_once(channel, monkeypatch):
     for start_s in (1100.0, 1100.5, 1101.0):
         channel.arrivals_s(8, 5, 0, start_s, [1.0])
     assert len(walked) <= 4301 + 10
-    # 1101 s are 4,301 blocks; going back begins at most 255 blocks before.
+    # 1101 s are 4,301 blocks; a return to earlier times starts at most 255 blocks before.
     channel.carried_mbit(8, 5, 0, 1099.0, 1101.0)
     assert len(walked) <= 4301 + 256 + 10
 
@@ -204,7 +204,7 @@ def test_links_of_many_ues_in_turn_are_drawn_once(monkeypatch):
     assert walked == [0] * 5000 + [1] * 5000
 
 
-# A millisecond's ticks, so that 100,000 s are 10^8 of them.
+# Ticks of 1 ms, so that 100,000 s are 10^8 of them.
 KNOW_ANY_TIME = [
     Fading(tick_s=0.001, radius_m=100.0, shadowing_db=4.0, shares=1),
     Cell(tick_s=0.001, radius_m=100.0, shadowing_db=4.0, shares=1, other_cells="hexagons"),
@@ -217,7 +217,7 @@ KNOW_ANY_TIME = [
 
 
 def forget():
-    """What another process has not asked for."""
+    """Clear the caches, as in a new process."""
     for remembered in (course, ticked._stood, ticked.side_by_side, gauss_markov._coarser):
         remembered.cache_clear()
 
@@ -253,7 +253,7 @@ def test_a_late_block_is_the_same_whatever_was_asked_before(channel):
 
 
 def test_a_markov_link_is_followed_from_the_last_tick_that_settles_it():
-    """Its two states, tick by tick, from both of them at once until they are one."""
+    """Follows both possible states, tick by tick, until they coincide."""
     channel, first = Markov(leave_good=0.001, leave_bad=0.004), 10**9
     one, other = True, False
     for number in range(first, first + 12):
@@ -287,7 +287,7 @@ def test_gauss_markov_of_a_short_memory_is_the_recursion_over_its_noise():
             level = memory * level + math.sqrt(1 - memory**2) * noise
             wanted.append(1000 + 10 * level)
     channel = GaussMarkov(mean_mbps=1000.0, std_mbps=10.0, memory=memory)
-    # After 1,024 ticks what was before time 0 has faded.
+    # After 1,024 ticks the state before time 0 is forgotten.
     for number in (7, 4, 6, 5):
         assert course(channel, 1, 4, number) == pytest.approx(wanted[number * BLOCK :][:BLOCK], abs=1e-7)
 
@@ -298,8 +298,8 @@ def normal_of(channel, seed, ue, number):
 
 @pytest.mark.parametrize("memory", [0.98, 0.999, 0.99999, 1 - 1e-7])
 def test_gauss_markov_of_a_long_memory_is_driven_by_white_noise_across_all_blocks(memory):
-    """What a tick has that it does not remember is N(0, 1), and independent of that of other ticks and of the tick
-    before: which is what the process is."""
+    """The innovation of a tick is N(0, 1), and independent of the innovations of other ticks and of the previous
+    tick: this defines the process."""
     channel, edge = GaussMarkov(mean_mbps=1e4, std_mbps=10.0, memory=memory), 3 * BLOCK
     rates = np.stack([[normal_of(channel, 2, ue, edge + n) for n in (-2, -1, 0, 1)] for ue in range(300)]).reshape(
         300, -1
@@ -315,12 +315,12 @@ def test_gauss_markov_of_a_long_memory_is_driven_by_white_noise_across_all_block
         assert products.mean() == pytest.approx(0, abs=4 / math.sqrt(products.size))
     products = noise * rates[:, :-1]
     for found in (products.ravel(), products[:, BLOCK - 1 :: BLOCK].ravel()):
-        # The ticks of a UE are alike, and so are its products, in sign only.
+        # The ticks of a UE are correlated, but not with the noise that comes after them.
         assert found.mean() == pytest.approx(0, abs=4 / math.sqrt(len(found)))
 
 
 class Unit:
-    """Draws that are 0 but for one number, which is 1; what was drawn is noted."""
+    """Draws that are 0 except for one number, which is 1; it records the draws."""
 
     def __init__(self, one=None):
         self.one, self.drawn = one, set()
@@ -335,8 +335,8 @@ class Unit:
 
 
 def test_gauss_markov_of_a_long_memory_has_its_covariance_exactly(monkeypatch):
-    """In blocks of 4 ticks a process that forgets within 76 is drawn on five levels. What each number that is
-    drawn adds to each tick makes the covariance: a^k between all ticks, also over edges of blocks of any level."""
+    """With blocks of 4 ticks, a process that forgets within 76 ticks is drawn on five levels. The effect of each
+    drawn number on each tick gives the covariance: a^k between all ticks, also across blocks of any level."""
     memory, ticks = 0.76, range(240, 288)
 
     def course_of(unit):
@@ -357,7 +357,7 @@ def test_gauss_markov_of_a_long_memory_has_its_covariance_exactly(monkeypatch):
 
 @pytest.mark.parametrize("memory", [0.999, 0.999999])
 def test_gauss_markov_of_a_long_memory_has_its_correlation_over_any_distance(memory):
-    """Over the edges of blocks, and of 65,536 and of 16,777,216 ticks; at time 0 as at any other."""
+    """Across the edges of blocks, and of 65,536 and 16,777,216 ticks; at time 0 as at any other time."""
     channel, ues = GaussMarkov(mean_mbps=1e4, std_mbps=10.0, memory=memory), 500
     for first in (0, BLOCK**2 - 100, BLOCK**3 - 700):
         for lag in (0, 150, 800, 5000):
@@ -415,7 +415,7 @@ def test_path_loss_of_the_3gpp_tables_by_hand():
 
 
 def deliver_packets(milliseconds, start_ms, packets):
-    """What mm-link does, packet by packet: loop over the file, and send one packet at each line."""
+    """The behaviour of mm-link, packet by packet: loop over the file, and send one packet at each line."""
     loop = 0
     while True:
         for line in milliseconds:

@@ -23,7 +23,7 @@ DRAWS = np.random.Generator(np.random.Philox(1))
 
 
 def through(codec, values, layers=None):
-    """What a list of numbers becomes, from the first `layers` layers or all of them."""
+    """A list of numbers after the codec, from the first `layers` layers or all of them."""
     params = {"w": torch.tensor(values)}
     return codec.decode(codec.encode(params, DRAWS)[:layers], structure_of(params))["w"].tolist()
 
@@ -47,7 +47,7 @@ def test_affine_in_one_layer_is_the_notes_formula(bits):
 
 
 def test_affine_sends_the_top_bits_first():
-    # 0..15 at 4 bits: code = value. Two bits leave four values, of which the middle is taken.
+    # 0..15 at 4 bits: code = value. Two bits leave four possible values; the decoder takes their middle.
     params = {"w": torch.arange(16.0)}
     codec = Affine(2, (1, 1))
     layers = codec.encode(params, DRAWS)
@@ -84,7 +84,7 @@ def test_sizes_of_the_notes_cnn():
 @pytest.mark.parametrize("bits, wanted", [(1, 0.5), (2, 0.75), (3, 0.75), (4, 0.8125)])
 def test_decimal_by_the_notes_example(bits, wanted):
     assert through(Decimal(bits), [0.825, -0.825, 0.0]) == [wanted, -wanted, 0.0]
-    # Two bits first, then two more; a tenth of the number has the same fraction and another exponent.
+    # Two bits first, then two more; a tenth of the number has the same mantissa and another exponent.
     layered = Decimal(2, (2,))
     assert through(layered, [0.825, 0.0825], 1) == pytest.approx([0.75, 0.075])
     assert through(layered, [0.825, 0.0825]) == pytest.approx([0.8125, 0.08125])
@@ -132,7 +132,7 @@ def test_stochastic_rounding_is_unbiased():
     codec, params = Stochastic(2, bucket_size=32), {"w": torch.from_numpy(values)}
     runs = [codec.decode(codec.encode(params, DRAWS), structure_of(params))["w"].numpy() for _ in range(4000)]
     step = np.repeat(np.linalg.norm(values.reshape(2, 32), axis=1) / 3, 32)
-    # The deviation of one rounding is at most half a step.
+    # The standard deviation of one rounding is at most half a step.
     assert (np.abs(np.mean(runs, axis=0) - values) <= 5 * step / 2 / math.sqrt(4000)).all()
     # QSGD's bound on the variance: min(d / s^2, sqrt(d) / s) times the squared norm.
     variance = np.mean(np.sum((np.array(runs) - values) ** 2, axis=1))
@@ -144,7 +144,7 @@ def test_top_k_keeps_the_largest_in_the_order_of_their_size():
     codec = TopK(0.2, (0.2,))
     assert through(codec, values, 1) == [0.0, -5.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert through(codec, values) == [0.0, -5.0, 2.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0]
-    # Two numbers of 32 bits, and four bits for each place among ten, in planes of whole bytes.
+    # Two numbers of 32 bits, and four bits for each index among ten, in planes of whole bytes.
     assert codec.layer_bytes(structure_of({"w": torch.tensor(values)})) == (2 * 4 + 4, 2 * 4 + 4)
     with pytest.raises(BadField, match="top_k"):
         NotesCount().check(codec)

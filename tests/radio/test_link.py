@@ -41,7 +41,7 @@ def test_what_is_decoded_is_a_model_within_half_a_step(payload):
     layers = link.encode(upload, link.content(PARAMS, REFERENCE))
     for count, bits in ((1, 4), (2, 8)):
         decoded = link.decode(upload, layers[:count], REFERENCE)
-        # 2 is the range of the weights and of the update; a base of 4 of 8 bits is worth the middle of 16 codes.
+        # Weights and update have the range 2; a base layer of 4 of 8 bits decodes to the middle of 16 codes.
         assert (decoded["w"] - PARAMS["w"]).abs().max() <= 2 / (2**bits - 1)
         assert decoded["n"] == 3
 

@@ -21,7 +21,7 @@ def test_packets_of_1500_bytes_that_all_must_pass():
     assert [loss.packets(bits) for bits in (0, 1, 12_000, 12_001, 36_000)] == [0, 1, 1, 2, 3]
     passed = [loss.carry(36_000, stream(1, "test", ue)) for ue in range(DRAWS)]
     assert {one.bits for one in passed} == {36_000}
-    # (1 - e)^N = 0.729 with a deviation of 0.003.
+    # (1 - e)^N = 0.729 with a standard deviation of 0.003.
     assert np.mean([one.arrives for one in passed]) == pytest.approx(0.729, abs=0.012)
     assert Fixed(error_rate=0.0).carry(36_000, stream(1, "test")) == Carried(36_000, True)
 
@@ -29,7 +29,7 @@ def test_packets_of_1500_bytes_that_all_must_pass():
 def test_packets_are_sent_again_up_to_the_most_tries():
     loss = Fixed(error_rate=0.3, tries=3)
     assert loss.mean_tries() == pytest.approx((1 - 0.3**3) / (1 - 0.3))
-    # Ten packets, the last of half a length: the draws tell what was sent.
+    # Ten packets, the last of half length: the draws determine the bits that were sent.
     sent = [loss.carry(114_000, stream(1, "test", ue)) for ue in range(DRAWS)]
     assert all(114_000 <= one.bits <= 3 * 114_000 and one.bits % 6_000 == 0 for one in sent)
     assert np.mean([one.bits for one in sent]) == pytest.approx(114_000 * 1.39, rel=0.005)
@@ -53,7 +53,7 @@ def test_the_waterfall_has_its_closed_form(ratio_db, faded, unfaded):
 
 def test_the_rate_of_the_waterfall_at_its_ends():
     rates = [Waterfall(threshold_db=0.0, sinr_db=sinr_db).error_rate() for sinr_db in (-100.0, 100.0)]
-    # Of a small a, q is -a (ln a + 2 gamma - 1).
+    # For a small a, q is -a (ln a + 2 gamma - 1).
     a = 1e-10
     assert rates == pytest.approx([1.0, -a * (math.log(a) + 2 * 0.5772156649 - 1)], rel=1e-6)
 
@@ -77,7 +77,7 @@ def test_chase_combining_is_the_regularised_gamma_function():
         assert found == pytest.approx(list(special.gammainc([1, 3, 10, 100], 10 ** (x_db / 10))), rel=1e-9)
     sent = [loss.carry(100, stream(4, "test", ue)) for ue in range(DRAWS)]
     assert np.mean([not one.arrives for one in sent]) == pytest.approx(0.0144, abs=0.0035)
-    # It is sent again after the first try with 0.393, after the second one with 0.0902.
+    # It is sent again after the first try with probability 0.393, after the second one with 0.0902.
     assert loss.mean_tries() == pytest.approx(1.4837, abs=5e-4)
     assert np.mean([one.bits for one in sent]) == pytest.approx(148.37, abs=2.0)
     assert replace(loss, combining=False).mean_tries() == pytest.approx((1 - 0.3935**3) / (1 - 0.3935), abs=1e-3)
@@ -148,13 +148,13 @@ def test_a_run_pays_for_what_is_lost_and_sent_again(medium):
     for one in outcomes:
         assert (one.reason == "lost") == (one.accepted == "none") == (one.delays_s[0] == math.inf)
         assert (one.accepted == "full") == (max(one.delays_s) < math.inf)
-    # Each layer goes on the air once or twice, in half of the cases or more the second time.
+    # Each layer is sent once or twice, in half of the cases or more a second time.
     assert all(clean <= one.bits <= 2 * clean for one in outcomes if one.accepted == "full")
     assert len({one.bits for one in outcomes}) > 2
     if medium == "orthogonal":
         full = [one for one in outcomes if one.accepted == "full"]
         assert [one.delays_s[-1] for one in full] == pytest.approx([one.bits / link / 1e6 for one in full])
-        # Energy is P times the airtime, of what is lost too.
+        # Energy is P times the airtime, including that of lost layers.
         energy = [one.meters["energy_j"] for one in outcomes]
         assert energy == pytest.approx([2.0 * one.bits / link / 1e6 for one in outcomes])
 
@@ -165,7 +165,7 @@ def test_a_round_in_which_all_is_lost_keeps_the_model():
     untrained = fl.run(fl.Experiment.parse({**RUN, "rounds": 1, "loss": lost}))
     assert run.summary.model_sha256 == untrained.summary.model_sha256
     assert {one.reason for record in run.records for one in record.ues} == {"lost"}
-    # The BS hears of a lost base when it would have arrived, and waits for nothing more.
+    # The BS learns of a lost base layer at the time of its arrival, and does not wait for more.
     assert run.records[0].time_s == pytest.approx(run.records[0].ues[0].bits / 1e5, rel=1e-6)
     assert run.records[0].ues[0].bits > 0
 

@@ -1,4 +1,4 @@
-"""A band that several UEs share: who has arrived when, by hand; nothing is lost and nothing comes from nowhere."""
+"""A band that several UEs share: arrival times by hand, and conservation of the sent load."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from fl_simu.radio.sizes import RealBytes
 
 @dataclass(frozen=True)
 class Rates(Channel):
-    """UE i has the i-th rate, with which the others have nothing to do."""
+    """UE i has the i-th rate, independent of the other UEs."""
 
     mbps: tuple
 
@@ -36,7 +36,7 @@ MEGABIT = structure_of({"w": torch.zeros(31_250)})
 
 
 def play(link, begins, allocator=None, leaves=(), structure=MEGABIT, medium=None):
-    """Arrivals of each UE's layers, and what each has sent when all is over, if each begins at its time."""
+    """Arrivals of each UE's layers and the load that each has sent, if each starts at its time."""
     medium, allocator, now = medium or SharedBand(), allocator or Equal(), 0.0
     state, arrivals, uploads = medium.start(), {ue: [] for ue in begins}, {}
     coming = sorted([(at, ue, "begins") for ue, at in begins.items()] + [(at, ue, "leaves") for ue, at in leaves])
@@ -63,15 +63,15 @@ def link_of(channel, codec=None):
 
 
 def test_two_ues_share_a_band_as_by_hand():
-    # Alone a Mbit takes 1 s. UE 0 has sent half of it when UE 1 begins; both then send at half the rate, so that
-    # UE 0 needs another second, until 1.5; UE 1 has sent half by then, and the rest takes it half a second alone.
+    # Alone, a Mbit takes 1 s. UE 0 has sent half of it when UE 1 starts. Both then send at half the rate, and UE 0
+    # needs another second, until 1.5 s. UE 1 has sent half by then, and the rest takes half a second alone.
     assert play(link_of(Rates((1.0, 1.0))), {0: 0.0, 1: 0.5}) == {0: [1.5], 1: [2.0]}
-    # UE 1 is twice as fast: from 0.5 s on it sends at 1 Mbit/s with half of the band, and is done when UE 0 is.
+    # UE 1 is twice as fast: from 0.5 s on it sends at 1 Mbit/s with half of the band, and ends with UE 0.
     assert play(link_of(Rates((1.0, 2.0))), {0: 0.0, 1: 0.5}) == {0: [1.5], 1: [1.5]}
 
 
 def test_who_is_given_up_leaves_the_band_to_the_others():
-    # Three begin at once: a third of the band each. UE 2 is given up after 0.6 s, when it has sent 0.2 Mbit.
+    # Three start at once: a third of the band each. UE 2 is given up after 0.6 s, when it has sent 0.2 Mbit.
     found = play(link_of(Rates((1.0, 1.0, 1.0))), {0: 0.0, 1: 0.0, 2: 0.0}, leaves=[(2, 0.6)])
     (left, sent) = found[2][0]
     assert (left, sent) == ("left", pytest.approx(0.2, abs=1e-12))
@@ -80,7 +80,7 @@ def test_who_is_given_up_leaves_the_band_to_the_others():
 
 
 def test_layers_arrive_one_after_the_other():
-    # Half of the 16 bits a parameter each, and a header; with one UE as on a link of its own.
+    # Half of the 16 bits per parameter each, and a header; a single UE sends as on its own link.
     link = link_of(Rates((0.7, 0.7)), Affine(8, (8,)))
     alone = link.transmit(0, 0, 2.0, MEGABIT).arrivals_s
     assert play(link, {0: 2.0})[0] == list(alone)
@@ -97,7 +97,7 @@ def test_what_arrives_is_what_was_sent_and_sharing_serves_nobody_earlier(begins,
     found = play(link, dict(enumerate(begins)))
     for ue, at in enumerate(begins):
         assert found[ue][0] >= link.transmit(ue, 0, at, MEGABIT).arrivals_s[-1] - 1e-9
-    # With one rate for all the band carries all the load exactly while anybody sends.
+    # If all rates are equal, the band works at full rate while any UE sends.
     same = play(link_of(Rates((rates[0],) * 6)), dict(enumerate(begins)))
     end = 0.0
     for at in sorted(begins):
@@ -141,7 +141,7 @@ def test_who_joined_first_arrives_first_among_equals():
 
 @dataclass(frozen=True)
 class OneAfterTheOther(Allocator):
-    """All of the band for the UE with the least left to send."""
+    """The whole band for the UE with the least left to send."""
 
     def shares(self, loads_mbit, rates_mbps):
         first = min(loads_mbit, key=lambda ue: (loads_mbit[ue], ue))

@@ -1,4 +1,4 @@
-"""The least energy within a time: by hand, against scipy, and against equal shares."""
+"""The least energy within a given time: by hand, against scipy, and against equal shares."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def times_s(loads, rates, shares, spectrum):
 @pytest.mark.parametrize(
     ("deadline_s", "shares"),
     [
-        # 1 and 4 s alone: shares as 1 to 2, times of 3 and 6 s.
+        # 1 and 4 s alone: shares in the ratio 1 to 2, times of 3 and 6 s.
         (6.0, [1 / 3, 2 / 3]),
         (100.0, [1 / 3, 2 / 3]),
-        # UE 1 needs 8 / 11 to end in 5.5 s, and UE 0 has the rest.
+        # UE 1 needs the share 8 / 11 to end in 5.5 s, and UE 0 has the rest.
         (5.5, [3 / 11, 8 / 11]),
-        # Just enough for both, and not: all finish together, after 5 s.
+        # Just enough time for both, and too little: all finish together, after 5 s.
         (5.0, [1 / 5, 4 / 5]),
         (4.0, [1 / 5, 4 / 5]),
     ],

@@ -1,4 +1,4 @@
-"""Updates that add up on the air: what the BS hears, by closed forms, by Monte Carlo, and in whole runs."""
+"""Updates that add up on the air: the received sum, by closed forms, by Monte Carlo, and in complete runs."""
 
 import math
 import signal
@@ -47,7 +47,7 @@ FREE = {"name": "over_the_air", "snr_db": math.inf, "least_gain": 0.0}
 
 
 def heard(medium, models, samples, rule, payload="update", version=0):
-    """What the BS makes of models that start from ones, and what the medium tells."""
+    """The model that the BS estimates when all start from ones, and the report of the medium."""
     start = {"w": torch.ones(len(models[0]) - 1), "b": torch.ones(1)}
     params = [{"w": torch.tensor(one[:-1]), "b": torch.tensor(one[-1:])} for one in models]
     link = Link(Float32(), Constant(1.0), RealBytes(), payload, SEED)
@@ -86,7 +86,7 @@ def test_the_noise_on_the_mean_has_the_variance_of_truncated_inversion(rule, fac
     models = draws.normal(3.0, [[0.5], [1.0], [2.0]], (3, 40_001)).astype(np.float32)
     found, told, update = heard(OverTheAir(snr_db=10.0, least_gain=0.1), models, (5, 10, 20), rule)
     wanted = np.average(models.astype(float), axis=0, weights=factors)
-    # sigma^2 / (2 rho K^2) a number, with the sum of the factors for K; rho = P0 / E1(g).
+    # sigma^2 / (2 rho K^2) per number, where K is the sum of the factors; rho = P0 / E1(g).
     ratio = 10**-1.0 * 1.8229239584 / 2 / sum(factors) ** 2
     variance = np.var(models.astype(float)) * ratio
     assert np.var(found - wanted) == pytest.approx(variance, rel=0.03)
@@ -124,7 +124,7 @@ def test_a_limited_amplifier_sends_less_as_symbol_by_symbol():
     sent = models.astype(float)
     mu = np.median(sent.mean(axis=1))
     nu = math.sqrt(np.median(((sent - mu) ** 2).mean(axis=1)))
-    # P0 is 1: what each sends for two numbers has the power of both, which must be at most twice the limit.
+    # P0 is 1: the symbol of each UE for two numbers has the power of both, at most twice the limit.
     rho = (1 + error) / exp1(g / (1 + error))
     received, held_back = np.zeros(4, dtype=complex), 0
     for ue in range(5):
@@ -142,7 +142,7 @@ def test_a_limited_amplifier_sends_less_as_symbol_by_symbol():
     free, told, _ = heard(replace(medium, most_power_db=200.0), models, (1, 3, 2, 2, 3), Mean(), "weights", 2)
     unlimited = replace(medium, most_power_db=math.inf, scale="pooled")
     assert told["air_limited"] == 0
-    # Nobody is held back, and the channels are not known: mu, which is not sent, is another one.
+    # No UE is held back, and the channels are not known: mu, which is not sent, differs.
     assert free != pytest.approx(heard(unlimited, models, (1, 3, 2, 2, 3), Mean(), "weights", 2)[0], rel=1e-3)
     known = replace(medium, most_power_db=200.0, csi_error=0.0)
     mean = np.average(sent, axis=0, weights=weights)
@@ -153,7 +153,7 @@ def test_a_loud_ue_hides_in_the_pooled_scale_and_not_in_the_median_of_scales():
     draws = np.random.default_rng(4)
     models = draws.normal(0.0, 1.0, (9, 2000)).astype(np.float32)
     models[8] *= 1000.0
-    # With this limit the weakest that may send is as loud as the scale: 1 / (g E1(g)).
+    # With this limit the weakest UE that may send just reaches the scale: 1 / (g E1(g)).
     medium = OverTheAir(snr_db=math.inf, least_gain=0.1, most_power_db=10 * math.log10(1 / (0.1 * exp1(0.1))))
     amplitude = abs(gains(SEED, 8, 0, 1)[0]) / math.sqrt(0.1)
     for scale, nu in (("pooled", math.sqrt(np.var(models.astype(float)))), ("median", 1.0)):
@@ -204,7 +204,7 @@ def test_the_beamformer_is_the_best_where_the_best_is_known_and_never_beyond_the
     assert scale({0: one}, 4) == pytest.approx(np.linalg.norm(one) ** 2)
     single = {ue: gains(SEED, ue, 0, 1) for ue in range(5)}
     assert scale(single, 1) == pytest.approx(min(abs(h[0]) ** 2 for h in single.values()))
-    # Orthogonal channels of lengths l: by Lagrange the best is 1 / sum(phi^2 / l^2).
+    # Orthogonal channels of norms l: by Lagrange the optimum is 1 / sum(phi^2 / l^2).
     orthogonal = {0: np.array([2.0, 0, 0]), 1: np.array([0, 1j, 0]), 2: np.array([0, 0, 0.5])}
     assert scale(orthogonal, 3, {0: 1.0, 1: 1.0, 2: 0.5}) == pytest.approx(1 / (1 / 4 + 1 + 1))
     for round in range(30):
@@ -308,7 +308,7 @@ def test_who_is_not_ready_at_the_latest_is_late_and_the_others_send():
     late = [one.ue for one in record.ues if one.compute_s > 1.2]
     assert 0 < len(late) < 5
     assert [one.ue for one in record.ues if one.reason == "late"] == late
-    # The BS waits until the last has trained and said that it is too late.
+    # The BS waits until the last UE has trained and reported that it is too late.
     assert record.time_s == pytest.approx(max(one.compute_s for one in record.ues))
     deadline = fl.run(BASE.with_(medium=medium, protocol={"name": "deadline", "deadline_s": 1.25}, **UNEVEN))
     assert [one.ue for one in deadline.records[0].ues if one.accepted == "none"] == late
@@ -321,7 +321,7 @@ def test_a_deadline_before_the_sum_takes_nothing_and_what_arrives_at_it_is_in_ti
     run = fl.run(BASE.with_(medium=FREE, protocol=protocol, **UNEVEN))
     assert {(one.accepted, one.reason) for record in run.records for one in record.ues} == {("none", "late")}
     assert {record.meters["transmit_energy_j"] for record in run.records} == {0.0}
-    # Half a second on the air after a second of training: in the middle of it, and at its very end.
+    # Half a second on the air after a second of training: in the middle of the airtime, and exactly at its end.
     slow = {**FREE, "subcarriers": 2390, "spacing_khz": 0.002}
     for deadline_s, accepted, energy_j in ((1.5, "full", 1.25), (1.25, "none", 0.625)):
         protocol = {"name": "deadline", "deadline_s": deadline_s}
@@ -404,7 +404,7 @@ def test_the_digital_rival_has_the_capacity_of_the_same_band():
     # Amiri, Gunduz 2020: R = s / (2 M) log2(1 + M P / (s sigma^2)); here M 4, s 2000, P / sigma^2 6000.
     bits = mac_bits(uses=2000, ues=4, energy_ratio=6000.0)
     assert bits == pytest.approx(250 * math.log2(13))
-    # A band of 1 MHz has 2000 uses in a millisecond; alone a UE has log2(1 + 3) Mbit/s.
+    # A band of 1 MHz has 2000 channel uses in a millisecond; alone, a UE has log2(1 + 3) Mbit/s.
     link = Link(Float32(), Constant(2.0), RealBytes(), "update", SEED)
     medium, structure = ShannonBand(bandwidth_mhz=1.0), structure_of({"w": torch.zeros(10_000)})
     state = medium.start()

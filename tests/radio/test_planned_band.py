@@ -1,4 +1,4 @@
-"""A band that is divided when a cohort is handed the model: by hand, and never more than one band."""
+"""A band that is divided when a cohort gets the model: by hand, and never more than one band in total."""
 
 import math
 
@@ -20,7 +20,7 @@ def uploads_of(link, begins):
 
 
 def play_planned(link, cohorts, allocator=None, medium=None, leaves=()):
-    """When the upload of each UE has ended; cohorts are (handed at, UE -> when it begins)."""
+    """The end of each UE's upload; cohorts are (time of the broadcast, UE -> start of its upload)."""
     medium, allocator, now, ended = medium or PlannedBand(), allocator or Equal(), 0.0, {}
     state, uploads, left = medium.start(), {}, set()
     coming = [(at, 0, begins) for at, begins in cohorts] + [(at, 2, ue) for ue, at in leaves]
@@ -51,7 +51,7 @@ def test_what_one_has_done_with_nobody_else_uses():
     # Half of the band each, also while UE 1 is alone: 2 s at half a Mbit/s, 4 s at a quarter. `shared_band` ends
     # at 3 s.
     assert play_planned(link_of(Rates((1.0, 0.5))), [(0.0, {0: 0.0, 1: 0.0})]) == {0: 2.0, 1: 4.0}
-    # And before UE 1 begins.
+    # Also before UE 1 starts.
     assert play_planned(link_of(Rates((1.0, 0.5))), [(0.0, {0: 0.0, 1: 7.0})]) == {0: 2.0, 1: 11.0}
 
 
@@ -61,7 +61,7 @@ def test_shares_follow_the_loads_and_rates_of_the_moment_at_which_the_model_is_h
 
 
 def test_a_cohort_that_overlaps_another_divides_what_is_free():
-    # UE 0 has ended at 2 s and UE 1 goes on with its half until 4 s: UEs 2 and 3 have a quarter each.
+    # UE 0 has ended at 2 s and UE 1 keeps its half until 4 s: UEs 2 and 3 have a quarter each.
     link = link_of(Rates((1.0, 0.5, 1.0, 1.0)))
     found = play_planned(link, [(0.0, {0: 0.0, 1: 0.0}), (2.5, {2: 3.0, 3: 3.5})])
     assert found == pytest.approx({0: 2.0, 1: 4.0, 2: 7.0, 3: 7.5})
@@ -70,7 +70,7 @@ def test_a_cohort_that_overlaps_another_divides_what_is_free():
 def test_who_is_handed_the_model_while_nothing_is_free_waits_for_the_first_to_end():
     link = link_of(Rates((1.0, 1.0, 1.0)))
     assert play_planned(link, [(0.0, {0: 0.0}), (0.25, {1: 0.5, 2: 0.75})]) == {0: 1.0, 1: 3.0, 2: 3.0}
-    # Or to leave, while it has not begun.
+    # Or leaves before it has started.
     found = play_planned(link, [(0.0, {0: 5.0}), (0.25, {1: 0.5})], leaves=[(0, 2.0)])
     assert found == {1: 3.0}
     # One after the other as planned, the first of the cohort first.
@@ -120,7 +120,7 @@ def test_in_a_shannon_band_a_planned_share_has_less_noise():
     link, medium = link_of(Rates((whole,) * 3)), PlannedShannonBand(bandwidth_mhz=1.0)
     found = play_planned(link, [(0.0, {0: 0.0, 1: 0.5})], medium=medium)
     assert found == pytest.approx({0: 1.0, 1: 1.5}, rel=1e-12)
-    # What is free is a narrower band: its halves have an SNR of 6 each.
+    # The free part is a narrower band: its halves have an SNR of 6 each.
     found = play_planned(link, [(0.0, {0: 0.0, 1: 9.0}), (1.0, {0: 1.0, 2: 1.0})], MinMaxDelay(), medium)
     assert found[0] == found[2] == pytest.approx(1 + 4 / math.log2(7), rel=1e-9)
     with pytest.raises(BadField, match=r"bandwidth_mhz = 0\.0 is not allowed"):

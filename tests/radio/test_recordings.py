@@ -13,13 +13,13 @@ from fl_simu.radio.channels.recordings import read
 from fl_simu.radio.channels.trace import Trace
 from fl_simu.radio.delays import RateAtStart
 
-# Times in s and rates in Mbit/s of the recording that all the texts below write down.
+# Times in s and rates in Mbit/s of the recording that all the texts below contain.
 TIMES, RATES = [0.0, 1.0, 2.0, 3.0], [5.0, 6.0, 7.5, 4.0]
 PLAIN = "0 5\n1 6\n2 7.5\n3 4\n"
 
 
 def name_of(value):
-    """Of a case: how it begins, but for gzip, which writes down when it was."""
+    """The name of a case: its first characters, except for gzip, whose header holds a time."""
     return "gzip" if value[:2] == b"\x1f\x8b" else repr(value[:30])
 
 
@@ -149,7 +149,7 @@ def test_a_mahimahi_file_means_the_rate_that_its_readme_says(tmp_path, text, mbp
     channel = packets(tmp_path, text)
     assert channel.arrivals_s(1, 0, 0, 0.0, [10 * mbps])[0] == pytest.approx(10.0, abs=1e-6)
     assert channel.carried_mbit(1, 0, 0, 0.0, 10.0) == pytest.approx(10 * mbps, abs=0.013)
-    # size / rate, with the rate at the start, wherever that is.
+    # size / rate, with the rate at the start, for any start.
     for start_s in (0.0, 0.0004, 7.77):
         (arrival,) = RateAtStart().arrivals_s(channel, 1, 0, 0, start_s, [mbps])
         assert arrival - start_s == pytest.approx(1.0, rel=1e-9)
@@ -160,9 +160,9 @@ def test_an_upload_that_is_cut_off_has_sent_the_packets_that_were_carried(tmp_pa
     carried = [
         channel.carried_mbit(1, 0, 0, 0.0, end_s) * 1e6 for end_s in (0.0, 0.0039, 0.004, 0.05, 0.0519, 0.052)
     ]
-    # A chance of 12,000 bits every 4 ms.
+    # An opportunity to send 12,000 bits every 4 ms.
     assert carried == pytest.approx([0, 0, 12_000, 144_000, 144_000, 156_000])
-    # A chance at the very start of an upload is its own.
+    # An upload can use an opportunity at its exact start.
     assert channel.carried_mbit(1, 0, 0, 0.048, 0.05) * 1e6 == pytest.approx(12_000)
 
 
@@ -181,18 +181,18 @@ def test_the_last_second_of_a_recording_may_be_a_part_of_one(tmp_path):
 
 def test_an_upload_that_takes_very_many_loops_of_its_recording(tmp_path):
     path = tmp_path / "slow"
-    # 3e-3 Mbit a loop of 3 s, nothing in its second second.
+    # 3e-3 Mbit per loop of 3 s, nothing in its second second.
     path.write_text("0 0.001\n1 0\n2 0.002\n")
     channel = Trace(str(path), offset="none")
     load = 3e-3 * 1_000_000
-    # The last bit of a million loops is carried at their end; half a second later as much as 1e-3 x 0.5 s more.
+    # The last bit of a million loops is sent at their end; half a second later, 1e-3 x 0.5 s more has been sent.
     arrivals = channel.arrivals_s(1, 0, 0, 0.0, [load, 0.0005, 0.0015])
     assert arrivals == pytest.approx([3e6, 3e6 + 0.5, 3e6 + 2.5], abs=1e-5)
     assert channel.arrivals_s(1, 0, 0, 1.5, [load])[0] == pytest.approx(3e6 + 1.0, abs=1e-5)
     assert math.isfinite(channel.arrivals_s(1, 0, 0, 0.0, [1e9])[0])
 
 
-# Five measurements each, of 1, 2, 0, 4 and 3 Mbit (125,000 bytes are 1 Mbit), but where lines are left out.
+# Five measurements each, of 1, 2, 0, 4 and 3 Mbit (125,000 bytes are 1 Mbit), unless lines are left out.
 GHENT = """\
 1453121790686 39287 51.0386 3.7333 125000 1000
 1453121791687 40288 51.0387 3.7334 250000 1001
@@ -252,7 +252,7 @@ def written(tmp_path, text, name="recording"):
 
 
 def mbit(course):
-    """What one turn of a recording of rates carries."""
+    """The load that one loop of a recording of rates carries."""
     return sum(course.rates_mbps * [end - begin for begin, end in zip(course.times_s, ends(course))])
 
 
@@ -283,7 +283,7 @@ def test_of_each_format_as_many_bits_are_carried_as_bytes_were_measured(
     assert [end - begin for begin, end in zip(course.times_s, ends(course))] == pytest.approx(lengths_s)
     assert course.length_s == pytest.approx(sum(lengths_s)) and mbit(course) == pytest.approx(total_mbit)
     assert channel.carried_mbit(1, 0, 0, 0.0, 3 * course.length_s) == pytest.approx(3 * total_mbit)
-    # The first measurement is a tenth of the bits, and the last bit comes at the end.
+    # The first measurement has a tenth of the bits, and the last bit is sent at the end.
     loads = [total_mbit / 10, 0.9 * total_mbit]
     assert channel.arrivals_s(1, 0, 0, 0.0, loads) == pytest.approx([lengths_s[0], course.length_s])
     assert capsys.readouterr().err == (f"{path}: left out: {told}\n" if told else "")
@@ -305,7 +305,7 @@ def test_a_direction_that_a_file_has_not_is_refused(tmp_path, text, direction, w
         Trace(path, direction=direction)
     message = str(told.value)
     assert message.startswith(f"direction = '{direction}' is not allowed: ") and message.endswith(words)
-    # Beside others in a folder it is refused too, not left out.
+    # Next to others in a folder it is refused too, not skipped.
     with pytest.raises(BadField):
         Trace(str(tmp_path), direction=direction)
 
@@ -321,7 +321,7 @@ def test_seconds_that_are_missing_repeated_or_set_right_are_left_out_and_counted
     rows = "".join(f"2019.12.16_11.49.{line},3000\n" for line in lines)
     path = written(tmp_path, "Timestamp,UL_bitrate,DL_bitrate\n" + rows)
     (course,) = read(path, "up").courses
-    # The last rate of second 0 holds over the missing one; the line of second 2 comes after second 3.
+    # The last rate of second 0 also covers the missing second; the line of second 2 comes after second 3.
     assert (course.times_s.tolist(), course.rates_mbps.tolist(), course.length_s) == ([0, 3, 4], [7, 2, 1], 5)
     Trace(path, direction="up")
     assert capsys.readouterr().err == (

@@ -1,4 +1,4 @@
-"""Resource blocks: the assignment against all there are, rates and losses against scipy, and whole runs."""
+"""Resource blocks: the assignment against all possible ones, rates and losses against scipy, complete runs."""
 
 import math
 from itertools import permutations
@@ -25,7 +25,7 @@ from tests.radio.test_media import MEGABIT, link_of
 
 SEED = 1
 LINK = link_of(Constant(1.0))
-# A Mbit in a second or two.
+# Limits that a Mbit, which takes a second or two, never reaches.
 PATIENT = {"delay_s": 10.0, "energy_j": 1.0}
 
 
@@ -36,11 +36,11 @@ def cohort(ues, link=LINK, version=0, samples=None, passes=0.0):
 
 
 def least_of_all(weights, errors, allowed):
-    """Every way to deal the blocks, with as many empty ones as it takes."""
+    """The least loss of all ways to assign the blocks, with enough empty ones."""
     ues, blocks = errors.shape
     costs = np.repeat(weights[:, None], blocks + ues, axis=1).astype(float)
     costs[:, :blocks][allowed] = (weights[:, None] * errors)[allowed]
-    # One empty block a UE is enough for all of them, and which one is all the same.
+    # One empty block per UE is enough, and the empty blocks are interchangeable.
     orders = set(permutations([*range(blocks)] + [blocks] * ues, ues))
     return min(costs[range(ues), order].sum() for order in orders)
 
@@ -63,7 +63,7 @@ def test_seven_ues_on_seven_blocks_against_all_5040_orders():
     for barred in (0.0, 0.4):
         weights, errors = draws.integers(2, 13, 7).astype(float), draws.random((7, 7)) ** 8
         allowed = draws.random((7, 7)) >= barred
-        # A barred block is as none.
+        # A barred block counts as no block.
         costs = np.where(allowed, weights[:, None] * errors, weights[:, None])
         best = costs[np.arange(7), orders].sum(axis=1).min()
         assert expected_loss(weights, errors, hungarian(weights, errors, allowed)) == pytest.approx(best)
@@ -98,14 +98,14 @@ def test_what_a_ue_has_on_a_block_by_hand():
         # -174 dBm/Hz is 3.981e-21 W/Hz: 5.972e-16 W in 150 kHz.
         for block, noise_w in enumerate((10**-20.4 * 150e3, 10**-20.4 * 150e3 + 3e-8)):
             x = noise_w * distance_m**2 / 0.01
-            # With x = 2e-9 the exponential integral takes the small rest of a logarithm.
+            # With x = 2e-9 the exponential integral is the small remainder of a logarithm.
             rate = 0.15 * math.exp(x) * special.exp1(x) / math.log(2)
             assert options.rates_mbps[ue, block] == pytest.approx(rate, rel=1e-10)
             root = 2 * math.sqrt(10**0.3 * x)
             wanted = 1 - root * special.kv(1, root)
             assert options.errors[ue, block] == pytest.approx(wanted, rel=1e-6)
             assert options.delays_s[ue, block] == pytest.approx(1 / rate)
-            # 1e-27 J s^2 a cycle^3, 2560 cycles a sample, 12 passes, (1e9 Hz)^2: 30.72 uJ.
+            # 1e-27 J s^2 per cycle^3, 2560 cycles per sample, 12 passes, (1e9 Hz)^2: 30.72 uJ.
             assert options.energies_j[ue, block] == pytest.approx(3.072e-5 + 0.01 / rate)
 
 
@@ -137,7 +137,7 @@ def test_the_interference_is_exponential_and_of_each_block_and_round():
     medium = ResourceBlocks(blocks=500, mean_interference_w=2e-9)
     drawn = np.array([medium.interferences_w(SEED, version) for version in range(20)])
     assert len(np.unique(drawn)) == 10_000
-    # Mean and deviation are equal; of 10,000 draws the mean has a deviation of 1 %.
+    # Mean and standard deviation are equal; the mean of 10,000 draws has a standard error of 1 %.
     assert (drawn.mean(), drawn.std()) == pytest.approx((2e-9, 2e-9), rel=0.06)
     few = ResourceBlocks(blocks=3, mean_interference_w=2e-9)
     assert few.interferences_w(SEED, 4).tolist() == drawn[4, :3].tolist()
@@ -166,7 +166,7 @@ def test_fifteen_ues_on_twelve_blocks_lose_less_than_by_chance():
             blocks = medium.assigned(SEED, version, np.array(samples, dtype=float), options)
             told.append(expected_loss(np.array(samples), options.errors, blocks))
             assert sum(block is not None for block in blocks) == 12
-        # At least the samples of the three least of all are not sent.
+        # At least the samples of the three smallest UEs are not sent.
         assert 6 < told[0] < told[1]
 
 
@@ -182,7 +182,7 @@ def test_least_error_blocks_give_the_block_to_the_better_link_and_the_hungarian_
 
 
 def test_in_a_run_who_has_no_block_trains_and_the_others_send_on_theirs():
-    # All have as many samples, and the farthest UE has no block.
+    # All have equally many samples, and the farthest UE has no block.
     medium = ResourceBlocks(blocks=2, interference_w=(0.0, 1e-9), threshold_db=-100.0, **PATIENT)
     running = coordinator(
         WaitForAll(), (1.0,) * 3, rounds=2, medium=medium, meters=(Energy(kappa=1e-20, power_w=99.0),)

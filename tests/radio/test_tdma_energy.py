@@ -1,4 +1,4 @@
-"""One after the other with the least energy: by hand, against scipy, and charged in whole runs."""
+"""TDMA with the least energy: by hand, against scipy, and its energy in complete runs."""
 
 import math
 import re
@@ -18,7 +18,7 @@ from tests.loop.test_coordinator import coordinator, seen
 from tests.radio.test_media import Rates, link_of
 from tests.radio.test_planned_band import uploads_of
 
-# No power is too high.
+# No power limit.
 FREE = 600.0
 
 
@@ -34,12 +34,11 @@ def test_equal_ues_have_equal_slots_and_the_energy_of_the_formula():
 
 
 def test_slots_by_hand_where_the_density_is_known():
-    # (x - 1) e^x + 1 is 1 at x = 1 and e^2 + 1 at x = 2: with weights the other way round the slots are S_0 and
-    # S_1 / 2.
+    # (x - 1) e^x + 1 is 1 at x = 1 and e^2 + 1 at x = 2: with the weights swapped, the slots are S_0 and S_1 / 2.
     weights = np.array([math.exp(2) + 1, 1.0])
     slots = cheapest_slots(np.array([3.0, 4.0]), weights, np.full(2, FREE), 5.0)
     assert slots == pytest.approx([3.0, 2.0], rel=1e-12)
-    # UE 0 may send at 0.75 nat/s/Hz only: it takes 4 s, and UE 1 has the last one.
+    # UE 0 may send at 0.75 nat/s/Hz at most: it takes 4 s, and UE 1 has the last second.
     slots = cheapest_slots(np.array([3.0, 4.0]), weights, np.array([0.75, FREE]), 5.0)
     assert slots == pytest.approx([4.0, 1.0], rel=1e-12)
 
@@ -61,7 +60,7 @@ def test_the_least_energy_is_what_scipy_finds(number, slack):
     time_s = float(slack * shortest.sum())
     slots = cheapest_slots(alone, weights, most, time_s)
     assert slots.sum() == pytest.approx(time_s, rel=1e-12) and (slots >= shortest * (1 - 1e-12)).all()
-    # KKT: a little more time saves the same for all who have more than the shortest, and less for the others.
+    # KKT: slightly more time saves equally much for all UEs above their shortest slot, and less for the others.
     x = alone / slots
     saved = weights * ((x - 1) * np.exp(x) + 1)
     free = slots > shortest * (1 + 1e-9)
@@ -103,14 +102,14 @@ def test_a_run_takes_the_whole_time_and_is_charged_the_least_energy():
     record, spent = joules(medium, rates)
     assert record.time_s == pytest.approx(1.0 + 4.0)
     assert spent == pytest.approx([slot_energy(math.log(2), 2.0 / snr, slot) for snr, slot in zip(snrs, slots)])
-    # One after the other, in the order in which they were drawn, as all have trained at once.
+    # One after the other, in the order of the draw, since all end their training at once.
     ends = np.array([one.delays_s[0] for one in record.ues])
     order = np.argsort(ends)
     assert np.diff(ends[order], prepend=0.0) == pytest.approx(slots[order])
     # At full power it takes 1/2 + 1 + 1/3 s and 2 W in each.
     full, most = joules(SharedBand(), rates, allocator=Tdma())
     assert sum(most) == pytest.approx(2.0 * 11 / 6) and sum(spent) < 0.8 * sum(most)
-    # As it does here where the time is too short.
+    # The same happens here, where the time is too short.
     short, same = joules(TdmaEnergy(time_s=1.0, bandwidth_mhz=1.0, power_w=2.0), rates)
     assert short.time_s == pytest.approx(full.time_s) and same == pytest.approx(most)
 

@@ -1,4 +1,4 @@
-"""The numbers of the charts of a page, beside the records that they come from, one by one."""
+"""The numbers in the charts of a page, compared one by one with the records that they come from."""
 
 import json
 import math
@@ -24,7 +24,7 @@ RECORDS = [
     record(1, [UeOutcome(0, 1.0, (0.1, 0.2), 7, "full"),
                UeOutcome(4, 1.0, (0.1, INF), 5, "base", meters={"e": 1.0})]),
     record(2, [], accuracy=NAN, downlink_bits=3),
-    # No delay at all, one layer, and a time that is null in the file, and so not read in the quick way.
+    # No delay, one layer, and a time that is null in the file, which the fast reader cannot handle.
     record(3, [UeOutcome(1, NAN, (), 0, "none", "dropped out"), UeOutcome(2, 1.0, (0.3,), 1, "full")]),
     record(4, [UeOutcome(2, 1.0, (0.4, 0.5, 0.6), 9, "base")], meters={"e": 2.0},
            attack={"wanted": [1], "predicted": [2], "confidence": [0.5], "distances": [], "spread": None}),
@@ -103,7 +103,7 @@ def test_curves_are_thinned_among_the_rounds_that_have_a_value(tmp_path):
     ]  # fmt: skip
     by = {name: part for part in run["curves"] for name in part["measures"]}
     key = told["x"][-1]["key"]
-    # 3,333 rounds were evaluated, all have energy and a loss; the last one is always there.
+    # 3,333 rounds were evaluated, and all have energy and a loss; the last one is always kept.
     evaluated = [*range(3, 10_000, 12)] + [9999] * (9999 not in range(3, 10_000, 12))
     accuracy = by["accuracy"]
     assert (accuracy["every"], accuracy["of"], accuracy["drawn"]) == (4, 3333, len(evaluated))
@@ -173,5 +173,5 @@ def test_few_uploads_are_marks_and_a_ue_that_never_sent_has_a_place(tmp_path):
     assert complete["marks"]["full"]["delay_s"] == [0.2, 0.3]
     assert complete["marks"]["base"]["names"] == ["UE 2, round 4"]
     assert base["round"]["levels"][2] == [0.1, None, None, 0.4]
-    # JSON of any browser has no NaN.
+    # The JSON parser of a browser accepts no NaN.
     assert json.loads(json.dumps(run, allow_nan=False)) == run

@@ -89,15 +89,15 @@ def sizes(folder):
 
 def test_a_large_tensor_is_written_once_and_kept_as_long_as_it_is_needed(folder):
     checkpoints = Checkpoints(folder)
-    # A model a round, of which the slowest UE still has the one of round 2.
+    # One model per round; the slowest UE still has the one of round 2.
     for round in range(1, 7):
         held = {f"model of {old}": large(old) for old in {2, round} if old <= round}
         checkpoints.write(checkpoint(round, small=np.array([round]), **held))
-        # Another object, as after a resume, finds all of it.
+        # Another object, as after a resume, finds everything.
         require_same(checkpoint(round, small=np.array([round]), **held), Checkpoints(folder).newest()[0])
     assert list(sizes(folder)) == ["000002", "000005", "000006"]
     assert sizes(folder)["000006"] < LARGE_BYTES + 1000
-    # One that goes on removes nothing that is needed, and then writes all for itself.
+    # A resumed object removes nothing that is needed, and then writes all files itself.
     other = Checkpoints(folder)
     other.write(checkpoint(7, **{"model of 2": large(2)}))
     assert list(sizes(folder)) == ["000002", "000006", "000007"]

@@ -1,4 +1,4 @@
-"""When a number is the notes', and what is said when it is not."""
+"""When a number agrees with the notes, and the message if it does not."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables for other programs, and figures for papers: numbers that come back exactly, text that LaTeX sets."""
+"""Tables for other programs, and figures for papers: exact numbers, and text that LaTeX can typeset."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from fl_simu.results.tables import latex_table
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A run with a meter, whose first round is not evaluated."""
+    """A run with a meter; its first round is not evaluated."""
     folder = tmp_path_factory.mktemp("exports") / "run"
     parts = {
         "rounds": 2,
@@ -86,7 +86,7 @@ def test_latex_of_a_run(written, tmp_path):
 
 
 def test_latex_sets_every_sign():
-    """By hand, after the table of special characters of The LaTeX Companion."""
+    """By hand, from the table of special characters in The LaTeX Companion."""
     table = latex_table([["[bit]", "a|b~c^d"], ["*", r"\alpha {x} <1> #2 $3"], ["", "long " * 12]])
     assert table.splitlines()[1:] == [
         r"\begin{tabularx}{\linewidth}{l>{\raggedright\arraybackslash}X}",

@@ -24,7 +24,7 @@ OLD, NEW = b"what was there before", b"n" * 1000
 
 
 class _FullDisk:
-    """A file that takes half of what it is given, once, and then says that the disk is full."""
+    """A file that writes half of its input once, and then reports a full disk."""
 
     def __init__(self, file):
         self._file, self._writes = file, 0

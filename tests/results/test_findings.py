@@ -1,4 +1,4 @@
-"""Verdicts on claims: what an interval says, and what a target that was never reached lets one say."""
+"""Verdicts on claims: from an interval, and for a target that was never reached."""
 
 import itertools
 
@@ -59,7 +59,7 @@ def test_verdicts_of_what_is_said_to_be_the_same():
 
 
 def test_the_end_of_a_run_counts_only_where_it_weakens_the_evidence():
-    """Against every time at which the target would have been reached later."""
+    """Compared with every later time at which the target could have been reached."""
     for less, than in itertools.product([Reading(5.0, False), Reading(6.0), Reading(3.0)], repeat=2):
         later = [0.0] if less.reached else [0.0, 1.0, 10.0, 1e6]
         later_than = [0.0] if than.reached else [0.0, 1.0, 10.0, 1e6]

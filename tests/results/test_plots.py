@@ -145,7 +145,7 @@ def test_the_share_of_ues_is_the_empirical_distribution():
     places, shares = line.get_data()
     assert line.get_drawstyle() == "steps-post"
     for at in (0.3, 0.5, 0.75, 1.0):
-        # Where steps go up, the last one counts.
+        # At a vertical step, the last value counts.
         assert shares[places <= 100 * at][-1] == (accuracies <= at).mean()
 
 

@@ -12,7 +12,7 @@ from fl_simu.results import files
 from fl_simu.results.closing_table import closing_table, readable_bits
 from fl_simu.results.records import RoundLog, RoundRecord, UeOutcome, summarise
 
-# How long an fsync takes says nothing about the code.
+# The time of an fsync is not a property of the code.
 on_a_busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 any_float = st.floats()
@@ -38,7 +38,7 @@ def records(draw):
 
 
 def _flat(record):
-    """All values of a record, as text that tells every bit; what is not finite is one and the same."""
+    """All values of a record, as text that shows every bit; all values that are not finite are equal."""
     ues = [
         [one.ue, one.compute_s, *one.delays_s, one.bits, one.accepted, one.reason, one.download_s]
         for one in record.ues

@@ -82,7 +82,7 @@ def test_the_table_counts_from_the_records():
     np.testing.assert_allclose(first["accuracy_mean"], 0.7)
     np.testing.assert_allclose(first["accuracy_deviation"], 0.2 / np.sqrt(2))
     np.testing.assert_allclose((first["target_time_s"], first["target_bits"]), (3.5, 50))
-    # One run has three rounds and reaches the target in its third, the other in its second and last.
+    # One run reaches the target in its third and last round, the other in its second and last.
     np.testing.assert_allclose(
         [first[key] for key in ("rounds", "target_rounds", "taken_per_round")], (2.5, 2.5, 1)
     )
@@ -95,7 +95,7 @@ def test_the_table_counts_from_the_records():
 
 
 def beset(run, chances, predicted=3):
-    """The run under an attack that wants class 3, with these chances of it after each round."""
+    """The run under an attack with target class 3, with these probabilities of it after each round."""
     measures = [
         {"wanted": [3], "predicted": [predicted], "confidence": [chance], "distances": [6.0, 2.0], "spread": 2.0}
         for chance in chances
@@ -117,7 +117,7 @@ def test_a_table_tells_what_an_attack_came_to():
     names = ("confidence", "late_confidence", "hits", "surely_hit", "rounds_to_hit", "distance_ratio")
     told = [tuple(row[name] for name in names) for row in table]
     nothing = (None,) * 6
-    # The second run is never surer than 0.9.
+    # The confidence of the second run is never above 0.9.
     assert told[::3] == [nothing, nothing]
     np.testing.assert_allclose(told[1], (0.7, 0.8125, 1.0, 1, 2, 2.0))
     assert told[2][3:] == (0, None, 2.0)

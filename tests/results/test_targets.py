@@ -1,4 +1,4 @@
-"""What it took to reach an accuracy: by hand-made records, and wherever it is told."""
+"""The cost of reaching an accuracy: from hand-made records, and in every report of it."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def record(number, accuracy, bits, joules):
     return RoundRecord(number, 2.5 * number, accuracy, 1.0, bits, ues, 0.1, 7, None, meters)
 
 
-# Round 2 was not evaluated, and round 4 is worse again than round 3.
+# Round 2 was not evaluated, and round 4 is worse than round 3.
 RUN = [
     record(1, 0.3, 100, 1.0),
     record(2, math.nan, 200, 2.0),
@@ -135,7 +135,7 @@ def test_run_and_report_tell_of_the_targets_that_are_asked_for(small, tmp_path, 
     assert "sent to 2 %" in page and "to 100 %" not in page
     capsys.readouterr()
 
-    # Another target when it goes on changes nothing else, and a folder tells it.
+    # A different target on resume changes nothing else, and the folder records it.
     assert main(["run", "--resume", str(out), "--target", "0.02"]) == 0
     assert [one["accuracy"] for one in json.loads((out / "summary.json").read_text())["targets"]] == [0.02]
     assert json.loads((out / "summary.json").read_text())["model_sha256"] == summary["model_sha256"]

@@ -36,7 +36,7 @@ def test_plain_mean_is_what_syft_calls_federated_averaging():
     utils = pytest.importorskip("syft.frameworks.torch.fl.utils", reason="needs syft 0.2.4 (legacy stack)")
     models = [nn.Linear(3, 2) for _ in range(3)]
     params = [params_of(model) for model in models]
-    # It adds the others up in the first model itself.
+    # It adds the others to the first model in place.
     wanted = params_of(utils.federated_avg(dict(enumerate(models))))
     result = PlainMean().combine(wanted, iter(updates(params)), 3)
     for name in wanted:
@@ -44,7 +44,7 @@ def test_plain_mean_is_what_syft_calls_federated_averaging():
 
 
 def test_running_pairwise_gives_the_last_model_half():
-    # Unit vectors show each model's weight: the global model 1/8, then 1/8, 1/4, 1/2.
+    # Unit vectors show each model's weight: 1/8 for the global model, then 1/8, 1/4, 1/2.
     rows = torch.eye(4)
     params = [{"w": row} for row in rows[1:]]
     result = RunningPairwise().combine({"w": rows[0]}, iter(updates(params)), 3)["w"]

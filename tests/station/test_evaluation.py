@@ -34,7 +34,7 @@ def test_each_ue_has_the_accuracy_of_its_own_samples(batch_size):
     right, told = labels.numpy(), module.eval()(images).argmax(dim=1).numpy()
     assert found.tolist() == [accuracy_score(right[rows], told[rows]) for rows in parts]
     whole = Exam(module, cross_entropy, images, labels).evaluate(params).accuracy
-    # In whole samples, so that nothing is rounded: the parts together are as good as the whole.
+    # In integer samples, so that nothing is rounded: the parts add up to the whole.
     hits = [share * len(rows) for share, rows in zip(found, parts)]
     assert [round(one) for one in hits] == pytest.approx(hits, abs=1e-9)
     assert sum(round(one) for one in hits) / 50 == whole

@@ -1,4 +1,4 @@
-"""Selections that learn from what was settled: Oort, TiFL, and importance by the norms of updates."""
+"""Selections that learn from settled uploads: Oort, TiFL, and importance by the norms of updates."""
 
 import itertools
 import math
@@ -20,8 +20,8 @@ from fl_simu.station.selection.draws import Norms, in_order, inclusion
 from fl_simu.station.selection.oort import Explored, Known
 from fl_simu.station.selection.tifl import Tiers
 
-# What FedScale 1.0 (thirdparty/oort/oort.py, its defaults) makes of this history in round 12: the probabilities
-# with which it draws among UEs of these (utility, duration, round of the last part).
+# The result of FedScale 1.0 (thirdparty/oort/oort.py, its defaults) for this history in round 12: its selection
+# probabilities for UEs with these (utility, duration, round of the last participation).
 HISTORY = {
     **{0: (40.0, 1.5, 3), 1: (12.0, 0.8, 9), 2: (90.0, 4.0, 5), 3: (31.0, 2.5, 11)},
     **{4: (77.0, 9.0, 2), 5: (8.0, 1.1, 11), 6: (55.0, 3.0, 7), 7: (500.0, 2.0, 10)},
@@ -54,13 +54,13 @@ def test_oort_draws_by_what_counts_among_those_near_the_best():
     narrow, wide = Oort(exploration=0.0, least=0.0), Oort(exploration=0.0, least=0.0, cut_off=0.55)
     found = {narrow: Counter(), wide: Counter()}
     for version in range(3000):
-        # The bonus grows by the round; seen from round 12 on each time.
+        # The bonus grows with the round, so view every draw from round 12.
         told = view(11, 8)._replace(seed=version)
         for policy, counts in found.items():
             counts.update(policy.choose(known(HISTORY), told, 2)[1])
     assert found[narrow] == {7: 3000, 0: 3000}
     assert set(found[wide]) == {7, 0, 1}
-    # Two of three without replacement, with probabilities as what counts: by hand for the one that is left out.
+    # Two of three without replacement, with probabilities proportional to the score: by hand for the one left out.
     p = {ue: FEDSCALE[ue] for ue in (7, 0, 1)}
     total = sum(p.values())
     for ue in p:
@@ -70,7 +70,7 @@ def test_oort_draws_by_what_counts_among_those_near_the_best():
 
 
 def test_oort_explores_by_speed_and_its_share_falls_to_the_least():
-    """UEs 0 to 3 are known, 4 to 7 new with 1, 2, 4 and 8 s; one place, so that the share is a probability."""
+    """UEs 0 to 3 are known, 4 to 7 are new with 1, 2, 4 and 8 s; one place, so that the share is a probability."""
     state = known({ue: HISTORY[ue] for ue in range(4)})
     explored, new = {0: [], 100: []}, Counter()
     for seed in range(4000):
@@ -187,7 +187,7 @@ CURRENT = {"w": torch.tensor([0.25, -1.0])}
 
 
 def expectation(rule, sizes, count, weight):
-    """Over all orders of the UEs, and all starts: between two cuts of the running sums the sample is the same."""
+    """Over all orders of the UEs and all starts: between two cuts of the running sums the sample is constant."""
     total, orders = np.zeros(2), list(itertools.permutations(sizes))
     for order in orders:
         ends = np.cumsum(inclusion(np.array([sizes[ue] for ue in order], dtype=float), count))
@@ -209,7 +209,7 @@ def test_the_weighted_sum_over_all_samples_is_the_mean_over_all_ues_whatever_the
     policy, told = ImportanceByNorm(), view(0, 5, SAMPLES)
     whole = Mean().combine(CURRENT, [Update(ue, 0, SAMPLES[ue], MODELS[ue]) for ue in SAMPLES], 5)["w"]
     sizes = policy.sizes(Norms(norms, {}), told)
-    # The weights of whoever is chosen, from the part itself, over enough draws to see each UE.
+    # The weights of the chosen UEs, from the part itself, over enough draws to see each UE.
     weights = {}
     for seed in range(400):
         state, ues = policy.choose(Norms(norms, {}), told._replace(seed=seed), count)

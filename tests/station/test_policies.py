@@ -1,4 +1,4 @@
-"""Selections that know rates, times and losses: closed forms, brute force, and what a run tells them."""
+"""Selections that know rates, times and losses: closed forms, brute force, and their inputs in a run."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ def view(version, ues, samples=None, **told):
 
 
 def rayleigh(version, ues):
-    """Gains of Rayleigh fading, independent between UEs and rounds: exponential, of mean 1."""
+    """Gains of Rayleigh fading, independent between UEs and rounds: exponential with mean 1."""
     return stream(5, "test", round=version).exponential(size=ues)
 
 
@@ -43,7 +43,7 @@ def test_the_best_of_n_rayleigh_channels_has_the_gain_of_the_harmonic_number(ues
 
 
 def test_proportional_fairness_gives_each_ue_its_part_and_the_same_gain_whatever_its_mean():
-    """UEs with ten times the mean rate of others are chosen as often, each when its own channel is at its best."""
+    """UEs with ten times the mean rate of others are chosen equally often, each when its own channel is best."""
     ues, rounds, means = 4, 8000, (1.0, 10.0, 1.0, 10.0)
     policy, state, chosen = ProportionalFair(window=400), ProportionalFair().start(), []
     for version in range(rounds):
@@ -60,7 +60,7 @@ def test_proportional_fairness_gives_each_ue_its_part_and_the_same_gain_whatever
 
 
 def test_equal_rates_give_every_ue_the_same_chance():
-    """Chi-squared with 9 degrees of freedom is above 33.7 in one of 10,000 cases."""
+    """Chi-squared with 9 degrees of freedom exceeds 33.7 in one of 10,000 cases."""
     for policy in (BestChannel(), ProportionalFair(), Age()):
         chosen = Counter()
         for version in range(2000):
@@ -70,7 +70,7 @@ def test_equal_rates_give_every_ue_the_same_chance():
 
 
 def test_ages_are_those_of_round_robin_where_all_is_accepted():
-    """Before each round the ages of n UEs, one chosen a round, are 1 to n: here the time since the last turn."""
+    """Before each round the ages of n UEs, one chosen per round, are 1 to n: here the time since the last turn."""
     for policy in (RoundRobin(), Age()):
         state, last = policy.start(), dict.fromkeys(range(6), 0)
         for version in range(30):
@@ -88,7 +88,7 @@ def test_age_goes_on_with_who_was_not_accepted():
 
 
 def test_candidates_are_drawn_by_their_samples_and_the_highest_losses_are_taken():
-    """Without a choice of losses, the one candidate is UE u with probability n_u / n."""
+    """With a single candidate losses do not matter, and it is UE u with probability n_u / n."""
     samples, counts = {0: 1, 1: 2, 2: 5, 3: 12}, Counter()
     for version in range(4000):
         told = view(version, 4, samples, loss=lambda ue: 0.0)
@@ -112,7 +112,7 @@ def most(uploads, trainings, deadline_s):
     ues = range(len(uploads))
     for count in range(len(uploads), 0, -1):
         for some in itertools.combinations(ues, count):
-            # Of all orders that by training time is the shortest, as an exchange of two neighbours shows.
+            # The order by training time is the shortest of all, as an exchange of two neighbours shows.
             if length_s(sorted(some, key=lambda ue: trainings[ue]), uploads, trainings) < deadline_s:
                 return count
     return 0
@@ -157,14 +157,14 @@ def test_a_tenth_of_the_ues_are_candidates_and_each_equally_often():
     ("sizes", "count", "chances"),
     [
         ((1, 2, 3, 4), 2, (0.2, 0.4, 0.6, 0.8)),
-        # The largest is always there; one place is left for the others.
+        # The largest is always chosen; one place is left for the others.
         ((1, 1, 2, 96), 2, (0.25, 0.25, 0.5, 1.0)),
         ((5, 0, 5), 2, (1.0, 0.0, 1.0)),
         ((3, 3, 3), 0, (0.0, 0.0, 0.0)),
     ],
 )
 def test_over_all_starts_each_ue_is_chosen_with_its_chance(sizes, count, chances):
-    """The start is uniform; between two fractions of running sums the choice is the same, which tells all."""
+    """The start is uniform; between two fractions of running sums the choice is constant."""
     found = inclusion(np.array(sizes, dtype=float), count)
     assert found.tolist() == pytest.approx(chances)
     for order in itertools.permutations(range(len(sizes))):
@@ -215,7 +215,7 @@ def test_runs_are_resumed_to_the_same_model(name, protocol, tmp_path):
 
 
 def test_what_a_run_tells_is_what_becomes_of_it():
-    """A round's channel is constant here, so that the rate now is the rate of the upload."""
+    """The channel is constant within a round here, so the current rate is the rate of the upload."""
     best = fl.run(fl.Experiment.parse({**BASE, "selection": "best_channel"}))
     every = fl.run(fl.Experiment.parse({**BASE, "ues_per_round": 5}))
     for one, other in zip(best.records, every.records):

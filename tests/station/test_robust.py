@@ -1,4 +1,4 @@
-"""The robust rules against brute force, numpy and scipy, and what one update can do to them."""
+"""The robust rules against brute force, numpy and scipy, and the influence of one update on them."""
 
 import itertools
 
@@ -137,7 +137,7 @@ def test_the_norm_bound_is_the_mean_by_samples_of_shortened_updates():
 @pytest.mark.parametrize("rule", [Krum(2), MultiKrum(2), Median(), TrimmedMean(2), GeometricMedian()], ids=str)
 @pytest.mark.parametrize("size", [1e3, 1e30])
 def test_two_of_nine_carry_nothing_away(rule, size):
-    """Below the breakdown point the result stays among the good ones, where the mean is carried away."""
+    """Below the breakdown point the result stays among the good models, while the mean is carried away."""
     good = models(9, N - 2)
     bad = [{**model, "a.weight": model["a.weight"] + size, "a.bias": model["a.bias"] - size} for model in good[:2]]
     rows = np.stack([flat(one) for one in good])
@@ -200,7 +200,7 @@ def test_arguments_are_checked(make, field):
 @pytest.mark.parametrize("rule", [Median(), TrimmedMean(2)], ids=str)
 @pytest.mark.parametrize("at_once", [1, 20, 30])
 def test_merged_some_elements_after_others_the_result_is_the_same_bit_for_bit(rule, at_once, monkeypatch):
-    """Of 9 models of 8 numbers one element, two or three at a time."""
+    """For 9 models of 8 numbers, one, two or three elements at a time."""
     given = [Update(ue, 0, 10, model) for ue, model in enumerate(models())]
     wanted = rule.combine(CURRENT, iter(given), N)
     monkeypatch.setattr(robust, "AT_ONCE", at_once)

@@ -1,4 +1,4 @@
-"""Whom the BS hands the model."""
+"""The UEs to which the BS hands the model."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from fl_simu.station.selection.base import View
 
 MAY_TAKE_FEWER = ("fedcs", "tifl", "tifl_static")
 
-# (seed, version, UEs, drawn) -> who. Whoever changes these changes every run that draws fewer UEs than there are.
+# (seed, version, UEs, drawn) -> UEs. A change here changes every run that draws fewer UEs than there are.
 DRAWN = {
     (1, 0, 10, 3): (1, 7, 8),
     (1, 7, 10, 3): (2, 3, 8),
@@ -34,12 +34,12 @@ def test_the_random_draw_is_what_it_was(key):
 
 def test_every_order_of_three_ues_comes_equally_often():
     orders = Counter(choose(RandomDraw(), version, 3, 3)[1] for version in range(1200))
-    # Chi-squared with 5 degrees of freedom: above 25.74 in one of 10,000 cases (scipy.stats.chi2.ppf(0.9999, 5)).
+    # Chi-squared with 5 degrees of freedom exceeds 25.74 in one of 10,000 cases (scipy.stats.chi2.ppf(0.9999, 5)).
     assert len(orders) == 6 and sum((count - 200) ** 2 for count in orders.values()) / 200 < 25.74
 
 
 def test_round_robin_lets_each_ue_wait_as_long_as_any():
-    """Of 10 UEs, 3 a round: each takes part every third or fourth round, and all equally often in 10 rounds."""
+    """3 of 10 UEs per round: each takes part every third or fourth round, and all equally often in 10 rounds."""
     state, chosen = RoundRobin().start(), []
     for version in range(20):
         state, ues = choose(RoundRobin(), version, 10, 3, state=state)
@@ -63,7 +63,7 @@ def test_a_selection_takes_idle_ues_once_each_as_many_as_there_are_places(name, 
     for version in range(20):
         _, ues = choose(SELECTIONS[name](), version, 8, free, busy=(1, 4))
         assert len(ues) == len(set(ues)) and not {1, 4} & set(ues)
-        # Who goes by a deadline takes as many as it lets, and of one tier there may be fewer.
+        # A selection with a deadline takes as many UEs as fit, and one tier may have fewer UEs.
         assert len(ues) == min(free, 6) or (name in MAY_TAKE_FEWER and len(ues) <= free)
 
 

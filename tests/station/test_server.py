@@ -63,7 +63,7 @@ def stepped(server, optimizer, warm=()):
 
 
 def test_fedadagrad_is_torch_s_adagrad():
-    """With eps tau and an accumulator that starts at tau^2."""
+    """With eps = tau and an accumulator that starts at tau^2."""
     stepped(
         FedAdagrad(lr=0.3, tau=0.1),
         lambda parameters: torch.optim.Adagrad(parameters, lr=0.3, initial_accumulator_value=0.01, eps=0.1),
@@ -71,7 +71,7 @@ def test_fedadagrad_is_torch_s_adagrad():
 
 
 def test_fedadam_is_torch_s_adam_where_its_bias_correction_is_over():
-    """After ten million steps of a torch that had moments 0 and tau^2."""
+    """After ten million steps of torch from the moments 0 and tau^2."""
     late = torch.tensor(1e7) if MODERN else 10**7
     warm = (
         ("step", lambda one: late.clone() if MODERN else late),

@@ -1,4 +1,4 @@
-"""The command `channel`: what it measures against closed forms, and the files that it leaves."""
+"""The command `channel`: its measurements against closed forms, and the files that it writes."""
 
 import json
 import math
@@ -112,7 +112,7 @@ def test_delays_over_a_changing_rate_are_the_channels_own(channel):
 
 def test_the_first_moment_of_a_total():
     edges, total = np.arange(5.0), np.array([0.0, 2.0, 2.0, 2.0, 4.0])
-    # What rounding has put on top of the 2 at the first edge does not wait until the total grows again.
+    # A target slightly above the 2 of the first edge, by rounding, does not wait until the total grows again.
     targets = np.array([0.0, 1.0, 2.0, 2.0 + 1e-12, 3.0, 4.0, 4.1])
     reached = _first_reached(edges, total, targets, 1e-9 * targets)
     assert reached.tolist() == [0.0, 0.5, 1.0, 1.0, 3.5, 4.0, math.inf]
@@ -143,10 +143,10 @@ def test_rate_laws_at_their_edges():
 
 
 def test_intervals():
-    # Scores of Wilson at the ends: z^2 / (n + z^2).
+    # The Wilson score interval at the ends: z^2 / (n + z^2).
     assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
     assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
-    # Four UEs with shares of 0.2, 0.4, 0.6 and 0.8; 3.182 by the table of Student's t, 0.2582 is their deviation.
+    # Four UEs with shares of 0.2, 0.4, 0.6 and 0.8, standard deviation 0.2582; 3.182 from a table of Student's t.
     shares = [np.arange(10) < number for number in (2, 4, 6, 8)]
     half = 3.182 * 0.2582 / 2
     assert _over_ues(shares) == pytest.approx((0.5, 0.5 - half, 0.5 + half), abs=1e-4)

@@ -1,4 +1,4 @@
-"""What a claim compares: values of rows, differences of values of one row, rounds to a target."""
+"""Values that a claim compares: values of rows, differences of values of one row, rounds to a target."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_other_values_of_a_row_are_taken_away():
 
 
 def test_a_difference_without_its_target_tells_nothing():
-    """Without `minus` the whole run counts, since its energy would only have grown; a difference need not."""
+    """Without `minus` the complete run counts, since its energy could only have grown; a difference may shrink."""
     never, soon = [(0.5, 9.0, 1.0)], [(0.9, 2.0, 1.0)]
     assert finding(claim(minus={}), [soon, soon], [never, never]).verdict == "agrees"
     found = finding(claim(), [soon, soon], [never, never])
@@ -88,10 +88,10 @@ def sooner(first, second):
 
 def test_rounds_to_a_target_are_compared_seed_by_seed_and_a_run_that_never_got_there_counts_whole():
     soon = (reaching(0.1, 0.6), reaching(0.2, 0.3, 0.5), reaching(0.7, 0.1))
-    # Of four rounds more each; the last run never gets there.
+    # Four rounds more each; the last run never reaches it.
     late = (reaching(*[0.1] * 5, 0.6), reaching(*[0.1] * 6, 0.6), reaching(*[0.1] * 5))
     found = sooner(soon, late)
     assert (found.verdict, found.here.partition(";")[0]) == ("agrees", "2 rounds against 6 rounds")
     assert sooner(late, soon).kind == "differs"
-    # Where the one that is to be less never got there, and the other one needed more, nothing is told.
+    # If the supposedly smaller one never reached it, and the other needed more, there is no verdict.
     assert sooner((reaching(0.1),), (reaching(0.1, 0.6),)).kind == "cannot be told"

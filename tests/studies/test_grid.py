@@ -1,4 +1,4 @@
-"""Studies: what a file means, what its runs come to, and that nothing is run twice or lost."""
+"""Studies: the meaning of a file, the results of its runs, and that no run is repeated or lost."""
 
 import json
 import os
@@ -63,7 +63,7 @@ codec = { enhancement_bits = [2] }
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The only study that there is."""
+    """The folder of the only study."""
     (tmp_path / "experiments" / "tiny").mkdir(parents=True)
     (tmp_path / "experiments" / "tiny" / "study.toml").write_text(TINY)
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "experiments")
@@ -217,7 +217,7 @@ def test_ctrl_c_leaves_no_process_and_nothing_lost(folder, environment, tmp_path
     said = process.communicate(timeout=60)[0].decode()
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    # multiprocessing's own tracker ends when it sees that its parent has.
+    # multiprocessing's resource tracker ends after its parent has ended.
     until = time.monotonic() + 10
     while group_lives(process.pid) and time.monotonic() < until:
         time.sleep(0.05)
@@ -248,7 +248,7 @@ def test_the_single_run_of_graded_upload_is_one_of_its_quick_size():
 
 @pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
 def test_graded_upload_has_the_delays_of_the_notes(quick):
-    """At the mean rate each layer takes as long as the notes' CNN does at their 50 Mbit/s."""
+    """At the mean rate each layer takes as long as the notes' CNN at their 50 Mbit/s."""
     study = grid.read_study(catalogue.folders()["graded_upload"], quick)
     planned = plan(study.experiments[("iid", "good", "2 + 2 bits"), 1])
     structure = structure_of(params_of(planned.training.make_module()))
@@ -311,7 +311,7 @@ def test_claims_are_tested_over_the_seeds(folder, tmp_path, capsys):
     page = (out / "reproduced.html").read_text()
     assert page.index("Ten bits a parameter") < page.index("<h2>tiny</h2>")
 
-    # One seed, two of six levels, and a verdict that is another than what was written down.
+    # One seed, two of six levels, and a verdict that differs from the recorded one.
     assert main(["reproduce", "tiny", "--quick", "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert "2 runs, 2 of them to run" in said.out

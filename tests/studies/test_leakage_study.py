@@ -19,7 +19,7 @@ pytest.importorskip("skimage")
 
 DIGITS = {"data": "digits", "method": {"name": "dlg", "iterations": 2}}
 TIMES = ("processor_s",)
-# Shortens nothing.
+# A norm that clips nothing.
 LONG = {"name": "clip", "norm": 1e6}
 
 
@@ -49,7 +49,7 @@ def test_a_second_call_keeps_what_is_there_and_makes_what_is_missing(tmp_path):
 
 
 def test_noise_of_the_ue_keeps_the_bs_from_the_image(tmp_path):
-    """With the noise of a mechanism and without; again the noise is the same."""
+    """With and without the noise of a mechanism; a repetition has the same noise."""
     private = {"name": "gaussian", "at": "ue", "accounting": "none", "clip": 0.1}
     found = []
     for number, own in enumerate(({}, {"privacy": private}, {"transforms": [LONG], "privacy": private})):

@@ -1,4 +1,4 @@
-"""What `channel` tells beside rates and delays, against closed forms, printed numbers, and whole runs."""
+"""The results of `channel` apart from rates and delays, against closed forms, printed numbers and runs."""
 
 import json
 import math
@@ -84,7 +84,7 @@ def test_uploads_are_lost_and_take_as_long_as_in_a_run():
 
 
 def test_the_energy_of_an_upload_and_of_the_training_before_it():
-    """Of the cost table of Liu et al. 2020: 0.5 W at 1e6 log2(51) bit/s; 1e-28 x 2.4e7 cycles x (1e9 Hz)^2."""
+    """From the cost table of Liu et al. 2020: 0.5 W at 1e6 log2(51) bit/s; 1e-28 x 2.4e7 cycles x (1e9 Hz)^2."""
     text = 'channel = { name = "constant", rate_mbps = 5.672425341971495 }\ncodec = "float32"\nmeters = ["energy"]'
     found = beside(study(text, 8), {}, 1200)["energy_j"]
     # 7,850 parameters of 32 bit; the paper's 21,840 of 32 bit are 0.06160 J.
@@ -209,7 +209,7 @@ downlink_codec = {{ name = "affine", base_bits = 6 }}
 
 
 def test_uploads_have_the_size_of_those_of_a_run():
-    """With what goes beside the model, and without the layers that stay at the UE."""
+    """Including the tensors sent with the model, and without the layers that stay at the UE."""
     for text in ('algorithm = "scaffold"\noptimizer = "sgd"', 'local_layers = ["*bias"]'):
         record = fl.run(experiment("rounds = 1\n" + text)).records[0]
         assert study(text, 1).sizes_bits[-1] == record.ues[0].bits

@@ -1,4 +1,4 @@
-"""Jobs in worker processes: what a failed one is told as."""
+"""Jobs in worker processes: the error messages of failed ones."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Experiments that are scripts: found, run apart, told in one line when they fail; and the page on everything."""
+"""Experiments that are scripts: discovery, separate processes, one-line errors; and the page on all results."""
 
 import base64
 import json
@@ -78,7 +78,7 @@ value = "bits"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the experiments are: a script `good`."""
+    """The folder of the experiments, with one script `good`."""
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "experiments")
     put(tmp_path / "experiments", "good", GOOD)
     return tmp_path / "experiments"
@@ -90,7 +90,7 @@ def put(folder, name, text, file=catalogue.SCRIPT):
 
 
 class Page(HTMLParser):
-    """The texts of a page, and what its tags refer to; every tag is closed."""
+    """The texts of a page, and the references of its tags; every tag is closed."""
 
     VOID = ("meta", "img")
 
@@ -162,7 +162,7 @@ def test_all_is_scripts_and_studies_on_one_page(folder, tmp_path, capsys):
 
     assert main(["reproduce", "tiny", "--quick", "--jobs", "1", "--out", str(out)]) == 0
     (row,) = json.loads((out / "tiny-quick" / "comparisons.json").read_text())
-    # Two UEs, 64 x 10 + 10 parameters, two bytes each; headers of the codec aside.
+    # Two UEs, 64 x 10 + 10 parameters, two bytes each, without the headers of the codec.
     assert (row["what"], row["notes"]) == ("bits", None) and row["ours"] >= 2 * 650 * 16
 
 

@@ -1,4 +1,4 @@
-"""The command `channel` on media on which updates add up on the air."""
+"""The command `channel` on media for over-the-air sums."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from fl_simu.loop.plan import plan
 from fl_simu.studies.sums import sums
 
 BASE = {"ues": 20, "data": "digits", "model": "logistic_regression", "payload": "update", "backend": "torch"}
-# E1(0.1) of Abramowitz, Stegun, table 5.1.
+# E1(0.1) from Abramowitz, Stegun, table 5.1.
 E1 = 1.8229
 
 

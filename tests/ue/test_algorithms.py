@@ -1,4 +1,4 @@
-"""Local algorithms, compared with closed forms and with a loop that is written out."""
+"""Local algorithms, compared with closed forms and with an explicit loop."""
 
 from functools import partial
 
@@ -64,7 +64,7 @@ def quadratic(output, labels):
 
 @pytest.mark.parametrize("mu", [0.5, 2.0])
 def test_on_a_quadratic_fedprox_goes_where_it_must(mu):
-    """Curvature 3, optimum 1: w - w* contracts by 1 - lr (3 + mu) a step, with w* = (3 + mu w0) / (3 + mu)."""
+    """Curvature 3, optimum 1: w - w* contracts by 1 - lr (3 + mu) per step, with w* = (3 + mu w0) / (3 + mu)."""
     lr, steps = 0.1, 5
     options = {"loss": quadratic, "optimizer": Sgd(lr=lr), "batch_size": 1}
     start, after = trained(SPECS["torch"], FedProx(mu), Weight, shard(steps), **options)

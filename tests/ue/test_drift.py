@@ -1,4 +1,4 @@
-"""SCAFFOLD, FedDyn, FedNova: the right fixed point where FedAvg has a wrong one, what they send, and resumes."""
+"""SCAFFOLD, FedDyn, FedNova: the right fixed point where FedAvg has a wrong one, message sizes, and resumes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from fl_simu.kernel.parameters import distance
 from fl_simu.models.base import Model
 from fl_simu.ue.training import initial_params
 
-# Each UE has a loss of its own, a / 2 (w - b)^2 in each of four weights.
+# Each UE has its own loss, a / 2 (w - b)^2 in each of four weights.
 CURVATURES, OPTIMA, LR, STEPS = torch.tensor([0.5, 2.0, 1.0]), torch.tensor([4.0, -1.0, 0.0]), 0.1, 6
 
 
@@ -68,7 +68,7 @@ def test_unequal_ues_meet_at_the_true_optimum_and_fedavg_where_its_bias_takes_it
 
 @pytest.mark.parametrize("rule", ["mean", "fednova"])
 def test_unequal_steps_move_the_fixed_point_of_the_mean_and_hardly_that_of_fednova(rule):
-    """2 and 20 steps of rate lr close c = 1 - (1 - lr a)^tau of the way to b.
+    """2 and 20 steps with rate lr cover c = 1 - (1 - lr a)^tau of the distance to b.
 
     The mean stays where sum p c (w - b) is 0, FedNova where sum p c / tau (w - b) is; the optimum is where
     sum p a (w - b) is.
@@ -178,7 +178,7 @@ def test_it_goes_on_from_a_checkpoint_with_uploads_under_way(backend, changes, t
 def test_feddyn_sends_the_model_alone_and_is_the_papers_recursion():
     plain, ours = (run(algorithm=name, rounds=1) for name in ("fedavg", "feddyn"))
     assert ours.summary.uplink_bits == plain.summary.uplink_bits
-    # Every UE takes one full-batch step a round: w_u = w - lr (a_u (w - b_u) - g_u), in double precision by hand.
+    # Every UE takes one full-batch step per round: w_u = w - lr (a_u (w - b_u) - g_u), by hand in float64.
     alpha, lr, h, g = 0.5, LR, 0.0, [0.0] * 3
     seen = Weights()
     quadratics({"name": "feddyn", "alpha": alpha}, 6, [seen], steps=1)

@@ -44,7 +44,7 @@ def test_a_round_draws_once_what_lies_between_it_and_the_round_before(monkeypatc
     monkeypatch.setattr(faults_module, "briefly", lambda *key: drawn.append(key) or stream(*key))
     faults, asked = Crash(0.25, 0.25), (0, 1, 1, 2, 10, 500)
     courses = [faults.works(1, 0, round) for round in asked]
-    # With equal rates no draw settles a state, and each round is drawn once.
+    # With equal rates no draw determines a state, and each round is drawn once.
     assert sorted(drawn) == [(1, "faults", 0, round) for round in range(501)]
     _last_asked.cache_clear()
     assert [faults.works(1, 0, round) for round in reversed(asked)] == courses[::-1]

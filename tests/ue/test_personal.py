@@ -1,4 +1,4 @@
-"""Local layers and models of the UEs' own: closed forms on quadratics, bits, and what is refused."""
+"""Local layers and personal models of the UEs: closed forms on quadratics, bits, and refusals."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from tests.ue.test_drift import CURVATURES, LR, OPTIMA, STEPS, Four, quadratics,
 
 
 class TwoParts(nn.Module):
-    """Two weights, each with the same loss of its own."""
+    """Two weights, each with its own copy of the same loss."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ class InTwoParts(Model):
 
 
 class Kept(fl.Observer):
-    """What each UE keeps for itself after the last round, and the training times."""
+    """The local state of each UE after the last round, and the training times."""
 
     def aggregated(self, record, coordinator):
         self.own = {ue: memory.own for ue, memory in coordinator.state.ues.items()}
@@ -48,7 +48,7 @@ class Kept(fl.Observer):
 
 
 def test_what_is_sent_is_averaged_and_what_stays_is_trained_alone():
-    """tau steps of rate lr on a / 2 (w - b)^2 leave (1 - lr a)^tau of the distance to b."""
+    """tau steps with rate lr on a / 2 (w - b)^2 leave (1 - lr a)^tau of the distance to b."""
     seen, rounds = Kept(), 5
     found = quadratics("fedavg", rounds, [seen], model=InTwoParts(), local_layers=("head.*",)).model
     left = ((1 - LR * CURVATURES) ** STEPS).double()
@@ -62,7 +62,7 @@ def test_what_is_sent_is_averaged_and_what_stays_is_trained_alone():
 
 
 def test_bits_fall_by_what_stays_both_ways():
-    """An mlp of 784, 6 and 10: what the last layer has is 6 * 10 + 10 numbers of 32 bits, a UE and round."""
+    """An mlp of 784, 6 and 10: the last layer has 6 * 10 + 10 numbers of 32 bits, per UE and round."""
     plain, ours = run(algorithm="fedavg", rounds=3), run(algorithm="fedavg", rounds=3, local_layers=["3.*"])
     for name in ("uplink_bits", "downlink_bits"):
         assert getattr(plain.summary, name) - getattr(ours.summary, name) == 3 * 3 * 70 * 32
@@ -103,7 +103,7 @@ def test_without_a_pull_a_model_of_its_own_is_trained_alone():
 
 
 def test_a_malicious_ue_spoils_the_global_model_and_no_model_of_its_own():
-    """That of a benign UE without a pull is what it is without the attack."""
+    """The own model of a benign UE without a pull is the same as without the attack."""
     changes = {"algorithm": {"name": "ditto", "strength": 0.0}, "ues_per_round": 4}
     plain, seen = Kept(), Kept()
     honest = run(observers=[plain], **changes)

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate, compared with torch's, and what the UEs make of them."""
+"""Schedules of the learning rate, compared with torch's, and their use by the UEs."""
 
 from functools import partial
 
@@ -48,10 +48,10 @@ SHAPE, SAMPLES = (1, 4, 4), 20
 SPECS = {"torch": Torch(exact=True), "syft": Syft(), **({"vectorized": Vectorized()} if MODERN else {})}
 
 
-# Of syft's, the optimiser itself stays from round to round.
+# With syft, the optimiser object itself stays from round to round.
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_each_round_has_the_learning_rate_of_its_number(spec):
-    """One optimiser with momentum, whose rate is written in by hand: 0.4, 0.2, 0.1."""
+    """One optimiser with momentum, whose rate is set by hand: 0.4, 0.2, 0.1."""
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(SAMPLES, *SHAPE, generator=generator), torch.arange(SAMPLES) % 3
     local = LocalTraining(

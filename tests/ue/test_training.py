@@ -36,7 +36,7 @@ def test_with_drop_last_every_batch_is_full_and_none_is_left_out_for_ever():
     assert [len(batch) for batch in batches] == [4, 4] * 40
     epochs = torch.cat(batches).view(40, 8).tolist()
     assert all(len(set(epoch)) == 8 for epoch in epochs)
-    # That one of 11 is among the 3 left out in all of 40 epochs: 11 (3 / 11)^40, nearly never.
+    # The chance that one of 11 is among the 3 left out in all of 40 epochs is 11 (3 / 11)^40, practically 0.
     assert {sample for epoch in epochs for sample in epoch} == set(range(11))
 
 
@@ -56,7 +56,7 @@ WITH_BATCH_NORM = Mlp((4,), batch_norm=True), {0: 32, 1: 33}
             r"drop_last = True .* UE 0 .* 32 samples, .* 33$",
         ),
         (LensG(), {0: 1}, {}, r"batch_size = 8 .* UE 0 has 1 samples"),
-        # What works on one sample may have a batch of one; what fails on any tells so itself when it trains.
+        # A model that works on one sample may have a batch of one; one that fails on any batch fails in training.
         (Mlp((4,)), {0: 32, 1: 33}, {}, None),
         (MnistCnn(), {0: 32, 1: 33}, {"shape": (1, 4, 4)}, None),
     ],
@@ -124,7 +124,7 @@ def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
     each, once = UniformCompute(1.0, 3.0), UniformCompute(1.0, 3.0, per_round=False)
     times = [each.time_s(1, ue, round, WORK) for ue in range(40) for round in range(40)]
     assert min(times) >= 1.0 and max(times) < 3.0
-    # The mean of n uniform draws lies within four deviations, (high - low) / sqrt(12 n), of the middle.
+    # The mean of n uniform draws is within four standard errors, (high - low) / sqrt(12 n), of the middle.
     assert sum(times) / len(times) == pytest.approx(2.0, abs=4 * 2 / math.sqrt(12 * len(times)))
     assert once.time_s(1, 3, 0, WORK) == once.time_s(1, 3, 9, WORK) != each.time_s(1, 3, 9, WORK)
     tail = [ParetoCompute(0.5, 2.0).time_s(1, ue, round, WORK) for ue in range(50) for round in range(40)]
@@ -137,7 +137,7 @@ def test_compute_times_lie_in_their_interval_and_belong_to_ue_and_round():
 
 
 def test_cycles_take_the_time_of_each_ues_processor():
-    # 2e4 cycles of each of 10 samples, once, at 1 GHz.
+    # 2e4 cycles for each of 10 samples, once, at 1 GHz.
     assert CyclesCompute(2e4, 1e9, 1e9).time_s(1, 5, 7, WORK) == pytest.approx(2e-4)
     rule, ues = CyclesCompute(2e4, 1e9, 2e9), 4000
     times = [rule.time_s(1, ue, 0, WORK) for ue in range(ues)]
@@ -156,7 +156,7 @@ def test_cycles_take_the_time_of_each_ues_processor():
 @pytest.mark.parametrize("model", [MnistCnn(), LeNet()])
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_pool_copies_nothing_for_its_layout(model, fast):
-    """By torch's profiler: nothing of a pool's backward pass, which would be all that it holds."""
+    """By torch's profiler: no copies in a pool's backward pass, which would copy all of its data."""
     training = LocalTraining(lambda: model.build(model.shape, 10), model.loss, Sgd(), fast=fast)
     module = training.trainee()
     optimizer = training.build_optimizer(module)

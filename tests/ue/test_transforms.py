@@ -38,7 +38,7 @@ def test_what_is_not_finite_stays_so_and_is_refused_later():
 
 
 def test_gaussian_noise_is_normal_anew_for_each_ue_and_round_and_leaves_counters_alone():
-    """Of a million numbers the quantiles are those of the normal distribution, within five of their deviations."""
+    """The quantiles of a million numbers are those of the normal distribution, within five standard errors."""
     update = {"w": torch.ones(1000, 1000), "n": torch.tensor(7)}
     drawn = {}
     for key in (Key(1, 0, 0), Key(1, 1, 0), Key(1, 0, 1), Key(2, 0, 0)):
@@ -52,7 +52,7 @@ def test_gaussian_noise_is_normal_anew_for_each_ue_and_round_and_leaves_counters
     first, *others = drawn.values()
     for other in others:
         assert abs((first * other).mean().item()) < 5e-3
-    # All draws of one stream: neighbours are independent too.
+    # All draws are from one stream: neighbours are independent too.
     assert abs((first[1:] * first[:-1]).mean().item()) < 5e-3
 
 

@@ -1,4 +1,4 @@
-"""Unequal local work: who makes how many steps, what that costs, and where it takes the model."""
+"""Unequal local work: steps per UE, their cost, and their effect on the model."""
 
 from collections import Counter
 
@@ -52,7 +52,7 @@ def test_fewer_steps_are_the_first_ones_and_more_go_on():
 
 
 def test_one_step_and_ten_move_the_fixed_point_of_the_mean_and_not_that_of_fednova():
-    """tau steps of rate lr close c = 1 - (1 - lr a)^tau of the way to b: the mean stays where sum c (w - b) is 0,
+    """tau steps of rate lr cover c = 1 - (1 - lr a)^tau of the way to b: the mean stays where sum c (w - b) is 0,
     FedNova where sum c / tau (w - b) is, which for small rates is the optimum, where sum a (w - b) is."""
     lr, taus = 0.01, torch.tensor([1.0, 10.0])
     a, b = CURVATURES[:2], OPTIMA[:2]
@@ -66,7 +66,7 @@ def test_one_step_and_ten_move_the_fixed_point_of_the_mean_and_not_that_of_fedno
 
 
 def test_a_part_of_the_steps_takes_that_part_of_time_and_energy():
-    """Four batches of 5 take 2 s; of 1.2 s, 0.1 s of them for the download, two steps fit."""
+    """Four batches of 5 take 2 s; two steps fit into 1.2 s, of which the download takes 0.1 s."""
     values = {
         **{"rounds": 1, "ues": 2, "backend": "torch", "model": "logistic_regression"},
         "data": {"name": "digits", "train_samples": 20, "test_samples": 10},
