@@ -73,7 +73,7 @@ def test_list_says_that_stacks_need_the_modern_stack(ran):
 
 def test_list_experiments(ran):
     rows = dict(line.split(maxsplit=1) for line in ran("list", "experiments").splitlines()[1:])
-    assert rows["graded_upload"].startswith("What grading an upload buys")
+    assert rows["graded_upload"].startswith("What graded uploads gain over unquantised uploads")
 
 
 def test_data_list(ran, tmp_path, monkeypatch):
