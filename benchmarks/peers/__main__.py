@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from benchmarks.peers.jobs import JOBS, QUICK
 from benchmarks.peers.side_by_side import SideBySide
 from fl_simu.backends import BACKENDS
 from fl_simu.kernel.config import part_table
+from fl_simu.kernel.errors import UserError
 from fl_simu.results.files import write_text
 
 Figures = Dict[str, Any]
@@ -59,11 +61,9 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         "--legacy-python", type=Path, default=legacy, help="of the legacy stack, for start-up and pointers"
     )
-    parser.add_argument("--out", type=Path, help="folder of the page and the figures (docs for a whole run)")
-    parser.add_argument(
-        "--into", type=Path, metavar="JSON", help="put what is measured in the place of the same in these figures"
-    )
-    parser.add_argument("--render", type=Path, metavar="JSON", help="only make the page anew from these figures")
+    parser.add_argument("--out", type=Path, help="folder of the page and the figures (docs for a complete run)")
+    parser.add_argument("--into", type=Path, metavar="JSON", help="replace these figures by the new measurements")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="only render the page from these figures")
     given = parser.parse_args(arguments)
     backends = given.backend or sorted(set(BACKENDS) - {"auto"})
     given.backends = [part_table(text, "--backend") for text in backends]
@@ -128,4 +128,7 @@ def command(given: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"make benchmark: {error}")
