@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sysconfig
 import venv
-from pathlib import Path
 
 import pytest
+from pages import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 ENTER = ". .venv/legacy/bin/activate"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 

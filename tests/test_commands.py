@@ -3,11 +3,10 @@
 import os
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from checkouts import ENTER, Checkout
-from pages import FRONT, PAGES, ROOT, blocks, name_of
+from pages import FRONT, PAGES, ROOT, blocks, name_of, write_files
 
 pytestmark = [pytest.mark.commands, pytest.mark.timeout(3600)]
 
@@ -34,18 +33,12 @@ PATIENCE_S = 20.0
 def commands(page):
     """The commands in code blocks, then those in sentences, in order."""
     text = page.read_text(encoding="utf-8")
-    lines = [
-        line for language in ("sh", "text") for block in blocks(page, language) for line in block.splitlines()
-    ]
+    lines = "".join(blocks(page, "(?:sh|text)")).splitlines()
     lines += re.findall(r"^\$ (.+)$", text, re.MULTILINE)
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     lines += re.findall(r"`((?:\S*python3? -m |fl_simu |make |conda |pip )[^`]+)`", prose)
-    found = [
-        line
-        for line in lines
-        if re.match(r"(\S*python3? -m |fl_simu( |$)|make |conda |pip |mkdir |sed |\. )", line)
-    ]
-    return [line for line in dict.fromkeys(found) if line != ENTER]
+    command = re.compile(r"(\S*python3? -m |fl_simu( |$)|make |conda |pip |mkdir |sed |\. )")
+    return [line for line in dict.fromkeys(lines) if command.match(line) and line != ENTER]
 
 
 def reason(line):
@@ -73,10 +66,7 @@ def test_the_commands_of_a_page_run_as_typed(page, checkout):
     quickstart = ROOT / "docs" / "quickstart.md"
     (mine, *_) = [*(blocks(page, "toml") if page in FRONT else []), *blocks(quickstart, "toml")]
     (checkout.root / "mine.toml").write_text(mine, encoding="utf-8")
-    for block in [*blocks(page, "toml"), *blocks(page, "python")]:
-        file = re.match(r"# (\w+\.(?:py|toml))\n", block)
-        if file:
-            (checkout.root / file[1]).write_text(block, encoding="utf-8")
+    write_files(page, checkout.root)
     data = {name: os.path.abspath(os.environ[name]) for name in ["FL_SIMU_DATA"] if name in os.environ}
     lines = [line for line in commands(page) if reason(line) is None]
     if "runs/mine" in lines[0] and "--out" not in lines[0]:
@@ -88,6 +78,6 @@ def test_the_commands_of_a_page_run_as_typed(page, checkout):
 
 
 def test_what_is_not_typed_is_there():
-    every = [line for page in [*FRONT, *PAGES] for line in commands(page)]
+    every = [line for page in PAGES for line in commands(page)]
     assert [pattern for pattern in NOT_TYPED if not any(re.match(pattern, line) for line in every)] == []
-    assert all((Path(ROOT) / word).exists() for word in ("scripts/wheel.sh", ".ci/run", "tests/pointers"))
+    assert all((ROOT / word).exists() for word in ("scripts/wheel.sh", ".ci/run", "tests/pointers"))

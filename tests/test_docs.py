@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from pages import DOCS, PAGES, ROOT, blocks, name_of
+from pages import DOCS, PAGES, ROOT, blocks, name_of, write_files
 
 from fl_simu.cli.app import main
 from fl_simu.experiment import Experiment
@@ -17,7 +17,7 @@ from fl_simu.loop.plan import plan
 # Pages whose commands another test types in a fresh shell, or that take long: each with the reason.
 ELSEWHERE = {
     "docs/quickstart.md": "tests/test_readme.py types them",
-    "docs/pointers.md": "tests/old_scripts runs them",
+    "docs/pointers.md": "tests/pointers runs programs like them",
 }
 LONG = re.compile(r"make (benchmark|agreement)|-m fl_simu reproduce |attack leakage (?!--set data=digits)")
 
@@ -130,11 +130,7 @@ def test_commands_run(page, tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text(
         blocks(ROOT / "docs" / "quickstart.md", "toml")[0].replace("epochs = 2", "epochs = 1"), encoding="utf-8"
     )
-    for language, name in (("python", r"# (\w+\.py)\n"), ("toml", r"# (\w+\.toml)\n")):
-        for block in blocks(page, language):
-            file = re.match(name, block)
-            if file:
-                (tmp_path / file[1]).write_text(block, encoding="utf-8")
+    write_files(page, tmp_path)
     for _, line in [one for one in COMMANDS if one[0] == page]:
         words = shlex.split(line, comments=True)
         assert words[:3] == ["python", "-m", "fl_simu"], line

@@ -8,28 +8,23 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import click
 
-from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, output_watched, stopped_by_signals
-
-
-class _Path(click.ParamType):
-    name = "path"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        from fl_simu.kernel.errors import shown
-
-        # Unprintable characters are more often a slip than part of a name; a null byte is never allowed in one.
-        if not str(value).isprintable():
-            self.fail(f"{shown(str(value))} is not allowed: a path of printable characters", param, ctx)
-        try:
-            os.stat(str(value))
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
-                self.fail(f"{shown(str(value))} is not allowed: {error.strerror}", param, ctx)
-        return Path(value)
+from fl_simu.cli.attack import attack
+from fl_simu.cli.shared import (
+    PathType,
+    address_option,
+    assigned,
+    data_dir_option,
+    experiment_options,
+    log_option,
+    out_option,
+    say,
+    target_option,
+)
+from fl_simu.kernel.ending import OutputLost, flush, open_closed_streams, stopped_by_signals
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -93,12 +88,6 @@ def _tell(text: str) -> None:
         click.echo(f"fl_simu: {text}", err=True)
 
 
-def _say(text: str) -> None:
-    """Print a line."""
-    with output_watched(sys.stdout):
-        click.echo(text)
-
-
 def _of_click(error: OSError) -> bool:
     """Whether click itself failed to print something, such as the text of --help."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -110,49 +99,6 @@ def _without_output(why: OutputLost) -> int:
         return 128 + signal.SIGPIPE
     _tell(f"cannot write to the standard output: {why}")
     return 2
-
-
-def _options(*options: Callable) -> Callable:
-    def decorate(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-PAPERS_MODELS = {**{letter: "lens_" + letter.lower() for letter in "ABCDEFG"}, "LR": "logistic_regression"}
-
-data_dir_option = click.option("--data-dir", type=_Path(), help="Search this folder for data sets first.")
-out_option = click.option("--out", type=_Path(), help="Folder of the run; by default runs/<name>-<time>.")
-address_option = click.option(
-    "--address", metavar="A", help="Address of the cluster that backend ray joins, or auto."
-)
-target_option = click.option(
-    "--target",
-    "targets",
-    type=float,
-    multiple=True,
-    metavar="A",
-    help="Report the time and bits to test accuracy A, 0 to 1; repeatable.",
-)
-log_option = click.option(
-    "--log",
-    "log",
-    multiple=True,
-    metavar="TABLE",
-    help="Also log to tensorboard, wandb or mlflow: a name or an inline table; repeatable.",
-)
-experiment_options = _options(
-    click.option("--rounds", type=int, help="Number of rounds (aggregations)."),
-    click.option("--seed", type=int, help="Seed of every random draw."),
-    target_option,
-    click.option(
-        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of the config; repeatable."
-    ),
-    data_dir_option,
-    out_option,
-)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,16 +115,19 @@ def cli(context: click.Context, data_dir: Optional[Path], out: Optional[Path]) -
     if context.invoked_subcommand is None:
         from fl_simu.cli.first import run_default
 
-        run_default(data_dir, out, _say)
+        run_default(data_dir, out, say)
+
+
+cli.add_command(attack)
 
 
 @cli.command()
-@click.argument("file", type=_Path(), required=False)
+@click.argument("file", type=PathType(), required=False)
 @click.option("--backend", help="Backend that trains the UEs; see `list backends`.")
 @address_option
 @experiment_options
 @log_option
-@click.option("--resume", type=_Path(), help="Resume the run in this folder.")
+@click.option("--resume", type=PathType(), help="Resume the run in this folder.")
 @click.option(
     "--realtime", type=float, metavar="F", help="Slow the run down to F virtual seconds per real second."
 )
@@ -199,12 +148,12 @@ def run(
     """Run the experiment in a TOML file."""
     from fl_simu.cli.run import go_on, run_file
 
-    changes = _assignments(backend, rounds, seed, targets, assignments)
+    changes = assigned(backend, rounds, seed, targets, assignments)
     changes += () if address is None else (f"backend.address={json.dumps(address)}",)
     if resume is None:
-        run_file(file, changes, data_dir, out, realtime, _say, log)
+        run_file(file, changes, data_dir, out, realtime, say, log)
     else:
-        go_on(resume, file, changes, data_dir, out, realtime, _say, log)
+        go_on(resume, file, changes, data_dir, out, realtime, say, log)
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -221,7 +170,7 @@ def run(
 )
 @click.option("--traceback", is_flag=True, help="Show the lines of installed packages in tracebacks too.")
 @click.option("--allow-network", is_flag=True, help="Allow websocket workers on other machines.")
-@click.argument("script", type=_Path())
+@click.argument("script", type=PathType())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def exec_command(script: Path, arguments: Tuple[str, ...], **options: Any) -> None:
     """Run an unmodified SCRIPT or notebook of PySyft 0.2."""
@@ -239,11 +188,11 @@ def list_parts(kind: Optional[str]) -> None:
     """
     from fl_simu.cli.inventory import listing
 
-    _say(listing(kind))
+    say(listing(kind))
 
 
 @cli.command()
-@click.argument("file", type=_Path(), required=False)
+@click.argument("file", type=PathType(), required=False)
 @click.option("--backends", help="Backend names, separated by commas.")
 @click.option(
     "--backend", "tables", multiple=True, metavar="TABLE", help="A backend name or an inline table; repeatable."
@@ -276,8 +225,8 @@ def compare(
     if not texts:
         raise UserError("--backends is missing: names, or --backend with a name or an inline table of TOML")
     given = [part_table(text.strip(), "--backend") for text in texts]
-    experiment = read_experiment(file or MNIST, _assignments(None, rounds, seed, targets, assignments))
-    compare_backends(experiment, given, data_dir, out, _say, address)
+    experiment = read_experiment(file or MNIST, assigned(None, rounds, seed, targets, assignments))
+    compare_backends(experiment, given, data_dir, out, say, address)
 
 
 @cli.command()
@@ -285,7 +234,7 @@ def compare(
 @click.option("--quick", is_flag=True, help="Run a small version of each; takes minutes.")
 @click.option("--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Number of runs in parallel.")
 @data_dir_option
-@click.option("--out", type=_Path(), help="Output folder; by default runs/reproduce.")
+@click.option("--out", type=PathType(), help="Output folder; by default runs/reproduce.")
 def reproduce(
     names: Tuple[str, ...], quick: bool, jobs: int, data_dir: Optional[Path], out: Optional[Path]
 ) -> None:
@@ -296,7 +245,7 @@ def reproduce(
     """
     from fl_simu.cli.reproduce import reproduce as reproduce_studies
 
-    changed = reproduce_studies(names, quick, jobs, data_dir, out, _say)
+    changed = reproduce_studies(names, quick, jobs, data_dir, out, say)
     for line in changed:
         _tell(line)
     if changed:
@@ -304,32 +253,34 @@ def reproduce(
 
 
 @cli.command()
-@click.argument("folders", nargs=-1, metavar="DIR...", type=_Path())
+@click.argument("folders", nargs=-1, metavar="DIR...", type=PathType())
 @target_option
 @click.option(
-    "--out", type=_Path(), help="HTML file; by default report.html in DIR, or runs/report-<time>.html for several."
+    "--out",
+    type=PathType(),
+    help="HTML file; by default report.html in DIR, or runs/report-<time>.html for several.",
 )
 def report(folders: Tuple[Path, ...], targets: Tuple[float, ...], out: Optional[Path]) -> None:
     """Write one self-contained HTML page about the runs in DIR..."""
     from fl_simu.cli.report import report as write_report
 
-    write_report(folders, targets, out, _say)
+    write_report(folders, targets, out, say)
 
 
 @cli.command()
-@click.argument("folder", metavar="DIR", type=_Path())
+@click.argument("folder", metavar="DIR", type=PathType())
 @click.option("--csv", "as_csv", is_flag=True, help="Write rounds.csv and uploads.csv; for a study results.csv.")
 @click.option("--latex", "as_latex", is_flag=True, help="Write LaTeX tables for the package booktabs.")
-@click.option("--out", type=_Path(), help="Folder of the files; by default DIR.")
+@click.option("--out", type=PathType(), help="Folder of the files; by default DIR.")
 def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> None:
     """Export tables of the run or study in DIR: CSV, LaTeX."""
     from fl_simu.cli.export import export as write_tables
 
-    write_tables(folder, as_csv, as_latex, out, _say)
+    write_tables(folder, as_csv, as_latex, out, say)
 
 
 @cli.command()
-@click.argument("file", type=_Path())
+@click.argument("file", type=PathType())
 @click.option(
     "--pass-rate", type=float, metavar="P", help="Find the threshold that a share P of the uploads meets."
 )
@@ -348,8 +299,8 @@ def export(folder: Path, as_csv: bool, as_latex: bool, out: Optional[Path]) -> N
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of the config; repeatable."
 )
-@click.option("--out", type=_Path(), help="Output folder; by default runs/channel-<name>-<time>.")
-@click.option("--animate", type=_Path(), metavar="OUT.gif", help="Write an animation of the rates.")
+@click.option("--out", type=PathType(), help="Output folder; by default runs/channel-<name>-<time>.")
+@click.option("--animate", type=PathType(), metavar="OUT.gif", help="Write an animation of the rates.")
 def channel(
     file: Path,
     pass_rate: Optional[float],
@@ -370,119 +321,7 @@ def channel(
     from fl_simu.cli.run import read_experiment
 
     experiment = read_experiment(file, assignments)
-    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, samples, out, animate, _say)
-
-
-@cli.group(invoke_without_command=True)
-@click.pass_context
-def attack(context: click.Context) -> None:
-    """Run an attack: gradient leakage or model poisoning."""
-    if context.invoked_subcommand is None:
-        _say(context.get_help())
-
-
-@attack.command()
-@click.option(
-    "--images", type=int, default=10, show_default=True, metavar="N", help="Number of images, or of batches."
-)
-@click.option(
-    "--seeds", type=int, default=10, show_default=True, metavar="N", help="Seeds 0 to N-1 for each image or batch."
-)
-@click.option(
-    "--manual-seed",
-    "manual",
-    type=int,
-    multiple=True,
-    metavar="S",
-    help="Seed torch with S, as the published code does, instead of --seeds; repeatable.",
-)
-@click.option(
-    "--method", default="dlg", show_default=True, help="Attack method: dlg, idlg or inverting_gradients."
-)
-@click.option("--iterations", type=int, metavar="N", help="Maximum number of iterations; by default as published.")
-@click.option("--codec", default="float32", show_default=True, help="Codec of the upload; see `list codecs`.")
-@click.option("--layers", type=int, metavar="N", help="Number of codec layers that the BS has; by default all.")
-@click.option(
-    "--local-steps", type=int, default=1, show_default=True, metavar="N", help="Number of SGD steps of the UE."
-)
-@click.option(
-    "--batch-size", type=int, default=1, show_default=True, metavar="N", help="Number of images of the UE."
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a key: method.*, codec.*, model.*, data.*, privacy.*, transforms or lr; repeatable.",
-)
-@click.option(
-    "--jobs", type=int, default=os.cpu_count(), show_default="cores", help="Number of trials in parallel."
-)
-@data_dir_option
-@click.option(
-    "--out",
-    type=_Path(),
-    help="Output folder; by default runs/leakage-.... Trials that have ended there are kept.",
-)
-def leakage(
-    images: int,
-    seeds: int,
-    manual: Tuple[int, ...],
-    method: str,
-    iterations: Optional[int],
-    codec: str,
-    layers: Optional[int],
-    local_steps: int,
-    batch_size: int,
-    assignments: Tuple[str, ...],
-    jobs: int,
-    data_dir: Optional[Path],
-    out: Optional[Path],
-) -> None:
-    """Reconstruct images from uploads: DLG, iDLG, inverting gradients."""
-    from fl_simu.cli.leakage import attack_leakage, seeds_of
-    from fl_simu.studies.leakage_setting import make_setting
-
-    changes = assignments if iterations is None else (*assignments, f"method.iterations={iterations}")
-    given = {"method": method, "codec": codec, "layers": layers, "local_steps": local_steps}
-    drawn = seeds_of(seeds, manual)
-    setting = make_setting(changes, **given, batch_size=batch_size, manual=bool(manual))
-    attack_leakage(setting, images, drawn, jobs, data_dir, out, _say)
-
-
-@attack.command()
-@click.argument("file", type=_Path(), required=False)
-@click.option("--attack", "name", help="Attack of the malicious UEs; see `list attacks`.")
-@click.option("--rule", help="Aggregation rule of the BS; see `list aggregations`.")
-@click.option("--model", help="Model: A to G or LR of the poisoning paper, or one of `list models`.")
-@experiment_options
-@log_option
-def poisoning(
-    file: Optional[Path],
-    name: Optional[str],
-    rule: Optional[str],
-    model: Optional[str],
-    rounds: Optional[int],
-    seed: Optional[int],
-    targets: Tuple[float, ...],
-    assignments: Tuple[str, ...],
-    data_dir: Optional[Path],
-    out: Optional[Path],
-    log: Tuple[str, ...],
-) -> None:
-    """Run an experiment with malicious UEs among benign ones.
-
-    Without FILE, ten UEs train on Fashion-MNIST, and one of them is malicious. The output is the same
-    as for `run`.
-    """
-    from fl_simu.cli.defaults import POISONING
-    from fl_simu.cli.run import read_experiment, read_loggers, run_experiment
-
-    parts = {"attack.name": name, "aggregation.name": rule, "model.name": PAPERS_MODELS.get(model or "", model)}
-    named = tuple(f"{key}={value}" for key, value in parts.items() if value is not None)
-    changes = named + _assignments(None, rounds, seed, targets, assignments)
-    experiment = read_experiment(file or POISONING, changes)
-    run_experiment(experiment, data_dir, out, _say, loggers=read_loggers(file, changes, log))
+    study_channel(experiment, pass_rate, thresholds_s, draws, ues, seconds, samples, out, animate, say)
 
 
 @cli.group(invoke_without_command=True)
@@ -490,7 +329,7 @@ def poisoning(
 def data(context: click.Context) -> None:
     """List the data sets, or get one that is missing."""
     if context.invoked_subcommand is None:
-        _say(context.get_help())
+        say(context.get_help())
 
 
 @data.command("list")
@@ -499,7 +338,7 @@ def data_list(data_dir: Optional[Path]) -> None:
     """List the data sets, and where each is on this machine."""
     from fl_simu.cli.inventory import data_listing
 
-    _say(data_listing(data_dir))
+    say(data_listing(data_dir))
 
 
 @data.command("fetch")
@@ -510,7 +349,7 @@ def data_fetch(name: str, data_dir: Optional[Path]) -> None:
     from fl_simu.data.datasets import fetch
 
     for path in fetch(name, data_dir):
-        _say(str(path))
+        say(str(path))
 
 
 @cli.command()
@@ -521,16 +360,4 @@ def doctor() -> None:
     """
     from fl_simu.cli.doctor import diagnosis
 
-    _say(diagnosis())
-
-
-def _assignments(
-    backend: Optional[str],
-    rounds: Optional[int],
-    seed: Optional[int],
-    targets: Tuple[float, ...],
-    others: Tuple[str, ...],
-) -> Tuple[str, ...]:
-    asked = list(targets) if targets else None
-    given = {"backend": backend, "rounds": rounds, "seed": seed, "evaluation.targets": asked}
-    return others + tuple(f"{key}={value}" for key, value in given.items() if value is not None)
+    say(diagnosis())

@@ -139,9 +139,7 @@ def _mend(broken: str, found: Found) -> List[str]:
     modules = [package.module for package in PACKAGES if not package.only_for]
     return [
         f"the packages are installed but cannot be imported ({broken}); reinstall them:",
-        "`{}`".format(
-            install_command(*modules, stack=found.stack).replace("install", "install --force-reinstall", 1)
-        ),
+        f"`{install_command(*modules, stack=found.stack)} --force-reinstall`",
     ]
 
 
